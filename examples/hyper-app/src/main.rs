@@ -1,0 +1,2 @@
+//! hyper-app
+fn main() {}
