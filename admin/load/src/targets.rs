@@ -1,0 +1,174 @@
+//! Where load may go: a list of addresses, resolved once and pinned.
+
+use std::net::SocketAddr;
+
+/// The addresses that load may be sent to. Everything else is refused.
+///
+/// An entry is resolved when the list is made and the address is kept, so a name that later resolves elsewhere
+/// (DNS rebinding) changes nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Targets {
+    allowed: Vec<Target>,
+}
+
+/// One address that load may be sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub(crate) authority: String,
+    pub(crate) address: SocketAddr,
+}
+
+/// A target that cannot be used, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// The text is not of the form `http://host:port`.
+    #[error("`{0}` is not a target: write `http://host:port`, with nothing behind the port")]
+    Form(String),
+    /// Only plain HTTP is spoken so far.
+    #[error(
+        "`{0}` asks for TLS, which the load tester does not speak yet: name the plain `http://` address"
+    )]
+    Tls(String),
+    /// The name does not resolve.
+    #[error("`{0}` does not resolve: {1}")]
+    Unresolved(String, String),
+    /// The target is not on the list.
+    #[error(
+        "`{0}` is not an allowed target: only addresses that the configuration lists can be load-tested"
+    )]
+    NotAllowed(String),
+    /// The list is empty.
+    #[error("no target is configured: tell the admin router this app's own address")]
+    Empty,
+}
+
+impl Target {
+    /// Parses `http://host:port` and resolves the host, once.
+    ///
+    /// # Errors
+    /// [`TargetError`] when the text is of another form, asks for TLS, or does not resolve.
+    pub fn resolve(text: &str) -> Result<Self, TargetError> {
+        let uri: http::Uri = text
+            .parse()
+            .map_err(|_| TargetError::Form(text.to_owned()))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err(TargetError::Tls(text.to_owned())),
+            _ => return Err(TargetError::Form(text.to_owned())),
+        }
+        let Some(authority) = uri.authority() else {
+            return Err(TargetError::Form(text.to_owned()));
+        };
+        let is_bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
+        if !is_bare || authority.as_str().contains('@') {
+            return Err(TargetError::Form(text.to_owned()));
+        }
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
+        let port = authority.port_u16().unwrap_or(80);
+        let address = std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
+            .map_err(|error| TargetError::Unresolved(text.to_owned(), error.to_string()))?
+            .next()
+            .ok_or_else(|| TargetError::Unresolved(text.to_owned(), "no address".to_owned()))?;
+        Ok(Self {
+            authority: authority.as_str().to_ascii_lowercase(),
+            address,
+        })
+    }
+
+    /// The `host:port` that is sent as `Host`.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl Targets {
+    /// An empty list: every run is refused.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Adds an address to the list.
+    pub fn allow(&mut self, target: Target) {
+        if !self.allowed.contains(&target) {
+            self.allowed.push(target);
+        }
+    }
+
+    /// The first target of the list: where a plan goes that names none.
+    ///
+    /// # Errors
+    /// [`TargetError::Empty`] when the list has no entry.
+    pub fn default_target(&self) -> Result<&Target, TargetError> {
+        self.allowed.first().ok_or(TargetError::Empty)
+    }
+
+    /// The listed target with this address. The text is compared with the list; it is not resolved.
+    ///
+    /// # Errors
+    /// [`TargetError::NotAllowed`] when it is not on the list.
+    pub fn find(&self, text: &str) -> Result<&Target, TargetError> {
+        let wanted = text
+            .strip_prefix("http://")
+            .unwrap_or(text)
+            .trim_end_matches('/')
+            .to_ascii_lowercase();
+        self.allowed
+            .iter()
+            .find(|target| target.authority == wanted)
+            .ok_or_else(|| TargetError::NotAllowed(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l1_only_listed_targets_are_found() {
+        let mut targets = Targets::none();
+        assert_eq!(targets.default_target(), Err(TargetError::Empty));
+        let own = Target::resolve("http://127.0.0.1:3000").expect("resolves");
+        targets.allow(own.clone());
+        assert_eq!(targets.default_target(), Ok(&own));
+        assert_eq!(targets.find("http://127.0.0.1:3000/"), Ok(&own));
+        for foreign in [
+            "http://127.0.0.1:3001",
+            "http://127.0.0.1:3000@evil.example",
+            "http://evil.example",
+            "http://127.0.0.1:30000",
+            "https://127.0.0.1:3000",
+            "http://169.254.169.254",
+        ] {
+            assert!(
+                matches!(targets.find(foreign), Err(TargetError::NotAllowed(_))),
+                "{foreign}"
+            );
+        }
+    }
+
+    #[test]
+    fn forms_that_are_no_target_are_refused() {
+        for text in [
+            "",
+            "127.0.0.1:80",
+            "ftp://127.0.0.1",
+            "http://127.0.0.1/path",
+            "http://u:p@127.0.0.1",
+        ] {
+            assert!(
+                matches!(Target::resolve(text), Err(TargetError::Form(_))),
+                "{text}"
+            );
+        }
+        assert!(matches!(
+            Target::resolve("https://127.0.0.1"),
+            Err(TargetError::Tls(_))
+        ));
+    }
+}
