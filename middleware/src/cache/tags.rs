@@ -1,0 +1,123 @@
+//! Tags that a handler puts on its answer while it runs.
+
+use std::cell::RefCell;
+
+/// Tags one answer may carry; more are dropped and the answer is not stored, because a purge could miss it.
+pub(super) const MAX_TAGS: usize = 64;
+/// Longest tag.
+pub(super) const MAX_TAG_BYTES: usize = 256;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Tags>> = const { RefCell::new(None) };
+}
+
+/// The tags of one answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tags {
+    pub(super) names: Vec<Box<str>>,
+    /// A tag was refused, so the answer must not be stored.
+    pub(super) overflowed: bool,
+}
+
+impl Tags {
+    pub(super) fn add(&mut self, name: &str) {
+        let name = name.trim();
+        if name.is_empty() || self.names.iter().any(|known| &**known == name) {
+            return;
+        }
+        if name.len() > MAX_TAG_BYTES || self.names.len() >= MAX_TAGS {
+            self.overflowed = true;
+        } else {
+            self.names.push(name.into());
+        }
+    }
+
+    /// Runs `work` so that [`tag`] lands here. A poll stays on one thread, so a thread-local set for the time of the
+    /// poll is task scope. The scope around it is put back afterwards, also when `work` panics.
+    pub(super) fn scope<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        struct Restore<'a> {
+            outer: Option<Tags>,
+            inner: &'a mut Tags,
+        }
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                let outer = self.outer.take();
+                let swapped = CURRENT
+                    .try_with(|current| std::mem::replace(&mut *current.borrow_mut(), outer));
+                if let Ok(Some(tags)) = swapped {
+                    *self.inner = tags;
+                }
+            }
+        }
+        let mine = std::mem::take(self);
+        let outer = CURRENT
+            .try_with(|current| current.borrow_mut().replace(mine))
+            .unwrap_or_default();
+        let _restore = Restore { outer, inner: self };
+        work()
+    }
+}
+
+/// Puts a tag on the answer that is being made, so that [`Purge::Tag`](super::Purge) finds it. Call it from a handler,
+/// or from anything the handler awaits on the same task, a streamed body included.
+///
+/// Answers whether a cache listens; outside one, or on a task that the handler spawned, the tag goes nowhere. At most
+/// 64 tags of at most 256 bytes; an answer with more is not stored.
+pub fn tag(name: &str) -> bool {
+    let added = CURRENT.try_with(|current| match current.borrow_mut().as_mut() {
+        Some(tags) => {
+            tags.add(name);
+            true
+        }
+        None => false,
+    });
+    added.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_outside_a_scope_goes_nowhere() {
+        assert!(!tag("orders"));
+    }
+
+    #[test]
+    fn scopes_nest_and_a_panic_puts_the_outer_one_back() {
+        let mut outer = Tags::default();
+        let mut inner = Tags::default();
+        outer.scope(|| {
+            tag("outer");
+            let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                inner.scope(|| {
+                    tag("inner");
+                    std::panic::resume_unwind(Box::new("stop"));
+                });
+            }));
+            assert!(caught.is_err());
+            tag("outer again");
+        });
+        assert_eq!(
+            outer.names.iter().map(|name| &**name).collect::<Vec<_>>(),
+            ["outer", "outer again"]
+        );
+        assert_eq!(
+            inner.names.iter().map(|name| &**name).collect::<Vec<_>>(),
+            ["inner"]
+        );
+        assert!(!tag("after"));
+    }
+
+    #[test]
+    fn too_many_or_too_long_tags_are_seen() {
+        let mut tags = Tags::default();
+        tags.add(&"x".repeat(MAX_TAG_BYTES + 1));
+        assert!(tags.overflowed && tags.names.is_empty());
+        let mut tags = Tags::default();
+        for n in 0..=MAX_TAGS {
+            tags.add(&n.to_string());
+        }
+        assert!(tags.overflowed && tags.names.len() == MAX_TAGS);
+    }
+}

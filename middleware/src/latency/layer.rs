@@ -1,0 +1,119 @@
+//! [`LatencyLayer`], its builder and its handle.
+
+use std::{fmt, sync::Arc};
+
+use http::request::Parts;
+use tower_layer::Layer;
+
+use super::{recorder::Recorder, service::Latency, snapshot::LatencySnapshot};
+use crate::{clock::Clock, route::Labeler};
+
+/// Series that a layer keeps unless told otherwise, the `overflow` ones included.
+pub const DEFAULT_MAX_SERIES: usize = 512;
+
+/// Measures every request of the service it is put on. In axum, add it last, so that it is the outermost layer.
+#[derive(Clone)]
+pub struct LatencyLayer {
+    recorder: Arc<Recorder>,
+    labeler: Labeler,
+}
+
+impl LatencyLayer {
+    /// Starts with the defaults: [`DEFAULT_MAX_SERIES`], labels from axum's `MatchedPath`, the system clock.
+    #[must_use]
+    pub fn builder() -> LatencyBuilder {
+        LatencyBuilder {
+            max_series: DEFAULT_MAX_SERIES,
+            labeler: Labeler::default(),
+            clock: Clock::system(),
+        }
+    }
+}
+
+impl<S> Layer<S> for LatencyLayer {
+    type Service = Latency<S>;
+
+    fn layer(&self, inner: S) -> Latency<S> {
+        Latency::new(inner, self.recorder.clone(), self.labeler.clone())
+    }
+}
+
+impl fmt::Debug for LatencyLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LatencyLayer")
+            .field("labeler", &self.labeler)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`LatencyLayer`].
+#[derive(Debug)]
+pub struct LatencyBuilder {
+    max_series: usize,
+    labeler: Labeler,
+    clock: Clock,
+}
+
+impl LatencyBuilder {
+    /// How many (route, method, status class) are kept apart; at least 8. What comes after is counted in the route
+    /// `overflow`, one series a status class, and in [`LatencySnapshot::dropped_series`]. Default 512.
+    #[must_use]
+    pub fn max_series(mut self, max_series: usize) -> Self {
+        self.max_series = max_series;
+        self
+    }
+
+    /// Names a request's route. Return a template (`/orders/{id}`), not the path. `None` falls back to axum's
+    /// `MatchedPath`, then to `unmatched`.
+    #[must_use]
+    pub fn route_label(
+        mut self,
+        label: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.labeler = Labeler::new(label);
+        self
+    }
+
+    /// Replaces the clock; for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The layer for the app and the handle for whoever wants to read it. Spawns nothing.
+    #[must_use]
+    pub fn build(self) -> (LatencyLayer, LatencyHandle) {
+        let recorder = Arc::new(Recorder::new(self.clock, self.max_series));
+        let handle = LatencyHandle {
+            recorder: recorder.clone(),
+        };
+        (
+            LatencyLayer {
+                recorder,
+                labeler: self.labeler,
+            },
+            handle,
+        )
+    }
+}
+
+/// Reads what a [`LatencyLayer`] has recorded. Cheap to clone.
+#[derive(Clone)]
+pub struct LatencyHandle {
+    recorder: Arc<Recorder>,
+}
+
+impl LatencyHandle {
+    /// All series, merged over the threads, at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> LatencySnapshot {
+        self.recorder.snapshot()
+    }
+}
+
+impl fmt::Debug for LatencyHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LatencyHandle").finish_non_exhaustive()
+    }
+}

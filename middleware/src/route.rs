@@ -1,0 +1,127 @@
+//! A request's route label: axum's `MatchedPath` (feature `axum`), else the app's closure, else [`UNMATCHED`].
+//!
+//! A label is a template (`/orders/{id}`), never a path: 100,000 different paths must not make 100,000 series.
+
+use std::{fmt, sync::Arc};
+
+use http::request::Parts;
+
+/// The label of a request that no route template is known for.
+pub const UNMATCHED: &str = "unmatched";
+
+/// The label under which routes beyond a layer's bound are counted together.
+pub const OVERFLOW: &str = "overflow";
+
+type LabelFn = dyn Fn(&Parts) -> Option<String> + Send + Sync;
+
+/// How a layer finds the label of a request.
+#[derive(Clone, Default)]
+pub(crate) struct Labeler {
+    custom: Option<Arc<LabelFn>>,
+}
+
+impl Labeler {
+    pub(crate) fn new(custom: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self {
+            custom: Some(Arc::new(custom)),
+        }
+    }
+
+    /// The app's own closure goes first: who sets one wants it to win.
+    pub(crate) fn label(&self, parts: &Parts) -> Label {
+        if let Some(custom) = &self.custom
+            && let Some(label) = custom(parts)
+        {
+            return Label::Owned(label.into_boxed_str());
+        }
+        #[cfg(feature = "axum")]
+        if let Some(matched) = parts.extensions.get::<axum::extract::MatchedPath>() {
+            return Label::Matched(matched.clone());
+        }
+        Label::Unmatched
+    }
+}
+
+impl fmt::Debug for Labeler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Labeler")
+            .field("custom", &self.custom.is_some())
+            .finish()
+    }
+}
+
+/// A label that costs no allocation where axum already holds the template.
+#[derive(Clone, Debug)]
+pub(crate) enum Label {
+    #[cfg(feature = "axum")]
+    Matched(axum::extract::MatchedPath),
+    Owned(Box<str>),
+    Unmatched,
+}
+
+impl Label {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            #[cfg(feature = "axum")]
+            Self::Matched(matched) => matched.as_str(),
+            Self::Owned(label) => label,
+            Self::Unmatched => UNMATCHED,
+        }
+    }
+}
+
+/// The method as a label: a client may invent methods, so any unknown one is `OTHER`.
+pub(crate) fn method_label(method: &http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "CONNECT" => "CONNECT",
+        "TRACE" => "TRACE",
+        "QUERY" => "QUERY",
+        _ => "OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(uri: &str) -> Parts {
+        http::Request::builder()
+            .uri(uri)
+            .body(())
+            .unwrap()
+            .into_parts()
+            .0
+    }
+
+    #[test]
+    fn without_axum_or_closure_a_request_is_unmatched() {
+        assert_eq!(Labeler::default().label(&parts("/a/1")).as_str(), UNMATCHED);
+    }
+
+    #[test]
+    fn the_closure_wins_and_may_decline() {
+        let labeler = Labeler::new(|parts| {
+            parts
+                .uri
+                .path()
+                .starts_with("/a/")
+                .then(|| "/a/{id}".to_owned())
+        });
+        assert_eq!(labeler.label(&parts("/a/1")).as_str(), "/a/{id}");
+        assert_eq!(labeler.label(&parts("/b")).as_str(), UNMATCHED);
+    }
+
+    #[test]
+    fn invented_methods_share_one_label() {
+        let invented = http::Method::from_bytes(b"BREW").unwrap();
+        assert_eq!(method_label(&invented), "OTHER");
+        assert_eq!(method_label(&http::Method::GET), "GET");
+    }
+}
