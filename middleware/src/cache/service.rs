@@ -75,7 +75,12 @@ where
         let stamp = shared.now();
         let (miss, vary) = match shared.fresh(&key, &parts.headers, &lookup) {
             Ok(entry) => {
-                return ResponseFuture::reply(shared.hit(&entry, lookup.head, region, Outcome::Hit));
+                return ResponseFuture::reply(shared.hit(
+                    &entry,
+                    lookup.head,
+                    region,
+                    Outcome::Hit,
+                ));
             }
             Err((miss, slot)) => (
                 miss,
