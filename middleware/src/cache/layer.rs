@@ -1,22 +1,28 @@
 //! [`CacheLayer`], its builder and its handle.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use http::request::Parts;
 use tower_layer::Layer;
 
 use super::{
-    invalidation::{Positions, Purge, PurgeReport, PurgeState},
+    invalidation::{Purge, PurgeReport, PurgeState},
     region::Region,
     service::Cache,
-    stats::{CacheStats, Counters},
+    shared::{Parameters, RegionFn, Shared},
+    stats::CacheStats,
 };
 use crate::clock::Clock;
 
 /// Bytes that the cache in this process holds unless told otherwise.
 pub const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
 
-type RegionFn = dyn Fn(&Parts) -> Option<&'static str> + Send + Sync;
+/// Longest time that a request waits for another's answer unless told otherwise.
+pub const DEFAULT_WAIT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Caches the answers of the service it is put on. In axum, add it first, so that it is the innermost of the three.
 #[derive(Clone)]
@@ -33,6 +39,7 @@ impl CacheLayer {
             regions: Region::built_in(),
             region_for: None,
             mount: String::new(),
+            wait_deadline: DEFAULT_WAIT_DEADLINE,
             clock: Clock::system(),
             #[cfg(feature = "redis")]
             redis: None,
@@ -60,6 +67,7 @@ pub struct CacheBuilder {
     regions: Vec<Region>,
     region_for: Option<Box<RegionFn>>,
     mount: String,
+    wait_deadline: Duration,
     clock: Clock,
     #[cfg(feature = "redis")]
     redis: Option<super::RedisStore>,
@@ -100,6 +108,14 @@ impl CacheBuilder {
         self
     }
 
+    /// Longest time that a request waits for the answer of another that asks the same; then it runs alone. Default
+    /// [`DEFAULT_WAIT_DEADLINE`].
+    #[must_use]
+    pub fn wait_deadline(mut self, wait_deadline: Duration) -> Self {
+        self.wait_deadline = wait_deadline;
+        self
+    }
+
     /// A second level in Redis or Valkey.
     #[cfg(feature = "redis")]
     #[must_use]
@@ -118,11 +134,16 @@ impl CacheBuilder {
     /// The layer for the app and the handle for whoever purges and reads figures. Spawns nothing.
     #[must_use]
     pub fn build(self) -> (CacheLayer, CacheHandle) {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(Shared::new(Parameters {
+            mount: self.mount,
+            clock: self.clock,
             capacity_bytes: self.capacity_bytes,
-            positions: Positions::new(),
-            counters: Counters::default(),
-        });
+            wait_deadline: self.wait_deadline,
+            regions: self.regions,
+            region_for: self.region_for,
+            #[cfg(feature = "redis")]
+            l2: self.redis,
+        }));
         (
             CacheLayer {
                 shared: shared.clone(),
@@ -141,12 +162,6 @@ impl fmt::Debug for CacheBuilder {
     }
 }
 
-pub(super) struct Shared {
-    capacity_bytes: u64,
-    positions: Positions,
-    counters: Counters,
-}
-
 /// Purges, and tells figures. Cheap to clone.
 #[derive(Clone)]
 pub struct CacheHandle {
@@ -157,23 +172,46 @@ impl CacheHandle {
     /// Figures since the layer was built.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
-        let mut stats = CacheStats::default();
-        stats.l1.capacity_bytes = self.shared.capacity_bytes;
-        stats.bypass_reasons = self.shared.counters.reasons();
-        stats
+        self.shared.stats()
     }
 
-    /// Removes stored answers.
+    /// Removes stored answers, and answers that are being made by requests that began before this call. O(1), whatever
+    /// is stored.
+    ///
+    /// When this returns, this instance serves nothing older ([`PurgeState::Done`] for `local`). For L2 the report says
+    /// whether Redis knows: [`PurgeState::Pending`] means that it could not be told within the store's timeout; then
+    /// this instance reads nothing from L2 until a background task has told it.
+    ///
+    /// Other instances read nothing older from L2 once the purge is `Done`; what they hold in their own process lives
+    /// on until its time to live ends.
     pub async fn purge(&self, purge: Purge) -> PurgeReport {
-        self.shared.positions.purge(purge.slot());
+        let slot = purge.slot();
+        self.shared.counters.purges.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.shared.l2 {
+            // Pending before the local table moves: no request may take from L2 what L1 has just refused.
+            l2.begin_purge(slot);
+            self.shared.positions.purge(slot);
+            return PurgeReport {
+                local: PurgeState::Done,
+                l2: l2.purge().await,
+            };
+        }
+        self.shared.positions.purge(slot);
         PurgeReport {
             local: PurgeState::Done,
             l2: PurgeState::Off,
         }
     }
 
-    /// Finishes background work, `deadline` at most.
+    /// Finishes background work: waits for queued writes and pending purges to reach Redis, `deadline` at most, then
+    /// stops. Requests are served on, without L2.
     pub async fn shutdown(&self, deadline: Duration) {
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.shared.l2 {
+            l2.shutdown(deadline).await;
+        }
+        #[cfg(not(feature = "redis"))]
         let _ = deadline;
     }
 }

@@ -98,3 +98,81 @@ impl BypassReason {
         }
     }
 }
+
+/// Why there was nothing to answer from (RFC 9211, 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// Nothing is stored for the key.
+    Uri,
+    /// Something is, but for other requests: another variant, or not for these credentials.
+    Vary,
+    /// What is stored is stale or purged, or too old for what the client takes.
+    Stale,
+    /// The client asked for a new answer.
+    Request,
+}
+
+impl Miss {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Uri => "uri-miss",
+            Self::Vary => "vary-miss",
+            Self::Stale => "stale",
+            Self::Request => "request",
+        }
+    }
+}
+
+/// What became of a request, as `Cache-Status` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// From this process.
+    Hit,
+    /// From Redis.
+    L2,
+    /// From another request's answer.
+    Collapsed,
+    /// From the handler, and stored.
+    Stored(Miss),
+    /// From the handler, being collected while it streams; whether it is stored shows at its end.
+    Streaming(Miss),
+    /// From the handler, not stored.
+    Miss(Miss),
+    /// From the handler, and its head says that it is not to be stored.
+    Unstorable(Miss, BypassReason),
+    /// The cache stayed out of it.
+    Bypass(BypassReason),
+}
+
+impl Outcome {
+    /// Adds our member of `Cache-Status` after those of caches nearer to the origin (RFC 9211, 2).
+    pub(super) fn write(self, headers: &mut http::HeaderMap) {
+        let value = match self {
+            Self::Hit | Self::L2 => return,
+            Self::Collapsed => "pitcrew; fwd=uri-miss; collapsed".to_owned(),
+            Self::Stored(miss) => format!("pitcrew; fwd={}; stored", miss.as_str()),
+            Self::Streaming(miss) => format!("pitcrew; fwd={}; detail=streaming", miss.as_str()),
+            Self::Miss(miss) => format!("pitcrew; fwd={}", miss.as_str()),
+            Self::Unstorable(miss, reason) => {
+                format!("pitcrew; fwd={}; detail={}", miss.as_str(), reason.as_str())
+            }
+            Self::Bypass(reason) => format!("pitcrew; fwd=bypass; detail={}", reason.as_str()),
+        };
+        append(headers, value);
+    }
+
+    /// The member of a hit, with the seconds for which it stays fresh.
+    pub(super) fn write_hit(self, headers: &mut http::HeaderMap, ttl_s: u64) {
+        match self {
+            Self::Hit => append(headers, format!("pitcrew; hit; ttl={ttl_s}")),
+            Self::L2 => append(headers, format!("pitcrew; hit; ttl={ttl_s}; detail=l2")),
+            other => other.write(headers),
+        }
+    }
+}
+
+fn append(headers: &mut http::HeaderMap, value: String) {
+    if let Ok(value) = http::HeaderValue::try_from(value) {
+        headers.append(super::entry::CACHE_STATUS, value);
+    }
+}

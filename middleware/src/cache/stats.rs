@@ -144,7 +144,6 @@ pub(super) struct Counters {
     pub(super) coalesced: AtomicU64,
     pub(super) purges: AtomicU64,
     pub(super) fills_failed: AtomicU64,
-    pub(super) background_panics: AtomicU64,
     reasons: [AtomicU64; BypassReason::ALL.len()],
 }
 

@@ -1,0 +1,336 @@
+//! The key of an answer: everything of a request that decides what is answered, each field with its length.
+//!
+//! A keyed 128-bit hash picks the slot; equality of the whole key decides. So neither a collision nor a crafted field
+//! (`a=1&b` against `a=1%26b`) ever gives one request another's answer.
+
+use std::hash::{Hash, Hasher};
+
+use http::{HeaderMap, HeaderName, header::HOST, request::Parts};
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use super::outcome::BypassReason;
+
+/// Longest value of a forwarded field (SECURITY C5): what an honest proxy sends is far shorter.
+const MAX_FORWARDED_BYTES: usize = 255;
+/// Longest whole key. Paths of 8 KiB, which servers commonly take, fit.
+const MAX_KEY_BYTES: usize = 32 << 10;
+
+/// Fields that say under which name, scheme and port a proxy was asked: an app may build links from them.
+const FORWARDED: [HeaderName; 4] = [
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-port"),
+    http::header::FORWARDED,
+];
+
+/// A key and its hash.
+#[derive(Clone, Debug)]
+pub(super) struct CacheKey {
+    high: u64,
+    low: u64,
+    bytes: Box<[u8]>,
+}
+
+impl CacheKey {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Half of the hash: enough to pick a shard or to remember a key by.
+    pub(super) fn low(&self) -> u64 {
+        self.low
+    }
+}
+
+impl PartialEq for CacheKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.low == other.low && self.high == other.high && self.bytes == other.bytes
+    }
+}
+
+impl Eq for CacheKey {}
+
+impl Hash for CacheKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.low);
+    }
+}
+
+/// How a cache makes its keys.
+pub(super) struct KeyMaker {
+    secret: (u64, u64),
+    mount: Box<str>,
+}
+
+impl KeyMaker {
+    /// The hash's secret is new for each cache, so nobody outside can aim at one slot.
+    pub(super) fn new(mount: &str) -> Self {
+        let mut secret = [0_u8; 16];
+        if getrandom::fill(&mut secret).is_err() {
+            // No system randomness: the standard library's own per-process keys then.
+            use std::hash::{BuildHasher, RandomState};
+            secret[..8].copy_from_slice(&RandomState::new().hash_one(1_u8).to_le_bytes());
+            secret[8..].copy_from_slice(&RandomState::new().hash_one(2_u8).to_le_bytes());
+        }
+        let secret = u128::from_le_bytes(secret);
+        Self {
+            secret: (secret as u64, (secret >> 64) as u64),
+            mount: mount.into(),
+        }
+    }
+
+    /// The key of a request in a region.
+    pub(super) fn key(&self, parts: &Parts, region: &str) -> Result<CacheKey, BypassReason> {
+        let mut bytes = Vec::with_capacity(192);
+        field(&mut bytes, self.mount.as_bytes());
+        field(&mut bytes, region.as_bytes());
+        let uri = asked_uri(parts);
+        field(&mut bytes, uri.scheme_str().unwrap_or("").as_bytes());
+        // An absolute-form target and `Host` may differ; a handler may look at either, so both count. Hosts are the
+        // same in any case (RFC 9110, 4.2.3).
+        match uri.authority() {
+            Some(authority) => lower_field(&mut bytes, authority.as_str().as_bytes()),
+            None => field(&mut bytes, b""),
+        }
+        let mut hosts = parts.headers.get_all(HOST).iter();
+        match (hosts.next(), hosts.next()) {
+            (Some(host), None) => lower_field(&mut bytes, host.as_bytes()),
+            (None, _) => field(&mut bytes, b""),
+            (Some(_), Some(_)) => return Err(BypassReason::Key),
+        }
+        for name in &FORWARDED {
+            forwarded(&mut bytes, &parts.headers, name)?;
+        }
+        target(&mut bytes, uri);
+        // Under `nest` the service sees a shorter path, and a layer outside may have rewritten it: where it differs from
+        // what the client asked, it decides the answer too.
+        if std::ptr::eq(uri, &raw const parts.uri) || *uri == parts.uri {
+            bytes.push(0);
+        } else {
+            bytes.push(1);
+            target(&mut bytes, &parts.uri);
+        }
+        if bytes.len() > MAX_KEY_BYTES {
+            return Err(BypassReason::Key);
+        }
+        Ok(self.finish(bytes))
+    }
+
+    pub(super) fn finish(&self, bytes: Vec<u8>) -> CacheKey {
+        let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
+        hasher.write(&bytes);
+        let hash = hasher.finish128();
+        CacheKey {
+            high: hash.h1,
+            low: hash.h2,
+            bytes: bytes.into_boxed_slice(),
+        }
+    }
+}
+
+/// The target as the client asked for it, where axum remembers that.
+pub(super) fn asked_uri(parts: &Parts) -> &http::Uri {
+    #[cfg(feature = "axum")]
+    if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
+        return &original.0;
+    }
+    &parts.uri
+}
+
+/// Path and query. No query and an empty one are different targets, as are `/%41` and `/A`: what the handler sees
+/// differs.
+fn target(bytes: &mut Vec<u8>, uri: &http::Uri) {
+    field(bytes, uri.path().as_bytes());
+    match uri.query() {
+        Some(query) => {
+            bytes.push(1);
+            field(bytes, query.as_bytes());
+        }
+        None => bytes.push(0),
+    }
+}
+
+fn forwarded(
+    bytes: &mut Vec<u8>,
+    headers: &HeaderMap,
+    name: &HeaderName,
+) -> Result<(), BypassReason> {
+    let mut count = 0_u8;
+    let mut total = 0;
+    let at = bytes.len();
+    bytes.push(0);
+    for value in headers.get_all(name) {
+        total += value.len();
+        if total > MAX_FORWARDED_BYTES || count == u8::MAX {
+            return Err(BypassReason::Key);
+        }
+        count += 1;
+        lower_field(bytes, value.as_bytes());
+    }
+    bytes[at] = count;
+    Ok(())
+}
+
+/// A length and then the bytes: no field can pretend to be the end of another.
+pub(super) fn field(bytes: &mut Vec<u8>, value: &[u8]) {
+    bytes.extend_from_slice(&length(value));
+    bytes.extend_from_slice(value);
+}
+
+fn lower_field(bytes: &mut Vec<u8>, value: &[u8]) {
+    bytes.extend_from_slice(&length(value));
+    bytes.extend(value.iter().map(u8::to_ascii_lowercase));
+}
+
+fn length(value: &[u8]) -> [u8; 4] {
+    // A field of 4 GiB cannot be in a request; were it so, the key's bound refuses it.
+    u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parts(uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = http::Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn key(maker: &KeyMaker, uri: &str, headers: &[(&str, &str)]) -> CacheKey {
+        maker.key(&parts(uri, headers), "api").unwrap()
+    }
+
+    #[test]
+    fn c7_targets_that_differ_have_different_keys() {
+        let maker = KeyMaker::new("");
+        let host = [("host", "a.example")];
+        let targets = [
+            "/",
+            "//",
+            "/?",
+            "/?a=1&b",
+            "/?b&a=1",
+            "/?a=1%26b",
+            "/a",
+            "/%61",
+            "/A",
+            "/a/",
+            "/a//",
+            "/a?",
+            "/a?b",
+            "/a%3Fb",
+            "/me/x.css",
+            "/me%2fx.css",
+            "/me;x.css",
+            "/me/..%2fstatic",
+            "/static",
+        ];
+        for (i, one) in targets.iter().enumerate() {
+            for other in &targets[i + 1..] {
+                assert_ne!(
+                    key(&maker, one, &host),
+                    key(&maker, other, &host),
+                    "{one} and {other}"
+                );
+            }
+            assert_eq!(key(&maker, one, &host), key(&maker, one, &host));
+        }
+    }
+
+    #[test]
+    fn c7_host_case_is_one_key_and_port_scheme_and_name_are_not() {
+        let maker = KeyMaker::new("");
+        let base = key(&maker, "/a", &[("host", "a.example")]);
+        assert_eq!(base, key(&maker, "/a", &[("host", "A.Example")]));
+        assert_ne!(base, key(&maker, "/a", &[("host", "a.example:8080")]));
+        assert_ne!(base, key(&maker, "/a", &[("host", "b.example")]));
+        assert_ne!(base, key(&maker, "/a", &[]));
+        assert_ne!(
+            key(&maker, "http://a.example/a", &[]),
+            key(&maker, "https://a.example/a", &[])
+        );
+        assert_ne!(
+            base,
+            KeyMaker::new("v1")
+                .key(&parts("/a", &[("host", "a.example")]), "api")
+                .unwrap()
+        );
+    }
+
+    #[test]
+    fn c7_paths_of_8_kb_are_keyed_whole() {
+        let maker = KeyMaker::new("");
+        let long = format!("/{}", "a".repeat(8_192));
+        assert_ne!(
+            key(&maker, &format!("{long}1"), &[]),
+            key(&maker, &format!("{long}2"), &[])
+        );
+    }
+
+    #[test]
+    fn c5_forwarded_names_are_keyed_and_overlong_ones_refused() {
+        let maker = KeyMaker::new("");
+        let base = key(&maker, "/a", &[]);
+        for name in [
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-forwarded-port",
+            "forwarded",
+        ] {
+            assert_ne!(base, key(&maker, "/a", &[(name, "evil.example")]), "{name}");
+            let long = "x".repeat(256);
+            let refused = maker.key(&parts("/a", &[(name, &long)]), "api");
+            assert_eq!(refused.unwrap_err(), BypassReason::Key, "{name}");
+        }
+        let twice = key(
+            &maker,
+            "/a",
+            &[("x-forwarded-host", "a"), ("x-forwarded-host", "b")],
+        );
+        assert_ne!(twice, key(&maker, "/a", &[("x-forwarded-host", "ab")]));
+    }
+
+    #[test]
+    fn two_hosts_are_refused() {
+        let refused = KeyMaker::new("").key(&parts("/a", &[("host", "a"), ("host", "b")]), "api");
+        assert_eq!(refused.unwrap_err(), BypassReason::Key);
+    }
+
+    proptest! {
+        /// Injective: whatever the fields hold, equal keys mean equal fields.
+        #[test]
+        fn keys_are_injective(
+            one in ("[a-c.]{0,3}", "[a-c.]{0,3}", "[/a-c%26]{0,5}", proptest::option::of("[a-c&=%26]{0,5}")),
+            other in ("[a-c.]{0,3}", "[a-c.]{0,3}", "[/a-c%26]{0,5}", proptest::option::of("[a-c&=%26]{0,5}")),
+        ) {
+            let maker = KeyMaker::new("");
+            let make = |(host, forwarded, path, query): &(String, String, String, Option<String>)| {
+                let query = query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+                let uri = format!("/{path}{query}");
+                // `http` reads a leading `//` as it is in origin form; some texts are no target at all.
+                let uri: http::Uri = uri.parse().ok()?;
+                let request = http::Request::builder().uri(uri).header("host", host).header("x-forwarded-host", forwarded);
+                maker.key(&request.body(()).ok()?.into_parts().0, "api").ok()
+            };
+            if let (Some(a), Some(b)) = (make(&one), make(&other)) {
+                prop_assert_eq!(one == other, a == b);
+            }
+        }
+
+        /// Length prefixes: a list of fields is never another list.
+        #[test]
+        fn field_lists_are_injective(one in proptest::collection::vec("[ab]{0,3}", 0..4), other in proptest::collection::vec("[ab]{0,3}", 0..4)) {
+            let encode = |fields: &[String]| {
+                let mut bytes = Vec::new();
+                fields.iter().for_each(|value| field(&mut bytes, value.as_bytes()));
+                bytes
+            };
+            prop_assert_eq!(one == other, encode(&one) == encode(&other));
+        }
+    }
+}

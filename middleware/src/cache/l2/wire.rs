@@ -1,0 +1,302 @@
+//! How an answer is written into Redis, and read back with every doubt counting as "nothing there".
+//!
+//! `magic, version, kind, checksum, key, ...`, every variable part with its length. The whole key stands in the value:
+//! the Redis key is only a hash of it. Numbers are little-endian.
+
+use std::{hash::Hasher, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use siphasher::sip::SipHasher13;
+
+use crate::cache::{
+    entry::Entry,
+    invalidation::SLOTS,
+    policy::{Share, VaryNames},
+};
+
+const MAGIC: &[u8; 4] = b"PCRW";
+/// Raised with every change of what follows. An older or newer value is a miss.
+const VERSION: u8 = 1;
+const KIND_ANSWER: u8 = 1;
+const KIND_VARY: u8 = 2;
+/// Bytes before the checked part: magic, version, kind, checksum.
+const HEAD_BYTES: usize = 4 + 1 + 1 + 8;
+
+/// What stands under a Redis key.
+#[derive(Debug)]
+pub(super) enum Value {
+    Answer(Box<Answer>),
+    /// The answers under this key vary; each stands under a key of its own.
+    Vary(VaryNames),
+}
+
+/// An answer as it stands in Redis.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) entry: Entry,
+    /// Position in Redis before the handler was called.
+    pub(super) stamp: u64,
+    /// Wall time when the answer came, milliseconds.
+    pub(super) made_unix_ms: u64,
+}
+
+pub(super) fn encode_answer(key: &[u8], entry: &Entry, stamp: u64, made_unix_ms: u64) -> Vec<u8> {
+    let mut out = begin(KIND_ANSWER, key, entry.body.len() + 512);
+    put_vary(&mut out, &entry.vary);
+    put(&mut out, &entry.values);
+    out.extend_from_slice(&entry.status.as_u16().to_le_bytes());
+    out.push(u8::from(entry.share.cookie) | (u8::from(entry.share.authorization) << 1));
+    for number in [
+        stamp,
+        made_unix_ms,
+        millis(entry.age),
+        millis(entry.fresh_for),
+    ] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+    put_count(&mut out, entry.slots.len());
+    entry
+        .slots
+        .iter()
+        .for_each(|slot| out.extend_from_slice(&slot.to_le_bytes()));
+    put_count(&mut out, entry.headers.len());
+    for (name, value) in &entry.headers {
+        put(&mut out, name.as_str().as_bytes());
+        put(&mut out, value.as_bytes());
+    }
+    put(&mut out, &entry.body);
+    finish(out)
+}
+
+pub(super) fn encode_vary(key: &[u8], vary: &VaryNames) -> Vec<u8> {
+    let mut out = begin(KIND_VARY, key, 64);
+    put_vary(&mut out, vary);
+    finish(out)
+}
+
+/// Reads a value that must belong to `key`. `None` for foreign, damaged, cut, or another key's bytes.
+pub(super) fn decode(bytes: &[u8], key: &[u8]) -> Option<Value> {
+    let (head, checked) = bytes.split_at_checked(HEAD_BYTES)?;
+    if &head[..4] != MAGIC || head[4] != VERSION || head[6..] != checksum(checked).to_le_bytes() {
+        return None;
+    }
+    let mut input = Input(checked);
+    if input.take()? != key {
+        return None;
+    }
+    let vary = input.vary()?;
+    let value = match head[5] {
+        KIND_VARY => Value::Vary(vary),
+        KIND_ANSWER => Value::Answer(Box::new(input.answer(vary)?)),
+        _ => return None,
+    };
+    input.0.is_empty().then_some(value)
+}
+
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.bytes(N)?.try_into().ok()
+    }
+
+    fn count(&mut self) -> Option<usize> {
+        // A count is never larger than the bytes that are left, so nothing absurd is ever allocated for.
+        let count = u32::from_le_bytes(self.array()?) as usize;
+        (count <= self.0.len()).then_some(count)
+    }
+
+    fn take(&mut self) -> Option<&'a [u8]> {
+        let count = self.count()?;
+        self.bytes(count)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.array()?))
+    }
+
+    fn vary(&mut self) -> Option<VaryNames> {
+        let mut names = Vec::new();
+        for _ in 0..self.count()? {
+            names.push(HeaderName::from_bytes(self.take()?).ok()?);
+        }
+        Some(VaryNames(names))
+    }
+
+    fn answer(&mut self, vary: VaryNames) -> Option<Answer> {
+        let values = self.take()?.into();
+        let status = StatusCode::from_u16(u16::from_le_bytes(self.array()?)).ok()?;
+        let [share] = self.array()?;
+        let (stamp, made_unix_ms, age, fresh_for) = (
+            self.number()?,
+            self.number()?,
+            self.number()?,
+            self.number()?,
+        );
+        let mut slots = Vec::new();
+        for _ in 0..self.count()? {
+            let slot = u32::from_le_bytes(self.array()?);
+            if slot as usize >= SLOTS {
+                return None;
+            }
+            slots.push(slot);
+        }
+        let mut headers = HeaderMap::new();
+        for _ in 0..self.count()? {
+            let name = HeaderName::from_bytes(self.take()?).ok()?;
+            headers.append(name, HeaderValue::from_bytes(self.take()?).ok()?);
+        }
+        let body = self.take()?.to_vec().into();
+        let entry = Entry {
+            status,
+            headers,
+            body,
+            vary,
+            values,
+            share: Share {
+                cookie: share & 1 != 0,
+                authorization: share & 2 != 0,
+            },
+            slots: slots.into_boxed_slice(),
+            stamp: 0,
+            made: Duration::ZERO,
+            age: Duration::from_millis(age),
+            fresh_for: Duration::from_millis(fresh_for),
+        };
+        Some(Answer {
+            entry,
+            stamp,
+            made_unix_ms,
+        })
+    }
+}
+
+fn begin(kind: u8, key: &[u8], room: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEAD_BYTES + key.len() + room);
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&[VERSION, kind, 0, 0, 0, 0, 0, 0, 0, 0]);
+    put(&mut out, key);
+    out
+}
+
+fn finish(mut out: Vec<u8>) -> Vec<u8> {
+    let sum = checksum(&out[HEAD_BYTES..]).to_le_bytes();
+    out[6..HEAD_BYTES].copy_from_slice(&sum);
+    out
+}
+
+/// Against damage, not against people: who can write into our Redis can write answers.
+fn checksum(bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    // Bodies and headers are bounded far below 4 GiB; a larger count would make the value unreadable, so a miss.
+    out.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_count(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+fn put_vary(out: &mut Vec<u8>, vary: &VaryNames) {
+    put_count(out, vary.0.len());
+    vary.0
+        .iter()
+        .for_each(|name| put(out, name.as_str().as_bytes()));
+}
+
+fn millis(duration: Duration) -> u64 {
+    crate::clock::millis(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry() -> Entry {
+        let mut headers = HeaderMap::new();
+        headers.append("x-a", HeaderValue::from_static("1"));
+        headers.append("x-a", HeaderValue::from_static("2"));
+        Entry {
+            status: StatusCode::OK,
+            headers,
+            body: Bytes::from_static(b"hello"),
+            vary: VaryNames(vec![HeaderName::from_static("accept")]),
+            values: Box::new([1, 2, 3]),
+            share: Share {
+                cookie: true,
+                authorization: false,
+            },
+            slots: Box::new([7, 9]),
+            stamp: 0,
+            made: Duration::ZERO,
+            age: Duration::from_secs(1),
+            fresh_for: Duration::from_secs(60),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let bytes = encode_answer(b"key", &entry(), 5, 6);
+        let Some(Value::Answer(answer)) = decode(&bytes, b"key") else {
+            panic!("not read")
+        };
+        let (read, wrote) = (&answer.entry, entry());
+        assert_eq!((answer.stamp, answer.made_unix_ms), (5, 6));
+        assert_eq!(read.headers, wrote.headers);
+        assert_eq!(
+            (&read.body, &read.vary, &read.values, read.share),
+            (&wrote.body, &wrote.vary, &wrote.values, wrote.share)
+        );
+        assert_eq!(
+            (read.age, read.fresh_for, &read.slots),
+            (wrote.age, wrote.fresh_for, &wrote.slots)
+        );
+        let vary = encode_vary(b"key", &wrote.vary);
+        assert!(matches!(decode(&vary, b"key"), Some(Value::Vary(names)) if names == wrote.vary));
+    }
+
+    #[test]
+    fn c12_cut_damaged_wrong_version_and_wrong_key_bytes_are_nothing() {
+        let bytes = encode_answer(b"key", &entry(), 5, 6);
+        assert!(decode(&bytes, b"other").is_none());
+        for length in 0..bytes.len() {
+            assert!(
+                decode(&bytes[..length], b"key").is_none(),
+                "cut at {length}"
+            );
+        }
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x20;
+            assert!(decode(&damaged, b"key").is_none(), "damaged at {at}");
+        }
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(decode(&longer, b"key").is_none());
+    }
+
+    proptest! {
+        /// Foreign bytes never panic, never allocate absurdly, and are nothing, also behind a right head and checksum.
+        #[test]
+        fn c12_foreign_bytes_are_nothing(foreign in proptest::collection::vec(any::<u8>(), 0..200), kind in 0_u8..4) {
+            prop_assert!(decode(&foreign, b"key").is_none());
+            let mut framed = begin(kind, b"key", 0);
+            framed.extend_from_slice(&foreign);
+            let _ = decode(&finish(framed), b"key");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+use http::{HeaderName, HeaderValue};
+
+use super::*;
+
+/// 2026-01-01 00:00:00 UTC.
+const NOW: u64 = 1_767_225_600_000;
+
+fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_str(value).unwrap(),
+        );
+    }
+    headers
+}
+
+fn judged(pairs: &[(&str, &str)]) -> Result<Verdict, BypassReason> {
+    judge(
+        Credentials::default(),
+        StatusCode::OK,
+        &headers(pairs),
+        &Region::api(),
+        NOW,
+    )
+}
+
+fn fresh_s(pairs: &[(&str, &str)]) -> u64 {
+    judged(pairs).unwrap().fresh_for.as_secs()
+}
+
+#[test]
+fn c4_what_says_do_not_store_is_not_stored() {
+    let cases = [
+        ("no-store, max-age=60", BypassReason::NoStore),
+        ("max-age=60, NO-STORE", BypassReason::NoStore),
+        ("private, max-age=60", BypassReason::Private),
+        ("private=\"x-user\", max-age=60", BypassReason::Private),
+        ("no-cache, max-age=60", BypassReason::NoCache),
+        ("no-cache=\"x\", max-age=60", BypassReason::NoCache),
+        ("public, private, max-age=60", BypassReason::Private),
+        (
+            "must-understand, no-store, max-age=60",
+            BypassReason::NoStore,
+        ),
+        ("max-age=-60", BypassReason::Malformed),
+        ("max-age=60, max-age=oops", BypassReason::Malformed),
+        ("max-age=0", BypassReason::NotFresh),
+        ("s-maxage=0, max-age=60", BypassReason::NotFresh),
+        ("public", BypassReason::NotFresh),
+    ];
+    for (value, reason) in cases {
+        assert_eq!(
+            judged(&[("cache-control", value)]).unwrap_err(),
+            reason,
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn the_shared_lifetime_wins_over_the_private_one_and_both_over_expires() {
+    assert_eq!(fresh_s(&[("cache-control", "max-age=5, s-maxage=9")]), 9);
+    assert_eq!(
+        fresh_s(&[
+            ("cache-control", "max-age=5"),
+            ("expires", "Thu, 01 Jan 2026 01:00:00 GMT")
+        ]),
+        5
+    );
+    assert_eq!(
+        fresh_s(&[("expires", "Thu, 01 Jan 2026 01:00:00 GMT")]),
+        3_600
+    );
+    let skewed = [
+        ("date", "Wed, 31 Dec 2025 23:59:00 GMT"),
+        ("expires", "Thu, 01 Jan 2026 00:09:00 GMT"),
+    ];
+    assert_eq!(fresh_s(&skewed), 600);
+}
+
+#[test]
+fn c13_expires_that_cannot_be_read_or_lies_in_the_past_is_stale() {
+    for value in [
+        "0",
+        "-1",
+        "",
+        "Thu, 01 Jan 2026 00:00:00 UTC",
+        "Thu, 99 Jan 2026 00:00:00 GMT",
+        "Wed, 31 Dec 2025 00:00:00 GMT",
+    ] {
+        assert_eq!(
+            judged(&[("expires", value)]).unwrap_err(),
+            BypassReason::NotFresh,
+            "{value}"
+        );
+    }
+    let twice = [
+        ("expires", "Thu, 01 Jan 2026 01:00:00 GMT"),
+        ("expires", "Thu, 01 Jan 2026 01:00:00 GMT"),
+    ];
+    assert_eq!(judged(&twice).unwrap_err(), BypassReason::NotFresh);
+}
+
+#[test]
+fn c13_age_and_an_old_date_make_an_answer_older() {
+    let with_age = |age| judged(&[("cache-control", "max-age=60"), ("age", age)]);
+    assert_eq!(with_age("20").unwrap().age, Duration::from_secs(20));
+    assert_eq!(with_age("60").unwrap_err(), BypassReason::NotFresh);
+    assert_eq!(
+        with_age("99999999999999999999").unwrap_err(),
+        BypassReason::NotFresh
+    );
+    assert_eq!(with_age("-5").unwrap().age, Duration::ZERO);
+    let dated = |date| judged(&[("cache-control", "max-age=60"), ("date", date)]);
+    assert_eq!(
+        dated("Wed, 31 Dec 2025 23:59:30 GMT").unwrap().age,
+        Duration::from_secs(30)
+    );
+    assert_eq!(
+        dated("Thu, 01 Jan 2026 00:10:00 GMT").unwrap().age,
+        Duration::ZERO,
+        "a date ahead of us"
+    );
+}
+
+#[test]
+fn a_regions_ttl_applies_only_where_the_handler_said_nothing() {
+    let region = Region::api().ttl(Duration::from_secs(30));
+    let judge_in = |status, pairs: &[(&str, &str)]| {
+        judge(
+            Credentials::default(),
+            status,
+            &headers(pairs),
+            &region,
+            NOW,
+        )
+    };
+    assert_eq!(
+        judge_in(StatusCode::OK, &[]).unwrap().fresh_for,
+        Duration::from_secs(30)
+    );
+    let max_age = judge_in(StatusCode::OK, &[("cache-control", "max-age=5")]).unwrap();
+    assert_eq!(max_age.fresh_for, Duration::from_secs(5));
+    for said in [("cache-control", "public"), ("expires", "0")] {
+        assert_eq!(
+            judge_in(StatusCode::OK, &[said]).unwrap_err(),
+            BypassReason::NotFresh,
+            "{said:?}"
+        );
+    }
+    assert_eq!(
+        judge_in(StatusCode::OK, &[("pragma", "no-cache")]).unwrap_err(),
+        BypassReason::NoCache
+    );
+    assert_eq!(
+        judge_in(StatusCode::MOVED_PERMANENTLY, &[]).unwrap_err(),
+        BypassReason::NotFresh
+    );
+}
+
+#[test]
+fn c1_credentials_share_only_what_says_so() {
+    let with = |authorization, cookie, value: &str| {
+        let credentials = Credentials {
+            authorization,
+            cookie,
+        };
+        judge(
+            credentials,
+            StatusCode::OK,
+            &headers(&[("cache-control", value)]),
+            &Region::api(),
+            NOW,
+        )
+        .map(|_| ())
+    };
+    assert_eq!(
+        with(true, false, "max-age=60"),
+        Err(BypassReason::Authorization)
+    );
+    assert_eq!(with(false, true, "max-age=60"), Err(BypassReason::Cookie));
+    assert_eq!(with(true, false, "max-age=60, must-revalidate"), Ok(()));
+    assert_eq!(
+        with(false, true, "max-age=60, must-revalidate"),
+        Err(BypassReason::Cookie)
+    );
+    for value in ["public, max-age=60", "s-maxage=60"] {
+        assert_eq!(with(true, true, value), Ok(()), "{value}");
+    }
+}
+
+#[test]
+fn c8_errors_and_partial_answers_are_not_stored() {
+    for status in [206, 304, 400, 401, 404, 410, 414, 431, 500, 502, 503] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let verdict = judge(
+            Credentials::default(),
+            status,
+            &headers(&[("cache-control", "public, max-age=60")]),
+            &Region::api(),
+            NOW,
+        );
+        assert_eq!(verdict.unwrap_err(), BypassReason::Status, "{status}");
+    }
+}
+
+#[test]
+fn c9_streams_trailers_and_bad_lengths_are_not_stored() {
+    let fresh = ("cache-control", "max-age=60");
+    assert_eq!(
+        judged(&[fresh, ("content-type", "Text/Event-Stream; charset=utf-8")]).unwrap_err(),
+        BypassReason::Stream
+    );
+    assert_eq!(
+        judged(&[fresh, ("trailer", "x-sum")]).unwrap_err(),
+        BypassReason::Stream
+    );
+    assert_eq!(
+        judged(&[fresh, ("content-length", "1"), ("content-length", "1")]).unwrap_err(),
+        BypassReason::Malformed
+    );
+    assert_eq!(
+        judged(&[fresh, ("content-length", "+1")]).unwrap_err(),
+        BypassReason::Malformed
+    );
+    assert_eq!(
+        judged(&[fresh, ("content-length", "99999999")]).unwrap_err(),
+        BypassReason::TooLarge
+    );
+}
+
+#[test]
+fn c2_an_answer_with_set_cookie_is_not_stored_whatever_else_it_says() {
+    let pairs = [
+        ("cache-control", "public, max-age=60"),
+        ("set-cookie", "a=b"),
+    ];
+    assert_eq!(judged(&pairs).unwrap_err(), BypassReason::SetCookie);
+}

@@ -1,0 +1,364 @@
+//! What a layer, its services, its tasks and its handle share.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::AGE, request::Parts};
+use http_body::Body;
+use quick_cache::sync;
+
+use super::{
+    body::ResponseBody,
+    coalesce::Flights,
+    entry::Entry,
+    fill::reply,
+    invalidation::{Positions, region_slot},
+    key::{CacheKey, KeyMaker},
+    outcome::{BypassReason, Miss, Outcome},
+    policy::{Lookup, request::Credentials},
+    region::Region,
+    stats::{CacheStats, Counters, LevelStats, RegionCounters, RegionStats, ratio},
+    store::{PassThroughBuilder, Slot, Store},
+};
+use crate::clock::Clock;
+
+/// Keys that are remembered as uncacheable at most; some 32 bytes each.
+const UNCACHEABLE_KEYS: usize = 8_192;
+/// How long a key is remembered as uncacheable: an app that changes its mind is noticed at the next answer anyway,
+/// only its first requests after that do not coalesce.
+const UNCACHEABLE_FOR: Duration = Duration::from_secs(60);
+
+pub(super) type RegionFn = dyn Fn(&Parts) -> Option<&'static str> + Send + Sync;
+type Uncacheable = sync::Cache<u64, Duration, quick_cache::UnitWeighter, PassThroughBuilder>;
+
+/// What a look-up in L2 brought.
+pub(super) struct Found {
+    pub(super) entry: Option<Arc<Entry>>,
+    /// The position in Redis before the handler is called; without it the answer is not written to L2.
+    pub(super) stamp: Option<u64>,
+}
+
+struct RegionState {
+    region: Region,
+    slot: u32,
+    counters: RegionCounters,
+}
+
+pub(super) struct Shared {
+    pub(super) keys: KeyMaker,
+    pub(super) clock: Clock,
+    pub(super) flights: Arc<Flights>,
+    pub(super) counters: Counters,
+    pub(super) fills: AtomicUsize,
+    pub(super) wait_deadline: Duration,
+    pub(super) positions: Positions,
+    store: Store,
+    capacity_bytes: u64,
+    regions: Vec<RegionState>,
+    default_region: usize,
+    region_for: Option<Box<RegionFn>>,
+    uncacheable: Uncacheable,
+    #[cfg(feature = "redis")]
+    pub(super) l2: Option<Arc<super::l2::L2>>,
+}
+
+/// What [`Shared`] is made from.
+pub(super) struct Parameters {
+    pub(super) mount: String,
+    pub(super) clock: Clock,
+    pub(super) capacity_bytes: u64,
+    pub(super) wait_deadline: Duration,
+    pub(super) regions: Vec<Region>,
+    pub(super) region_for: Option<Box<RegionFn>>,
+    #[cfg(feature = "redis")]
+    pub(super) l2: Option<super::RedisStore>,
+}
+
+impl Shared {
+    pub(super) fn new(mut parameters: Parameters) -> Self {
+        parameters.regions.sort_by(|a, b| a.name().cmp(b.name()));
+        let default_region = parameters
+            .regions
+            .iter()
+            .position(|region| region.name() == "api")
+            .unwrap_or(0);
+        let regions = parameters.regions.into_iter().map(|region| RegionState {
+            slot: region_slot(region.name()),
+            region,
+            counters: RegionCounters::default(),
+        });
+        Self {
+            keys: KeyMaker::new(&parameters.mount),
+            flights: Arc::new(Flights::new(parameters.wait_deadline)),
+            counters: Counters::default(),
+            fills: AtomicUsize::new(0),
+            wait_deadline: parameters.wait_deadline,
+            positions: Positions::new(),
+            store: Store::new(parameters.capacity_bytes),
+            capacity_bytes: parameters.capacity_bytes,
+            regions: regions.collect(),
+            default_region,
+            region_for: parameters.region_for,
+            uncacheable: Uncacheable::with(
+                UNCACHEABLE_KEYS,
+                UNCACHEABLE_KEYS as u64,
+                quick_cache::UnitWeighter,
+                PassThroughBuilder::default(),
+                sync::DefaultLifecycle::default(),
+            ),
+            #[cfg(feature = "redis")]
+            l2: parameters
+                .l2
+                .map(|store| Arc::new(store.open(parameters.clock.clone()))),
+            clock: parameters.clock,
+        }
+    }
+
+    // Regions
+
+    pub(super) fn region_of(&self, parts: &Parts) -> usize {
+        let name = self
+            .region_for
+            .as_ref()
+            .and_then(|region_for| region_for(parts));
+        let known = name.and_then(|name| {
+            self.regions
+                .iter()
+                .position(|state| state.region.name() == name)
+        });
+        known.unwrap_or(self.default_region)
+    }
+
+    pub(super) fn region(&self, index: usize) -> &Region {
+        &self.regions[index].region
+    }
+
+    pub(super) fn region_slot(&self, index: usize) -> u32 {
+        self.regions[index].slot
+    }
+
+    // Counting
+
+    pub(super) fn bypassed(&self, region: usize, reason: BypassReason) {
+        self.counters.bypass(reason);
+        self.regions[region].counters.bypasses.add();
+    }
+
+    pub(super) fn missed(&self, region: usize) {
+        self.regions[region].counters.misses.add();
+    }
+
+    pub(super) fn stats(&self) -> CacheStats {
+        let counters = &self.counters;
+        let regions: Vec<RegionStats> = self
+            .regions
+            .iter()
+            .map(|state| {
+                let (hits, misses) = (state.counters.hits.sum(), state.counters.misses.sum());
+                RegionStats {
+                    name: state.region.name().to_owned(),
+                    hits,
+                    misses,
+                    bypasses: state.counters.bypasses.sum(),
+                    stores: state.counters.stores.load(Ordering::Relaxed),
+                    hit_ratio: ratio(hits, misses),
+                }
+            })
+            .collect();
+        let sum = |of: fn(&RegionStats) -> u64| regions.iter().map(of).sum::<u64>();
+        let (hits, misses) = (sum(|region| region.hits), sum(|region| region.misses));
+        CacheStats {
+            l1: LevelStats {
+                entries: self.store.entries(),
+                bytes: self.store.bytes(),
+                capacity_bytes: self.capacity_bytes,
+                evictions: self.store.evictions(),
+            },
+            #[cfg(feature = "redis")]
+            l2: self.l2.as_ref().map(|l2| l2.stats()),
+            #[cfg(not(feature = "redis"))]
+            l2: None,
+            hits,
+            misses,
+            bypasses: sum(|region| region.bypasses),
+            coalesced: load(&counters.coalesced),
+            stores: sum(|region| region.stores),
+            hit_ratio: ratio(hits, misses),
+            bypass_reasons: counters.reasons(),
+            purges: load(&counters.purges),
+            fills_failed: load(&counters.fills_failed),
+            background_panics: self.background_panics(),
+            regions,
+        }
+    }
+
+    fn background_panics(&self) -> u64 {
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.l2 {
+            return l2.panics();
+        }
+        0
+    }
+
+    // Looking up
+
+    /// The position now: what a request that begins now stamps its answer with.
+    pub(super) fn now(&self) -> u64 {
+        self.positions.now()
+    }
+
+    pub(super) fn is_alive(&self, entry: &Entry) -> bool {
+        self.positions.alive(entry.stamp, &entry.slots)
+    }
+
+    /// Alive, fresh, and fresh enough for this client (RFC 9111, 4 and 5.2.1).
+    pub(super) fn is_usable(&self, entry: &Entry, lookup: &Lookup) -> bool {
+        let now = self.clock.now();
+        let ttl = entry.ttl(now);
+        !ttl.is_zero()
+            && lookup
+                .max_age
+                .is_none_or(|max_age| entry.age(now) <= Duration::from_secs(max_age))
+            && lookup
+                .min_fresh
+                .is_none_or(|min_fresh| ttl >= Duration::from_secs(min_fresh))
+            && self.is_alive(entry)
+    }
+
+    /// The stored answer for a request, or why there is none.
+    pub(super) fn fresh(
+        &self,
+        key: &CacheKey,
+        request: &HeaderMap,
+        lookup: &Lookup,
+    ) -> Result<Arc<Entry>, (Miss, Option<Arc<Slot>>)> {
+        let Some(slot) = self.store.get(key) else {
+            return Err((
+                if lookup.refresh {
+                    Miss::Request
+                } else {
+                    Miss::Uri
+                },
+                None,
+            ));
+        };
+        if lookup.refresh {
+            return Err((Miss::Request, Some(slot)));
+        }
+        let miss = match slot.select(request, lookup.credentials) {
+            None => Miss::Vary,
+            Some(entry) if self.is_usable(entry, lookup) => return Ok(entry.clone()),
+            Some(_) => Miss::Stale,
+        };
+        Err((miss, Some(slot)))
+    }
+
+    /// Counts a hit and builds its answer.
+    pub(super) fn hit<R: Body>(
+        &self,
+        entry: &Entry,
+        head: bool,
+        region: usize,
+        outcome: Outcome,
+    ) -> Response<ResponseBody<R>> {
+        self.regions[region].counters.hits.add();
+        let now = self.clock.now();
+        let mut response = reply(entry, head);
+        let headers = response.headers_mut();
+        headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
+        outcome.write_hit(headers, entry.ttl(now).as_secs());
+        response
+    }
+
+    // Storing
+
+    /// Puts an answer of the handler into both levels.
+    pub(super) fn store(
+        &self,
+        key: &Arc<CacheKey>,
+        entry: &Arc<Entry>,
+        region: usize,
+        l2_stamp: Option<u64>,
+    ) {
+        self.keep(key, entry);
+        self.regions[region]
+            .counters
+            .stores
+            .fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "redis")]
+        if let (Some(l2), Some(stamp)) = (&self.l2, l2_stamp) {
+            l2.write(key, entry, stamp);
+        }
+        #[cfg(not(feature = "redis"))]
+        let _ = l2_stamp;
+    }
+
+    /// Puts an answer into L1.
+    pub(super) fn keep(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>) {
+        self.store.put(key, entry.clone(), self.clock.now());
+    }
+
+    #[cfg_attr(not(feature = "redis"), allow(clippy::unused_self, unused_variables))]
+    pub(super) fn look_in_l2(
+        &self,
+        key: &Arc<CacheKey>,
+        request: &HeaderMap,
+        path_slot: u32,
+        region: usize,
+        stamp: u64,
+    ) -> Option<Pin<Box<dyn Future<Output = Found> + Send>>> {
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.l2 {
+            return l2.look(
+                key.clone(),
+                request,
+                [path_slot, self.region_slot(region)],
+                stamp,
+            );
+        }
+        None
+    }
+
+    // Uncacheable keys
+
+    pub(super) fn is_uncacheable(&self, key: &CacheKey, credentials: Credentials) -> bool {
+        let until = self.uncacheable.get(&mark(key, credentials));
+        until.is_some_and(|until| until > self.clock.now())
+    }
+
+    /// Remembers a key whose answer cannot be shared, so that requests for it never wait for one another. Errors are
+    /// passing, they are not remembered.
+    pub(super) fn remember_uncacheable(
+        &self,
+        key: &CacheKey,
+        credentials: Credentials,
+        status: StatusCode,
+        reason: BypassReason,
+    ) {
+        if !(status.is_server_error() && reason == BypassReason::Status) {
+            self.uncacheable
+                .insert(mark(key, credentials), self.clock.now() + UNCACHEABLE_FOR);
+        }
+    }
+
+    pub(super) fn forget_uncacheable(&self, key: &CacheKey, credentials: Credentials) {
+        self.uncacheable.remove(&mark(key, credentials));
+    }
+}
+
+/// A key and a class of credentials in one number. Should two ever share it, requests run apart that could have
+/// waited; nothing else.
+fn mark(key: &CacheKey, credentials: Credentials) -> u64 {
+    key.low() ^ u64::from(credentials.class())
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}

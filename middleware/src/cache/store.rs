@@ -1,0 +1,292 @@
+//! The first level: `quick_cache` under one byte bound, each key with up to 16 variants in one item.
+
+use std::{
+    hash::{BuildHasherDefault, Hasher},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::HeaderMap;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync};
+
+use super::{entry::Entry, key::CacheKey, policy::VaryNames, policy::request::Credentials};
+
+/// Variants of one key at most; the oldest goes.
+pub(super) const MAX_VARIANTS: usize = 16;
+/// Locks that keep two writers of one key apart.
+const WRITE_LOCKS: usize = 64;
+/// What an item costs in the map itself.
+const ITEM_OVERHEAD_BYTES: usize = 160;
+/// From this an estimate of the number of items is made; it sizes the map, not the bound.
+const TYPICAL_ITEM_BYTES: u64 = 4 << 10;
+
+/// All variants of one key, the newest first. They agree on the names of `Vary`: an answer with other names replaces
+/// them, because the newest answer says how to choose (RFC 9111, 4.1).
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) vary: VaryNames,
+    pub(super) variants: Vec<Arc<Entry>>,
+    bytes: usize,
+}
+
+impl Slot {
+    /// The variant that a request selects, whether it is fresh or not.
+    pub(super) fn select(
+        &self,
+        request: &HeaderMap,
+        credentials: Credentials,
+    ) -> Option<&Arc<Entry>> {
+        if self.vary.0.is_empty() {
+            let entry = self.variants.first()?;
+            return entry.share.allows(credentials).is_ok().then_some(entry);
+        }
+        self.variants
+            .iter()
+            .find(|entry| entry.matches(request, credentials))
+    }
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Arc<CacheKey>, Arc<Slot>> for ByBytes {
+    fn weight(&self, key: &Arc<CacheKey>, slot: &Arc<Slot>) -> u64 {
+        (ITEM_OVERHEAD_BYTES + key.bytes().len() + slot.bytes) as u64
+    }
+}
+
+/// Counts what is pushed out for room.
+#[derive(Clone, Default)]
+struct Evictions(Arc<AtomicU64>);
+
+impl Lifecycle<Arc<CacheKey>, Arc<Slot>> for Evictions {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: Arc<CacheKey>, _: Arc<Slot>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The key carries its own keyed hash; hashing that again would buy nothing.
+#[derive(Clone, Default)]
+pub(super) struct PassThrough(u64);
+
+impl Hasher for PassThrough {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+pub(super) type PassThroughBuilder = BuildHasherDefault<PassThrough>;
+
+type Items = sync::Cache<Arc<CacheKey>, Arc<Slot>, ByBytes, PassThroughBuilder, Evictions>;
+
+/// The cache in this process.
+pub(super) struct Store {
+    items: Items,
+    evictions: Evictions,
+    writers: Box<[Mutex<()>]>,
+}
+
+impl Store {
+    pub(super) fn new(capacity_bytes: u64) -> Self {
+        let evictions = Evictions::default();
+        let estimated = usize::try_from(capacity_bytes / TYPICAL_ITEM_BYTES)
+            .unwrap_or(usize::MAX)
+            .max(1);
+        let options = OptionsBuilder::new()
+            .weight_capacity(capacity_bytes)
+            .estimated_items_capacity(estimated)
+            // An item must fit into one shard: few shards for small caches, so that the largest body still fits.
+            .shards(
+                usize::try_from(capacity_bytes >> 23)
+                    .unwrap_or(usize::MAX)
+                    .clamp(1, 64),
+            )
+            .build();
+        let items = match options {
+            Ok(options) => Items::with_options(
+                options,
+                ByBytes,
+                PassThroughBuilder::default(),
+                evictions.clone(),
+            ),
+            Err(_) => Items::with(
+                estimated,
+                capacity_bytes,
+                ByBytes,
+                PassThroughBuilder::default(),
+                evictions.clone(),
+            ),
+        };
+        Self {
+            items,
+            evictions,
+            writers: (0..WRITE_LOCKS).map(|_| Mutex::new(())).collect(),
+        }
+    }
+
+    pub(super) fn get(&self, key: &CacheKey) -> Option<Arc<Slot>> {
+        self.items.get(key)
+    }
+
+    /// Puts an answer in the place of the variant that it replaces.
+    pub(super) fn put(&self, key: &Arc<CacheKey>, entry: Arc<Entry>, now: Duration) {
+        let lock = &self.writers[key.low() as usize % WRITE_LOCKS];
+        let _writing = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let vary = entry.vary.clone();
+        let mut variants = Vec::with_capacity(1);
+        variants.push(entry);
+        if !vary.0.is_empty()
+            && let Some(slot) = self.items.peek(key.as_ref())
+            && slot.vary == vary
+        {
+            let new = variants[0].clone();
+            let others = slot
+                .variants
+                .iter()
+                .filter(|old| old.values != new.values && !old.ttl(now).is_zero());
+            variants.extend(others.take(MAX_VARIANTS - 1).cloned());
+        }
+        let bytes = variants.iter().map(|entry| entry.weight()).sum();
+        self.items.insert(
+            key.clone(),
+            Arc::new(Slot {
+                vary,
+                variants,
+                bytes,
+            }),
+        );
+    }
+
+    pub(super) fn entries(&self) -> u64 {
+        self.items.len() as u64
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.items.weight()
+    }
+
+    pub(super) fn evictions(&self) -> u64 {
+        self.evictions.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::StatusCode;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cache::{key::KeyMaker, policy::Share};
+
+    fn entry(vary: &[&'static str], value: &str, body: usize) -> Arc<Entry> {
+        let vary = VaryNames(
+            vary.iter()
+                .map(|name| http::HeaderName::from_static(name))
+                .collect(),
+        );
+        let values = vary.values(&request(value)).unwrap();
+        Arc::new(Entry {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Bytes::from(vec![0; body]),
+            vary,
+            values,
+            share: Share::default(),
+            slots: Box::default(),
+            stamp: 0,
+            made: Duration::ZERO,
+            age: Duration::ZERO,
+            fresh_for: Duration::from_secs(60),
+        })
+    }
+
+    fn request(value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("accept", value.parse().unwrap());
+        headers
+    }
+
+    fn key(n: usize) -> Arc<CacheKey> {
+        Arc::new(KeyMaker::new("").finish(n.to_le_bytes().to_vec()))
+    }
+
+    #[test]
+    fn c3_sixteen_variants_a_key_and_the_oldest_goes() {
+        let store = Store::new(1 << 20);
+        let key = key(1);
+        for n in 0..20 {
+            store.put(&key, entry(&["accept"], &n.to_string(), 1), Duration::ZERO);
+        }
+        let slot = store.get(&key).unwrap();
+        assert_eq!(slot.variants.len(), MAX_VARIANTS);
+        let none = Credentials::default();
+        assert!(slot.select(&request("3"), none).is_none());
+        assert!(slot.select(&request("4"), none).is_some());
+        assert!(slot.select(&request("19"), none).is_some());
+    }
+
+    #[test]
+    fn c3_a_vary_that_changes_replaces_what_was_chosen_by_the_old_one() {
+        let store = Store::new(1 << 20);
+        let key = key(1);
+        store.put(&key, entry(&["accept"], "a", 1), Duration::ZERO);
+        store.put(&key, entry(&["accept-language"], "a", 2), Duration::ZERO);
+        let slot = store.get(&key).unwrap();
+        assert_eq!(slot.variants.len(), 1);
+        assert_eq!(
+            slot.select(&request("other"), Credentials::default())
+                .unwrap()
+                .body
+                .len(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_variant_replaces_itself() {
+        let store = Store::new(1 << 20);
+        let key = key(1);
+        store.put(&key, entry(&["accept"], "a", 1), Duration::ZERO);
+        store.put(&key, entry(&["accept"], "a", 2), Duration::ZERO);
+        let slot = store.get(&key).unwrap();
+        assert_eq!(slot.variants.len(), 1);
+        assert_eq!(slot.variants[0].body.len(), 2);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        /// Whatever is put, in whatever order, the bound holds after every single put, and what is held is what the
+        /// items weigh.
+        #[test]
+        fn c10_the_byte_bound_holds(
+            capacity in 10_000_u64..200_000,
+            puts in proptest::collection::vec((0_usize..50, 0_usize..20_000, 0_u8..24, any::<bool>()), 1..200),
+        ) {
+            let store = Store::new(capacity);
+            let keys: Vec<_> = (0..50).map(key).collect();
+            for (at, body, value, varies) in puts {
+                let names: &[&'static str] = if varies { &["accept"] } else { &[] };
+                store.put(&keys[at], entry(names, &value.to_string(), body), Duration::ZERO);
+                prop_assert!(store.bytes() <= capacity, "{} > {}", store.bytes(), capacity);
+                let held: u64 = keys.iter().filter_map(|key| Some(ByBytes.weight(key, &store.items.peek(key.as_ref())?))).sum();
+                prop_assert_eq!(held, store.bytes());
+            }
+        }
+    }
+}
