@@ -1,1 +1,130 @@
-//! pitcrew-admin
+//! A small Axum router that shows and tends a running service.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use pitcrew::{CacheLayer, LatencyLayer, MemoryLayer};
+//! use pitcrew_admin::Admin;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let (cache_layer, cache) = CacheLayer::builder().build();
+//! let (memory_layer, memory) = MemoryLayer::builder().build();
+//! let (latency_layer, latency) = LatencyLayer::builder().build();
+//! let admin = Admin::builder()
+//!     .cache(cache)
+//!     .memory(memory)
+//!     .latency(latency)
+//!     .database("postgres://app@127.0.0.1/app")
+//!     .self_address("http://127.0.0.1:3000")
+//!     .operator_token(std::env::var("PITCREW_TOKEN")?)
+//!     .build()?;
+//!
+//! let app: Router = Router::new()
+//!     .route("/", get(|| async { "hello" }))
+//!     .layer(cache_layer)
+//!     .layer(memory_layer)
+//!     .layer(latency_layer) // last: outermost, so it times everything
+//!     .nest("/performance", admin.router()); // after the layers, so it is never cached
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Who may do what
+//!
+//! `GET /health` is public and says one word. Everything else wants `Authorization: Bearer TOKEN`: a reader's token for
+//! `GET`, an operator's for what changes something. Without a configured token [`AdminBuilder::build`] makes one and logs it.
+//! Requests for a host name that is not loopback, the app's own or [allowed](AdminBuilder::allow_host) are answered with 421.
+//!
+//! # Routes, under the prefix where the router is nested
+//!
+//! | route | what it does |
+//! |---|---|
+//! | `GET /status` | a sentence, targets met or missed, one next action, each part's key figures |
+//! | `GET /health` | `UP` or `DEGRADED` |
+//! | `POST /optimize` · `GET /optimize` | starts a cycle now · the last cycles' reports |
+//! | `GET /cache/stats` · `POST /cache/clear` | figures by region and reason · purge by path, tag, region or all |
+//! | `GET /database/analysis` | suggestions, slow queries, tables, pools |
+//! | `POST /database/maintenance` · `GET`, `DELETE /database/jobs/{id}` | submits a job · follows or cancels it |
+//! | `GET /memory/usage` · `POST /memory/gc` | process, system, trend, by route · returns freed pages |
+//! | `GET /response-times` | percentiles by route, method and status class |
+//! | `POST /load-test` · `GET`, `DELETE /load-test/{id}` | loads this app · follows or cancels the run |
+//! | `GET /benchmarks` | targets against measured values |
+//!
+//! # Background work
+//!
+//! [`AdminBuilder::build`] spawns nothing. The 30-minute cycle starts with [`Admin::router`] when that is called inside a
+//! runtime, else with the first request; it holds only a weak reference and ends with [`Admin::shutdown`] or with the last
+//! handle.
+
+mod builder;
+mod database;
+mod load_tests;
+mod optimizer;
+mod routes;
+mod section;
+mod security;
+mod targets;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use builder::{AdminBuilder, BuildError};
+pub use database::PoolGauges;
+pub use optimizer::DEFAULT_INTERVAL as DEFAULT_CYCLE_INTERVAL;
+pub use pitcrew_load as load;
+pub use security::auth::Role;
+pub use targets::BenchmarkTargets;
+
+use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
+
+/// The admin router's state, and a handle on its background work. Clones are handles on the same state.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    inner: Arc<Inner>,
+    generated_token: Option<String>,
+}
+
+/// What routes and cycles share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) cache: Option<CacheHandle>,
+    pub(crate) latency: Option<LatencyHandle>,
+    pub(crate) memory: Option<MemoryHandle>,
+    pub(crate) database: Option<database::Database>,
+    pub(crate) pools: Vec<database::NamedPool>,
+    pub(crate) targets: BenchmarkTargets,
+    pub(crate) load_tests: load_tests::LoadTests,
+    pub(crate) cycles: optimizer::Cycles,
+    pub(crate) auth: security::auth::Auth,
+    pub(crate) hosts: security::host::Hosts,
+    pub(crate) started: Instant,
+}
+
+impl Admin {
+    /// Begins with nothing configured.
+    pub fn builder() -> AdminBuilder {
+        AdminBuilder::default()
+    }
+
+    /// The router, to be nested under any prefix **after** the app's layers.
+    ///
+    /// Called inside a Tokio runtime it also starts the background cycle; elsewhere the first request does.
+    pub fn router(&self) -> axum::Router {
+        optimizer::ensure_running(&self.inner);
+        routes::router(Arc::clone(&self.inner))
+    }
+
+    /// The operator's token that [`AdminBuilder::build`] made because none was configured.
+    #[must_use]
+    pub fn generated_token(&self) -> Option<&str> {
+        self.generated_token.as_deref()
+    }
+
+    /// Ends the background cycle and cancels a running load test; waits for both, at most `deadline`.
+    pub async fn shutdown(&self, deadline: Duration) {
+        let _ = tokio::time::timeout(deadline, async {
+            self.inner.cycles.stop().await;
+            self.inner.load_tests.stop().await;
+        })
+        .await;
+    }
+}

@@ -1,0 +1,199 @@
+//! Configuration, checked as a whole before anything starts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
+use pitcrew_load::{Target, TargetError, Targets};
+
+use crate::database::{Database, NamedPool, PoolGauges};
+use crate::load_tests::LoadTests;
+use crate::optimizer::{Cycles, DEFAULT_INTERVAL, MIN_INTERVAL};
+use crate::security::auth::{Auth, MIN_TOKEN_BYTES, Role, random_token};
+use crate::security::host::Hosts;
+use crate::{Admin, BenchmarkTargets, Inner};
+
+/// Builds an [`Admin`]. Every part is optional; routes of a part that is not there say which setter adds it.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct AdminBuilder {
+    cache: Option<CacheHandle>,
+    latency: Option<LatencyHandle>,
+    memory: Option<MemoryHandle>,
+    database: Option<String>,
+    pools: Vec<NamedPool>,
+    targets: BenchmarkTargets,
+    self_address: Option<String>,
+    tokens: Vec<(String, Role)>,
+    hosts: Hosts,
+    cycle_interval: Option<Duration>,
+}
+
+/// A configuration that cannot work. The texts never repeat a token or a connection string.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The database address does not parse.
+    #[error(
+        "the database address is not one (write postgres://user:password@host:port/database): {0}"
+    )]
+    DatabaseUrl(String),
+    /// The app's own address cannot be a load test's target.
+    #[error("the app's own address cannot be used: {0}")]
+    SelfAddress(#[from] TargetError),
+    /// A token is too short to protect anything.
+    #[error("a token has fewer than {MIN_TOKEN_BYTES} bytes: make one with `openssl rand -hex 32`")]
+    ShortToken,
+    /// The cycle would run without pause.
+    #[error("the cycle's interval is below {} seconds", MIN_INTERVAL.as_secs())]
+    CycleInterval,
+    /// The system's random numbers are not there.
+    #[error("no token is configured and the system gave no random numbers to make one: {0}")]
+    Random(String),
+    /// The database wants TLS and the system has no root certificates.
+    #[error(
+        "the database address asks for TLS, but the system has no root certificates: install ca-certificates"
+    )]
+    NoRoots,
+    /// TLS could not be set up.
+    #[error("TLS could not be set up: {0}")]
+    Tls(String),
+}
+
+impl AdminBuilder {
+    /// The cache layer's handle.
+    pub fn cache(mut self, handle: CacheHandle) -> Self {
+        self.cache = Some(handle);
+        self
+    }
+
+    /// The latency layer's handle.
+    pub fn latency(mut self, handle: LatencyHandle) -> Self {
+        self.latency = Some(handle);
+        self
+    }
+
+    /// The memory layer's handle.
+    pub fn memory(mut self, handle: MemoryHandle) -> Self {
+        self.memory = Some(handle);
+        self
+    }
+
+    /// The database's address: a URL or a libpq-style string. The admin router opens at most 3 connections of its own,
+    /// when they are first needed.
+    ///
+    /// Connections are plain unless the address says `sslmode=require`; then they are encrypted and the server is verified
+    /// against the system's root certificates.
+    pub fn database(mut self, url: impl Into<String>) -> Self {
+        self.database = Some(url.into());
+        self
+    }
+
+    /// Shows one of the app's own connection pools. `gauges` is called for each answer and must not block.
+    ///
+    /// With bb8: `move || { let state = pool.state(); PoolGauges { connections: state.connections, .. } }`.
+    pub fn pool(
+        mut self,
+        name: impl Into<String>,
+        gauges: impl Fn() -> PoolGauges + Send + Sync + 'static,
+    ) -> Self {
+        self.pools.push(NamedPool {
+            name: name.into(),
+            gauges: Arc::new(gauges),
+        });
+        self
+    }
+
+    /// The values that `/benchmarks` and `/status` measure against.
+    pub fn targets(mut self, targets: BenchmarkTargets) -> Self {
+        self.targets = targets;
+        self
+    }
+
+    /// This app's own address, such as `http://127.0.0.1:3000`: the one target that `POST /load-test` may load. Its host is
+    /// answered as if [allowed](Self::allow_host). It is never taken from a request's `Host`.
+    pub fn self_address(mut self, address: impl Into<String>) -> Self {
+        self.self_address = Some(address.into());
+        self
+    }
+
+    /// A token that may look and act: at least 16 bytes. May be called again to rotate tokens.
+    pub fn operator_token(mut self, token: impl Into<String>) -> Self {
+        self.tokens.push((token.into(), Role::Operator));
+        self
+    }
+
+    /// A token that may only look: at least 16 bytes. May be called again.
+    pub fn reader_token(mut self, token: impl Into<String>) -> Self {
+        self.tokens.push((token.into(), Role::Reader));
+        self
+    }
+
+    /// Answers requests for this host name too, whatever the port. Loopback names always are.
+    pub fn allow_host(mut self, host: impl AsRef<str>) -> Self {
+        self.hosts.allow(host.as_ref());
+        self
+    }
+
+    /// The pause between optimisation cycles: at least 10 seconds, default 30 minutes.
+    pub fn cycle_interval(mut self, interval: Duration) -> Self {
+        self.cycle_interval = Some(interval);
+        self
+    }
+
+    /// Checks everything. Spawns nothing and connects to nothing.
+    ///
+    /// Without a configured token one is made, and logged once at level `WARN`: behind a local proxy every client looks like
+    /// loopback, so there is no address that could be trusted without one.
+    ///
+    /// # Errors
+    /// [`BuildError`] says which setting cannot work, and why.
+    pub fn build(mut self) -> Result<Admin, BuildError> {
+        let database = self.database.as_deref().map(Database::new).transpose()?;
+        let mut targets = Targets::none();
+        if let Some(address) = &self.self_address {
+            let own = Target::resolve(address)?;
+            let host = own
+                .authority()
+                .rsplit_once(':')
+                .map_or(own.authority(), |(host, _)| host);
+            self.hosts.allow(host);
+            targets.allow(own);
+        }
+        let interval = self.cycle_interval.unwrap_or(DEFAULT_INTERVAL);
+        if interval < MIN_INTERVAL {
+            return Err(BuildError::CycleInterval);
+        }
+        if self
+            .tokens
+            .iter()
+            .any(|(token, _)| token.len() < MIN_TOKEN_BYTES)
+        {
+            return Err(BuildError::ShortToken);
+        }
+        let mut generated_token = None;
+        if self.tokens.is_empty() {
+            let token = random_token().map_err(|error| BuildError::Random(error.to_string()))?;
+            tracing::warn!(%token, "no admin token is configured: this one is valid until the process ends");
+            self.tokens.push((token.clone(), Role::Operator));
+            generated_token = Some(token);
+        }
+        let inner = Inner {
+            cache: self.cache,
+            latency: self.latency,
+            memory: self.memory,
+            database,
+            pools: self.pools,
+            targets: self.targets,
+            load_tests: LoadTests::new(targets),
+            cycles: Cycles::new(interval),
+            auth: Auth::new(self.tokens),
+            hosts: self.hosts,
+            started: Instant::now(),
+        };
+        Ok(Admin {
+            inner: Arc::new(inner),
+            generated_token,
+        })
+    }
+}

@@ -1,0 +1,216 @@
+//! Connecting, and one way to ask: each query answers rows as JSON objects, read into a struct that names what it wants.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bb8_postgres::PostgresConnectionManager;
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Config, error::SqlState};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::BuildError;
+
+type Manager = PostgresConnectionManager<MakeRustlsConnect>;
+
+/// Connections of the admin router's own; it never takes one from the app's pool.
+const CONNECTIONS: u32 = 3;
+/// How long a route waits for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the server may work on one query of ours: `statement_timeout`.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
+/// A health answer is at most so old.
+const PROBE_AGE: Duration = Duration::from_secs(2);
+
+/// Why the database gave no answer. The texts carry no SQL and no connection string.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DatabaseError {
+    #[error(
+        "the database cannot be reached: check that the server runs and that its address and password are right"
+    )]
+    Unreachable,
+    #[error("the database took longer than {} seconds", STATEMENT_TIMEOUT.as_secs())]
+    Timeout,
+    #[error(
+        "the role of the admin router may not read this: SELECT pitcrew.grant_access(role, 'reader') as the extension's owner"
+    )]
+    NotAllowed,
+    #[error("the extension is not in this database: CREATE EXTENSION pg_pitcrew")]
+    NoExtension,
+    #[error("{0}")]
+    Refused(String),
+    #[error("the database answered with SQLSTATE {0}")]
+    Other(String),
+}
+
+impl From<tokio_postgres::Error> for DatabaseError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(code) = error.code() else {
+            return if error.is_closed() {
+                Self::Unreachable
+            } else {
+                Self::Other("none".to_owned())
+            };
+        };
+        match code {
+            &SqlState::QUERY_CANCELED => Self::Timeout,
+            &SqlState::INSUFFICIENT_PRIVILEGE => Self::NotAllowed,
+            &SqlState::INVALID_SCHEMA_NAME => Self::NoExtension,
+            &SqlState::ADMIN_SHUTDOWN
+            | &SqlState::CRASH_SHUTDOWN
+            | &SqlState::CANNOT_CONNECT_NOW => Self::Unreachable,
+            other => Self::Other(other.code().to_owned()),
+        }
+    }
+}
+
+/// The admin router's own few connections.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pool: bb8::Pool<Manager>,
+    probed: Mutex<Option<(Instant, Result<(), DatabaseError>)>>,
+    /// Held from the look for a twin to the submission of a job.
+    pub(super) submitting: Mutex<()>,
+}
+
+impl Database {
+    /// Checks the address. Nothing is connected before the first query.
+    pub(crate) fn new(url: &str) -> Result<Self, BuildError> {
+        let mut config: Config = url
+            .parse()
+            .map_err(|error| BuildError::DatabaseUrl(format!("{error}")))?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(BuildError::DatabaseUrl("it names no host".to_owned()));
+        }
+        // libpq's `prefer` does not verify the server, so it protects from nobody: here a connection is either plain
+        // or, with `sslmode=require`, encrypted and verified against the system's roots.
+        if config.get_ssl_mode() == SslMode::Prefer {
+            config.ssl_mode(SslMode::Disable);
+        }
+        config
+            .connect_timeout(CONNECT_TIMEOUT)
+            .application_name("pitcrew-admin");
+        let timeout = format!("-c statement_timeout={}", STATEMENT_TIMEOUT.as_millis());
+        let options = config
+            .get_options()
+            .map_or(timeout.clone(), |given| format!("{timeout} {given}"));
+        config.options(&options);
+        let is_tls = config.get_ssl_mode() != SslMode::Disable
+            && config
+                .get_hosts()
+                .iter()
+                .any(|host| matches!(host, Host::Tcp(_)));
+        let manager = PostgresConnectionManager::new(config, tls(is_tls)?);
+        let pool = bb8::Pool::builder()
+            .max_size(CONNECTIONS)
+            .min_idle(Some(0))
+            .connection_timeout(CONNECT_TIMEOUT)
+            .retry_connection(false)
+            .build_unchecked(manager);
+        Ok(Self {
+            pool,
+            probed: Mutex::new(None),
+            submitting: Mutex::new(()),
+        })
+    }
+
+    /// Whether the server answers; asked at most once in two seconds, whoever wants to know.
+    pub(crate) async fn probe(&self) -> Result<(), DatabaseError> {
+        let mut probed = self.probed.lock().await;
+        if let Some((at, known)) = probed.as_ref()
+            && at.elapsed() < PROBE_AGE
+        {
+            return known.clone();
+        }
+        let found = self
+            .rows::<serde_json::Value>("SELECT 1 AS one", &[])
+            .await
+            .map(|_| ());
+        *probed = Some((Instant::now(), found.clone()));
+        found
+    }
+
+    /// The rows of a query, each read from a JSON object with the query's column names.
+    pub(crate) async fn rows<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<T>, DatabaseError> {
+        let connection = self
+            .pool
+            .get()
+            .await
+            .map_err(|_| DatabaseError::Unreachable)?;
+        let sql = format!("SELECT pg_catalog.to_jsonb(answer) FROM ({sql}) AS answer");
+        let rows = connection.query(&sql, parameters).await?;
+        rows.iter()
+            .map(|row| {
+                let value: serde_json::Value = row.try_get(0)?;
+                serde_json::from_value(value).map_err(|error| {
+                    DatabaseError::Other(format!("none: an unexpected row ({error})"))
+                })
+            })
+            .collect()
+    }
+
+    /// One value; `None` where the query has no row.
+    pub(crate) async fn value<T: for<'a> tokio_postgres::types::FromSql<'a>>(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<T>, tokio_postgres::Error> {
+        let Ok(connection) = self.pool.get().await else {
+            return Ok(None);
+        };
+        let row = connection.query_opt(sql, parameters).await?;
+        row.map(|row| row.try_get(0)).transpose()
+    }
+}
+
+/// TLS with a provider of our own, so that the process default is neither needed nor changed.
+fn tls(with_roots: bool) -> Result<MakeRustlsConnect, BuildError> {
+    let mut roots = rustls::RootCertStore::empty();
+    if with_roots {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(BuildError::NoRoots);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| BuildError::Tls(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_refused_without_repeating_it() {
+        for url in [
+            "postgres://user:secret-canary@[bad/db",
+            "nonsense secret-canary",
+            "dbname=x password=secret-canary",
+        ] {
+            let error = Database::new(url).expect_err("refused").to_string();
+            assert!(!error.contains("secret-canary"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_an_error_that_names_no_address() {
+        let database =
+            Database::new("postgres://user:secret-canary@127.0.0.1:1/db").expect("parses");
+        let error = database
+            .probe()
+            .await
+            .expect_err("nobody listens on port 1");
+        assert_eq!(error, DatabaseError::Unreachable);
+    }
+}

@@ -1,0 +1,146 @@
+//! Maintenance jobs: planned, submitted once, followed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio_postgres::error::SqlState;
+
+use super::client::{Database, DatabaseError};
+
+/// What an operator asks for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JobRequest {
+    /// `vacuum`, `analyze` or `create_index`.
+    pub(crate) kind: String,
+    /// A table, as it would be written in SQL. None means every table, where the kind allows it.
+    pub(crate) target: Option<String>,
+    /// What the kind takes: see `pitcrew.submit_job` of the extension.
+    #[serde(default = "no_options")]
+    pub(crate) options: Value,
+    /// Only say what would be done.
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+}
+
+fn no_options() -> Value {
+    Value::Object(serde_json::Map::new())
+}
+
+/// A row of `pitcrew.jobs`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) id: i64,
+    pub(crate) kind: String,
+    pub(crate) state: String,
+    #[serde(flatten)]
+    pub(crate) more: serde_json::Map<String, Value>,
+}
+
+/// The relation that a job is for, as the server resolved it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) oid: u32,
+    pub(crate) name: String,
+}
+
+/// Why a job was not submitted.
+#[derive(Debug)]
+pub(crate) enum SubmitError {
+    /// The same job is already queued or running.
+    Same(i64),
+    /// The target does not exist.
+    NoTarget(String),
+    Database(DatabaseError),
+}
+
+impl From<DatabaseError> for SubmitError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+const SAME: &str = "SELECT id FROM pitcrew.jobs WHERE state IN ('queued', 'running') AND kind = $1 \
+                    AND target::oid IS NOT DISTINCT FROM $2::oid AND options = $3 LIMIT 1";
+
+impl Database {
+    /// Resolves a table's name as the server reads it.
+    pub(crate) async fn resolve(&self, name: &str) -> Result<Option<Target>, DatabaseError> {
+        let sql = "SELECT c::oid::bigint AS oid, c::text AS name FROM pg_catalog.to_regclass($1) AS c WHERE c IS NOT NULL";
+        match self.rows(sql, &[&name]).await {
+            Ok(found) => Ok(found.into_iter().next()),
+            // A text that is no name at all, such as `a"b`.
+            Err(DatabaseError::Other(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn submit(&self, request: &JobRequest) -> Result<i64, SubmitError> {
+        let target = match &request.target {
+            None => None,
+            Some(name) => Some(
+                self.resolve(name)
+                    .await?
+                    .ok_or_else(|| SubmitError::NoTarget(name.clone()))?,
+            ),
+        };
+        let oid = target.map(|target| target.oid);
+        // Checking for a twin and submitting are one step: two operators who press the same button get one job.
+        let _one = self.submitting.lock().await;
+        let same = self
+            .value::<i64>(SAME, &[&request.kind, &oid, &request.options])
+            .await;
+        if let Some(id) = same.map_err(said)? {
+            return Err(SubmitError::Same(id));
+        }
+        let sql = "SELECT pitcrew.submit_job($1, $2::oid::regclass, $3)";
+        let id = self
+            .value::<i64>(sql, &[&request.kind, &oid, &request.options])
+            .await
+            .map_err(said)?;
+        id.ok_or(SubmitError::Database(DatabaseError::Unreachable))
+    }
+
+    pub(crate) async fn jobs(&self) -> Result<Vec<Job>, DatabaseError> {
+        self.rows("SELECT * FROM pitcrew.jobs ORDER BY id DESC LIMIT 100", &[])
+            .await
+    }
+
+    pub(crate) async fn job(&self, id: i64) -> Result<Option<Job>, DatabaseError> {
+        Ok(self
+            .rows("SELECT * FROM pitcrew.jobs WHERE id = $1", &[&id])
+            .await?
+            .into_iter()
+            .next())
+    }
+
+    pub(crate) async fn cancel_job(&self, id: i64) -> Result<bool, DatabaseError> {
+        let asked = self
+            .value::<bool>("SELECT pitcrew.cancel_job($1)", &[&id])
+            .await;
+        Ok(asked.map_err(said)?.unwrap_or(false))
+    }
+}
+
+/// The extension's own refusals say what to do, so they are passed on with their hint; anything else stays a code.
+fn said(error: tokio_postgres::Error) -> DatabaseError {
+    let Some(refusal) = error.as_db_error() else {
+        return error.into();
+    };
+    let is_ours = [
+        SqlState::INVALID_PARAMETER_VALUE,
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        SqlState::FEATURE_NOT_SUPPORTED,
+        SqlState::WRONG_OBJECT_TYPE,
+        SqlState::UNDEFINED_COLUMN,
+        SqlState::NULL_VALUE_NOT_ALLOWED,
+    ]
+    .contains(refusal.code());
+    if !is_ours {
+        return error.into();
+    }
+    let hint = refusal
+        .hint()
+        .map(|hint| format!(" ({hint})"))
+        .unwrap_or_default();
+    DatabaseError::Refused(format!("{}{hint}", refusal.message()))
+}

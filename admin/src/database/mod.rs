@@ -1,0 +1,12 @@
+//! A small typed client of the database: the extension where it is, plain SQL where it is not.
+
+mod analysis;
+mod client;
+mod jobs;
+mod pools;
+
+pub(crate) use analysis::{Analysis, Overview, Suggestion, TableStats};
+pub(crate) use client::{Database, DatabaseError};
+pub(crate) use jobs::{Job, JobRequest, SubmitError};
+pub use pools::PoolGauges;
+pub(crate) use pools::{NamedPool, PoolReport};

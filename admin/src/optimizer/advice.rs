@@ -1,0 +1,248 @@
+//! The rules that turn what was observed into advice. Each piece of advice is a sentence with its numbers, and where
+//! something can be done about it here, the request that does it.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::cycle::Found;
+use crate::Inner;
+use crate::database::{NamedPool, Suggestion, TableStats};
+
+/// How much it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Severity {
+    Warn,
+    Critical,
+}
+
+/// One piece of advice.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Advice {
+    /// Names the finding, the same in each cycle.
+    pub(crate) id: String,
+    pub(crate) part: &'static str,
+    pub(crate) severity: Severity,
+    pub(crate) title: String,
+    pub(crate) detail: String,
+    /// The request that acts on it: method, path under the prefix, body.
+    pub(crate) action: Option<Value>,
+}
+
+/// Below so many requests a route's percentiles say nothing.
+const ENOUGH_REQUESTS: u64 = 100;
+/// Below so many look-ups a hit ratio says nothing.
+const ENOUGH_LOOK_UPS: u64 = 1_000;
+/// A table with fewer dead rows is never worth a job.
+const ENOUGH_DEAD_ROWS: i64 = 1_000;
+/// Autovacuum's own default begins at 20 % (`autovacuum_vacuum_scale_factor`); past that it is behind.
+const DEAD_PERCENT: f64 = 25.0;
+
+/// Looks at one part.
+pub(super) async fn observe(inner: &Inner, step: &str) -> Found {
+    match step {
+        "response_times" => response_times(inner),
+        "cache" => cache(inner),
+        "memory" => memory(inner),
+        _ => database(inner).await,
+    }
+}
+
+fn response_times(inner: &Inner) -> Found {
+    let Some(latency) = &inner.latency else {
+        return Found::Nothing("no latency handle".to_owned());
+    };
+    let snapshot = latency.snapshot();
+    let slow = snapshot.series.iter().filter(|series| {
+        series.count >= ENOUGH_REQUESTS
+            && (series.p99_ms > inner.targets.api_p99_ms
+                || series.p95_ms > inner.targets.api_p95_ms)
+    });
+    let advice: Vec<_> = slow
+        .map(|series| Advice {
+            id: format!("slow-route:{} {}", series.method, series.route),
+            part: "response_times",
+            severity: Severity::Warn,
+            title: format!("{} {} is slow", series.method, series.route),
+            detail: format!(
+                "p95 {:.0} ms and p99 {:.0} ms over {} requests; the targets are {:.0} and {:.0} ms",
+                series.p95_ms, series.p99_ms, series.count, inner.targets.api_p95_ms, inner.targets.api_p99_ms
+            ),
+            action: None,
+        })
+        .collect();
+    Found::Advice(
+        format!("{} series, {} slow", snapshot.series.len(), advice.len()),
+        advice,
+    )
+}
+
+fn cache(inner: &Inner) -> Found {
+    let Some(cache) = &inner.cache else {
+        return Found::Nothing("no cache handle".to_owned());
+    };
+    let stats = cache.stats();
+    let mut advice = Vec::new();
+    let looked_up = stats.hits + stats.misses;
+    let percent = stats.hit_ratio * 100.0;
+    if looked_up >= ENOUGH_LOOK_UPS && percent < inner.targets.cache_hit_percent {
+        advice.push(Advice {
+            id: "cache-hit-ratio".to_owned(),
+            part: "cache",
+            severity: Severity::Warn,
+            title: "few answers come from the cache".to_owned(),
+            detail: format!(
+                "{percent:.1} % of {looked_up} look-ups were hits, {:.0} % are wanted; {} entries were evicted from {} MiB",
+                inner.targets.cache_hit_percent,
+                stats.l1.evictions,
+                stats.l1.capacity_bytes >> 20
+            ),
+            action: None,
+        });
+    }
+    if let Some(l2) = stats.l2.as_ref().filter(|l2| l2.state != "up") {
+        advice.push(Advice {
+            id: "cache-l2-down".to_owned(),
+            part: "cache",
+            severity: Severity::Warn,
+            title: "Redis is away".to_owned(),
+            detail: format!(
+                "{} errors so far; the app serves from its own memory meanwhile",
+                l2.errors
+            ),
+            action: None,
+        });
+    }
+    Found::Advice(
+        format!("{percent:.1} % hits of {looked_up} look-ups"),
+        advice,
+    )
+}
+
+fn memory(inner: &Inner) -> Found {
+    let Some(memory) = &inner.memory else {
+        return Found::Nothing("no memory handle".to_owned());
+    };
+    let rss_mib = memory.snapshot().process.rss_bytes as f64 / f64::from(1 << 20);
+    let mut advice = Vec::new();
+    if rss_mib > inner.targets.memory_mib {
+        advice.push(Advice {
+            id: "memory-over-target".to_owned(),
+            part: "memory",
+            severity: Severity::Warn,
+            title: "the process is larger than its target".to_owned(),
+            detail: format!(
+                "{rss_mib:.0} MiB resident, {:.0} MiB wanted",
+                inner.targets.memory_mib
+            ),
+            action: Some(json!({"method": "POST", "path": "/memory/gc", "body": {}})),
+        });
+    }
+    Found::Advice(format!("{rss_mib:.0} MiB resident"), advice)
+}
+
+async fn database(inner: &Inner) -> Found {
+    let Some(database) = &inner.database else {
+        return Found::Nothing("no database".to_owned());
+    };
+    let suggestions = match database.suggestions().await {
+        Ok(found) => found,
+        Err(error) => return Found::Failed(error.to_string()),
+    };
+    let tables = match database.tables().await {
+        Ok(found) => found,
+        Err(error) => return Found::Failed(error.to_string()),
+    };
+    let detail = format!(
+        "{} tables, {} index suggestions",
+        tables.len(),
+        suggestions.len()
+    );
+    let mut advice: Vec<_> = suggestions.iter().map(index).collect();
+    advice.extend(tables.iter().filter_map(table));
+    let pools = inner
+        .pools
+        .iter()
+        .map(NamedPool::report)
+        .filter(NamedPool::is_short);
+    advice.extend(pools.map(|pool| Advice {
+        id: format!("pool:{}", pool.name),
+        part: "database",
+        severity: Severity::Warn,
+        title: format!("the pool `{}` is short", pool.name),
+        detail: pool.advice,
+        action: None,
+    }));
+    Found::Advice(detail, advice)
+}
+
+fn index(suggestion: &Suggestion) -> Advice {
+    Advice {
+        id: format!("index:{}", suggestion.id),
+        part: "database",
+        severity: if suggestion.gain_percent >= 50.0 {
+            Severity::Critical
+        } else {
+            Severity::Warn
+        },
+        title: format!(
+            "an index on {} ({})",
+            suggestion.table_name,
+            suggestion.columns.join(", ")
+        ),
+        detail: suggestion.detail.clone(),
+        action: Some(
+            json!({"method": "POST", "path": "/database/maintenance", "body": {
+                "kind": "create_index",
+                "target": suggestion.table_name,
+                "options": {"columns": suggestion.columns, "name": suggestion.index_name},
+            }}),
+        ),
+    }
+}
+
+fn table(table: &TableStats) -> Option<Advice> {
+    let name = format!(
+        "{}.{}",
+        quoted(&table.schema_name),
+        quoted(&table.table_name)
+    );
+    let dead_percent = table.dead_percent.unwrap_or(0.0);
+    let never_analyzed = table.last_analyze.is_none() && table.last_autoanalyze.is_none();
+    let (kind, why) = if table.dead_rows >= ENOUGH_DEAD_ROWS && dead_percent > DEAD_PERCENT {
+        (
+            "vacuum",
+            format!(
+                "{dead_percent:.0} % of its rows are dead ({} rows)",
+                table.dead_rows
+            ),
+        )
+    } else if never_analyzed && table.live_rows >= ENOUGH_DEAD_ROWS {
+        (
+            "analyze",
+            format!(
+                "it was never analyzed, and has {} rows: the planner guesses",
+                table.live_rows
+            ),
+        )
+    } else {
+        return None;
+    };
+    Some(Advice {
+        id: format!("{kind}:{name}"),
+        part: "database",
+        severity: Severity::Warn,
+        title: format!("{kind} {name}"),
+        detail: why,
+        action: Some(
+            json!({"method": "POST", "path": "/database/maintenance", "body": {
+                "kind": kind, "target": name,
+            }}),
+        ),
+    })
+}
+
+/// A name as it has to be written in SQL; quoting one that needs none does no harm.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,32 @@
+//! `GET /health`: one word, public.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::App;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Health {
+    status: &'static str,
+}
+
+/// `UP`; `DEGRADED` where a dependency is away and the app goes on; never a detail, for anyone may ask.
+pub(super) async fn health(State(inner): App) -> (StatusCode, Json<Health>) {
+    let is_database_up = match &inner.database {
+        None => true,
+        Some(database) => database.probe().await.is_ok(),
+    };
+    let is_l2_up = inner
+        .cache
+        .as_ref()
+        .and_then(|cache| cache.stats().l2)
+        .is_none_or(|l2| l2.state == "up");
+    let status = if is_database_up && is_l2_up {
+        "UP"
+    } else {
+        "DEGRADED"
+    };
+    (StatusCode::OK, Json(Health { status }))
+}

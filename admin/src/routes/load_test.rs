@@ -1,0 +1,115 @@
+//! `POST /load-test` and what follows it.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use http::{StatusCode, header};
+use pitcrew_load::{HttpPlan, Progress, Report, Run, RunState};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, App};
+use crate::load_tests::StartError;
+use crate::security::problem::{self, Problem};
+
+/// A plan, and where it goes: to this app where nothing is said.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoadTest {
+    /// One of the allowed targets, as `http://host:port`.
+    target: Option<String>,
+    #[serde(default)]
+    plan: HttpPlan,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RunView {
+    id: String,
+    state: RunState,
+    progress: Progress,
+    report: Option<Report>,
+}
+
+impl From<&Run> for RunView {
+    fn from(run: &Run) -> Self {
+        Self {
+            id: run.id().to_owned(),
+            state: run.state(),
+            progress: run.progress(),
+            report: run.report().cloned(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Started {
+    /// None in a dry run.
+    id: Option<String>,
+    dry_run: bool,
+}
+
+pub(super) async fn start(
+    State(inner): App,
+    problem::Json(test): problem::Json<LoadTest>,
+) -> Result<(StatusCode, Json<Started>), Problem> {
+    match inner
+        .load_tests
+        .start(&test.plan, test.target.as_deref(), test.dry_run)
+    {
+        Ok(None) => Ok((
+            StatusCode::OK,
+            Json(Started {
+                id: None,
+                dry_run: true,
+            }),
+        )),
+        Ok(Some(run)) => Ok((
+            StatusCode::ACCEPTED,
+            Json(Started {
+                id: Some(run.id().to_owned()),
+                dry_run: false,
+            }),
+        )),
+        Err(StartError::Busy(id)) => {
+            let problem = Problem::new(
+                StatusCode::CONFLICT,
+                format!("run {id} is under way: wait, or DELETE /load-test/{id}"),
+            );
+            Err(problem.with_header(header::LOCATION, &format!("load-test/{id}")))
+        }
+        Err(StartError::Plan(error)) => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("plan.{error}"),
+        )),
+        Err(StartError::Target(error)) => {
+            Err(Problem::new(StatusCode::FORBIDDEN, error.to_string()))
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Runs {
+    /// The newest first.
+    runs: Vec<RunView>,
+}
+
+pub(super) async fn runs(State(inner): App) -> Answer<Runs> {
+    Ok(Json(Runs {
+        runs: inner.load_tests.all().iter().map(RunView::from).collect(),
+    }))
+}
+
+pub(super) async fn run(State(inner): App, Path(id): Path<String>) -> Answer<RunView> {
+    let run = inner.load_tests.find(&id).ok_or_else(no_run)?;
+    Ok(Json(RunView::from(&run)))
+}
+
+pub(super) async fn cancel(State(inner): App, Path(id): Path<String>) -> Answer<RunView> {
+    let run = inner.load_tests.find(&id).ok_or_else(no_run)?;
+    run.cancel();
+    Ok(Json(RunView::from(&run)))
+}
+
+fn no_run() -> Problem {
+    Problem::not_found("there is no such run: GET /load-test lists those that are kept")
+}

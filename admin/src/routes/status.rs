@@ -1,0 +1,135 @@
+//! `GET /status`: everything at a glance.
+
+use axum::Json;
+use axum::extract::State;
+use pitcrew::latency::Summary;
+use serde::Serialize;
+
+use super::{Answer, App};
+use crate::database::{NamedPool, Overview, PoolReport};
+use crate::optimizer::Advice;
+use crate::section::Section;
+use crate::targets::{Benchmark, Verdict};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    /// A sentence.
+    verdict: String,
+    /// The most urgent advice of the last cycle.
+    next_action: Option<Advice>,
+    uptime_s: f64,
+    missed: Vec<Benchmark>,
+    response_times: Section<Times>,
+    cache: Section<Hits>,
+    memory: Section<Process>,
+    database: Section<Overview>,
+    pools: Vec<PoolReport>,
+    last_cycle_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Times {
+    in_flight: u64,
+    errors: u64,
+    aborted: u64,
+    dropped_series: u64,
+    #[serde(flatten)]
+    total: Summary,
+}
+
+#[derive(Debug, Serialize)]
+struct Hits {
+    hits: u64,
+    misses: u64,
+    bypasses: u64,
+    hit_ratio: f64,
+    l1_bytes: u64,
+    l2: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Process {
+    rss_bytes: u64,
+    peak_rss_bytes: u64,
+    cpu_percent: f64,
+}
+
+pub(super) async fn status(State(inner): App) -> Answer<Status> {
+    let overview = match &inner.database {
+        None => None,
+        Some(database) => Some(database.overview().await),
+    };
+    let missed: Vec<_> = inner
+        .benchmarks(overview.as_ref())
+        .into_iter()
+        .filter(|one| one.verdict == Verdict::Missed)
+        .collect();
+    let last = inner.cycles.last();
+    let response_times = inner.latency.as_ref().map_or_else(
+        || Section::missing("no latency handle"),
+        |latency| {
+            let snapshot = latency.snapshot();
+            Section::Ready(Times {
+                in_flight: snapshot.in_flight,
+                errors: snapshot.errors,
+                aborted: snapshot.aborted,
+                dropped_series: snapshot.dropped_series,
+                total: snapshot.total(),
+            })
+        },
+    );
+    let cache = inner.cache.as_ref().map_or_else(
+        || Section::missing("no cache handle"),
+        |cache| {
+            let stats = cache.stats();
+            Section::Ready(Hits {
+                hits: stats.hits,
+                misses: stats.misses,
+                bypasses: stats.bypasses,
+                hit_ratio: stats.hit_ratio,
+                l1_bytes: stats.l1.bytes,
+                l2: stats.l2.as_ref().map(|l2| l2.state),
+            })
+        },
+    );
+    let memory = inner.memory.as_ref().map_or_else(
+        || Section::missing("no memory handle"),
+        |memory| {
+            let process = memory.snapshot().process;
+            Section::Ready(Process {
+                rss_bytes: process.rss_bytes,
+                peak_rss_bytes: process.peak_rss_bytes,
+                cpu_percent: process.cpu_percent,
+            })
+        },
+    );
+    let database = overview.map_or_else(|| Section::missing("no database"), Section::from);
+    let is_database_away = inner.database.is_some() && database.ready().is_none();
+    let verdict = match (is_database_away, missed.as_slice()) {
+        (true, _) => "The database does not answer; everything else goes on.".to_owned(),
+        (false, []) => "Every target that could be measured is met.".to_owned(),
+        (false, [one]) => format!("One target is missed: {} ({}).", one.name, one.detail),
+        (false, [first, ..]) => {
+            format!(
+                "{} targets are missed, first of all {} ({}).",
+                missed.len(),
+                first.name,
+                first.detail
+            )
+        }
+    };
+    Ok(Json(Status {
+        verdict,
+        next_action: last
+            .as_ref()
+            .and_then(|cycle| cycle.advice.first().cloned()),
+        uptime_s: inner.started.elapsed().as_secs_f64(),
+        missed,
+        response_times,
+        cache,
+        memory,
+        database,
+        pools: inner.pools.iter().map(NamedPool::report).collect(),
+        last_cycle_at: last.map(|cycle| cycle.started_at.clone()),
+    }))
+}

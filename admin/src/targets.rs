@@ -1,0 +1,249 @@
+//! The values a service is held to, and where it stands.
+
+use serde::Serialize;
+
+use crate::Inner;
+use crate::database::{DatabaseError, Overview};
+
+/// What a service is held to. Each can be changed; the defaults are those of a service that people wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct BenchmarkTargets {
+    /// Mean time of an answer, to the end of its body: at most, in milliseconds. Default 200.
+    pub api_mean_ms: f64,
+    /// 95th percentile: at most, in milliseconds. Default 500.
+    pub api_p95_ms: f64,
+    /// 99th percentile: at most, in milliseconds. Default 1,000.
+    pub api_p99_ms: f64,
+    /// Requests a second that the service can take: at least. Default 1,000.
+    pub api_rate_per_s: f64,
+    /// Answers with a 5xx status, or none: at most, in per cent. Default 1.
+    pub api_error_percent: f64,
+    /// Mean execution time of a statement: at most, in milliseconds. Default 100.
+    pub database_mean_ms: f64,
+    /// Resident memory: at most, in MiB. Default 512.
+    pub memory_mib: f64,
+    /// Share of one core: at most, in per cent. Default 70.
+    pub cpu_percent: f64,
+    /// Hits among hits and misses of the response cache: at least, in per cent. Default 85.
+    pub cache_hit_percent: f64,
+}
+
+impl Default for BenchmarkTargets {
+    fn default() -> Self {
+        Self {
+            api_mean_ms: 200.0,
+            api_p95_ms: 500.0,
+            api_p99_ms: 1_000.0,
+            api_rate_per_s: 1_000.0,
+            api_error_percent: 1.0,
+            database_mean_ms: 100.0,
+            memory_mib: 512.0,
+            cpu_percent: 70.0,
+            cache_hit_percent: 85.0,
+        }
+    }
+}
+
+/// Whether a target is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    Met,
+    Missed,
+    /// Nothing was measured, so nothing is claimed; `detail` says why.
+    NotMeasured,
+}
+
+/// One target and where the service stands.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Benchmark {
+    pub(crate) name: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) target: f64,
+    /// `at_most` or `at_least`.
+    pub(crate) bound: &'static str,
+    pub(crate) value: Option<f64>,
+    pub(crate) verdict: Verdict,
+    pub(crate) detail: String,
+}
+
+fn judge(
+    name: &'static str,
+    unit: &'static str,
+    bound: &'static str,
+    target: f64,
+    value: Result<f64, String>,
+) -> Benchmark {
+    let (value, verdict, detail) = match value {
+        Err(why) => (None, Verdict::NotMeasured, why),
+        Ok(value) => {
+            let is_met = if bound == "at_most" {
+                value <= target
+            } else {
+                value >= target
+            };
+            let verdict = if is_met {
+                Verdict::Met
+            } else {
+                Verdict::Missed
+            };
+            let words = bound.replace('_', " ");
+            (
+                Some(value),
+                verdict,
+                format!("{value:.1} {unit} measured, {words} {target} {unit} wanted"),
+            )
+        }
+    };
+    Benchmark {
+        name,
+        unit,
+        target,
+        bound,
+        value,
+        verdict,
+        detail,
+    }
+}
+
+impl Inner {
+    /// All targets. The database's overview is passed in, so that one request asks for it once.
+    pub(crate) fn benchmarks(
+        &self,
+        overview: Option<&Result<Overview, DatabaseError>>,
+    ) -> Vec<Benchmark> {
+        let wanted = &self.targets;
+        let no_latency = || "no latency handle: add `.latency(..)` to the builder".to_owned();
+        let no_requests = || "no request has ended yet".to_owned();
+        let latency = self.latency.as_ref().map(pitcrew::LatencyHandle::snapshot);
+        let total = latency
+            .as_ref()
+            .ok_or_else(no_latency)
+            .and_then(|snapshot| {
+                let total = snapshot.total();
+                if total.count == 0 {
+                    Err(no_requests())
+                } else {
+                    Ok((snapshot, total))
+                }
+            });
+        let figure = |read: fn(&pitcrew::latency::Summary) -> f64| {
+            total
+                .as_ref()
+                .map(|(_, total)| read(total))
+                .map_err(Clone::clone)
+        };
+        let errors = total
+            .as_ref()
+            .map_err(Clone::clone)
+            .map(|(snapshot, total)| snapshot.errors as f64 * 100.0 / total.count as f64);
+        let rate = self.load_tests.last_rate_per_s().ok_or_else(|| {
+            "what the service can take is known only under load: POST load-test".to_owned()
+        });
+        let database = match overview {
+            None => Err("no database: add `.database(..)` to the builder".to_owned()),
+            Some(Err(error)) => Err(error.to_string()),
+            Some(Ok(overview)) => overview.mean_ms.ok_or_else(|| {
+                "pg_stat_statements has no figures, or the extension is not there".to_owned()
+            }),
+        };
+        let memory = self.memory.as_ref().map(pitcrew::MemoryHandle::snapshot);
+        let no_memory = || "no memory handle: add `.memory(..)` to the builder".to_owned();
+        let rss = memory
+            .as_ref()
+            .map(|memory| memory.process.rss_bytes as f64 / f64::from(1 << 20));
+        let cpu = memory.as_ref().map(|memory| memory.process.cpu_percent);
+        let cache = match &self.cache {
+            None => Err("no cache handle: add `.cache(..)` to the builder".to_owned()),
+            Some(cache) => {
+                let stats = cache.stats();
+                let looked_up = stats.hits + stats.misses;
+                if looked_up == 0 {
+                    Err("nothing was looked up yet".to_owned())
+                } else {
+                    Ok(stats.hit_ratio * 100.0)
+                }
+            }
+        };
+        let mut found = vec![
+            judge(
+                "api_mean",
+                "ms",
+                "at_most",
+                wanted.api_mean_ms,
+                figure(|total| total.mean_ms),
+            ),
+            judge(
+                "api_p95",
+                "ms",
+                "at_most",
+                wanted.api_p95_ms,
+                figure(|total| total.p95_ms),
+            ),
+            judge(
+                "api_p99",
+                "ms",
+                "at_most",
+                wanted.api_p99_ms,
+                figure(|total| total.p99_ms),
+            ),
+            judge(
+                "api_rate",
+                "requests/s",
+                "at_least",
+                wanted.api_rate_per_s,
+                rate,
+            ),
+            judge(
+                "api_errors",
+                "%",
+                "at_most",
+                wanted.api_error_percent,
+                errors,
+            ),
+            judge(
+                "database_mean",
+                "ms",
+                "at_most",
+                wanted.database_mean_ms,
+                database,
+            ),
+            judge(
+                "memory",
+                "MiB",
+                "at_most",
+                wanted.memory_mib,
+                rss.ok_or_else(no_memory),
+            ),
+            judge(
+                "cpu",
+                "%",
+                "at_most",
+                wanted.cpu_percent,
+                cpu.ok_or_else(no_memory),
+            ),
+            judge(
+                "cache_hits",
+                "%",
+                "at_least",
+                wanted.cache_hit_percent,
+                cache,
+            ),
+        ];
+        let not_yet = |why: &str| Err(why.to_owned());
+        let percentiles = "pg_stat_statements keeps no percentiles";
+        found.extend([
+            judge("database_p95", "ms", "at_most", 300.0, not_yet(percentiles)),
+            judge("database_p99", "ms", "at_most", 500.0, not_yet(percentiles)),
+            judge(
+                "websocket_mean",
+                "ms",
+                "at_most",
+                50.0,
+                not_yet("no WebSocket probe is configured"),
+            ),
+        ]);
+        found
+    }
+}
