@@ -1,0 +1,528 @@
+//! The response cache over a real Redis: SECURITY C12, C17, C18, C20, and what a request never notices.
+
+mod private_redis;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use pitcrew::{
+    CacheHandle, CacheLayer,
+    cache::{Purge, PurgeState, RedisStore},
+};
+use private_redis::Redis;
+use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneService};
+
+/// The one place that says where a Redis comes from. `None`: there is none, and the test is skipped with the reason.
+fn redis() -> Option<Redis> {
+    let redis = Redis::start();
+    if redis.is_none() {
+        eprintln!("skipped: redis-server is not installed");
+    }
+    redis
+}
+
+type App = BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, Infallible>;
+
+/// One instance of an app: its own L1, a Redis that it shares.
+struct Instance {
+    app: App,
+    handle: CacheHandle,
+    calls: Arc<AtomicUsize>,
+}
+
+/// What the handler answers.
+#[derive(Clone, Copy)]
+struct Answers {
+    headers: &'static [(&'static str, &'static str)],
+    takes: Duration,
+}
+
+const FRESH: Answers = Answers {
+    headers: &[("cache-control", "max-age=60")],
+    takes: Duration::ZERO,
+};
+
+impl Instance {
+    fn new(url: &str, namespace: &str, answers: Answers, name: &'static str) -> Self {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        let handler = service_fn(move |request: Request<Full<Bytes>>| {
+            let call = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                if !answers.takes.is_zero() {
+                    tokio::time::sleep(answers.takes).await;
+                }
+                let language = request
+                    .headers()
+                    .get("accept-language")
+                    .map_or("", |value| value.to_str().unwrap());
+                let mut response = Response::builder();
+                for (name, value) in answers.headers {
+                    response = response.header(*name, *value);
+                }
+                Ok::<_, Infallible>(
+                    response
+                        .body(Full::new(Bytes::from(format!("{name}{call}{language}"))))
+                        .unwrap(),
+                )
+            }
+        });
+        // Wide enough that a busy machine is not taken for a dead Redis.
+        let store = RedisStore::connect(url)
+            .unwrap()
+            .namespace(namespace)
+            .timeout(Duration::from_millis(500));
+        let (layer, handle) = CacheLayer::builder().redis(store).build();
+        let app = BoxCloneService::new(layer.layer(handler).and_then(
+            |response: Response<_>| async move {
+                let (parts, body) = response.into_parts();
+                let bytes = BodyExt::collect(body).await?.to_bytes();
+                Ok(Response::from_parts(parts, Full::new(bytes)))
+            },
+        ));
+        Self { app, handle, calls }
+    }
+
+    /// `(Cache-Status, body)`.
+    async fn ask(&self, path: &str) -> (String, String) {
+        self.ask_with(path, "").await
+    }
+
+    async fn ask_with(&self, path: &str, language: &str) -> (String, String) {
+        let request = Request::builder()
+            .uri(path)
+            .header("host", "app.example")
+            .header("accept-language", language);
+        let response = self
+            .app
+            .clone()
+            .ready()
+            .await
+            .unwrap()
+            .call(request.body(Full::default()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200);
+        let status = response.headers()["cache-status"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+fn is_l2_hit(status: &str) -> bool {
+    status.starts_with("pitcrew; hit") && status.ends_with("detail=l2")
+}
+
+/// Waits for something outside this process.
+async fn eventually<F: Future<Output = bool>>(
+    what: &str,
+    within: Duration,
+    mut check: impl FnMut() -> F,
+) {
+    let deadline = Instant::now() + within;
+    while !check().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A path that nobody has asked for.
+fn unseen() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!("/unseen/{}", NEXT.fetch_add(1, Ordering::SeqCst))
+}
+
+const LONG: Duration = Duration::from_secs(10);
+
+/// Waits until as many entries stand in Redis: writes are behind.
+async fn entries(redis: &Redis, namespace: &str, count: usize) {
+    let script = "return #redis.call('KEYS', ARGV[1])";
+    let pattern = format!("pitcrew:{namespace}:e:*");
+    eventually("entries in Redis", LONG, || async {
+        redis.command(&["EVAL", script, "0", &pattern]).unwrap() == count.to_string()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_one_instance_stored_another_finds() {
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    let two = Instance::new(&redis.url(), "demo", FRESH, "two");
+    one.ask("/a?x=1").await;
+    entries(&redis, "demo", 1).await;
+    let (status, body) = two.ask("/a?x=1").await;
+    assert!(is_l2_hit(&status), "{status}");
+    assert_eq!((body.as_str(), two.calls()), ("one0", 0));
+    let (status, _) = two.ask("/a?x=1").await;
+    assert!(
+        status.starts_with("pitcrew; hit") && !is_l2_hit(&status),
+        "then from its own process: {status}"
+    );
+    let stats = two.handle.stats().l2.unwrap();
+    assert_eq!((stats.state, stats.hits, stats.errors), ("up", 1, 0));
+}
+
+#[tokio::test]
+async fn variants_are_found_too() {
+    const VARY: Answers = Answers {
+        headers: &[("cache-control", "max-age=60"), ("vary", "accept-language")],
+        takes: Duration::ZERO,
+    };
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", VARY, "one");
+    one.ask_with("/", "de").await;
+    one.ask_with("/", "en").await;
+    // Two answers, and what says how they vary.
+    entries(&redis, "demo", 3).await;
+    let two = Instance::new(&redis.url(), "demo", VARY, "two");
+    assert_eq!(two.ask_with("/", "en").await.1, "one1en");
+    assert_eq!(two.ask_with("/", "de").await.1, "one0de");
+    assert_eq!(two.ask_with("/", "fr").await.1, "two0fr");
+}
+
+#[tokio::test]
+async fn a_thousand_waiters_are_one_get_and_no_command_scans() {
+    const SLOW: Answers = Answers {
+        headers: FRESH.headers,
+        takes: Duration::from_millis(50),
+    };
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", SLOW, "one");
+    let many: Vec<_> = (0..1_000)
+        .map(|_| {
+            let app = one.app.clone();
+            tokio::spawn(app.oneshot(Request::builder().uri("/").body(Full::default()).unwrap()))
+        })
+        .collect();
+    for each in many {
+        each.await.unwrap().unwrap();
+    }
+    assert_eq!(one.calls(), 1);
+    one.handle.purge(Purge::All).await;
+    let commands = redis.command(&["INFO", "commandstats"]).unwrap();
+    assert!(commands.contains("cmdstat_get:calls=1,"), "{commands}");
+    for forbidden in ["cmdstat_keys", "cmdstat_scan", "cmdstat_flush"] {
+        assert!(!commands.contains(forbidden), "{forbidden}: {commands}");
+    }
+}
+
+#[tokio::test]
+async fn c12_foreign_bytes_in_redis_are_misses() {
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    one.ask("/a").await;
+    entries(&redis, "demo", 1).await;
+    let overwrite = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('SET', key, ARGV[2]) end return 1";
+    let cut = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('SETRANGE', key, 60, ARGV[2]) end return 1";
+    for (script, bytes) in [
+        (cut, "?"),
+        (overwrite, "foreign"),
+        (overwrite, ""),
+        (overwrite, "PCRW\u{1}\u{1}"),
+    ] {
+        redis
+            .command(&["EVAL", script, "0", "pitcrew:demo:e:*", bytes])
+            .unwrap();
+        let two = Instance::new(&redis.url(), "demo", FRESH, "two");
+        let (status, body) = two.ask("/a").await;
+        assert_eq!(
+            (status.as_str(), body.as_str()),
+            ("pitcrew; fwd=uri-miss; stored", "two0"),
+            "{bytes}"
+        );
+        two.handle.shutdown(LONG).await;
+    }
+    // Another type under the key is an error of Redis, and a miss.
+    let retype = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) redis.call('LPUSH', key, 'x') end return 1";
+    redis
+        .command(&["EVAL", retype, "0", "pitcrew:demo:e:*"])
+        .unwrap();
+    let three = Instance::new(&redis.url(), "demo", FRESH, "three");
+    assert_eq!(three.ask("/a").await.1, "three0");
+}
+
+#[tokio::test]
+async fn c12_a_redis_that_is_down_full_or_read_only_costs_no_request_anything() {
+    let nobody = Instance::new("redis://127.0.0.1:1/0", "demo", FRESH, "nobody");
+    for n in 0..20 {
+        assert_eq!(
+            nobody.ask(&format!("/{n}")).await.0,
+            "pitcrew; fwd=uri-miss; stored"
+        );
+    }
+    assert_eq!(nobody.handle.stats().l2.unwrap().state, "down");
+    assert!(nobody.ask("/0").await.0.starts_with("pitcrew; hit"));
+
+    let Some(redis) = redis() else { return };
+    for setting in [["maxmemory", "1"], ["min-replicas-to-write", "1"]] {
+        redis
+            .command(&["CONFIG", "SET", setting[0], setting[1]])
+            .unwrap();
+        let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+        for n in 0..20 {
+            assert_eq!(
+                one.ask(&format!("/{n}")).await.0,
+                "pitcrew; fwd=uri-miss; stored",
+                "{setting:?}"
+            );
+        }
+        assert_eq!(
+            one.handle.purge(Purge::All).await.l2,
+            PurgeState::Pending,
+            "{setting:?}"
+        );
+        redis.command(&["CONFIG", "SET", setting[0], "0"]).unwrap();
+        eventually("the purge reaches Redis", LONG, || async {
+            one.handle.stats().l2.unwrap().pending_purges == 0
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn c12_a_hanging_redis_delays_no_request_beyond_the_timeout_by_much() {
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    one.ask("/warm").await;
+    redis.pause();
+    let began = Instant::now();
+    for n in 0..50 {
+        assert_eq!(
+            one.ask(&format!("/{n}")).await.0,
+            "pitcrew; fwd=uri-miss; stored"
+        );
+    }
+    // Three look-ups of 500 ms open the circuit; a probe each 250 ms after that.
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(one.handle.stats().l2.unwrap().state, "down");
+    redis.resume();
+    eventually("Redis is used again", LONG, || async {
+        one.ask(&unseen()).await;
+        one.handle.stats().l2.unwrap().state == "up"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn c17_two_apps_in_one_redis_never_see_each_others_entries_or_purges() {
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "one", FRESH, "one");
+    let two = Instance::new(&redis.url(), "two", FRESH, "two");
+    one.ask("/").await;
+    entries(&redis, "one", 1).await;
+    assert_eq!(two.ask("/").await.1, "two0");
+    two.handle.purge(Purge::All).await;
+    let one_again = Instance::new(&redis.url(), "one", FRESH, "again");
+    assert!(is_l2_hit(&one_again.ask("/").await.0));
+}
+
+#[tokio::test]
+async fn c18_after_a_kill_and_a_restart_hits_are_back_within_two_seconds() {
+    let Some(mut redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    one.ask("/before").await;
+    entries(&redis, "demo", 1).await;
+    redis.kill();
+    for n in 0..20 {
+        assert_eq!(
+            one.ask(&format!("/away/{n}")).await.0,
+            "pitcrew; fwd=uri-miss; stored"
+        );
+    }
+    redis.start_again();
+    eventually("a hit from L2", Duration::from_secs(2), || async {
+        let path = unseen();
+        one.ask(&path).await;
+        // Whoever has not stored it itself can only have it from Redis.
+        let two = Instance::new(&redis.url(), "demo", FRESH, "two");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        is_l2_hit(&two.ask(&path).await.0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_purge_holds_for_what_every_instance_finds_and_across_restarts() {
+    const TAGGED: Answers = Answers {
+        headers: &[("cache-control", "max-age=60"), ("x-cache-tags", "orders")],
+        takes: Duration::ZERO,
+    };
+    let Some(redis) = redis() else { return };
+    for purge in [
+        Purge::Tag("orders".into()),
+        Purge::Path("/a".into()),
+        Purge::Region("api".into()),
+        Purge::All,
+    ] {
+        let namespace = format!("{purge:?}")
+            .to_lowercase()
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect::<String>();
+        let one = Instance::new(&redis.url(), &namespace, TAGGED, "one");
+        one.ask("/a").await;
+        entries(&redis, &namespace, 1).await;
+        let report = one.handle.purge(purge.clone()).await;
+        assert_eq!(
+            (report.local, report.l2),
+            (PurgeState::Done, PurgeState::Done)
+        );
+        let restarted = Instance::new(&redis.url(), &namespace, TAGGED, "restarted");
+        assert_eq!(restarted.ask("/a").await.1, "restarted0", "{purge:?}");
+        restarted.handle.shutdown(LONG).await;
+        let third = Instance::new(&redis.url(), &namespace, TAGGED, "third");
+        assert!(
+            is_l2_hit(&third.ask("/a").await.0),
+            "what was made after the purge is found: {purge:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn c16_a_fill_that_began_before_a_purge_is_not_found_in_redis() {
+    const SLOW: Answers = Answers {
+        headers: FRESH.headers,
+        takes: Duration::from_millis(300),
+    };
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", SLOW, "one");
+    let two = Instance::new(&redis.url(), "demo", FRESH, "two");
+    let app = one.app.clone();
+    let slow = tokio::spawn(
+        app.oneshot(
+            Request::builder()
+                .uri("/")
+                .header("host", "app.example")
+                .header("accept-language", "")
+                .body(Full::default())
+                .unwrap(),
+        ),
+    );
+    eventually("the handler runs", LONG, || async { one.calls() == 1 }).await;
+    // The other instance purges: the first knows nothing of it and stores what it read before.
+    two.handle.purge(Purge::Path("/".into())).await;
+    slow.await.unwrap().unwrap();
+    entries(&redis, "demo", 1).await;
+    let three = Instance::new(&redis.url(), "demo", FRESH, "three");
+    assert_eq!(three.ask("/").await.1, "three0");
+}
+
+#[tokio::test]
+async fn c20_a_purge_while_redis_is_away_holds_after_it_is_back_and_the_instance_restarted() {
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    one.ask("/a").await;
+    entries(&redis, "demo", 1).await;
+    redis.pause();
+    let report = one.handle.purge(Purge::Path("/a".into())).await;
+    assert_eq!(
+        (report.local, report.l2),
+        (PurgeState::Done, PurgeState::Pending)
+    );
+    redis.resume();
+    // While it is pending the old entry stands in Redis, and this instance does not read it.
+    let (_, body) = one.ask("/a").await;
+    assert_ne!(body, "one0", "an older entry came back from L2");
+    eventually("the purge is confirmed", LONG, || async {
+        one.handle.stats().l2.unwrap().pending_purges == 0
+    })
+    .await;
+    let restarted = Instance::new(&redis.url(), "demo", FRESH, "restarted");
+    assert_ne!(
+        restarted.ask("/a").await.1,
+        "one0",
+        "an older entry came back from L2"
+    );
+}
+
+#[tokio::test]
+async fn c20_positions_that_are_lost_take_every_entry_with_them() {
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    one.ask("/a").await;
+    entries(&redis, "demo", 1).await;
+    one.handle.purge(Purge::Path("/a".into())).await;
+    redis.command(&["DEL", "pitcrew:{demo}:positions"]).unwrap();
+    // Two look-ups: the first makes the positions anew, the second would find the old entry were they not above it.
+    let two = Instance::new(&redis.url(), "demo", FRESH, "two");
+    assert_eq!(two.ask("/b").await.1, "two0");
+    assert_eq!(two.ask("/a").await.1, "two1");
+}
+
+#[tokio::test]
+async fn a_shutdown_writes_what_is_queued() {
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    for n in 0..100 {
+        one.ask(&format!("/{n}")).await;
+    }
+    one.handle.shutdown(LONG).await;
+    entries(&redis, "demo", 100).await;
+    assert_eq!(one.handle.stats().l2.unwrap().dropped_writes, 0);
+}
+
+#[test]
+fn c12_an_instance_outlives_the_runtime_it_began_on() {
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    for _ in 0..3 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            eventually(
+                "another instance finds what is stored on this runtime",
+                LONG,
+                || async {
+                    let path = unseen();
+                    one.ask(&path).await;
+                    let two = Instance::new(&redis.url(), "demo", FRESH, "two");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    is_l2_hit(&two.ask(&path).await.0)
+                },
+            )
+            .await;
+        });
+    }
+}
+
+#[test]
+fn a_store_connects_late_and_says_what_it_cannot_do() {
+    assert!(RedisStore::connect("redis://127.0.0.1:1/0").is_ok());
+    let error = RedisStore::connect("rediss://127.0.0.1:1/0")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("TLS"), "{error}");
+    let error = RedisStore::connect("http://u:secret@x")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("redis://") && !error.contains("secret"),
+        "{error}"
+    );
+    let store = RedisStore::connect("redis://:secret@127.0.0.1/0").unwrap();
+    assert!(!format!("{store:?}").contains("secret"));
+}
