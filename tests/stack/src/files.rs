@@ -68,3 +68,11 @@ pub(crate) fn replace(target: &Path, contents: &[u8], mode: u32) -> Result<()> {
     set_mode(&fresh, mode)?;
     fs::rename(&fresh, target).map_err(Error::io("write", target))
 }
+
+/// `replace` for a file that everybody may read (mode 0644).
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn replace_world_readable(target: &Path, contents: &[u8]) -> Result<()> {
+    replace(target, contents, 0o644)
+}

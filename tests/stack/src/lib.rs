@@ -9,26 +9,30 @@
 //! Only the user that servers run as and root may enter a server's folder.
 
 mod account;
+pub mod bench;
 pub mod error;
 pub mod extension;
 mod files;
 pub mod install_sql;
 mod place;
 pub mod postgres;
-mod process;
+pub mod process;
 pub mod progress;
 mod random;
 pub mod redis;
 pub mod signals;
 pub mod sql;
 mod stack;
+mod suites;
 pub mod testing;
 
 pub use account::Account;
 pub use error::{Error, Result};
 pub use extension::Extension;
+pub use files::replace_world_readable as replace_file;
 pub use place::{Place, Slot, checkout};
 pub use postgres::{PgConfig, Postgres, PostgresOptions, Server};
 pub use progress::Progress;
 pub use redis::Redis;
 pub use stack::{Description, Options, PostgresDescription, Stack, TEMPLATE};
+pub use suites::find_or_fetch_major;

@@ -108,7 +108,7 @@ impl Place {
                 dir,
                 place: self.clone(),
                 next: Mutex::new(0),
-                _lock: lock,
+                lock: Some(lock),
             });
         }
         Err(Error::Start {
@@ -154,7 +154,7 @@ pub struct Slot {
     dir: PathBuf,
     place: Place,
     next: Mutex<u32>,
-    _lock: File,
+    lock: Option<File>,
 }
 
 impl Slot {
@@ -210,8 +210,19 @@ impl Slot {
     }
 }
 
+impl Slot {
+    /// Gives the slot up as a killed process would: the lock is released, servers and files stay for the next sweep.
+    #[must_use]
+    pub fn abandon(mut self) -> Option<File> {
+        self.lock.take()
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
+        if self.lock.is_none() {
+            return;
+        }
         // Nothing to report to: what stays is swept by the next run.
         let _ = self.place.clear(&self.dir);
     }

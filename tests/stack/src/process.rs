@@ -205,3 +205,53 @@ pub(crate) fn describe(command: &Command) -> String {
         .collect::<Vec<_>>()
         .join(" ")
 }
+
+/// A program in a process group of its own, that ends with us.
+#[derive(Debug)]
+pub struct Group {
+    child: Child,
+}
+
+impl Group {
+    /// Starts `command` without standard input. It gets SIGTERM should we die.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn start(command: Command) -> io::Result<Self> {
+        Ok(Self {
+            child: spawn_server(command, libc::SIGTERM)?,
+        })
+    }
+
+    /// Sends SIGINT to the whole group, as the terminal's Ctrl-C would.
+    pub fn interrupt(&self) {
+        self.signal_all(libc::SIGINT);
+    }
+
+    /// Whether the program has ended, and how.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn ended(&mut self) -> io::Result<Option<std::process::ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Waits for the program to end; kills its group where it takes longer than `limit`.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn end_within(&mut self, limit: Duration) -> io::Result<std::process::ExitStatus> {
+        if !wait_within(&mut self.child, limit) {
+            self.signal_all(libc::SIGKILL);
+        }
+        self.child.wait()
+    }
+
+    fn signal_all(&self, signal: libc::c_int) {
+        // The leader is not waited for yet, so the group's number is still its own.
+        if let Ok(group) = libc::pid_t::try_from(self.child.id()) {
+            // SAFETY: kill has no memory preconditions; a negative number names the group.
+            unsafe { libc::kill(-group, signal) };
+        }
+    }
+}
