@@ -161,6 +161,7 @@ impl Stack {
     pub fn describe(&self) -> Description {
         Description {
             checkout: self.checkout.clone(),
+            program: std::env::current_exe().unwrap_or_default(),
             postgres: self.postgres.as_ref().map(|postgres| PostgresDescription {
                 server: postgres.server().clone(),
                 socket_dir: postgres.socket_dir().to_path_buf(),
@@ -216,6 +217,8 @@ fn make_template(postgres: &Postgres, extension: bool) -> Result<bool> {
 pub struct Description {
     /// The checkout that it was started from.
     pub checkout: PathBuf,
+    /// The program that started it; its other verbs can be tried with it.
+    pub program: PathBuf,
     /// The Postgres, if one runs.
     pub postgres: Option<PostgresDescription>,
     /// The copied Redis program, if Redis is there.

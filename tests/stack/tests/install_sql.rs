@@ -30,9 +30,6 @@ fn the_committed_install_script_is_what_the_code_makes() {
         made.sql == committed,
         "{} differs from the code (first at line {}); `{BLESS}=1 ./pitcrew test install_script` writes it anew",
         path.display(),
-        first.map_or_else(
-            || made.sql.lines().count().min(committed.lines().count()),
-            |line| line
-        ) + 1,
+        first.unwrap_or_else(|| made.sql.lines().count().min(committed.lines().count())) + 1,
     );
 }

@@ -19,6 +19,8 @@ pub(super) struct Test {
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     binary: String,
+    /// A test whose outcome comes on a later line: on one thread libtest prints the name first, and what the test writes comes between.
+    begun: Option<String>,
     /// In the order they ended.
     pub(super) tests: Vec<Test>,
 }
@@ -28,11 +30,26 @@ impl Reader {
         if let Some(binary) = binary_of(line) {
             self.binary = binary;
         } else if let Some((name, outcome)) = test_of(line) {
-            self.tests.push(Test {
-                name: format!("{}::{name}", self.binary),
-                outcome,
-            });
+            self.ended(name, outcome);
+        } else if let Some(name) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.split_once(" ..."))
+            .map(|(name, _)| name)
+        {
+            self.begun = Some(plain(name).to_owned());
+        } else if let Some(outcome) = outcome_of(line)
+            && let Some(name) = self.begun.take()
+        {
+            self.ended(&name, outcome);
         }
+    }
+
+    fn ended(&mut self, name: &str, outcome: Outcome) {
+        self.begun = None;
+        self.tests.push(Test {
+            name: format!("{}::{name}", self.binary),
+            outcome,
+        });
     }
 }
 
@@ -55,21 +72,41 @@ fn binary_of(line: &str) -> Option<String> {
 /// `test path::of::test ... ok`, with libtest's additions to the name (` - should panic`) and to the outcome (`ignored, reason`).
 fn test_of(line: &str) -> Option<(&str, Outcome)> {
     let (name, outcome) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
-    let outcome = match outcome.trim() {
-        "ok" => Outcome::Passed,
-        text if text.starts_with("FAILED") => Outcome::Failed,
-        text if text.starts_with("ignored") => Outcome::Ignored,
-        _ => return None,
-    };
-    Some((
-        name.split(" - should panic").next().unwrap_or(name),
-        outcome,
-    ))
+    Some((plain(name), outcome_of(outcome)?))
+}
+
+fn outcome_of(text: &str) -> Option<Outcome> {
+    match text.trim() {
+        "ok" => Some(Outcome::Passed),
+        text if text.starts_with("FAILED") => Some(Outcome::Failed),
+        text if text == "ignored" || text.starts_with("ignored, ") => Some(Outcome::Ignored),
+        _ => None,
+    }
+}
+
+fn plain(name: &str) -> &str {
+    name.split(" - should panic").next().unwrap_or(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outcome_on_a_later_line_belongs_to_the_test_that_began() {
+        let mut reader = Reader::default();
+        let output = "test a::b ... skipped (1 in this binary): a::b: no stack\nok\nok\ntest c ... \nFAILED\n";
+        output.lines().for_each(|line| reader.line(line));
+        let found: Vec<_> = reader
+            .tests
+            .iter()
+            .map(|test| (test.name.as_str(), test.outcome))
+            .collect();
+        assert_eq!(
+            found,
+            [("::a::b", Outcome::Passed), ("::c", Outcome::Failed)]
+        );
+    }
 
     #[test]
     fn a_run_of_several_binaries_is_read() {
