@@ -6,7 +6,7 @@ use std::time::Instant;
 use pitcrew_stack::bench::{Figure, interval, write};
 use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{
-    Error, Options, Postgres, PostgresOptions, Progress, Redis, Result, Stack, TEMPLATE,
+    Error, Options, Place, Postgres, PostgresOptions, Progress, Redis, Result, Stack, TEMPLATE,
 };
 
 use super::{child, unknown};
@@ -48,8 +48,36 @@ type Suite = fn(&Signals) -> Result<Vec<Figure>>;
 /// The suites, by name.
 const SUITES: [(&str, Suite); 1] = [("stack", stack)];
 
+/// Repetitions of a start that has nothing prepared.
+const COLD_STARTS: usize = 3;
+
+/// Copying the server and initialising a cluster included, in a place that is new each time.
+fn cold_start(round: usize) -> Result<f64> {
+    let checkout =
+        std::env::temp_dir().join(format!("pitcrew-cold-{}-{round}", std::process::id()));
+    let options = Options {
+        extension: false,
+        checkout: checkout.clone(),
+        ..Options::default()
+    };
+    let begin = Instant::now();
+    let stack = Stack::start(options)?;
+    let seconds = begin.elapsed().as_secs_f64();
+    drop(stack);
+    let place = Place::open(&checkout)?;
+    std::fs::remove_dir_all(place.path()).map_err(|source| Error::Io {
+        action: "remove",
+        path: place.path().to_path_buf(),
+        source,
+    })?;
+    Ok(seconds * 1e3)
+}
+
 /// What a test pays for its servers.
 fn stack(signals: &Signals) -> Result<Vec<Figure>> {
+    let cold = (0..COLD_STARTS)
+        .map(|round| signals.check().and_then(|()| cold_start(round)))
+        .collect::<Result<Vec<_>>>()?;
     let options = Options {
         extension: false,
         progress: Progress::Print,
@@ -100,6 +128,7 @@ fn stack(signals: &Signals) -> Result<Vec<Figure>> {
     let clone =
         repeat(&mut |round| postgres.create_database_from(&format!("clone{round}"), TEMPLATE))?;
     Ok(vec![
+        Figure::own("stack_cold_start_ms", "ms", interval(&cold)),
         Figure::own("stack_warm_start_ms", "ms", interval(&warm)),
         Figure::own("stack_postgres_start_ms", "ms", interval(&postgres_start)),
         Figure::own("stack_redis_start_ms", "ms", interval(&redis_start)),
