@@ -138,3 +138,37 @@ fn hint(source: &io::Error) -> &'static str {
 fn indented(log: &str) -> String {
     log.lines().map(|line| format!("\n    {line}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_dead_server_say_what_to_do() {
+        let full =
+            Error::io("write", "/x")(io::Error::from(io::ErrorKind::StorageFull)).to_string();
+        assert!(
+            full.starts_with("cannot write /x: ")
+                && full.ends_with("set TMPDIR to a disk that has it"),
+            "{full}"
+        );
+        let dead = Error::Start {
+            server: "Redis".into(),
+            reason: "it ended".into(),
+            log: "a\nb".into(),
+        };
+        assert_eq!(
+            dead.to_string(),
+            "Redis did not start: it ended\n    a\n    b"
+        );
+        assert_eq!(
+            Error::Missing {
+                what: "x".into(),
+                fix: "y".into()
+            }
+            .exit_code(),
+            2
+        );
+        assert_eq!(Error::PortTaken { port: 1 }.exit_code(), 1);
+    }
+}

@@ -250,6 +250,25 @@ fn redis_is_killed_paused_and_started_again_on_its_port() {
 }
 
 #[test]
+fn three_redis_nodes_share_one_cluster() {
+    require!(redis);
+    let program = testing::stack().unwrap().redis_program.clone().unwrap();
+    let cluster = pitcrew_stack::RedisCluster::start(&testing::slot(), &program).unwrap();
+    // The slot of "foo" is 12182 (CRC16), which the third node has; the first says so.
+    let moved = cluster.nodes()[0]
+        .command(&["SET", "foo", "bar"])
+        .unwrap_err()
+        .to_string();
+    let third = &cluster.nodes()[2];
+    assert!(
+        moved.contains(&format!("MOVED 12182 127.0.0.1:{}", third.port())),
+        "{moved}"
+    );
+    third.command(&["SET", "foo", "bar"]).unwrap();
+    assert_eq!(third.command(&["GET", "foo"]).unwrap(), "bar");
+}
+
+#[test]
 fn two_stacks_of_one_checkout_live_side_by_side_and_ctrl_c_ends_one() {
     require!(database, redis);
     let own = OwnPlace::new("two");
