@@ -98,10 +98,17 @@ impl Run<'_> {
         let _ = std::fs::remove_file(&skips);
         command
             .env(STACK_VARIABLE, &description)
-            .env(SKIPS_VARIABLE, &skips)
-            .arg("--");
-        if let Some(filter) = filter {
-            command.arg(filter);
+            .env(SKIPS_VARIABLE, &skips);
+        match filter {
+            None => {}
+            // Names as the report prints them: a file of tests, or BINARY::PATH.
+            Some(filter) if is_test_file(self.root, filter) => {
+                command.args(["--test", filter]);
+            }
+            Some(filter) => {
+                let path = filter.split_once("::").map_or(filter, |(_, path)| path);
+                command.args(["--", filter, path]);
+            }
         }
         let mut reader = Reader::default();
         let signals = self.signals;
