@@ -4,7 +4,9 @@
 //! The lock is `flock`: the kernel releases it when its process dies, SIGKILL included, although the servers may live on.
 //! So a slot whose lock is free is stale, and whoever takes it first ends what still runs in it (see [`crate::process`]).
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, TryLockError};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -18,6 +20,9 @@ const MAX_SLOTS: u32 = 256;
 
 /// A socket's path must stay below 108 bytes (`sun_path`, unix(7)); what is added to this folder takes up to 45.
 const MAX_BASE_BYTES: usize = 60;
+
+/// Names the checkout that a place belongs to.
+const CHECKOUT_NOTE: &str = "checkout";
 
 /// The folder of one user and checkout.
 #[derive(Clone, Debug)]
@@ -56,6 +61,10 @@ impl Place {
         }
         // A strict umask would lock the unprivileged server user out.
         set_mode(&base, 0o711)?;
+        let note = base.join(CHECKOUT_NOTE);
+        if !note.exists() {
+            crate::files::replace(&note, checkout.as_os_str().as_encoded_bytes(), 0o600)?;
+        }
         Ok(Self { base, account })
     }
 
@@ -118,7 +127,8 @@ impl Place {
         })
     }
 
-    /// Ends and removes what dead processes left in any slot; answers how many servers were ended.
+    /// Ends and removes what dead processes left in any slot, and the places of checkouts that are gone; answers how many
+    /// servers were ended in the slots.
     ///
     /// # Errors
     /// [`Error::Io`] where a folder cannot be read or removed.
@@ -134,7 +144,47 @@ impl Place {
                 ended += self.clear(&self.base.join(number.to_string()))?;
             }
         }
+        self.remove_orphans();
         Ok(ended)
+    }
+
+    /// Removes the places of checkouts that are gone (a server tree is 50 MB); what cannot be removed stays.
+    fn remove_orphans(&self) {
+        let Some((parent, name)) = self.base.parent().zip(self.base.file_name()) else {
+            return;
+        };
+        let ours = name.to_string_lossy();
+        // `pitcrew-UID-`
+        let Some(prefix) = ours.rfind('-').map(|end| &ours[..=end]) else {
+            return;
+        };
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_ours = entry.file_name().to_string_lossy().starts_with(prefix)
+                && path != self.base
+                && fs::symlink_metadata(&path)
+                    .is_ok_and(|found| found.is_dir() && found.uid() == process::uid());
+            let Some(note) = is_ours
+                .then(|| fs::read(path.join(CHECKOUT_NOTE)).ok())
+                .flatten()
+            else {
+                continue;
+            };
+            if Path::new(OsStr::from_bytes(&note)).exists() {
+                continue;
+            }
+            let orphan = Self {
+                base: path,
+                account: self.account.clone(),
+            };
+            // A stack may outlive its checkout: then a slot is locked.
+            let locks: Vec<File> = (0..MAX_SLOTS)
+                .filter_map(|number| File::open(orphan.base.join(format!("{number}.lock"))).ok())
+                .collect();
+            if locks.iter().all(|lock| lock.try_lock().is_ok()) {
+                let _ = orphan.clear(&orphan.base);
+            }
+        }
     }
 
     /// Ends the servers that run in `dir` and removes it. The caller holds the slot's lock.

@@ -71,6 +71,18 @@ pub struct Stack {
     statements: bool,
     checkout: PathBuf,
     slot: Arc<Slot>,
+    _sweeper: Sweeper,
+}
+
+/// The last thing that a stack does: tests that were interrupted on it may have left servers and slots.
+#[derive(Debug)]
+struct Sweeper(Place);
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        // Nothing to report to: what stays is swept by the next run.
+        let _ = self.0.sweep();
+    }
 }
 
 impl Stack {
@@ -101,6 +113,7 @@ impl Stack {
             statements: false,
             checkout: options.checkout.clone(),
             slot,
+            _sweeper: Sweeper(place.clone()),
         };
         if options.postgres {
             let pg_config = options.pg_config.clone().map_or_else(PgConfig::find, Ok)?;

@@ -62,7 +62,10 @@ struct OwnPlace(PathBuf);
 
 impl OwnPlace {
     fn new(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("pitcrew-checkout-{}-{name}", std::process::id())))
+        let checkout =
+            std::env::temp_dir().join(format!("pitcrew-checkout-{}-{name}", std::process::id()));
+        std::fs::create_dir(&checkout).unwrap();
+        Self(checkout)
     }
 
     fn place(&self) -> Place {
@@ -75,6 +78,7 @@ impl Drop for OwnPlace {
         let place = self.place();
         place.sweep().unwrap();
         std::fs::remove_dir_all(place.path()).unwrap();
+        std::fs::remove_dir(&self.0).unwrap();
     }
 }
 
@@ -353,10 +357,28 @@ fn a_sweep_ends_servers_whose_process_is_gone_and_spares_live_slots() {
 }
 
 #[test]
+fn the_place_of_a_checkout_that_is_gone_is_removed_unless_it_is_in_use() {
+    let gone = OwnPlace::new("gone");
+    let base = gone.place().path().to_path_buf();
+    let used = gone.place().slot().unwrap();
+    std::fs::remove_dir(&gone.0).unwrap();
+    let other = OwnPlace::new("other");
+    other.place().sweep().unwrap();
+    assert!(base.exists(), "a stack lives there");
+    drop(used);
+    eventually("removed", || {
+        other.place().sweep().unwrap();
+        !base.exists()
+    });
+    // For the drop.
+    std::fs::create_dir(&gone.0).unwrap();
+}
+
+#[test]
 fn a_place_that_somebody_else_made_is_refused() {
     let own = OwnPlace::new("stolen");
     let path = own.place().path().to_path_buf();
-    std::fs::remove_dir(&path).unwrap();
+    std::fs::remove_dir_all(&path).unwrap();
     std::os::unix::fs::symlink("/tmp", &path).unwrap();
     let error = Place::open(&own.0).unwrap_err().to_string();
     std::fs::remove_file(&path).unwrap();

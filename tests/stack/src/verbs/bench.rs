@@ -55,6 +55,12 @@ const COLD_STARTS: usize = 3;
 fn cold_start(round: usize) -> Result<f64> {
     let checkout =
         std::env::temp_dir().join(format!("pitcrew-cold-{}-{round}", std::process::id()));
+    let files = |source| Error::Io {
+        action: "make or remove",
+        path: checkout.clone(),
+        source,
+    };
+    std::fs::create_dir(&checkout).map_err(files)?;
     let options = Options {
         extension: false,
         checkout: checkout.clone(),
@@ -65,11 +71,9 @@ fn cold_start(round: usize) -> Result<f64> {
     let seconds = begin.elapsed().as_secs_f64();
     drop(stack);
     let place = Place::open(&checkout)?;
-    std::fs::remove_dir_all(place.path()).map_err(|source| Error::Io {
-        action: "remove",
-        path: place.path().to_path_buf(),
-        source,
-    })?;
+    std::fs::remove_dir_all(place.path())
+        .and_then(|()| std::fs::remove_dir(&checkout))
+        .map_err(files)?;
     Ok(seconds * 1e3)
 }
 
