@@ -22,7 +22,11 @@ mod install;
 mod jobs;
 mod lists;
 mod names;
+mod stats;
 mod status;
+mod suggest;
+mod whatif;
+mod workload;
 
 ::pgrx::pg_module_magic!(name, version);
 
@@ -55,6 +59,7 @@ pub extern "C-unwind" fn _PG_init() {
     unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
 
     guc::define();
+    whatif::hypothetical::install();
     if preloading {
         PRELOADED.store(true, Ordering::Relaxed);
         // SAFETY: allowed in _PG_init of a preloaded library; without it query ids are 0 on a server that does not

@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 
 use super::board::BOARD;
 use super::process::{self, Started};
-use super::wake;
+use super::{leave, wake};
 
 /// Coordinators that are coming up at the same time.
 const MAX_STARTING: usize = 3;
@@ -51,9 +51,19 @@ pub extern "C-unwind" fn pitcrew_launcher_main(_argument: pg_sys::Datum) {
     loop {
         process::reload_if_asked();
         let (wanted, overflow) = wake::take();
-        let all = if overflow { databases() } else { Vec::new() };
-        for database in wanted.into_iter().chain(all) {
-            if !pending.contains(&database) {
+        if overflow || !wanted.is_empty() {
+            let there = databases();
+            // A dropped database's coordinator wanted a successor when it was sent away.
+            for &gone in wanted.iter().filter(|database| !there.contains(database)) {
+                leave::forget(gone);
+            }
+            let wanted = there
+                .into_iter()
+                .filter(|database| overflow || wanted.contains(database));
+            for database in wanted
+                .filter(|database| !pending.contains(database))
+                .collect::<Vec<_>>()
+            {
                 pending.push_back(database);
             }
         }
@@ -114,7 +124,7 @@ fn forget_dead_evictions() {
     for eviction in evictions.iter().filter(|e| e.pid != 0) {
         // SAFETY: a look-up in shared memory.
         if unsafe { pg_sys::BackendPidGetProc(eviction.pid) }.is_null() {
-            super::leave::lift(eviction.database, eviction.pid);
+            leave::lift(eviction.database, eviction.pid);
         }
     }
 }
