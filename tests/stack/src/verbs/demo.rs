@@ -1,0 +1,112 @@
+//! `demo`: all parts together on real data.
+
+use std::process::{Command, ExitCode};
+
+use pitcrew_stack::signals::Signals;
+use pitcrew_stack::{Error, Options, Progress, Result, Stack, TEMPLATE};
+
+use super::{child, unknown};
+
+/// What to leave out, and how to run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Choice {
+    check: bool,
+    no_db: bool,
+    no_redis: bool,
+}
+
+impl Choice {
+    /// `--check` with or without servers, as the tests run it.
+    pub(crate) fn check(servers: bool) -> Self {
+        Self {
+            check: true,
+            no_db: !servers,
+            no_redis: !servers,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
+    let mut choice = Choice::default();
+    for argument in arguments {
+        match argument.as_str() {
+            "--check" => choice.check = true,
+            "--no-db" => choice.no_db = true,
+            "--no-redis" => choice.no_redis = true,
+            "-y" => {}
+            other => return Err(unknown("demo", other)),
+        }
+    }
+    let signals = Signals::install()?;
+    run_with(choice, &signals, None)
+}
+
+/// Builds the example, starts what it needs, and runs it in the foreground; its exit code is ours.
+pub(crate) fn run_with(
+    choice: Choice,
+    signals: &Signals,
+    pg_config: Option<pitcrew_stack::PgConfig>,
+) -> Result<ExitCode> {
+    let progress = Progress::Print;
+    let root = pitcrew_stack::checkout();
+    progress.step("build the demo", || {
+        let mut command = child::cargo(&root, &["build", "--release", "--bin", "demo"]);
+        command.args(child::SELECTION);
+        let status = child::foreground(command, signals)?;
+        signals.check()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Error::Program {
+                program: "cargo build --bin demo".into(),
+                detail: format!("{status}; its messages stand above"),
+            })
+        }
+    })?;
+    let stack = Stack::start(Options {
+        postgres: !choice.no_db,
+        redis: !choice.no_redis,
+        // What is measured should be what a production server does.
+        durable: true,
+        pg_config,
+        progress,
+        ..Options::default()
+    })?;
+    signals.check()?;
+    let mut command = Command::new(child::target_dir(&root).join("release/demo"));
+    command.current_dir(&root);
+    match stack.postgres() {
+        Some(postgres) => {
+            postgres.create_database_from("demo", TEMPLATE)?;
+            command.arg("--database-url").arg(postgres.url("demo"));
+        }
+        None => {
+            command.arg("--no-db");
+        }
+    }
+    match stack.redis() {
+        Some(redis) => command.arg("--redis-url").arg(redis.url()),
+        None => command.arg("--no-redis"),
+    };
+    let json = child::results_dir(&root)?.join(if choice.no_db {
+        "demo-embedded.json"
+    } else {
+        "demo.json"
+    });
+    if choice.check {
+        command.arg("--check");
+    }
+    command.arg("--json").arg(json);
+    let status = child::foreground(command, signals)?;
+    // A demo that was ended by Ctrl-C ended as it should, unless it was asked for a verdict.
+    let ended_on_request = signals.arrived() && !choice.check;
+    let code = if ended_on_request {
+        0
+    } else {
+        status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(1)
+    };
+    Ok(ExitCode::from(code))
+}

@@ -1,0 +1,99 @@
+//! `test`: every check of the project, in one order, with one count at the end.
+
+mod libtest;
+mod promises;
+mod report;
+mod steps;
+
+use std::process::ExitCode;
+
+use pitcrew_stack::signals::Signals;
+use pitcrew_stack::{Error, PgConfig, Progress, Result, find_or_fetch_major};
+
+use super::unknown;
+use report::Report;
+use steps::Run;
+
+/// What the command line asks for.
+#[derive(Clone, Debug, Default)]
+struct Arguments {
+    strict: bool,
+    major: Option<u32>,
+    filter: Option<String>,
+}
+
+impl Arguments {
+    fn parse(arguments: &[String]) -> Result<Self> {
+        let mut parsed = Self::default();
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            match argument.as_str() {
+                "-y" => {}
+                "--strict" => parsed.strict = true,
+                "--pg" => {
+                    let number = rest.next().and_then(|number| number.parse().ok());
+                    parsed.major = Some(number.ok_or_else(|| {
+                        Error::Usage("test: --pg takes a major version, as in --pg 17".into())
+                    })?);
+                }
+                other if other.starts_with('-') => return Err(unknown("test", other)),
+                other if parsed.filter.is_none() => parsed.filter = Some(other.to_owned()),
+                other => {
+                    return Err(Error::Usage(format!(
+                        "test: one filter at a time, `{other}` is a second one"
+                    )));
+                }
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
+    let arguments = Arguments::parse(arguments)?;
+    let signals = Signals::install()?;
+    let root = pitcrew_stack::checkout();
+    let pg_config = match arguments.major {
+        Some(major) => find_or_fetch_major(&root, major, Progress::Print)?,
+        None => PgConfig::find()?,
+    };
+    let mut report = Report::new(arguments.strict);
+    let mut run = Run {
+        root: &root,
+        pg_config: &pg_config,
+        signals: &signals,
+        report: &mut report,
+    };
+    match &arguments.filter {
+        Some(filter) => run.tests(Some(filter))?,
+        None => run.everything()?,
+    }
+    print!("{}", report.summary());
+    Ok(if report.is_green() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_understood_or_refused() {
+        let parse = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            Arguments::parse(&words)
+        };
+        let all = parse(&["-y", "--strict", "--pg", "17", "cache"]).unwrap();
+        assert!(all.strict);
+        assert_eq!(
+            (all.major, all.filter.as_deref()),
+            (Some(17), Some("cache"))
+        );
+        for wrong in [&["--pg"][..], &["--pg", "x"], &["--fast"], &["a", "b"]] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
+    }
+}

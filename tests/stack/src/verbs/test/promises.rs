@@ -1,0 +1,113 @@
+//! `docs/promises.toml`: what the product promises, each with the tests that hold it to that.
+
+use std::path::Path;
+
+use pitcrew_stack::{Error, Result};
+use serde::Deserialize;
+
+use super::report::Report;
+
+/// The file below the checkout.
+pub(super) const FILE: &str = "docs/promises.toml";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Promises {
+    #[serde(default)]
+    promise: Vec<Promise>,
+}
+
+/// One promise.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Promise {
+    /// What is promised, in one sentence.
+    feature: String,
+    /// The page that promises it, from the checkout's root.
+    page: String,
+    /// `BINARY::PATH` of its tests, as the run names them.
+    tests: Vec<String>,
+}
+
+/// What is wrong: promises without tests, tests that did not run or pass, pages that are not there.
+pub(super) fn broken(root: &Path, report: &Report) -> Result<Vec<String>> {
+    let path = root.join(FILE);
+    let text = std::fs::read_to_string(&path).map_err(|source| Error::Io {
+        action: "read",
+        path: path.clone(),
+        source,
+    })?;
+    let promises: Promises = toml::from_str(&text).map_err(|error| Error::Format {
+        path,
+        detail: error.to_string(),
+    })?;
+    Ok(check(&promises, &|page| root.join(page).exists(), report))
+}
+
+fn check(promises: &Promises, page_exists: &dyn Fn(&str) -> bool, report: &Report) -> Vec<String> {
+    let mut broken = Vec::new();
+    if promises.promise.is_empty() {
+        broken.push(format!("{FILE} promises nothing"));
+    }
+    for Promise {
+        feature,
+        page,
+        tests,
+    } in &promises.promise
+    {
+        let page = page.split('#').next().unwrap_or(page);
+        if !page_exists(page) {
+            broken.push(format!(
+                "promise `{feature}`: its page {page} does not exist"
+            ));
+        }
+        if tests.is_empty() {
+            broken.push(format!("promise `{feature}`: no test is named"));
+        }
+        for test in tests {
+            if !report.has_passed(test) && !report.is_excused(test) {
+                broken.push(format!(
+                    "promise `{feature}`: test `{test}` does not exist, was not run, or failed"
+                ));
+            }
+        }
+    }
+    broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promise_needs_a_page_and_tests_that_ran() {
+        let mut report = Report::new(true);
+        report.check("a::ran", true);
+        report.check("a::failed", false);
+        let of = |text: &str| {
+            check(
+                &toml::from_str(text).unwrap(),
+                &|page| page == "README.md",
+                &report,
+            )
+        };
+        let promise = |page: &str, tests: &str| {
+            format!("[[promise]]\nfeature = 'x'\npage = '{page}'\ntests = [{tests}]\n")
+        };
+        assert_eq!(
+            of(&promise("README.md#features", "'a::ran'")),
+            Vec::<String>::new()
+        );
+        assert_eq!(of(&promise("gone.md", "'a::ran'")).len(), 1);
+        assert_eq!(of(&promise("README.md", "")).len(), 1);
+        assert_eq!(
+            of(&promise("README.md", "'a::failed', 'a::never', 'a::ran'")).len(),
+            2
+        );
+        assert_eq!(of("").len(), 1);
+        assert!(
+            toml::from_str::<Promises>("[[promise]]\nfeature = 'x'\npages = 'y'\ntests = []")
+                .is_err()
+        );
+    }
+}

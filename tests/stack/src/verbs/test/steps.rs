@@ -1,0 +1,197 @@
+//! The steps, in the order that finds mistakes soonest.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use pitcrew_stack::signals::Signals;
+use pitcrew_stack::testing::{SKIPS_VARIABLE, STACK_VARIABLE};
+use pitcrew_stack::{Error, Extension, Options, PgConfig, Progress, Result, Stack};
+
+use super::libtest::Reader;
+use super::promises;
+use super::report::{Report, read_skips};
+use crate::verbs::{child, demo};
+
+/// Which named feature combinations of which package must compile.
+const FEATURES: &str = "tests/stack/features.toml";
+
+/// One run of the tests.
+pub(super) struct Run<'a> {
+    pub(super) root: &'a Path,
+    pub(super) pg_config: &'a PgConfig,
+    pub(super) signals: &'a Signals,
+    pub(super) report: &'a mut Report,
+}
+
+impl Run<'_> {
+    /// All steps. A step that fails does not stop the others, so one run shows everything.
+    pub(super) fn everything(&mut self) -> Result<()> {
+        self.check(
+            "format",
+            child::cargo(self.root, &["fmt", "--all", "--check"]),
+        )?;
+        let mut clippy = child::cargo(self.root, &["clippy", "--all-targets"]);
+        clippy.args(child::SELECTION).args(["--", "-D", "warnings"]);
+        self.check("clippy", clippy)?;
+        let mut clippy = Extension::cargo(self.root, self.pg_config, "clippy");
+        clippy.args(["--all-targets", "--", "-D", "warnings"]);
+        self.check("clippy of the extension", clippy)?;
+        let mut docs = child::cargo(self.root, &["doc", "--no-deps"]);
+        docs.args(child::SELECTION)
+            .env("RUSTDOCFLAGS", "-D warnings");
+        self.check("documentation", docs)?;
+        let mut docs = Extension::cargo(self.root, self.pg_config, "doc");
+        docs.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
+        self.check("documentation of the extension", docs)?;
+        self.tests(None)?;
+        self.features()?;
+        self.promises()?;
+        self.demo("demo --check", demo::Choice::check(true))?;
+        self.demo(
+            "demo --check --no-db --no-redis",
+            demo::Choice::check(false),
+        )
+    }
+
+    /// The stack, and the tests on it.
+    pub(super) fn tests(&mut self, filter: Option<&str>) -> Result<()> {
+        let begin = Instant::now();
+        let started = Stack::start(Options {
+            pg_config: Some(self.pg_config.clone()),
+            checkout: self.root.to_path_buf(),
+            progress: Progress::Print,
+            ..Options::default()
+        });
+        self.report
+            .took("start the stack", begin.elapsed().as_secs_f64());
+        let stack = match started {
+            Ok(stack) => stack,
+            // What needs it is skipped, counted, and so a failure under --strict.
+            Err(error) => {
+                Progress::Print.say(&error);
+                self.report.fail(format!("start the stack: {error}"));
+                return Ok(());
+            }
+        };
+        let mut tests = child::cargo(self.root, &["test", "--no-fail-fast"]);
+        tests.args(child::SELECTION);
+        self.cargo_test("tests", tests, filter, &stack)?;
+        let mut tests = Extension::cargo(self.root, self.pg_config, "test");
+        tests.args(["--lib", "--no-fail-fast"]);
+        self.cargo_test("tests of the extension's plain code", tests, filter, &stack)
+    }
+
+    fn cargo_test(
+        &mut self,
+        step: &str,
+        mut command: Command,
+        filter: Option<&str>,
+        stack: &Stack,
+    ) -> Result<()> {
+        let description = stack.write_description()?;
+        let skips = description.with_file_name("skips.tsv");
+        let _ = std::fs::remove_file(&skips);
+        command
+            .env(STACK_VARIABLE, &description)
+            .env(SKIPS_VARIABLE, &skips)
+            .arg("--");
+        if let Some(filter) = filter {
+            command.arg(filter);
+        }
+        let mut reader = Reader::default();
+        let signals = self.signals;
+        let status = self.timed(step, || {
+            child::stream(command, signals, &mut |line| reader.line(line))
+        })?;
+        let skipped = read_skips(&std::fs::read_to_string(&skips).unwrap_or_default());
+        let failed = reader
+            .tests
+            .iter()
+            .any(|test| test.outcome == super::libtest::Outcome::Failed);
+        self.report.tests(&reader.tests, &skipped);
+        if !status.success() && !failed {
+            // It did not compile, or a test binary crashed.
+            self.report
+                .fail(format!("{step}: cargo test ended with {status}"));
+        }
+        Ok(())
+    }
+
+    /// `cargo check` of every named combination, without warnings.
+    fn features(&mut self) -> Result<()> {
+        let path = self.root.join(FEATURES);
+        let text = std::fs::read_to_string(&path).map_err(|source| Error::Io {
+            action: "read",
+            path: path.clone(),
+            source,
+        })?;
+        let combinations: BTreeMap<String, Vec<String>> =
+            toml::from_str(&text).map_err(|error| Error::Format {
+                path,
+                detail: error.to_string(),
+            })?;
+        for (package, list) in combinations {
+            for features in list {
+                let name = format!("{package} with features `{features}`");
+                let mut command = child::cargo(
+                    self.root,
+                    &["check", "--locked", "--no-default-features", "-p", &package],
+                );
+                command.args(["--features", &features]);
+                let mut warned = false;
+                let signals = self.signals;
+                let status = self.timed(&name, || {
+                    child::stream(command, signals, &mut |line| {
+                        warned |= line.starts_with("warning: unused") || is_count(line)
+                    })
+                })?;
+                self.report.check(&name, status.success() && !warned);
+            }
+        }
+        Ok(())
+    }
+
+    fn promises(&mut self) -> Result<()> {
+        match promises::broken(self.root, self.report) {
+            Ok(broken) if broken.is_empty() => self.report.check("promises", true),
+            Ok(broken) => broken.into_iter().for_each(|line| self.report.fail(line)),
+            Err(error) => self.report.fail(error.to_string()),
+        }
+        Ok(())
+    }
+
+    fn demo(&mut self, name: &str, choice: demo::Choice) -> Result<()> {
+        let (signals, pg_config) = (self.signals, self.pg_config.clone());
+        let result = self.timed(name, || demo::run_with(choice, signals, Some(pg_config)));
+        self.signals.check()?;
+        match result {
+            Ok(code) => self.report.check(name, code == ExitCode::SUCCESS),
+            Err(error) => self.report.fail(format!("{name}: {error}")),
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, name: &str, command: Command) -> Result<()> {
+        let signals = self.signals;
+        let status = self.timed(name, || child::stream(command, signals, &mut |_| {}))?;
+        self.report.check(name, status.success());
+        Ok(())
+    }
+
+    fn timed<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        println!("\n== {name}");
+        let begin = Instant::now();
+        let result = work();
+        let seconds = begin.elapsed().as_secs_f64();
+        println!("== {name}: {seconds:.1} s");
+        self.report.took(name, seconds);
+        result
+    }
+}
+
+/// `warning: `pitcrew` (lib) generated 2 warnings`.
+fn is_count(line: &str) -> bool {
+    line.starts_with("warning: `") && line.contains("` (") && line.contains(" generated ")
+}
