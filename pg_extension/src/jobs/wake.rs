@@ -104,11 +104,9 @@ unsafe extern "C-unwind" fn on_transaction_end(
 ) {
     use pg_sys::XactEvent;
     match event {
-        XactEvent::XACT_EVENT_COMMIT => {
-            if PENDING.swap(false, Ordering::Relaxed) {
-                // SAFETY: set in every process that has transactions.
-                want(unsafe { pg_sys::MyDatabaseId });
-            }
+        XactEvent::XACT_EVENT_COMMIT if PENDING.swap(false, Ordering::Relaxed) => {
+            // SAFETY: set in every process that has transactions.
+            want(unsafe { pg_sys::MyDatabaseId });
         }
         XactEvent::XACT_EVENT_ABORT => PENDING.store(false, Ordering::Relaxed),
         // Nobody would be told when it is committed later, in another session.

@@ -235,7 +235,7 @@ unsafe fn pin(tree: *mut pg_sys::RawStmt, relation: Option<pg_sys::Oid>) {
 unsafe extern "C-unwind" fn on_log(error: *mut pg_sys::ErrorData) {
     // SAFETY: the server passes a valid error; the statics are this process's own.
     unsafe {
-        if (*error).elevel >= PgLogLevel::ERROR as i32 && (*(&raw const REPORT)).is_none() {
+        if (*error).elevel >= PgLogLevel::ERROR as i32 && { REPORT }.is_none() {
             let mut report = Report {
                 outcome: Outcome::Failed,
                 ..Report::default()
@@ -304,7 +304,7 @@ unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
         if SLOT >= MAX_SLOTS {
             return;
         }
-        let report = (*(&raw const REPORT)).unwrap_or_default();
+        let report = { REPORT }.unwrap_or_default();
         let mut board = BOARD.exclusive();
         let slot = &mut board.slots[SLOT];
         slot.report = report;

@@ -35,8 +35,8 @@ pub(crate) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, Caught> {
         pg_sys::MemoryContextSwitchTo(scratch);
 
         let result = PgTryBuilder::new(AssertUnwindSafe(|| Ok(work())))
-            .catch_others(Err)
-            .catch_rust_panic(Err)
+            .catch_others(|error| Err(Box::new(error)))
+            .catch_rust_panic(|error| Err(Box::new(error)))
             .execute();
 
         pg_sys::MemoryContextSwitchTo(context);
