@@ -1,9 +1,73 @@
 //! `pg_pitcrew`: index suggestions by what-if planning, statistic summaries and maintenance jobs, all in schema
 //! `pitcrew`.
+//!
+//! | folder | what it does |
+//! |---|---|
+//! | `jobs/` | VACUUM, ANALYZE and CREATE INDEX CONCURRENTLY at top level, in a worker connected as the submitter |
+//! | `workload/` | the statements that ran, from pg_stat_statements, and the columns that they look things up by |
+//! | `whatif/` | plans with indexes that do not exist |
+//! | `../sql/` | tables, views and privileges |
+//!
+//! Suggestions and statistics work without preloading; jobs need
+//! `shared_preload_libraries = 'pg_stat_statements, pg_pitcrew'`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pgrx::prelude::*;
 
+mod compat;
+mod failure;
+mod guc;
+mod install;
+mod jobs;
+mod lists;
+mod names;
+mod stats;
+mod status;
+mod suggest;
+mod whatif;
+mod workload;
+
 ::pgrx::pg_module_magic!(name, version);
+
+/// The line that belongs into `postgresql.conf`; every hint and `pitcrew.status()` name it the same way.
+pub(crate) const PRELOAD_LINE: &str = "shared_preload_libraries = 'pg_stat_statements, pg_pitcrew'";
+
+static PRELOADED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the postmaster loaded this library, so that shared memory and workers are there.
+pub(crate) fn is_preloaded() -> bool {
+    PRELOADED.load(Ordering::Relaxed)
+}
+
+/// Called once by the server when it loads the library, preloaded or not.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    // SAFETY: reads of server globals on the server's only thread.
+    let (upgrading, preloading) = unsafe {
+        (
+            pg_sys::IsBinaryUpgrade,
+            pg_sys::process_shared_preload_libraries_in_progress,
+        )
+    };
+    // pg_upgrade runs a server that must not change anything.
+    if upgrading {
+        return;
+    }
+    // A panic's backtrace would reach the client as DETAIL when RUST_BACKTRACE is set for the server.
+    // SAFETY: the server is single-threaded.
+    unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
+
+    guc::define();
+    whatif::hypothetical::install();
+    if preloading {
+        PRELOADED.store(true, Ordering::Relaxed);
+        // SAFETY: allowed in _PG_init of a preloaded library; without it query ids are 0 on a server that does not
+        // run pg_stat_statements.
+        unsafe { pg_sys::EnableQueryId() };
+        jobs::preload();
+    }
+}
 
 /// Version of the loaded library, as in `pg_pitcrew.control`.
 #[pg_extern(immutable, parallel_safe)]

@@ -1,0 +1,11 @@
+-- Nothing here is for everybody: pitcrew.grant_access(role, level) opens it. One line a function, so that a new one
+-- is looked at (a test over pg_proc fails when one is forgotten).
+REVOKE EXECUTE ON FUNCTION pitcrew.version() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.status() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.grant_access(regrole, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.job_origin() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.cancel_job(bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;

@@ -1,0 +1,88 @@
+//! What differs between server versions, in one place: supporting another one starts here.
+
+use pgrx::pg_sys;
+
+/// Whether `role` owns the relation.
+pub(crate) fn owns_relation(relation: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: catalogue look-ups for a relation that exists.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        return pg_sys::pg_class_ownercheck(relation, role);
+        #[cfg(not(feature = "pg15"))]
+        return pg_sys::object_ownercheck(pg_sys::RelationRelationId, relation, role);
+    }
+}
+
+/// Whether `role` owns the database.
+pub(crate) fn owns_database(database: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: catalogue look-ups for a database that exists.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        return pg_sys::pg_database_ownercheck(database, role);
+        #[cfg(not(feature = "pg15"))]
+        return pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, database, role);
+    }
+}
+
+/// Whether `role` may VACUUM and ANALYZE the relation. From 17 on the MAINTAIN privilege decides.
+pub(crate) fn may_maintain(relation: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    // SAFETY: a catalogue look-up for a relation that exists.
+    let maintains = unsafe {
+        pg_sys::pg_class_aclcheck(relation, role, u64::from(pg_sys::ACL_MAINTAIN) as _)
+            == pg_sys::AclResult::ACLCHECK_OK
+    };
+    #[cfg(not(any(feature = "pg17", feature = "pg18")))]
+    let maintains = owns_relation(relation, role);
+    // SAFETY: MyDatabaseId is set in every connected process.
+    maintains || owns_database(unsafe { pg_sys::MyDatabaseId }, role)
+}
+
+/// Whether a worker can connect as a role that may not log in.
+pub(crate) const NOLOGIN_WORKERS: bool = cfg!(any(feature = "pg17", feature = "pg18"));
+
+/// Flags for connecting a job's worker. Never BGWORKER_BYPASS_ALLOWCONN: it would skip the CONNECT check too.
+pub(crate) fn connect_flags() -> u32 {
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    return pg_sys::BGWORKER_BYPASS_ROLELOGINCHECK;
+    #[cfg(not(any(feature = "pg17", feature = "pg18")))]
+    return 0;
+}
+
+/// Runs a portal to its end at top level.
+///
+/// # Safety
+/// The portal was started and belongs to the current transaction.
+pub(crate) unsafe fn portal_run(portal: pg_sys::Portal, receiver: *mut pg_sys::DestReceiver) {
+    let all = std::ffi::c_long::MAX;
+    let mut completion = pg_sys::QueryCompletion::default();
+    // SAFETY: the caller's promise.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        pg_sys::PortalRun(portal, all, true, true, receiver, receiver, &mut completion);
+        #[cfg(feature = "pg18")]
+        pg_sys::PortalRun(portal, all, true, receiver, receiver, &mut completion);
+    }
+}
+
+/// Installs a signal handler. 18 renamed the function for backends.
+///
+/// # Safety
+/// `handler` does only what a signal handler may.
+pub(crate) unsafe fn signal(number: i32, handler: unsafe extern "C-unwind" fn(i32)) {
+    // `pg_sys::pqsignal` takes pgrx's function pointer type; the server's symbol takes a C one.
+    unsafe extern "C-unwind" {
+        #[cfg(not(feature = "pg18"))]
+        fn pqsignal(
+            number: i32,
+            handler: unsafe extern "C-unwind" fn(i32),
+        ) -> *mut std::ffi::c_void;
+        #[cfg(feature = "pg18")]
+        #[link_name = "pqsignal_be"]
+        fn pqsignal(number: i32, handler: unsafe extern "C-unwind" fn(i32));
+    }
+    // SAFETY: the caller's promise; the server keeps the pointer.
+    unsafe {
+        let _ = pqsignal(number, handler);
+    }
+}

@@ -1,0 +1,63 @@
+//! One way to raise an error from an SQL function: message, SQLSTATE and what to do next.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// What went wrong, ready to be raised or to be recorded in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// SQLSTATE.
+    pub(crate) code: PgSqlErrorCode,
+    /// Lower-case sentence.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub(crate) fn new(code: PgSqlErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A wrong argument (22023).
+    pub(crate) fn argument(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message)
+    }
+
+    /// Ends the statement with this error.
+    pub(crate) fn raise(self) -> ! {
+        let mut report = ErrorReport::new(self.code, self.message, "pg_pitcrew");
+        if let Some(hint) = self.hint {
+            report = report.set_hint(hint);
+        }
+        report.report(PgLogLevel::ERROR);
+        unreachable!("reporting at ERROR does not return")
+    }
+}
+
+/// Unwraps, or ends the statement with the failure.
+pub(crate) fn or_raise<T>(result: Result<T, Failure>) -> T {
+    result.unwrap_or_else(|failure| failure.raise())
+}
+
+/// Turns an SPI failure into an error that names what was being read.
+pub(crate) fn spi<T>(what: &str, result: Result<T, pgrx::spi::SpiError>) -> T {
+    result.unwrap_or_else(|error| {
+        Failure::new(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("could not read {what}: {error}"),
+        )
+        .raise()
+    })
+}

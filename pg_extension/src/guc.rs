@@ -1,0 +1,68 @@
+//! Settings `pitcrew.*`.
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+/// Milliseconds a job waits for a lock before it gives up. 0 waits for ever.
+pub(crate) static JOB_LOCK_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(60_000);
+/// Milliseconds a job may run. 0 sets no limit.
+pub(crate) static JOB_STATEMENT_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(0);
+/// Jobs that run at the same time in one database.
+pub(crate) static MAX_PARALLEL_JOBS: GucSetting<i32> = GucSetting::<i32>::new(2);
+/// Milliseconds after which `suggest_indexes` answers with the best found so far.
+pub(crate) static SUGGEST_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+/// Statements of the workload that are looked at, those with most total time first.
+pub(crate) static MAX_STATEMENTS: GucSetting<i32> = GucSetting::<i32>::new(500);
+
+/// Registers the settings.
+pub(crate) fn define() {
+    GucRegistry::define_int_guc(
+        c"pitcrew.job_lock_timeout",
+        c"How long a maintenance job waits for a lock before it fails.",
+        c"0 waits for ever. CREATE INDEX CONCURRENTLY also waits for older transactions this way.",
+        &JOB_LOCK_TIMEOUT_MS,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.job_statement_timeout",
+        c"How long a maintenance job may run before it is cancelled.",
+        c"0 sets no limit.",
+        &JOB_STATEMENT_TIMEOUT_MS,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.max_parallel_jobs",
+        c"How many maintenance jobs run at the same time in one database.",
+        c"Each takes one of max_worker_processes; at most 8 run in the whole cluster.",
+        &MAX_PARALLEL_JOBS,
+        1,
+        8,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.suggest_timeout",
+        c"How long suggest_indexes searches before it answers with the best found so far.",
+        c"0 sets no limit.",
+        &SUGGEST_TIMEOUT_MS,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.max_statements",
+        c"How many statements of the workload are looked at, those with most total time first.",
+        c"The rest is left out of suggest_indexes and workload.",
+        &MAX_STATEMENTS,
+        1,
+        10_000,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+}

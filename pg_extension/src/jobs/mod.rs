@@ -1,0 +1,41 @@
+//! Maintenance at top level, as the role that asked for it.
+//!
+//! ```text
+//! submit_job --(commit)--> launcher --> coordinator of the database --> one worker a job
+//!   INSERT into jobs        no database   the only writer of jobs        connected as the submitter
+//! ```
+//!
+//! | process | connected to | leaves |
+//! |---|---|---|
+//! | launcher | shared catalogues only, so it blocks no DROP DATABASE | never |
+//! | coordinator | one database, as the bootstrap superuser | when no job is unfinished |
+//! | worker | the same database, as the submitter | after its one job |
+//!
+//! They meet in shared memory (`board`). A worker never writes a table: it reports into its slot, and the coordinator
+//! writes the row. One worker a job means that no job can inherit another one's identity, whatever goes wrong in it.
+
+mod board;
+mod command;
+mod coordinator;
+mod launcher;
+mod leave;
+mod ledger;
+mod process;
+mod spec;
+mod submit;
+mod wake;
+mod worker;
+
+/// Shared memory, the launcher and the hooks. Called from `_PG_init` of a preloaded library.
+pub(crate) fn preload() {
+    board::preload();
+    wake::preload();
+    leave::preload();
+    launcher::preload();
+}
+
+pgrx::extension_sql_file!(
+    "../../sql/jobs.sql",
+    name = "jobs",
+    requires = [submit::job_origin]
+);

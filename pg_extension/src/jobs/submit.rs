@@ -1,0 +1,167 @@
+//! `pitcrew.submit_job` and `pitcrew.cancel_job`: they write a row as the caller and return; nothing waits here (a
+//! caller that waited would hold the snapshot that CREATE INDEX CONCURRENTLY waits for).
+
+use pgrx::JsonB;
+use pgrx::prelude::*;
+
+use super::board::MAX_OPTIONS_BYTES;
+use super::spec::Spec;
+use super::{command, wake};
+use crate::failure::{Failure, or_raise, spi};
+use crate::{PRELOAD_LINE, compat, is_preloaded};
+
+/// Where a job belongs: system identifier, database and timeline. A dump, a clone or a promoted standby differs in
+/// one of them.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.job_origin() RETURNS text
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'job_origin_wrapper';
+COMMENT ON FUNCTION pitcrew.job_origin() IS
+    'System identifier, database OID and timeline of this database: where a job submitted now belongs.';
+"#)]
+pub(super) fn job_origin() -> String {
+    // SAFETY: plain reads of server state; the timeline may be asked for outside recovery only.
+    unsafe {
+        let timeline = if pg_sys::RecoveryInProgress() {
+            0
+        } else {
+            pg_sys::GetWALInsertionTimeLine()
+        };
+        format!(
+            "{}/{}/{timeline}",
+            pg_sys::GetSystemIdentifier(),
+            pg_sys::MyDatabaseId.to_u32()
+        )
+    }
+}
+
+/// Queues a maintenance job and returns its id. It starts when the transaction commits.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.submit_job(kind text, target regclass DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS bigint
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'submit_job_wrapper';
+COMMENT ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) IS
+    'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Kinds: vacuum {"full": bool, "analyze": bool}, analyze {}, create_index {"columns": [...], "name": text} (concurrently). Returns pitcrew.jobs.id.';
+"#)]
+fn submit_job(kind: Option<&str>, target: Option<pg_sys::Oid>, options: Option<JsonB>) -> i64 {
+    or_raise(can_run_jobs());
+    let kind = or_raise(kind.ok_or_else(|| Failure::argument("a job needs a kind")));
+    let options = options.map_or(serde_json::Value::Null, |JsonB(value)| value);
+    let spec = or_raise(Spec::parse(kind, &options));
+    // SAFETY: plain read of the current role.
+    let role = unsafe { pg_sys::GetUserId() };
+    or_raise(can_log_in(role));
+    let command = or_raise(command::build(&spec, target, role));
+
+    let options = if options.is_null() {
+        serde_json::Value::Object(Default::default())
+    } else {
+        options
+    };
+    if options.to_string().len() > MAX_OPTIONS_BYTES {
+        Failure::argument(format!(
+            "job options are longer than {MAX_OPTIONS_BYTES} bytes"
+        ))
+        .raise();
+    }
+    let id: Option<i64> = spi(
+        "the new job",
+        Spi::get_one_with_args(
+            "INSERT INTO pitcrew.jobs (kind, target, options, command) VALUES ($1, $2, $3, $4) RETURNING id",
+            &[
+                kind.into(),
+                target.into(),
+                JsonB(options).into(),
+                command.text.into(),
+            ],
+        ),
+    );
+    wake::after_commit();
+    id.unwrap_or_default()
+}
+
+/// Asks for a job to be cancelled: a queued one never starts, a running one is interrupted.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.cancel_job(id bigint) RETURNS boolean
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'cancel_job_wrapper';
+COMMENT ON FUNCTION pitcrew.cancel_job(bigint) IS
+    'Asks for a job to be cancelled once this transaction commits. True when it was queued or running; its submitter, members of that role and superusers may ask.';
+"#)]
+fn cancel_job(id: i64) -> bool {
+    or_raise(can_run_jobs());
+    let query = include_str!("../../sql/queries/cancellable_job.sql");
+    let (unfinished, permitted): (Option<bool>, Option<bool>) = Spi::connect(|client| {
+        let rows = spi("pitcrew.jobs", client.select(query, Some(1), &[id.into()])).first();
+        if rows.is_empty() {
+            return (None, None);
+        }
+        (
+            spi("pitcrew.jobs", rows.get(1)),
+            spi("pitcrew.jobs", rows.get(2)),
+        )
+    });
+    match (unfinished, permitted) {
+        (None, _) => Failure::new(
+            PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+            format!("there is no job {id}"),
+        )
+        .raise(),
+        (_, Some(false) | None) => Failure::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("job {id} was submitted by another role"),
+        )
+        .raise(),
+        (Some(false), _) => false,
+        (Some(true), _) => {
+            spi(
+                "the cancel request",
+                Spi::run_with_args(
+                    "INSERT INTO pitcrew.job_cancel_requests (job_id) VALUES ($1)",
+                    &[id.into()],
+                ),
+            );
+            wake::after_commit();
+            true
+        }
+    }
+}
+
+fn can_run_jobs() -> Result<(), Failure> {
+    // SAFETY: a plain read of shared state.
+    if unsafe { pg_sys::RecoveryInProgress() } {
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            "maintenance jobs cannot be queued on a replica",
+        )
+        .hint("Submit the job on the primary; its effect is replicated."));
+    }
+    if !is_preloaded() {
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "maintenance jobs need pg_pitcrew to be preloaded",
+        )
+        .hint(format!(
+            "Put {PRELOAD_LINE} into postgresql.conf and restart the server."
+        )));
+    }
+    Ok(())
+}
+
+fn can_log_in(role: pg_sys::Oid) -> Result<(), Failure> {
+    if compat::NOLOGIN_WORKERS {
+        return Ok(());
+    }
+    let can: Option<bool> = spi(
+        "pg_roles",
+        Spi::get_one_with_args(
+            "SELECT (SELECT rolcanlogin FROM pg_roles WHERE oid = $1)",
+            &[role.into()],
+        ),
+    );
+    if can == Some(true) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        PgSqlErrorCode::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+        "a role that cannot log in cannot run maintenance jobs on this server version",
+    )
+    .hint("The job's worker connects as the submitter: use a role with LOGIN, or PostgreSQL 17 or newer."))
+}

@@ -1,0 +1,79 @@
+//! Runs something that may raise an error, in a subtransaction that is always rolled back.
+//!
+//! An error that is swallowed without a subtransaction was seen to commit half a statement, keep locks and leak
+//! snapshots; with one it leaves nothing.
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::prelude::*;
+
+/// An error that was caught.
+#[derive(Debug, Clone)]
+pub(crate) struct Caught {
+    /// Its message, without DETAIL and HINT.
+    pub(crate) message: String,
+}
+
+/// Runs `work` and undoes what it did to the session: locks, settings made with `GUC_ACTION_LOCAL`, memory.
+///
+/// What `work` returns must not point into server memory. Cancels and shutdowns go on their way.
+pub(crate) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, Caught> {
+    // SAFETY: called from an SQL function, inside a transaction; the three saved values are put back below, as the
+    // server's own PL/pgSQL does it.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        let scratch = pg_sys::AllocSetContextCreateInternal(
+            context,
+            c"pitcrew what-if".as_ptr(),
+            pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+        );
+        pg_sys::MemoryContextSwitchTo(scratch);
+
+        let result = PgTryBuilder::new(AssertUnwindSafe(|| Ok(work())))
+            .catch_others(|error| Err(Box::new(error)))
+            .catch_rust_panic(|error| Err(Box::new(error)))
+            .execute();
+
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::RollbackAndReleaseCurrentSubTransaction();
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        pg_sys::MemoryContextDelete(scratch);
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) if is_not_ours(&error) => error.rethrow(),
+            Err(error) => Err(Caught {
+                message: message(&error),
+            }),
+        }
+    }
+}
+
+/// A cancel, a timeout or a shutdown is for the whole statement, not for one plan.
+fn is_not_ours(error: &CaughtError) -> bool {
+    let (CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) = error else {
+        return false;
+    };
+    matches!(
+        report.sql_error_code(),
+        PgSqlErrorCode::ERRCODE_QUERY_CANCELED
+            | PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN
+            | PgSqlErrorCode::ERRCODE_CRASH_SHUTDOWN
+            | PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY
+            | PgSqlErrorCode::ERRCODE_DATABASE_DROPPED
+    )
+}
+
+fn message(error: &CaughtError) -> String {
+    match error {
+        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
+            report.message().to_owned()
+        }
+        CaughtError::RustPanic { ereport, .. } => ereport.message().to_owned(),
+    }
+}

@@ -1,0 +1,10 @@
+//! Plans with indexes that do not exist.
+//!
+//! A statement is parsed, analysed and rewritten, then planned while the planner's `get_relation_info_hook` adds
+//! descriptions of indexes. Nothing is executed and nothing is kept: each plan is made in a subtransaction that is
+//! rolled back, so that locks, settings and memory are given back whatever happens inside.
+
+pub(crate) mod guarded;
+pub(crate) mod hypothetical;
+pub(crate) mod plan;
+pub(crate) mod table;

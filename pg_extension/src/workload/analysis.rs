@@ -1,0 +1,172 @@
+//! From a text to a tree that may be planned, or the reason why it may not.
+
+use std::ffi::{CStr, CString};
+
+use pgrx::prelude::*;
+
+use super::trust::{self, Trust};
+use crate::names;
+
+/// Longer texts are left out: analysing them takes longer than an answer is worth.
+const MAX_TEXT_BYTES: usize = 100_000;
+
+/// Why a statement is not planned. A clause that reads on after "skipped:".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Skip {
+    /// A reason to show.
+    Because(String),
+    /// A statement on system catalogues or pitcrew's own tables: not part of the workload at all.
+    System,
+}
+
+impl Skip {
+    fn because(reason: impl Into<String>) -> Self {
+        Self::Because(reason.into())
+    }
+}
+
+/// What all statements of one call are analysed under.
+pub(crate) struct Context {
+    search_path: Option<CString>,
+    trust: Trust,
+}
+
+/// A statement that may be planned. Lives in the current memory context.
+pub(crate) struct Analysed {
+    /// Analysed and rewritten.
+    pub(crate) query: *mut pg_sys::Query,
+    /// Relations in it, those of views and policies included.
+    pub(crate) relations: Vec<pg_sys::Oid>,
+}
+
+impl Context {
+    /// Reads what the current session and role stand for.
+    pub(crate) fn new() -> Self {
+        // Our functions run with a search path of their own; statements were written for the session's default one.
+        // SAFETY: the server answers a string of its own that is copied, or null.
+        let search_path = unsafe {
+            let value = pg_sys::GetConfigOptionResetString(c"search_path".as_ptr());
+            (!value.is_null()).then(|| CStr::from_ptr(value).to_owned())
+        };
+        Self {
+            search_path,
+            trust: Trust::new(),
+        }
+    }
+
+    /// What may run while a statement is planned.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+}
+
+/// Makes the settings that analysis and planning run under. Undone with the subtransaction of `guarded`.
+pub(crate) fn enter(context: &Context) {
+    let set = |name: &CStr, value: &CStr| {
+        // SAFETY: both strings outlive the call; GUC_ACTION_LOCAL ends with the subtransaction.
+        unsafe {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_LOCAL,
+                true,
+                0,
+                false,
+            );
+        }
+    };
+    // Our own plans must not show up as somebody's statements.
+    set(c"compute_query_id", c"off");
+    if let Some(path) = &context.search_path {
+        set(c"search_path", path);
+    }
+}
+
+/// Parses, analyses and rewrites one statement, and checks that planning it runs nobody else's code.
+///
+/// Call inside `guarded`, after [`enter`]: a text that does not parse raises an error.
+///
+/// # Errors
+/// The reason why it is not planned.
+pub(crate) fn analyse(text: &CStr, context: &Context) -> Result<Analysed, Skip> {
+    if text.to_bytes().len() > MAX_TEXT_BYTES {
+        return Err(Skip::because(format!(
+            "the text is longer than {MAX_TEXT_BYTES} bytes"
+        )));
+    }
+    // PostgreSQL 18 prints normalised lists this way; planned as written it would be a list of one element.
+    if text.to_string_lossy().contains("/*, ... */") {
+        return Err(Skip::because(
+            "a list of values was shortened in the recorded text",
+        ));
+    }
+    // SAFETY: everything is allocated in the current context; casts follow the nodes' tags.
+    unsafe {
+        let raw = match crate::lists::pointers::<pg_sys::RawStmt>(pg_sys::pg_parse_query(
+            text.as_ptr(),
+        )) {
+            [] => return Err(Skip::because("the text is empty")),
+            [only] => *only,
+            several => {
+                return Err(Skip::because(format!(
+                    "the text holds {} statements",
+                    several.len()
+                )));
+            }
+        };
+        if let pg_sys::NodeTag::T_InsertStmt = (*(*raw).stmt).type_ {
+            return Err(Skip::because("INSERT is not planned"));
+        }
+        let is_plannable = matches!(
+            (*(*raw).stmt).type_,
+            pg_sys::NodeTag::T_SelectStmt
+                | pg_sys::NodeTag::T_UpdateStmt
+                | pg_sys::NodeTag::T_DeleteStmt
+        );
+        if !is_plannable {
+            return Err(Skip::because("not a SELECT, UPDATE or DELETE"));
+        }
+        context.trust.check_literals(raw).map_err(Skip::Because)?;
+
+        let mut types = std::ptr::null_mut();
+        let mut count = 0;
+        let query = pg_sys::parse_analyze_varparams(
+            raw,
+            text.as_ptr(),
+            &mut types,
+            &mut count,
+            std::ptr::null_mut(),
+        );
+        if (*query).commandType == pg_sys::CmdType::CMD_UTILITY {
+            return Err(Skip::because("not a SELECT, UPDATE or DELETE"));
+        }
+        let &[query] = crate::lists::pointers::<pg_sys::Query>(pg_sys::pg_rewrite_query(query))
+        else {
+            return Err(Skip::because("a rule rewrites it into other statements"));
+        };
+        let relations = trust::relations(query);
+        if is_on_system_tables_alone(&relations) {
+            return Err(Skip::System);
+        }
+        if let Some(foreign) = relations
+            .iter()
+            .find(|oid| pg_sys::get_rel_relkind(**oid) as u8 == b'f')
+        {
+            let name = names::qualified(*foreign).unwrap_or_default();
+            return Err(Skip::because(format!(
+                "planning would ask the server of foreign table {name}"
+            )));
+        }
+        context.trust.check_tree(query)?;
+        Ok(Analysed { query, relations })
+    }
+}
+
+fn is_on_system_tables_alone(relations: &[pg_sys::Oid]) -> bool {
+    let is_system = |oid: &pg_sys::Oid| {
+        names::relation(*oid).is_some_and(|(schema, _)| crate::whatif::table::is_system(&schema))
+    };
+    !relations.is_empty() && relations.iter().all(is_system)
+}

@@ -1,0 +1,90 @@
+//! Where statements come from: pg_stat_statements, in whatever schema it lives, or the caller.
+
+use pgrx::prelude::*;
+
+use crate::PRELOAD_LINE;
+use crate::failure::{Failure, spi};
+use crate::guc;
+use crate::names;
+
+/// One statement and how often it ran.
+#[derive(Debug, Clone)]
+pub(crate) struct Statement {
+    /// pg_stat_statements' identifier; `None` for a given text, or where it is hidden.
+    pub(crate) queryid: Option<i64>,
+    /// Normalised text; `None` where pg_stat_statements hides it from the current role.
+    pub(crate) text: Option<String>,
+    /// Executions.
+    pub(crate) calls: i64,
+    /// Time of all executions together.
+    pub(crate) total_ms: f64,
+    /// Mean time of one.
+    pub(crate) mean_ms: f64,
+}
+
+/// The view of pg_stat_statements, quoted.
+///
+/// # Errors
+/// It is not installed in this database, or the server does not run it.
+pub(crate) fn view() -> Result<String, Failure> {
+    let missing = |what: &str| {
+        Failure::new(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, format!("pg_stat_statements is not {what}"))
+            .hint(format!(
+                "Put {PRELOAD_LINE} into postgresql.conf, restart the server and run CREATE EXTENSION pg_stat_statements."
+            ))
+    };
+    let schema: Option<String> = spi(
+        "pg_extension",
+        Spi::get_one(
+            "SELECT (SELECT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace \
+             WHERE e.extname = 'pg_stat_statements')",
+        ),
+    );
+    let schema = schema.ok_or_else(|| missing("installed in this database"))?;
+    let runs: Option<bool> = spi(
+        "the settings",
+        Spi::get_one("SELECT current_setting('pg_stat_statements.max', true) IS NOT NULL"),
+    );
+    if runs != Some(true) {
+        return Err(missing("preloaded"));
+    }
+    Ok(format!("{}.pg_stat_statements", names::quote(&schema)))
+}
+
+/// The workload of the current database, most total time first, at most `pitcrew.max_statements`.
+///
+/// # Errors
+/// As [`view`].
+pub(crate) fn recorded() -> Result<Vec<Statement>, Failure> {
+    let query = include_str!("../../sql/queries/workload.sql").replace("{view}", &view()?);
+    let most = i64::from(guc::MAX_STATEMENTS.get());
+    Ok(Spi::connect(|client| {
+        let rows = spi(
+            "pg_stat_statements",
+            client.select(query.as_str(), None, &[most.into()]),
+        );
+        rows.map(|row| Statement {
+            queryid: spi("pg_stat_statements", row.get(1)),
+            text: spi("pg_stat_statements", row.get(2)),
+            calls: spi("pg_stat_statements", row.get(3)).unwrap_or(0),
+            total_ms: spi("pg_stat_statements", row.get(4)).unwrap_or(0.0),
+            mean_ms: spi("pg_stat_statements", row.get(5)).unwrap_or(0.0),
+        })
+        .collect()
+    }))
+}
+
+/// Texts given by the caller, each as one call.
+pub(crate) fn given(texts: Vec<Option<String>>) -> Vec<Statement> {
+    texts
+        .into_iter()
+        .flatten()
+        .map(|text| Statement {
+            queryid: None,
+            text: Some(text),
+            calls: 1,
+            total_ms: 0.0,
+            mean_ms: 0.0,
+        })
+        .collect()
+}
