@@ -196,6 +196,19 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
+fn a_port_that_somebody_took_meanwhile_is_replaced() {
+    require!(database);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().port();
+    let postgres = testing::postgres(PostgresOptions {
+        preferred_port: Some(taken),
+        ..PostgresOptions::default()
+    });
+    assert_ne!(postgres.port(), taken);
+    pitcrew_stack::sql::run(&postgres.url("postgres"), &["SELECT 1"]).unwrap();
+}
+
+#[test]
 fn many_servers_side_by_side_take_ports_of_their_own() {
     require!(database);
     let started: Vec<Postgres> = std::thread::scope(|scope| {

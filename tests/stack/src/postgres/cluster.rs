@@ -38,6 +38,8 @@ pub struct PostgresOptions {
     pub durable: bool,
     /// A fixed port on 127.0.0.1; by default a free one is taken.
     pub port: Option<u16>,
+    /// The port to try first; where it is taken another one is used.
+    pub preferred_port: Option<u16>,
 }
 
 impl PostgresOptions {
@@ -104,8 +106,9 @@ impl Postgres {
             return self.launch();
         }
         let mut tries = 0;
+        let mut preferred = self.options.preferred_port;
         loop {
-            self.configure(random::free_port()?)?;
+            self.configure(preferred.take().map_or_else(random::free_port, Ok)?)?;
             match self.launch() {
                 Err(Error::Start { log, .. })
                     if tries < PORT_TRIES && log.contains("could not bind IPv4") =>
