@@ -374,7 +374,13 @@ fn after_a_restart_a_running_job_is_lost_and_queued_ones_go_on() {
     drop(session);
     postgres.restart().unwrap();
     let session = Session::open(&postgres.url("shop"));
-    assert_eq!(session.ended(&running).0, "lost");
+    // The coordinator is ended by the same shutdown: sometimes it still sees its worker go.
+    let ended = session.ended(&running);
+    let expected = [("lost", ""), ("failed", "57P01")];
+    assert!(
+        expected.contains(&(ended.0.as_str(), ended.1.as_str())),
+        "{ended:?}"
+    );
     session.done(&queued);
 }
 
@@ -621,7 +627,8 @@ fn after_a_promotion_jobs_of_the_old_timeline_are_orphaned() {
     let job = session.submit("'vacuum', 'orders'");
     session.until(WORKERS, "1");
     drop((session, holder));
-    postgres.stop();
+    // Killed, so that nobody writes the job's end down.
+    postgres.kill();
     fs::write(postgres.data_dir().join("standby.signal"), "").unwrap();
     postgres.start_again().unwrap();
     let session = Session::open(&postgres.url("shop"));

@@ -75,10 +75,10 @@ fn table_stats_follow_what_happens_to_a_table() {
     );
     let row = session.run(
         "SELECT schema_name, dead_percent, seq_scans > 0, seq_rows_read > 0, total_bytes = table_bytes + index_bytes, \
-         total_bytes = pg_total_relation_size('orders'), last_vacuum IS NULL, index_scans FROM pitcrew.table_stats WHERE table_name = 'orders'",
+         total_bytes = pg_total_relation_size('orders'), last_vacuum IS NULL, index_scans > 0 FROM pitcrew.table_stats WHERE table_name = 'orders'",
     );
     let row: Vec<_> = row[0].iter().map(|cell| cell.as_deref().unwrap()).collect();
-    assert_eq!(row, ["public", "25", "t", "t", "t", "t", "t", "0"]);
+    assert_eq!(row, ["public", "25", "t", "t", "t", "t", "t", "t"]);
     session.run("VACUUM ANALYZE orders");
     session.until(
         "SELECT dead_rows = 0 AND last_vacuum IS NOT NULL AND last_analyze IS NOT NULL FROM pitcrew.table_stats WHERE table_name = 'orders'",

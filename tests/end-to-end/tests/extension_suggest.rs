@@ -17,7 +17,7 @@ fn shop(session: &Session) {
          CREATE TABLE orders (id int PRIMARY KEY, customer int, created date, status int, amount numeric(12,2), note text) \
              WITH (autovacuum_enabled = off); \
          INSERT INTO customers SELECT g, 'customer ' || g, 'city ' || g % 100 FROM generate_series(1, 5000) g; \
-         INSERT INTO orders SELECT g, (g * 7919) % 5000 + 1, date '2020-01-01' + (g % 1500), g % 5, g, 'note ' || g \
+         INSERT INTO orders SELECT g, abs(hashint4(g) % 5000) + 1, date '2020-01-01' + abs(hashint4(g + 1000000) % 1500), g % 5, g, 'note ' || g \
              FROM generate_series(1, 100000) g",
     );
     session.run("VACUUM ANALYZE customers");
@@ -68,7 +68,7 @@ fn predicted_cost_and_size_are_those_of_the_index_once_built() {
             let number_of = |column: usize| cell(column).parse::<f64>().unwrap();
             if number == 0 {
                 assert!(
-                    (number_of(3) / before - 1.0).abs() < 1e-6,
+                    (number_of(3) - before).abs() < 0.01,
                     "{statement}: {before} {row:?}"
                 );
             }
@@ -399,7 +399,7 @@ fn p11_planning_runs_no_function_of_another_role() {
         );
     };
     let reason =
-        session.text("SELECT skipped_because FROM pitcrew.workload() WHERE query LIKE '%norm%'");
+        session.text("SELECT skipped_because FROM pitcrew.workload() WHERE query LIKE 'SELECT * FROM public.numbers%'");
     assert_eq!(reason, "planning would run public.norm()");
     session.run("SELECT * FROM pitcrew.suggest_indexes()");
     nobody_rose();
@@ -412,7 +412,7 @@ fn p11_planning_runs_no_function_of_another_role() {
          CREATE OPERATOR public.=== (LEFTARG = int, RIGHTARG = int, FUNCTION = public.same); \
          CREATE DOMAIN public.odd AS text CHECK (public.evil(VALUE)); \
          CREATE TYPE public.pair AS (first public.odd, second int); \
-         CREATE TABLE public.pairs (both public.pair); \
+         CREATE TABLE public.pairs (ends public.pair); \
          CREATE VIEW public.seen AS SELECT id FROM public.numbers WHERE public.evil(1); \
          CREATE TABLE public.guarded (id int); \
          ALTER TABLE public.guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; \
@@ -432,7 +432,7 @@ fn p11_planning_runs_no_function_of_another_role() {
         "SELECT * FROM seen",
         "SELECT * FROM guarded",
         "SELECT * FROM indexed WHERE id = 1",
-        "SELECT * FROM pairs WHERE both = '(a,1)'",
+        "SELECT * FROM pairs WHERE ends = '(a,1)'",
         "SELECT * FROM numbers WHERE '(a,1)'::text::public.pair IS NOT NULL",
         "SELECT * FROM numbers WHERE 'x'::public.odd IS NOT NULL",
         "SELECT public.total(value) FROM numbers",
