@@ -379,36 +379,50 @@ fn p11_planning_runs_no_function_of_another_role() {
     let session = Session::open(&database.url);
     let mallory = role(&session, "mallory", None);
     let attacker = Session::open(&database.url_as(&mallory));
-    attacker.run(
-        "CREATE FUNCTION public.norm(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; \
-         CREATE TABLE public.numbers (id int, value int); INSERT INTO public.numbers SELECT g, g FROM generate_series(1, 10000) g",
-    );
-    // A superuser once ran it.
-    session.run("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
-    session.run("SELECT * FROM public.numbers WHERE value = public.norm(42)");
-    let evil = format!("BEGIN ALTER ROLE {mallory} SUPERUSER; RETURN 1; END");
+    // What it does with stolen rights, and a trace that no rollback removes.
     attacker.run(&format!(
-        "CREATE OR REPLACE FUNCTION public.norm(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ {evil} $$"
+        "CREATE SEQUENCE public.traces; CREATE FUNCTION public.rise() RETURNS int LANGUAGE plpgsql VOLATILE AS \
+         $$ BEGIN PERFORM nextval('public.traces'); ALTER ROLE {mallory} SUPERUSER; RETURN 1; END $$"
     ));
-    let nobody_rose = || {
+    let untouched = |what: &str| {
+        let rose = format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{mallory}'");
+        assert_eq!(session.text(&rose), "f", "{what}");
         assert_eq!(
-            session.text(&format!(
-                "SELECT rolsuper FROM pg_roles WHERE rolname = '{mallory}'"
-            )),
-            "f"
+            session.text("SELECT is_called FROM public.traces"),
+            "f",
+            "{what}"
         );
     };
-    let reason =
-        session.text("SELECT skipped_because FROM pitcrew.workload() WHERE query LIKE 'SELECT * FROM public.numbers%'");
+    attacker.run(
+        "CREATE FUNCTION public.norm(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; \
+         CREATE TABLE public.numbers (id int, value int); \
+         INSERT INTO public.numbers SELECT g, g FROM generate_series(1, 10000) g",
+    );
+    // A superuser once ran it; then its owner replaced it.
+    session.run("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
+    session.run("SELECT * FROM public.numbers WHERE value = public.norm(42)");
+    let body = |result: &str| {
+        format!(
+            "LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM public.rise(); RETURN {result}; END $$"
+        )
+    };
+    attacker.run(&format!(
+        "CREATE OR REPLACE FUNCTION public.norm(int) RETURNS int {}",
+        body("1")
+    ));
+    let reason = session.text(
+        "SELECT skipped_because FROM pitcrew.workload() WHERE query LIKE 'SELECT * FROM public.numbers%'",
+    );
     assert_eq!(reason, "planning would run public.norm()");
     session.run("SELECT * FROM pitcrew.suggest_indexes()");
-    nobody_rose();
+    untouched("the recorded statement");
 
     // Every way by which the planner, or analysis before it, comes to run somebody's code.
+    let (yes, one) = (body("true"), body("1"));
     attacker.run(&format!(
-        "CREATE FUNCTION public.evil(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN ALTER ROLE {mallory} SUPERUSER; RETURN true; END $$; \
-         CREATE FUNCTION public.evil(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN ALTER ROLE {mallory} SUPERUSER; RETURN true; END $$; \
-         CREATE FUNCTION public.same(int, int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN ALTER ROLE {mallory} SUPERUSER; RETURN true; END $$; \
+        "CREATE FUNCTION public.evil(int) RETURNS boolean {yes}; \
+         CREATE FUNCTION public.evil(text) RETURNS boolean {yes}; \
+         CREATE FUNCTION public.same(int, int) RETURNS boolean {yes}; \
          CREATE OPERATOR public.=== (LEFTARG = int, RIGHTARG = int, FUNCTION = public.same); \
          CREATE DOMAIN public.odd AS text CHECK (public.evil(VALUE)); \
          CREATE TYPE public.pair AS (first public.odd, second int); \
@@ -423,14 +437,13 @@ fn p11_planning_runs_no_function_of_another_role() {
          CREATE AGGREGATE public.total (int) (SFUNC = public.agg, STYPE = int)"
     ));
     attacker.run(&format!(
-        "CREATE OR REPLACE FUNCTION public.quiet(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ {evil} $$"
+        "CREATE OR REPLACE FUNCTION public.quiet(int) RETURNS int {one}"
     ));
     for statement in [
         "SELECT * FROM numbers WHERE public.evil(5)",
         "SELECT * FROM numbers WHERE 1 OPERATOR(public.===) 2",
         "SELECT * FROM numbers WHERE value = (SELECT public.norm(1))",
         "SELECT * FROM seen",
-        "SELECT * FROM guarded",
         "SELECT * FROM indexed WHERE id = 1",
         "SELECT * FROM pairs WHERE ends = '(a,1)'",
         "SELECT * FROM numbers WHERE '(a,1)'::text::public.pair IS NOT NULL",
@@ -439,7 +452,7 @@ fn p11_planning_runs_no_function_of_another_role() {
         "SELECT * FROM numbers ORDER BY public.norm(3)",
         "SELECT * FROM numbers LIMIT public.norm(3)",
         "SELECT * FROM generate_series(1, public.norm(3))",
-        "SELECT table_to_xml('public.seen', true, true, '') IS NOT NULL FROM numbers",
+        "SELECT * FROM numbers WHERE table_to_xml('public.seen', true, true, '')::text = 'a'",
         "UPDATE numbers SET value = public.norm(1) WHERE id = 2",
         "WITH w AS (SELECT public.norm(1) AS n) SELECT * FROM w, numbers WHERE id = n",
     ] {
@@ -447,11 +460,16 @@ fn p11_planning_runs_no_function_of_another_role() {
         session.run(&format!(
             "SELECT * FROM pitcrew.suggest_indexes(queries => ARRAY['{literal}'])"
         ));
-        let rose = session.text(&format!(
-            "SELECT rolsuper FROM pg_roles WHERE rolname = '{mallory}'"
-        ));
-        assert_eq!(rose, "f", "{statement}");
+        untouched(statement);
     }
+    // Policies of another role's table count for whoever is no superuser.
+    let reader = role(&session, "reader", Some("reader"));
+    session.run(&format!("GRANT SELECT ON public.guarded TO {reader}"));
+    Session::open(&database.url_as(&reader)).run(
+        "SELECT * FROM pitcrew.suggest_indexes(queries => ARRAY['SELECT * FROM public.guarded WHERE id = 1'])",
+    );
+    untouched("a policy");
+
     // A role may have its own functions run, and what is nobody's function is planned as ever.
     let own = Session::open(&database.url_as(&mallory));
     session.run(&format!(
@@ -468,6 +486,10 @@ fn p11_planning_runs_no_function_of_another_role() {
         ));
         assert_eq!(found.len(), 1, "{statement}");
     }
+    // The trap is real: the server's own EXPLAIN springs it.
+    untouched("until here");
+    session.run("EXPLAIN SELECT * FROM public.numbers WHERE public.evil(5)");
+    assert_eq!(session.text("SELECT is_called FROM public.traces"), "t");
 }
 
 #[test]
