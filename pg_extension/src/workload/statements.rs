@@ -74,11 +74,12 @@ pub(crate) fn recorded() -> Result<Vec<Statement>, Failure> {
     }))
 }
 
-/// Texts given by the caller, each as one call.
+/// Texts given by the caller, each as one call, at most `pitcrew.max_statements`.
 pub(crate) fn given(texts: Vec<Option<String>>) -> Vec<Statement> {
     texts
         .into_iter()
         .flatten()
+        .take(guc::MAX_STATEMENTS.get() as usize)
         .map(|text| Statement {
             queryid: None,
             text: Some(text),
