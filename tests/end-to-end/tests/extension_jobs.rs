@@ -339,6 +339,8 @@ fn after_a_killed_worker_its_job_is_lost_the_index_is_cleaned_and_the_queue_goes
         .status()
         .unwrap();
     assert!(status.success());
+    // Only then does a new connection mean that it has recovered.
+    session.until_ended();
     let session = reconnect(&postgres.url("shop"));
     let ended = session.ended(&build);
     assert_eq!(ended.0, "lost", "{ended:?}");
@@ -626,9 +628,9 @@ fn after_a_promotion_jobs_of_the_old_timeline_are_orphaned() {
     holder.run("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
     let job = session.submit("'vacuum', 'orders'");
     session.until(WORKERS, "1");
-    drop((session, holder));
-    // Killed, so that nobody writes the job's end down.
+    // Killed with the lock still held, so that the job neither ends nor has its end written down.
     postgres.kill();
+    drop((session, holder));
     fs::write(postgres.data_dir().join("standby.signal"), "").unwrap();
     postgres.start_again().unwrap();
     let session = Session::open(&postgres.url("shop"));

@@ -51,6 +51,19 @@ impl Session {
         Self { runtime, client }
     }
 
+    /// Waits until the server has ended this session.
+    pub fn until_ended(&self) {
+        let begin = Instant::now();
+        while self
+            .runtime
+            .block_on(self.client.simple_query("SELECT 1"))
+            .is_ok()
+        {
+            assert!(begin.elapsed() < PATIENCE, "the session lives on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Runs a script; answers the last statement's rows.
     pub fn try_run(&self, script: &str) -> Result<Rows, Failure> {
         let messages = self
