@@ -61,3 +61,21 @@ pub(crate) fn spi<T>(what: &str, result: Result<T, pgrx::spi::SpiError>) -> T {
         .raise()
     })
 }
+
+/// Reads one value; `None` when it is NULL or there is no row.
+///
+/// Not `Spi::get_one`: that counts as a write, takes a transaction id and fails on a replica.
+pub(crate) fn read_one<T: FromDatum + IntoDatum>(
+    what: &str,
+    query: &str,
+    arguments: &[pgrx::datum::DatumWithOid<'_>],
+) -> Option<T> {
+    Spi::connect(|client| {
+        let rows = spi(what, client.select(query, Some(1), arguments)).first();
+        if rows.is_empty() {
+            None
+        } else {
+            spi(what, rows.get(1))
+        }
+    })
+}

@@ -65,4 +65,7 @@ pub(crate) fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    // A misspelt setting is an error, not a placeholder that nobody reads.
+    // SAFETY: the string is static.
+    unsafe { pgrx::pg_sys::MarkGUCPrefixReserved(c"pitcrew".as_ptr()) };
 }

@@ -3,7 +3,7 @@
 
 use pgrx::prelude::*;
 
-use crate::failure::{Failure, or_raise, spi};
+use crate::failure::{Failure, or_raise, read_one, spi};
 use crate::names;
 
 /// Refuses a schema `pitcrew` that another role owns or that already holds objects: its owner could replace what the
@@ -16,7 +16,7 @@ DROP FUNCTION pitcrew.install_guard();
 "#)]
 fn install_guard() {
     let query = include_str!("../sql/queries/foreign_objects.sql");
-    let found: Option<String> = spi("the schema pitcrew", Spi::get_one(query));
+    let found: Option<String> = read_one("the schema pitcrew", query, &[]);
     if let Some(found) = found {
         Failure::new(
             PgSqlErrorCode::ERRCODE_DUPLICATE_SCHEMA,

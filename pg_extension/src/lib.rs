@@ -70,8 +70,12 @@ pub extern "C-unwind" fn _PG_init() {
 }
 
 /// Version of the loaded library, as in `pg_pitcrew.control`.
-#[pg_extern(immutable, parallel_safe)]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.version() RETURNS text
+    LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'version_wrapper';
+COMMENT ON FUNCTION pitcrew.version() IS 'Version of the loaded library.';
+"#)]
 fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }

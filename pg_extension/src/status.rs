@@ -2,7 +2,7 @@
 
 use pgrx::prelude::*;
 
-use crate::failure::spi;
+use crate::failure::read_one;
 use crate::{PRELOAD_LINE, is_preloaded};
 
 /// One row a condition.
@@ -25,17 +25,15 @@ fn status() -> TableIterator<'static, (name!(name, String), name!(ok, bool), nam
             "jobs need the line {PRELOAD_LINE} in postgresql.conf and a restart; suggestions and statistics work without"
         ),
     );
-    let installed: Option<String> = spi(
+    let installed: Option<String> = read_one(
         "pg_extension",
-        Spi::get_one(
-            "SELECT (SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_stat_statements')",
-        ),
+        "SELECT (SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_stat_statements')",
+        &[],
     );
-    let collects: Option<bool> = spi(
+    let collects: Option<bool> = read_one(
         "the settings",
-        Spi::get_one(
-            "SELECT current_setting('shared_preload_libraries') LIKE '%pg_stat_statements%'",
-        ),
+        "SELECT current_setting('pg_stat_statements.max', true) IS NOT NULL",
+        &[],
     );
     row(
         "pg_stat_statements",
@@ -49,9 +47,10 @@ fn status() -> TableIterator<'static, (name!(name, String), name!(ok, bool), nam
             )
         },
     );
-    let counts: Option<bool> = spi(
+    let counts: Option<bool> = read_one(
         "the settings",
-        Spi::get_one("SELECT current_setting('track_counts')::boolean"),
+        "SELECT current_setting('track_counts')::boolean",
+        &[],
     );
     row(
         "track_counts",

@@ -11,7 +11,7 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::json;
 
-use crate::failure::{Failure, or_raise, spi};
+use crate::failure::{Failure, or_raise, read_one};
 use crate::whatif::guarded::guarded;
 use crate::whatif::hypothetical::Hypothetical;
 use crate::whatif::plan;
@@ -407,13 +407,11 @@ fn row(
 fn free_name(table: &Table, columns: &[String], taken: &mut BTreeSet<(String, String)>) -> String {
     let mut name = index_name(&table.name, columns);
     for number in 1..100 {
-        let exists: Option<bool> = spi(
+        let exists: Option<bool> = read_one(
             "pg_class",
-            Spi::get_one_with_args(
-                "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+            "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                  WHERE n.nspname = $1 AND c.relname = $2)",
-                &[table.schema.as_str().into(), name.as_str().into()],
-            ),
+            &[table.schema.as_str().into(), name.as_str().into()],
         );
         if exists != Some(true) && !taken.contains(&(table.schema.clone(), name.clone())) {
             break;
@@ -428,13 +426,11 @@ fn free_name(table: &Table, columns: &[String], taken: &mut BTreeSet<(String, St
 
 /// Row changes since the table's statistics began, without the inserts that only filled it.
 fn writes_of(table: pg_sys::Oid) -> Option<i64> {
-    spi(
+    read_one(
         "pg_stat_all_tables",
-        Spi::get_one_with_args(
-            "SELECT (SELECT n_tup_upd + n_tup_del + greatest(n_tup_ins - n_live_tup, 0) \
+        "SELECT (SELECT n_tup_upd + n_tup_del + greatest(n_tup_ins - n_live_tup, 0) \
              FROM pg_stat_all_tables WHERE relid = $1)",
-            &[table.into()],
-        ),
+        &[table.into()],
     )
 }
 

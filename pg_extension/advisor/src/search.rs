@@ -84,47 +84,25 @@ const NOISE: f64 = 1e-3;
 
 /// Chooses candidates.
 ///
-/// The result keeps to `limits`, is the same for the same costs, and is empty where nothing helps.
+/// The result keeps to `limits`, is the same for the same costs, and is empty where nothing helps. An index that is no
+/// longer worth its place beside those chosen after it (a prefix of a later one, say) is given up, and the bytes that
+/// this frees are spent again.
 pub fn search(model: &mut impl CostModel, limits: Limits) -> Vec<Chosen> {
     let mut search = Search {
         memo: HashMap::new(),
         model,
     };
     let mut chosen: Vec<Chosen> = Vec::new();
-    let mut taken: Vec<usize> = Vec::new();
-    let mut left = limits.budget_bytes;
-
-    // (benefit per byte, candidate, round in which it was asked)
-    let mut queue: Vec<(f64, usize, usize)> = Vec::new();
-    for candidate in 0..search.model.candidates() {
-        if let Some((_, score)) = search.evaluate(&taken, candidate, limits) {
-            queue.push((score, candidate, 0));
+    let mut given_up: Vec<usize> = Vec::new();
+    loop {
+        search.grow(&mut chosen, &given_up, limits);
+        // Each round gives up at least one candidate for good, so this ends.
+        if !search.give_up(&mut chosen, &mut given_up, limits) {
+            // What was given up for the sake of one that was itself given up later may come back.
+            search.grow(&mut chosen, &[], limits);
+            return chosen;
         }
     }
-    let mut round = 0;
-    while chosen.len() < limits.max_indexes {
-        queue.retain(|(_, candidate, _)| search.model.bytes(*candidate) <= left);
-        // Ties go to the candidate that was found first.
-        queue.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let Some((_, candidate, asked)) = queue.first().copied() else {
-            break;
-        };
-        let Some((suggestion, score)) = search.evaluate(&taken, candidate, limits) else {
-            queue.remove(0);
-            continue;
-        };
-        if asked < round {
-            queue[0] = (score, candidate, round);
-            continue;
-        }
-        queue.remove(0);
-        left -= search.model.bytes(candidate);
-        taken.push(candidate);
-        taken.sort_unstable();
-        chosen.push(suggestion);
-        round += 1;
-    }
-    chosen
 }
 
 struct Search<'a, M> {
@@ -133,6 +111,87 @@ struct Search<'a, M> {
 }
 
 impl<M: CostModel> Search<'_, M> {
+    /// Adds candidates, best first, while they fit.
+    fn grow(&mut self, chosen: &mut Vec<Chosen>, given_up: &[usize], limits: Limits) {
+        let mut taken = sorted(chosen);
+        let used: u64 = taken.iter().map(|index| self.model.bytes(*index)).sum();
+        let mut left = limits.budget_bytes.saturating_sub(used);
+        // (benefit per byte, candidate, round in which it was asked)
+        let mut queue: Vec<(f64, usize, usize)> = Vec::new();
+        for candidate in 0..self.model.candidates() {
+            if taken.contains(&candidate) || given_up.contains(&candidate) {
+                continue;
+            }
+            if let Some((_, score)) = self.evaluate(&taken, candidate, limits) {
+                queue.push((score, candidate, 0));
+            }
+        }
+        let mut round = 0;
+        while chosen.len() < limits.max_indexes {
+            queue.retain(|(_, candidate, _)| self.model.bytes(*candidate) <= left);
+            // Ties go to the candidate that was found first.
+            queue.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            let Some((_, candidate, asked)) = queue.first().copied() else {
+                return;
+            };
+            let Some((suggestion, score)) = self.evaluate(&taken, candidate, limits) else {
+                queue.remove(0);
+                continue;
+            };
+            if asked < round {
+                queue[0] = (score, candidate, round);
+                continue;
+            }
+            queue.remove(0);
+            left -= self.model.bytes(candidate);
+            chosen.push(suggestion);
+            taken = sorted(chosen);
+            round += 1;
+        }
+    }
+
+    /// Takes out what is not worth suggesting beside all others, and states the figures of the rest anew. `false` when
+    /// everything keeps its place.
+    fn give_up(
+        &mut self,
+        chosen: &mut Vec<Chosen>,
+        given_up: &mut Vec<usize>,
+        limits: Limits,
+    ) -> bool {
+        let before = given_up.len();
+        let mut position = 0;
+        while position < chosen.len() {
+            let candidate = chosen[position].candidate;
+            let mut rest = sorted(chosen);
+            rest.retain(|other| *other != candidate);
+            if self.has_costs(&rest) && self.evaluate(&rest, candidate, limits).is_none() {
+                chosen.remove(position);
+                given_up.push(candidate);
+            } else {
+                position += 1;
+            }
+        }
+        if given_up.len() == before {
+            return false;
+        }
+        let mut again: Vec<Chosen> = Vec::new();
+        for old in chosen.drain(..) {
+            match self.evaluate(&sorted(&again), old.candidate, limits) {
+                Some((suggestion, _)) => again.push(suggestion),
+                None => given_up.push(old.candidate),
+            }
+        }
+        *chosen = again;
+        true
+    }
+
+    /// Whether costs can still be asked: without time an unknown cost must not pass for "not worth it".
+    fn has_costs(&mut self, set: &[usize]) -> bool {
+        let statements = self.model.statements();
+        (0..statements).all(|statement| self.cost(statement, set).is_some())
+            && self.model.has_time()
+    }
+
     /// What `candidate` brings on top of `taken`, and its score; `None` when it is not worth suggesting.
     fn evaluate(
         &mut self,
@@ -210,6 +269,12 @@ impl<M: CostModel> Search<'_, M> {
         self.memo.insert(key, cost);
         cost
     }
+}
+
+fn sorted(chosen: &[Chosen]) -> Vec<usize> {
+    let mut candidates: Vec<usize> = chosen.iter().map(|chosen| chosen.candidate).collect();
+    candidates.sort_unstable();
+    candidates
 }
 
 #[cfg(test)]
@@ -295,6 +360,22 @@ mod tests {
                 after: 500.0
             }]
         );
+    }
+
+    #[test]
+    fn an_index_that_a_later_one_replaces_is_given_up() {
+        // 0 is small and good for both; 1 is larger, as good for the first and far better for the second.
+        let mut model = Table {
+            base: vec![1000.0, 100.0],
+            weights: vec![1.0, 1.0],
+            bytes: vec![10, 100],
+            factors: vec![vec![0.1, 0.101], vec![0.9, 0.01]],
+            calls: 0,
+            limit: usize::MAX,
+        };
+        let found = search(&mut model, LIMITS);
+        assert_eq!(found.iter().map(|c| c.candidate).collect::<Vec<_>>(), [1]);
+        assert_eq!((found[0].cost_before, found[0].cost_after), (1100.0, 102.0));
     }
 
     #[test]

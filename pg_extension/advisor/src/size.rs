@@ -77,11 +77,11 @@ pub fn index_size(shape: &IndexShape) -> IndexSize {
         let bytes = shape.distinct.max(1.0) * group_bytes(per_value, tuple);
         bytes / usable
     } else {
-        // A page takes one more tuple after the last that left more than the free share.
-        rows / ((usable / (tuple + ITEM_ID as f64)).floor() + 1.0)
+        // The tuple that crosses into the free share moves on and stays behind as the page's high key.
+        rows / (usable / (tuple + ITEM_ID as f64)).floor().max(1.0)
     };
     let inner = (BLOCK - PAGE_OVERHEAD - ITEM_ID - INNER_FREE) as f64;
-    let fan_out = (inner / (tuple + ITEM_ID as f64)).floor() + 1.0;
+    let fan_out = (inner / (tuple + ITEM_ID as f64)).floor();
     let mut level = leaves.ceil().max(1.0);
     let (mut pages, mut height) = (level, 0);
     while level > 1.0 {

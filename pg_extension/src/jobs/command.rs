@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 
 use super::spec::Spec;
-use crate::failure::Failure;
+use crate::failure::{Failure, read_one};
 use crate::{compat, names};
 
 /// A command, checked against the catalogue for one role.
@@ -133,10 +133,7 @@ pub(super) fn drop_leftover(
         return Ok(None);
     };
     let query = include_str!("../../sql/queries/leftover_index.sql");
-    let is_leftover: Option<bool> = Spi::get_one_with_args(query, &[index.into(), target.into()])
-        .map_err(|error| {
-        Failure::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, error.to_string())
-    })?;
+    let is_leftover: Option<bool> = read_one("pg_index", query, &[index.into(), target.into()]);
     match is_leftover {
         Some(true) => Ok(Some(Command {
             text: format!("DROP INDEX CONCURRENTLY {name}"),

@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 use super::board::MAX_OPTIONS_BYTES;
 use super::spec::Spec;
 use super::{command, wake};
-use crate::failure::{Failure, or_raise, spi};
+use crate::failure::{Failure, or_raise, read_one, spi};
 use crate::{PRELOAD_LINE, compat, is_preloaded};
 
 /// Where a job belongs: system identifier, database and timeline. A dump, a clone or a promoted standby differs in
@@ -149,12 +149,10 @@ fn can_log_in(role: pg_sys::Oid) -> Result<(), Failure> {
     if compat::NOLOGIN_WORKERS {
         return Ok(());
     }
-    let can: Option<bool> = spi(
+    let can: Option<bool> = read_one(
         "pg_roles",
-        Spi::get_one_with_args(
-            "SELECT (SELECT rolcanlogin FROM pg_roles WHERE oid = $1)",
-            &[role.into()],
-        ),
+        "SELECT (SELECT rolcanlogin FROM pg_roles WHERE oid = $1)",
+        &[role.into()],
     );
     if can == Some(true) {
         return Ok(());

@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 
 use crate::PRELOAD_LINE;
-use crate::failure::{Failure, spi};
+use crate::failure::{Failure, read_one, spi};
 use crate::guc;
 use crate::names;
 
@@ -33,17 +33,17 @@ pub(crate) fn view() -> Result<String, Failure> {
                 "Put {PRELOAD_LINE} into postgresql.conf, restart the server and run CREATE EXTENSION pg_stat_statements."
             ))
     };
-    let schema: Option<String> = spi(
+    let schema: Option<String> = read_one(
         "pg_extension",
-        Spi::get_one(
-            "SELECT (SELECT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace \
+        "SELECT (SELECT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace \
              WHERE e.extname = 'pg_stat_statements')",
-        ),
+        &[],
     );
     let schema = schema.ok_or_else(|| missing("installed in this database"))?;
-    let runs: Option<bool> = spi(
+    let runs: Option<bool> = read_one(
         "the settings",
-        Spi::get_one("SELECT current_setting('pg_stat_statements.max', true) IS NOT NULL"),
+        "SELECT current_setting('pg_stat_statements.max', true) IS NOT NULL",
+        &[],
     );
     if runs != Some(true) {
         return Err(missing("preloaded"));
@@ -74,11 +74,12 @@ pub(crate) fn recorded() -> Result<Vec<Statement>, Failure> {
     }))
 }
 
-/// Texts given by the caller, each as one call.
+/// Texts given by the caller, each as one call, at most `pitcrew.max_statements`.
 pub(crate) fn given(texts: Vec<Option<String>>) -> Vec<Statement> {
     texts
         .into_iter()
         .flatten()
+        .take(guc::MAX_STATEMENTS.get() as usize)
         .map(|text| Statement {
             queryid: None,
             text: Some(text),

@@ -7,7 +7,7 @@ use std::ffi::c_void;
 use pgrx::prelude::*;
 
 use super::analysis::Skip;
-use crate::failure::spi;
+use crate::failure::read_one;
 use crate::names;
 
 /// What the current role may have run on its behalf.
@@ -29,8 +29,7 @@ impl Trust {
         // SAFETY: plain reads of the session's state.
         let own = unsafe { (!pg_sys::superuser()).then(|| pg_sys::GetUserId()) };
         let query = include_str!("../../sql/queries/has_foreign_types.sql");
-        let has_foreign_types: Option<bool> =
-            spi("pg_type", Spi::get_one_with_args(query, &[own.into()]));
+        let has_foreign_types: Option<bool> = read_one("pg_type", query, &[own.into()]);
         Self {
             own,
             has_foreign_types: has_foreign_types.unwrap_or(true),
@@ -111,10 +110,8 @@ impl Trust {
     pub(crate) fn check_relations(&self, relations: &[pg_sys::Oid]) -> Result<(), String> {
         let query = include_str!("../../sql/queries/foreign_functions.sql");
         let relations: Vec<pg_sys::Oid> = relations.to_vec();
-        let found: Option<pg_sys::Oid> = spi(
-            "pg_depend",
-            Spi::get_one_with_args(query, &[relations.into(), self.own.into()]),
-        );
+        let found: Option<pg_sys::Oid> =
+            read_one("pg_depend", query, &[relations.into(), self.own.into()]);
         match found {
             None => Ok(()),
             Some(function) => Err(format!("planning would run {}()", function_name(function))),
