@@ -1,5 +1,7 @@
 //! SECURITY C2, C11, C15, C16, C17, C19: many requests at once.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::{

@@ -7,6 +7,8 @@
 //! `immutable` is switched off, as all heuristics are here. It reads the names of directives as they are written; they
 //! mean the same in any case (5.2), so it is shown lower-case ones.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::{Duration, SystemTime};

@@ -1,5 +1,7 @@
 //! The latency layer: every way a request can end, percentiles against a sorted copy, bounded series.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     convert::Infallible,
     pin::Pin,

@@ -1,5 +1,7 @@
 //! The memory layer under its counting allocator.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     alloc::System,
     convert::Infallible,

@@ -1,5 +1,7 @@
 //! The memory layer with the allocator as it is: sampling and release.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;

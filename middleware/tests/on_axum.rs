@@ -1,5 +1,7 @@
 //! The three layers on an axum app, as the front page says.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},

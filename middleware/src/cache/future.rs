@@ -237,7 +237,7 @@ impl Forward {
     /// Looks again and joins again, a bounded number of times.
     fn regroup<R: Body>(&mut self, request: &HeaderMap, vary: &VaryNames) -> Step<R> {
         self.turns += 1;
-        if let Some(entry) = self.shared.fresh(&self.key, request, &self.lookup).ok() {
+        if let Ok(entry) = self.shared.fresh(&self.key, request, &self.lookup) {
             return Step::Reply(self.shared.hit(
                 &entry,
                 self.lookup.head,

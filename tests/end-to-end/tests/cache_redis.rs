@@ -1,5 +1,7 @@
 //! The response cache over a real Redis: SECURITY C12, C17, C18, C20, and what a request never notices.
 
+#![allow(clippy::unwrap_used)]
+
 mod private_redis;
 
 use std::{
