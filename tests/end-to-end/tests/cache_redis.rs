@@ -460,6 +460,30 @@ async fn c20_a_purge_while_redis_is_away_holds_after_it_is_back_and_the_instance
 }
 
 #[tokio::test]
+async fn c20_while_a_purge_is_pending_nothing_is_read_from_redis() {
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    one.ask("/a").await;
+    entries(&redis, "demo", 1).await;
+    // Redis takes no writes and answers reads: the old entry could be had.
+    redis
+        .command(&["CONFIG", "SET", "min-replicas-to-write", "1"])
+        .unwrap();
+    let report = one.handle.purge(Purge::Path("/a".into())).await;
+    assert_eq!(report.l2, PurgeState::Pending);
+    assert_eq!(one.ask("/a").await.1, "one1");
+    redis
+        .command(&["CONFIG", "SET", "min-replicas-to-write", "0"])
+        .unwrap();
+    eventually("the purge is confirmed", LONG, || async {
+        one.handle.stats().l2.unwrap().pending_purges == 0
+    })
+    .await;
+    let restarted = Instance::new(&redis.url(), "demo", FRESH, "restarted");
+    assert_eq!(restarted.ask("/a").await.1, "restarted0");
+}
+
+#[tokio::test]
 async fn c20_positions_that_are_lost_take_every_entry_with_them() {
     let Some(redis) = redis() else { return };
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
