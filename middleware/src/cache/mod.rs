@@ -62,6 +62,7 @@ mod body;
 mod coalesce;
 mod entry;
 mod fill;
+mod forward;
 mod future;
 mod invalidation;
 mod key;
