@@ -1,4 +1,64 @@
-//! Tower layers for response caching, latency capture and memory sampling.
+//! Tower layers for response caching, latency capture and memory sampling, for any Axum, Hyper or Tower service.
+//!
+//! Each layer is made as a pair: the layer goes on the app, the handle goes to whoever reads figures or purges. There is
+//! no global state, `build()` spawns nothing, and no layer ever turns a good answer into a bad one or adds an error.
+//!
+//! ```
+//! # #[cfg(all(feature = "axum", feature = "cache", feature = "latency", feature = "memory"))]
+//! # fn main() {
+//! use std::time::Duration;
+//!
+//! use axum::{Router, routing::get};
+//! use pitcrew::{CacheLayer, LatencyLayer, MemoryLayer, cache::Region};
+//!
+//! let (cache, cache_handle) = CacheLayer::builder()
+//!     .region(Region::api().ttl(Duration::from_secs(5)))
+//!     .build();
+//! let (memory, memory_handle) = MemoryLayer::builder().build();
+//! let (latency, latency_handle) = LatencyLayer::builder().build();
+//!
+//! let app: Router = Router::new()
+//!     .route("/orders/{id}", get(|| async { "an order" }))
+//!     .layer(cache)
+//!     .layer(memory)
+//!     .layer(latency);
+//!
+//! assert_eq!(cache_handle.stats().hits, 0);
+//! assert_eq!(latency_handle.snapshot().requests, 0);
+//! assert!(memory_handle.snapshot().process.rss_bytes > 0);
+//! # drop(app);
+//! # }
+//! # #[cfg(not(all(feature = "axum", feature = "cache", feature = "latency", feature = "memory")))]
+//! # fn main() {}
+//! ```
+//!
+//! # Order of the layers
+//!
+//! In axum the layer that is added last is the outermost. Cache, then memory, then latency: so that latency sees the
+//! whole time, a hit's too; memory sees what a hit costs; and the cache sits next to the handler. A
+//! [`tower::ServiceBuilder`](https://docs.rs/tower/latest/tower/struct.ServiceBuilder.html) reads the other way round:
+//! there latency stands first. What changes an answer for one client (compression, sessions, CORS with credentials)
+//! belongs outside the cache, or must set `Vary`.
+//!
+//! # Features
+//!
+//! | feature | gives | default |
+//! |---|---|---|
+//! | `cache` | [`CacheLayer`] with the level in this process | yes |
+//! | `latency` | [`LatencyLayer`] | yes |
+//! | `memory` | [`MemoryLayer`] and [`memory::CountingAlloc`] | yes |
+//! | `axum` | route labels from `MatchedPath`; keys from `OriginalUri`, so one layer may sit in several nested routers | no |
+//! | `redis` | `cache::RedisStore`, a second level in Redis or Valkey | no |
+//! | `full` | all of these | no |
+//!
+//! One layer alone pulls in neither Redis nor sysinfo: `default-features = false, features = ["latency"]`.
+//!
+//! # Runtimes
+//!
+//! Everything works on a current-thread runtime, and with several runtimes and several apps in one process. Background
+//! tasks (the memory sampler, writes to Redis) start with the first request inside a Tokio runtime, and start again on
+//! the next should that runtime end. Without Tokio the layers answer all the same: requests then do not wait for one
+//! another, and Redis is not used.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

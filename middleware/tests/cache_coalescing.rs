@@ -1,5 +1,7 @@
 //! SECURITY C2, C11, C15, C16, C17, C19: many requests at once.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::{
@@ -113,6 +115,11 @@ async fn c11_a_panicking_leader_is_replaced_and_after_two_all_run() {
         }
     }
     assert_eq!(panicked, 2, "only those whose own handler panicked");
+    assert_eq!(
+        handler.calls(),
+        10,
+        "after the second panic nobody waits for anybody"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,6 +277,41 @@ async fn c15_a_concurrency_limit_of_one_inside_does_not_deadlock() {
             .body,
         "1"
     );
+}
+
+#[tokio::test]
+async fn c15_a_waiter_holds_no_permit_of_a_limit_inside() {
+    let gate = Arc::new(Semaphore::new(0));
+    let inside = gate.clone();
+    let handler = Handler::new(move |request, call| {
+        let gate = inside.clone();
+        Box::pin(async move {
+            if request.uri().path() == "/" {
+                gate.acquire().await.unwrap().forget();
+            }
+            Ok(answer(FRESH, call.to_string()))
+        })
+    });
+    let (layer, _) = CacheLayer::builder().build();
+    let app = ServiceBuilder::new()
+        .layer(layer)
+        .layer(ConcurrencyLimitLayer::new(2))
+        .service(handler.clone());
+    let same: Vec<_> = (0..5)
+        .map(|_| {
+            let app = app.clone();
+            tokio::spawn(async move { ask(&app, get("/")).await.body })
+        })
+        .collect();
+    settle().await;
+    // The leader has one of two permits; were a waiter to keep the other, this would wait for the gate.
+    let other = ask(&app, get("/other"));
+    let other = tokio::time::timeout(Duration::from_secs(5), other).await;
+    assert_eq!(other.unwrap().body, "1");
+    gate.add_permits(1);
+    for one in same {
+        assert_eq!(one.await.unwrap(), "0");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! SECURITY C1 to C10, C13, C14: what is stored, for whom, under which key.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::Duration;
@@ -372,7 +374,12 @@ async fn c9_ranges_upgrades_and_partial_answers_stay_out() {
 #[tokio::test]
 async fn c9_a_body_that_fails_or_has_another_length_or_trailers_is_not_stored() {
     type Frames = fn() -> Vec<Result<Frame<Bytes>, BodyError>>;
-    let cases: [(&str, &[(&str, &str)], Frames); 3] = [
+    type Case = (
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        Frames,
+    );
+    let cases: [Case; 3] = [
         ("error", PUBLIC, || vec![data("half"), Err(BodyError)]),
         (
             "length",

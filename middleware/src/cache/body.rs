@@ -110,7 +110,7 @@ impl<R: Body> Body for ResponseBody<R> {
             Kind::Passing(body) => body.size_hint(),
             Kind::Streaming(streaming) => match &streaming.rest {
                 Some(rest) => rest.size_hint(),
-                None => streaming.hint.clone(),
+                None => streaming.hint,
             },
         }
     }

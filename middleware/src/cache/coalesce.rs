@@ -66,9 +66,11 @@ struct Flight {
     re_elections: AtomicU32,
 }
 
+type Shard = Mutex<HashMap<FlightKey, Arc<Flight>>>;
+
 /// All flights of one cache.
 pub(super) struct Flights {
-    shards: Box<[Mutex<HashMap<FlightKey, Arc<Flight>>>]>,
+    shards: Box<[Shard]>,
     /// A flight older than this is not joined any more: its leader hangs, and another takes its place.
     patience: Duration,
 }

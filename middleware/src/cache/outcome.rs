@@ -43,12 +43,10 @@ pub enum BypassReason {
     TooLarge,
     /// An event stream, or an answer announced to have trailers.
     Stream,
-    /// The region is unknown to a cache that was asked for it.
-    Internal,
 }
 
 impl BypassReason {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Method,
         Self::RequestBody,
         Self::RequestNoStore,
@@ -68,7 +66,6 @@ impl BypassReason {
         Self::Malformed,
         Self::TooLarge,
         Self::Stream,
-        Self::Internal,
     ];
 
     /// The reason as it stands in `Cache-Status` and in [`CacheStats::bypass_reasons`](super::CacheStats).
@@ -94,7 +91,6 @@ impl BypassReason {
             Self::Malformed => "response-malformed",
             Self::TooLarge => "response-too-large",
             Self::Stream => "response-stream",
-            Self::Internal => "internal",
         }
     }
 }

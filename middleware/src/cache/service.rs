@@ -12,7 +12,8 @@ use tower_service::Service;
 
 use super::{
     body::ResponseBody,
-    future::{Forward, Held, ResponseFuture},
+    forward::Forward,
+    future::{Held, ResponseFuture},
     invalidation::path_slot,
     key::asked_uri,
     outcome::Outcome,
@@ -68,7 +69,7 @@ where
             Err(reason) => {
                 shared.bypassed(region, reason);
                 let inner = inner.call(Request::from_parts(parts, body));
-                return ResponseFuture::bypass(inner, reason, shared.clone());
+                return ResponseFuture::bypass(inner, reason);
             }
         };
         // Before anything is looked up or read: what is made from now on is new to every purge before.

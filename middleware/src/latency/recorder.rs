@@ -49,6 +49,8 @@ pub(crate) fn class_of(status: http::StatusCode) -> &'static str {
     }
 }
 
+/// Method and status class of the series that a route has.
+type Known = HashMap<Box<str>, Vec<(&'static str, &'static str)>>;
 type ByRoute = HashMap<Box<str>, Vec<(&'static str, &'static str, Series)>>;
 
 /// Requests a second over a sliding minute, by whole seconds.
@@ -122,7 +124,7 @@ pub(crate) struct Recorder {
     started: Duration,
     shards: Box<[Mutex<ByRoute>]>,
     /// Which series exist at all, whatever the shard; touched only when a shard meets a series for the first time.
-    known: Mutex<HashMap<Box<str>, Vec<(&'static str, &'static str)>>>,
+    known: Mutex<Known>,
     series: AtomicUsize,
     max_series: usize,
     in_flight: AtomicU64,

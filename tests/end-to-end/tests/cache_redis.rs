@@ -1,5 +1,7 @@
 //! The response cache over a real Redis: SECURITY C12, C17, C18, C20, and what a request never notices.
 
+#![allow(clippy::unwrap_used)]
+
 mod private_redis;
 
 use std::{
@@ -455,6 +457,30 @@ async fn c20_a_purge_while_redis_is_away_holds_after_it_is_back_and_the_instance
         "one0",
         "an older entry came back from L2"
     );
+}
+
+#[tokio::test]
+async fn c20_while_a_purge_is_pending_nothing_is_read_from_redis() {
+    let Some(redis) = redis() else { return };
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    one.ask("/a").await;
+    entries(&redis, "demo", 1).await;
+    // Redis takes no writes and answers reads: the old entry could be had.
+    redis
+        .command(&["CONFIG", "SET", "min-replicas-to-write", "1"])
+        .unwrap();
+    let report = one.handle.purge(Purge::Path("/a".into())).await;
+    assert_eq!(report.l2, PurgeState::Pending);
+    assert_eq!(one.ask("/a").await.1, "one1");
+    redis
+        .command(&["CONFIG", "SET", "min-replicas-to-write", "0"])
+        .unwrap();
+    eventually("the purge is confirmed", LONG, || async {
+        one.handle.stats().l2.unwrap().pending_purges == 0
+    })
+    .await;
+    let restarted = Instance::new(&redis.url(), "demo", FRESH, "restarted");
+    assert_eq!(restarted.ask("/a").await.1, "restarted0");
 }
 
 #[tokio::test]

@@ -10,13 +10,14 @@
 //! waits for.
 
 mod breaker;
+mod connect;
+mod find;
 mod pool;
 mod purges;
 mod wire;
 mod writer;
 
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::{
@@ -26,136 +27,25 @@ use std::{
     time::Duration,
 };
 
-use bb8_redis::RedisConnectionManager;
 use http::HeaderMap;
 use redis::{FromRedisValue, Pipeline};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+pub use self::connect::{DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
 use self::{
     breaker::Breaker,
     pool::{CallError, Pool},
     purges::Purges,
-    wire::Value,
     writer::Writer,
 };
 use super::{
-    entry::Entry,
-    invalidation::{ALL, PurgeState},
-    key::CacheKey,
-    policy::VaryNames,
-    shared::Found,
+    entry::Entry, invalidation::PurgeState, key::CacheKey, policy::VaryNames, shared::Found,
     stats::L2Stats,
 };
 use crate::clock::Clock;
 
-/// Longest time a request waits for Redis unless told otherwise.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(50);
 /// Longest time for what nobody waits for: writes, and purges tried again.
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(1);
-/// An entry from further ahead than this was written by a machine whose clock cannot be trusted.
-const MAX_CLOCK_SKEW_MS: u64 = 60_000;
-
-/// Takes the next position and writes it into the slots that are named: larger than every one before, and at least the
-/// time, so that a Redis that lost its last writes never gives a position twice. `%.0f`: Lua's numbers are doubles,
-/// exact to 2^53; microseconds reach that in the year 2255.
-const NEXT_POSITION: &str = r"
-local time = redis.call('TIME')
-local counter = tonumber(redis.call('HGET', KEYS[1], 'c') or '0')
-local position = math.max(counter, tonumber(ARGV[1])) + 1
-position = math.max(position, time[1] * 1000000 + time[2])
-local text = string.format('%.0f', position)
-if counter == 0 then redis.call('HSET', KEYS[1], 'all', text) end
-redis.call('HSET', KEYS[1], 'c', text)
-for i = 2, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], text) end
-return text
-";
-
-/// Why a [`RedisStore`] cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RedisStoreError {
-    /// The URL cannot be used.
-    #[error(
-        "the Redis URL cannot be used; write redis://[user:password@]host[:port][/db] or redis+unix:///path"
-    )]
-    Url(#[source] redis::RedisError),
-    /// The URL asks for TLS, which this build does not have.
-    #[error(
-        "rediss:// needs TLS, which this build does not have; use redis:// or redis+unix://, or a local TLS proxy"
-    )]
-    Tls,
-}
-
-/// A cache level in Redis or Valkey, shared by every instance that uses the same namespace.
-#[derive(Clone)]
-pub struct RedisStore {
-    manager: RedisConnectionManager,
-    namespace: String,
-    timeout: Duration,
-}
-
-impl RedisStore {
-    /// A store at `url`; connects when first used, so it never fails because Redis is down.
-    ///
-    /// # Errors
-    ///
-    /// [`RedisStoreError::Url`] where the URL cannot be read, [`RedisStoreError::Tls`] for `rediss://`.
-    pub fn connect(url: &str) -> Result<Self, RedisStoreError> {
-        let scheme = url.split(':').next().unwrap_or_default();
-        if scheme.eq_ignore_ascii_case("rediss") || scheme.eq_ignore_ascii_case("valkeys") {
-            return Err(RedisStoreError::Tls);
-        }
-        let manager = RedisConnectionManager::new(url).map_err(RedisStoreError::Url)?;
-        Ok(Self {
-            manager,
-            namespace: "default".to_owned(),
-            timeout: DEFAULT_TIMEOUT,
-        })
-    }
-
-    /// Begins every Redis key of this app; two apps with different namespaces never see each other's entries. Default
-    /// `default`.
-    #[must_use]
-    pub fn namespace(mut self, namespace: &str) -> Self {
-        namespace.clone_into(&mut self.namespace);
-        self
-    }
-
-    /// Longest time a request waits for Redis. Default [`DEFAULT_TIMEOUT`].
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    pub(super) fn open(self, clock: Clock) -> L2 {
-        L2 {
-            pool: Pool::new(self.manager),
-            positions_key: format!("pitcrew:{{{}}}:positions", self.namespace),
-            entry_prefix: format!("pitcrew:{}:e:", self.namespace),
-            timeout: self.timeout,
-            clock,
-            breaker: Breaker::new(),
-            purges: Purges::default(),
-            writer: Writer::default(),
-            highest: AtomicU64::new(0),
-            stopped: AtomicBool::new(false),
-            retrying: AtomicBool::new(false),
-            counters: Counters::default(),
-        }
-    }
-}
-
-impl fmt::Debug for RedisStore {
-    /// Without the URL: it may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStore")
-            .field("namespace", &self.namespace)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
-}
-
 #[derive(Default)]
 struct Counters {
     hits: AtomicU64,
@@ -183,6 +73,23 @@ pub(super) struct L2 {
 }
 
 impl L2 {
+    fn new(pool: Pool, namespace: &str, timeout: Duration, clock: Clock) -> Self {
+        Self {
+            pool,
+            positions_key: format!("pitcrew:{{{namespace}}}:positions"),
+            entry_prefix: format!("pitcrew:{namespace}:e:"),
+            timeout,
+            clock,
+            breaker: Breaker::new(),
+            purges: Purges::default(),
+            writer: Writer::default(),
+            highest: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+            retrying: AtomicBool::new(false),
+            counters: Counters::default(),
+        }
+    }
+
     /// Looks an answer up; `None` where Redis is not asked at all. `stamp` is this instance's position when the request
     /// began: what is found counts as no newer.
     pub(super) fn look(
@@ -216,136 +123,6 @@ impl L2 {
             counter.fetch_add(1, Ordering::Relaxed);
             found
         }))
-    }
-
-    async fn find(
-        &self,
-        key: &CacheKey,
-        request: &HeaderMap,
-        slots: [u32; 2],
-        stamp: u64,
-    ) -> Result<Found, CallError> {
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("GET").arg(self.entry_key(key.bytes(), None));
-        // After the entry: a purge between the two is seen.
-        self.add_positions(&mut pipeline, &slots);
-        let (bytes, positions): (Option<Vec<u8>>, Vec<Option<u64>>) =
-            self.call(&pipeline, self.timeout).await?;
-        let Some(now) = positions.first().copied().flatten() else {
-            // No positions: new, flushed or evicted. What stands here may be older than a purge that is forgotten.
-            let position = self.next_position(&[], self.timeout).await?;
-            return Ok(Found {
-                entry: None,
-                stamp: Some(position),
-            });
-        };
-        self.highest.fetch_max(now, Ordering::AcqRel);
-        let nothing = Found {
-            entry: None,
-            stamp: Some(now),
-        };
-        let answer = match bytes.and_then(|bytes| wire::decode(&bytes, key.bytes())) {
-            None => return Ok(nothing),
-            Some(Value::Answer(answer)) if answer.entry.vary.0.is_empty() => Some(answer),
-            Some(Value::Answer(_)) => return Ok(nothing),
-            Some(Value::Vary(names)) => self.find_variant(key, &names, request).await?,
-        };
-        let Some(answer) = answer else {
-            return Ok(nothing);
-        };
-        let known = positions[1..].iter().flatten().copied().max().unwrap_or(0);
-        let others: Vec<u32> = answer
-            .entry
-            .slots
-            .iter()
-            .copied()
-            .filter(|slot| !slots.contains(slot))
-            .collect();
-        let tags = self.highest_of(&others).await?;
-        if known.max(tags) > answer.stamp {
-            return Ok(nothing);
-        }
-        let now_ms = self.clock.unix_ms();
-        if answer.made_unix_ms > now_ms + MAX_CLOCK_SKEW_MS {
-            return Ok(nothing);
-        }
-        let mut entry = answer.entry;
-        entry.stamp = stamp;
-        entry.made = self.clock.now();
-        entry.age += Duration::from_millis(now_ms.saturating_sub(answer.made_unix_ms));
-        Ok(Found {
-            entry: Some(Arc::new(entry)),
-            stamp: Some(now),
-        })
-    }
-
-    async fn find_variant(
-        &self,
-        key: &CacheKey,
-        names: &VaryNames,
-        request: &HeaderMap,
-    ) -> Result<Option<Box<wire::Answer>>, CallError> {
-        let Some(values) = names.values(request) else {
-            return Ok(None);
-        };
-        let mut pipeline = redis::pipe();
-        pipeline
-            .cmd("GET")
-            .arg(self.entry_key(key.bytes(), Some((names, &values))));
-        let (bytes,): (Option<Vec<u8>>,) = self.call(&pipeline, self.timeout).await?;
-        Ok(
-            match bytes.and_then(|bytes| wire::decode(&bytes, key.bytes())) {
-                Some(Value::Answer(answer))
-                    if answer.entry.values == values && answer.entry.vary == *names =>
-                {
-                    Some(answer)
-                }
-                _ => None,
-            },
-        )
-    }
-
-    /// The highest position of these slots and of "all"; 0 where none was ever purged.
-    async fn highest_of(&self, slots: &[u32]) -> Result<u64, CallError> {
-        if slots.is_empty() {
-            return Ok(0);
-        }
-        let mut pipeline = redis::pipe();
-        self.add_positions(&mut pipeline, slots);
-        let (positions,): (Vec<Option<u64>>,) = self.call(&pipeline, self.timeout).await?;
-        // Without its counter the table was lost meanwhile: count everything as purged.
-        if positions.first().is_none_or(Option::is_none) {
-            return Ok(u64::MAX);
-        }
-        Ok(positions[1..].iter().flatten().copied().max().unwrap_or(0))
-    }
-
-    /// `HMGET positions c all slot...`.
-    fn add_positions(&self, pipeline: &mut Pipeline, slots: &[u32]) {
-        let command = pipeline
-            .cmd("HMGET")
-            .arg(&self.positions_key)
-            .arg("c")
-            .arg(field(ALL));
-        for slot in slots {
-            command.arg(field(*slot));
-        }
-    }
-
-    async fn next_position(&self, slots: &[u32], timeout: Duration) -> Result<u64, CallError> {
-        let mut pipeline = redis::pipe();
-        let command = pipeline
-            .cmd("EVAL")
-            .arg(NEXT_POSITION)
-            .arg(1)
-            .arg(&self.positions_key);
-        command.arg(self.highest.load(Ordering::Acquire));
-        for slot in slots {
-            command.arg(field(*slot));
-        }
-        let (position,): (u64,) = self.call(&pipeline, timeout).await?;
-        self.highest.fetch_max(position, Ordering::AcqRel);
-        Ok(position)
     }
 
     async fn call<T: FromRedisValue>(
@@ -518,14 +295,5 @@ impl L2 {
         };
         let _ = tokio::time::timeout(deadline, finishing).await;
         self.writer.wake();
-    }
-}
-
-/// The name of a slot in the hash of positions.
-fn field(slot: u32) -> String {
-    if slot == ALL {
-        "all".to_owned()
-    } else {
-        slot.to_string()
     }
 }

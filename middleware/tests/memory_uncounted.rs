@@ -1,0 +1,164 @@
+//! The memory layer with the allocator as it is: sampling and release.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{convert::Infallible, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Empty;
+use pitcrew::{MemoryHandle, MemoryLayer};
+use tower::{Layer, ServiceExt, service_fn};
+
+fn built() -> (MemoryLayer, MemoryHandle) {
+    MemoryLayer::builder()
+        .interval(Duration::from_millis(10))
+        .build()
+}
+
+async fn ask(layer: &MemoryLayer) {
+    let service = service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+    });
+    layer
+        .layer(service)
+        .oneshot(Request::new(()))
+        .await
+        .unwrap();
+}
+
+/// Waits for the sampler, ten seconds at most.
+async fn points(handle: &MemoryHandle, wanted: usize) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while handle.snapshot().trend.len() < wanted {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the sampler does not run"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[test]
+fn without_a_runtime_and_a_sample_one_is_taken_when_asked() {
+    let (_layer, handle) = built();
+    let snapshot = handle.snapshot();
+    assert!(
+        snapshot.process.rss_bytes > 0
+            && snapshot.process.peak_rss_bytes >= snapshot.process.rss_bytes
+    );
+    assert!(snapshot.system.total_bytes > 0 && snapshot.system.available_bytes > 0);
+    assert!(snapshot.process.threads > 0 && snapshot.sampled_unix_ms > 1_700_000_000_000);
+    assert!(!snapshot.counting && snapshot.routes.is_empty());
+    assert_eq!(snapshot.sample_errors, 0);
+    let json = serde_json::to_value(&snapshot).unwrap();
+    assert!(json["process"]["rss_bytes"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn the_sampler_starts_with_the_first_request_and_stops_with_shutdown() {
+    let (layer, handle) = built();
+    ask(&layer).await;
+    points(&handle, 5).await;
+    let trend = handle.snapshot().trend;
+    assert!(trend.iter().all(|point| point.rss_bytes > 0));
+    assert!(
+        trend
+            .windows(2)
+            .all(|pair| pair[0].unix_ms <= pair[1].unix_ms)
+    );
+    handle.shutdown(Duration::from_secs(5)).await;
+    ask(&layer).await;
+    assert_eq!(
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks(),
+        0
+    );
+}
+
+#[test]
+fn a_sampler_whose_runtime_died_starts_again_on_the_next() {
+    let (layer, handle) = built();
+    for round in 1..=3 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            ask(&layer).await;
+            points(&handle, round * 3).await;
+            assert_eq!(
+                runtime.metrics().num_alive_tasks(),
+                1,
+                "one sampler, round {round}"
+            );
+        });
+    }
+}
+
+#[tokio::test]
+async fn the_sampler_ends_when_layer_and_handle_are_gone() {
+    let (layer, handle) = built();
+    ask(&layer).await;
+    points(&handle, 2).await;
+    drop((layer, handle));
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while metrics.num_alive_tasks() > 0 {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the sampler holds its layer"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn many_requests_start_one_sampler() {
+    let (layer, _handle) = built();
+    for _ in 0..100 {
+        ask(&layer).await;
+    }
+    assert_eq!(
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn release_gives_scattered_free_memory_back_and_says_how_much() {
+    let (_layer, handle) = built();
+    // Small blocks, all freed but a few that keep the heap's top in place: only a trim returns such pages.
+    let mut kept = Vec::new();
+    let mut freed = Vec::new();
+    for n in 0..200_000_usize {
+        let block = vec![1_u8; 512];
+        if n.is_multiple_of(1_000) {
+            kept.push(block)
+        } else {
+            freed.push(block)
+        }
+    }
+    drop(freed);
+    let report = handle.release().await;
+    drop(kept);
+    if cfg!(all(target_os = "linux", target_env = "gnu")) {
+        assert!(report.supported);
+        assert_eq!(report.method, "malloc_trim");
+        assert!(report.released_bytes > 20_000_000, "{report:?}");
+        assert_eq!(
+            report.released_bytes,
+            report.before_bytes - report.after_bytes
+        );
+        assert!(
+            report.took_ms > 0.0 && report.detail.contains("malloc_trim gave"),
+            "{report:?}"
+        );
+    } else {
+        assert!(!report.supported && report.detail.contains("nothing to do"));
+    }
+    assert!(handle.snapshot().process.rss_bytes > 0);
+}
