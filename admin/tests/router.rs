@@ -433,7 +433,12 @@ async fn a8_large_and_deep_bodies_are_refused() {
         send(&app, post("x".repeat(10 << 20))).await.status,
         StatusCode::PAYLOAD_TOO_LARGE
     );
-    assert!(send(&app, post("[".repeat(10_000))).await.status.is_client_error());
+    assert!(
+        send(&app, post("[".repeat(10_000)))
+            .await
+            .status
+            .is_client_error()
+    );
     assert_eq!(
         send(&app, post("{".to_owned())).await.status,
         StatusCode::BAD_REQUEST
