@@ -33,10 +33,10 @@ const REVENUE: &str = "SELECT to_char(o_orderdate, 'YYYY-MM'), count(*), sum(o_t
 const TOP_CUSTOMERS: &str = "SELECT c_custkey, c_name, sum(o_totalprice)::float8 AS revenue \
     FROM customer JOIN orders ON o_custkey = c_custkey GROUP BY c_custkey, c_name ORDER BY revenue DESC LIMIT 10";
 const ADD_ORDER: &str = "WITH part_sold AS (SELECT p_partkey, p_retailprice FROM part WHERE p_partkey = $2), \
-    added AS (INSERT INTO orders SELECT nextval('demo_order_key'), c_custkey, 'O', p_retailprice * $3, current_date, \
+    added AS (INSERT INTO orders SELECT nextval('demo_order_key'), c_custkey, 'O', p_retailprice * $3::int, current_date, \
         '3-MEDIUM', 'Clerk#000000001', 0, 'added by a visitor' FROM part_sold, customer WHERE c_custkey = $1 \
         RETURNING o_orderkey, o_custkey, o_orderdate, o_orderstatus, o_totalprice), \
-    line AS (INSERT INTO lineitem SELECT o_orderkey, $2, 1, 1, $3, o_totalprice, 0, 0, 'N', 'O', o_orderdate, o_orderdate, \
+    line AS (INSERT INTO lineitem SELECT o_orderkey, $2, 1, 1, $3::int, o_totalprice, 0, 0, 'N', 'O', o_orderdate, o_orderdate, \
         o_orderdate, 'NONE', 'MAIL', 'added by a visitor' FROM added) \
     SELECT o_orderkey AS key, o_custkey AS customer, o_orderdate::text AS date, o_orderstatus::text AS status, \
         o_totalprice::float8 AS total FROM added";
@@ -46,7 +46,9 @@ pub(crate) struct PostgresStore {
 }
 
 impl From<tokio_postgres::Error> for StoreError {
-    fn from(_: tokio_postgres::Error) -> Self {
+    fn from(error: tokio_postgres::Error) -> Self {
+        // The visitor learns no detail; whoever runs the service does.
+        tracing::error!(%error, cause = error.as_db_error().map(ToString::to_string), "a statement failed");
         Self::Unavailable("the database did not answer")
     }
 }
