@@ -55,6 +55,10 @@
 //! runtime, else with the first request; it holds only a weak reference and ends with [`Admin::shutdown`] or with the last
 //! handle.
 
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod builder;
 mod database;
 mod load_tests;

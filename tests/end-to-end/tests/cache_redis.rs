@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod private_redis;
-
 use std::{
     convert::Infallible,
     future::Future,
@@ -21,17 +19,8 @@ use pitcrew::{
     CacheHandle, CacheLayer,
     cache::{Purge, PurgeState, RedisStore},
 };
-use private_redis::Redis;
+use pitcrew_stack::{require, testing::redis};
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneService};
-
-/// The one place that says where a Redis comes from. `None`: there is none, and the test is skipped with the reason.
-fn redis() -> Option<Redis> {
-    let redis = Redis::start();
-    if redis.is_none() {
-        eprintln!("skipped: redis-server is not installed");
-    }
-    redis
-}
 
 type App = BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, Infallible>;
 
@@ -165,7 +154,8 @@ async fn entries(redis: &Redis, namespace: &str, count: usize) {
 
 #[tokio::test]
 async fn what_one_instance_stored_another_finds() {
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
     let two = Instance::new(&redis.url(), "demo", FRESH, "two");
     one.ask("/a?x=1").await;
@@ -188,7 +178,8 @@ async fn variants_are_found_too() {
         headers: &[("cache-control", "max-age=60"), ("vary", "accept-language")],
         takes: Duration::ZERO,
     };
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "demo", VARY, "one");
     one.ask_with("/", "de").await;
     one.ask_with("/", "en").await;
@@ -206,7 +197,8 @@ async fn a_thousand_waiters_are_one_get_and_no_command_scans() {
         headers: FRESH.headers,
         takes: Duration::from_millis(50),
     };
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "demo", SLOW, "one");
     let many: Vec<_> = (0..1_000)
         .map(|_| {
@@ -228,7 +220,8 @@ async fn a_thousand_waiters_are_one_get_and_no_command_scans() {
 
 #[tokio::test]
 async fn c12_foreign_bytes_in_redis_are_misses() {
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
     one.ask("/a").await;
     entries(&redis, "demo", 1).await;
@@ -273,7 +266,8 @@ async fn c12_a_redis_that_is_down_full_or_read_only_costs_no_request_anything() 
     assert_eq!(nobody.handle.stats().l2.unwrap().state, "down");
     assert!(nobody.ask("/0").await.0.starts_with("pitcrew; hit"));
 
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     for setting in [["maxmemory", "1"], ["min-replicas-to-write", "1"]] {
         redis
             .command(&["CONFIG", "SET", setting[0], setting[1]])
@@ -301,7 +295,8 @@ async fn c12_a_redis_that_is_down_full_or_read_only_costs_no_request_anything() 
 
 #[tokio::test]
 async fn c12_a_hanging_redis_delays_no_request_beyond_the_timeout_by_much() {
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
     one.ask("/warm").await;
     redis.pause();
@@ -329,7 +324,8 @@ async fn c12_a_hanging_redis_delays_no_request_beyond_the_timeout_by_much() {
 
 #[tokio::test]
 async fn c17_two_apps_in_one_redis_never_see_each_others_entries_or_purges() {
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "one", FRESH, "one");
     let two = Instance::new(&redis.url(), "two", FRESH, "two");
     one.ask("/").await;
@@ -342,7 +338,8 @@ async fn c17_two_apps_in_one_redis_never_see_each_others_entries_or_purges() {
 
 #[tokio::test]
 async fn c18_after_a_kill_and_a_restart_hits_are_back_within_two_seconds() {
-    let Some(mut redis) = redis() else { return };
+    require!(redis);
+    let mut redis = redis();
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
     one.ask("/before").await;
     entries(&redis, "demo", 1).await;
@@ -353,7 +350,7 @@ async fn c18_after_a_kill_and_a_restart_hits_are_back_within_two_seconds() {
             "pitcrew; fwd=uri-miss; stored"
         );
     }
-    redis.start_again();
+    redis.start_again().unwrap();
     eventually("a hit from L2", Duration::from_secs(2), || async {
         let path = unseen();
         one.ask(&path).await;
@@ -371,7 +368,8 @@ async fn a_purge_holds_for_what_every_instance_finds_and_across_restarts() {
         headers: &[("cache-control", "max-age=60"), ("x-cache-tags", "orders")],
         takes: Duration::ZERO,
     };
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     for purge in [
         Purge::Tag("orders".into()),
         Purge::Path("/a".into()),
@@ -408,7 +406,8 @@ async fn c16_a_fill_that_began_before_a_purge_is_not_found_in_redis() {
         headers: FRESH.headers,
         takes: Duration::from_millis(300),
     };
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "demo", SLOW, "one");
     let two = Instance::new(&redis.url(), "demo", FRESH, "two");
     let app = one.app.clone();
@@ -433,7 +432,8 @@ async fn c16_a_fill_that_began_before_a_purge_is_not_found_in_redis() {
 
 #[tokio::test]
 async fn c20_a_purge_while_redis_is_away_holds_after_it_is_back_and_the_instance_restarted() {
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
     one.ask("/a").await;
     entries(&redis, "demo", 1).await;
@@ -461,7 +461,8 @@ async fn c20_a_purge_while_redis_is_away_holds_after_it_is_back_and_the_instance
 
 #[tokio::test]
 async fn c20_while_a_purge_is_pending_nothing_is_read_from_redis() {
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
     one.ask("/a").await;
     entries(&redis, "demo", 1).await;
@@ -485,7 +486,8 @@ async fn c20_while_a_purge_is_pending_nothing_is_read_from_redis() {
 
 #[tokio::test]
 async fn c20_positions_that_are_lost_take_every_entry_with_them() {
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
     one.ask("/a").await;
     entries(&redis, "demo", 1).await;
@@ -499,7 +501,8 @@ async fn c20_positions_that_are_lost_take_every_entry_with_them() {
 
 #[tokio::test]
 async fn a_shutdown_writes_what_is_queued() {
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
     for n in 0..100 {
         one.ask(&format!("/{n}")).await;
@@ -511,7 +514,8 @@ async fn a_shutdown_writes_what_is_queued() {
 
 #[test]
 fn c12_an_instance_outlives_the_runtime_it_began_on() {
-    let Some(redis) = redis() else { return };
+    require!(redis);
+    let redis = redis();
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
     for _ in 0..3 {
         let runtime = tokio::runtime::Builder::new_current_thread()

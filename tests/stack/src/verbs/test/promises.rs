@@ -29,7 +29,8 @@ struct Promise {
     tests: Vec<String>,
 }
 
-/// What is wrong: promises without tests, tests that did not run or pass, pages that are not there.
+/// What is wrong: promises without tests, tests that did not run or pass, pages that are not there or say
+/// something else.
 pub(super) fn broken(root: &Path, report: &Report) -> Result<Vec<String>> {
     let path = root.join(FILE);
     let text = std::fs::read_to_string(&path).map_err(|source| Error::Io {
@@ -41,10 +42,18 @@ pub(super) fn broken(root: &Path, report: &Report) -> Result<Vec<String>> {
         path,
         detail: error.to_string(),
     })?;
-    Ok(check(&promises, &|page| root.join(page).exists(), report))
+    Ok(check(
+        &promises,
+        &|page| std::fs::read_to_string(root.join(page)).ok(),
+        report,
+    ))
 }
 
-fn check(promises: &Promises, page_exists: &dyn Fn(&str) -> bool, report: &Report) -> Vec<String> {
+fn check(
+    promises: &Promises,
+    text_of: &dyn Fn(&str) -> Option<String>,
+    report: &Report,
+) -> Vec<String> {
     let mut broken = Vec::new();
     if promises.promise.is_empty() {
         broken.push(format!("{FILE} promises nothing"));
@@ -56,10 +65,14 @@ fn check(promises: &Promises, page_exists: &dyn Fn(&str) -> bool, report: &Repor
     } in &promises.promise
     {
         let page = page.split('#').next().unwrap_or(page);
-        if !page_exists(page) {
-            broken.push(format!(
+        match text_of(page) {
+            None => broken.push(format!(
                 "promise `{feature}`: its page {page} does not exist"
-            ));
+            )),
+            Some(text) if !text.contains(feature.as_str()) => broken.push(format!(
+                "promise `{feature}`: its page {page} does not say so; copy the sentence into its feature table"
+            )),
+            Some(_) => {}
         }
         if tests.is_empty() {
             broken.push(format!("promise `{feature}`: no test is named"));
@@ -87,7 +100,7 @@ mod tests {
         let of = |text: &str| {
             check(
                 &toml::from_str(text).unwrap(),
-                &|page| page == "README.md",
+                &|page| (page == "README.md").then(|| "it promises x".to_owned()),
                 &report,
             )
         };
@@ -99,6 +112,8 @@ mod tests {
             Vec::<String>::new()
         );
         assert_eq!(of(&promise("gone.md", "'a::ran'")).len(), 1);
+        let unsaid = promise("README.md", "'a::ran'").replace("'x'", "'y'");
+        assert_eq!(of(&unsaid).len(), 1);
         assert_eq!(of(&promise("README.md", "")).len(), 1);
         assert_eq!(
             of(&promise("README.md", "'a::failed', 'a::never', 'a::ran'")).len(),

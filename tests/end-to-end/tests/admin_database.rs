@@ -1,0 +1,211 @@
+//! The admin router over a real database: its answers come from there, and end when it ends.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use pitcrew_admin::Admin;
+use pitcrew_stack::{PostgresOptions, require, testing};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+const TOKEN: &str = "operator-token-of-this-test";
+
+/// An admin router on one database.
+fn admin(url: &str) -> Admin {
+    Admin::builder()
+        .operator_token(TOKEN)
+        .database(url)
+        .build()
+        .unwrap()
+}
+
+async fn ask(
+    admin: &Admin,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> (StatusCode, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "localhost")
+        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+        .header(header::CONTENT_TYPE, "application/json");
+    let body = body.map_or_else(String::new, |body| body.to_string());
+    let request = request.body(axum::body::Body::from(body)).unwrap();
+    let response = admin.router().oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (
+        status,
+        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    )
+}
+
+/// Waits for the end of a job; the server's own clock decides, at most half a minute.
+async fn ended(admin: &Admin, job: &Value) -> Value {
+    let begin = Instant::now();
+    loop {
+        let (_, found) = ask(admin, Method::GET, &format!("/database/jobs/{job}"), None).await;
+        if !matches!(found["state"].as_str(), Some("queued" | "running"))
+            || begin.elapsed() > Duration::from_secs(30)
+        {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+const TABLE: &str = "CREATE TABLE orders AS SELECT n AS id, n % 1000 AS customer, repeat('x', 100) AS note \
+                     FROM generate_series(1, 20000) AS n";
+const ASKED: &str = "SELECT count(*) FROM orders WHERE customer = 7";
+
+#[tokio::test]
+async fn suggestions_come_from_the_workload_and_a_job_builds_them() {
+    require!(database, extension, statements);
+    let database = testing::database();
+    let admin = admin(&database.url);
+    database.run(&[TABLE, "ANALYZE orders"]);
+    let (status, analysis) = ask(&admin, Method::GET, "/database/analysis", None).await;
+    assert_eq!(status, StatusCode::OK, "{analysis}");
+    assert_eq!(
+        analysis["suggestions"],
+        json!([]),
+        "without a workload there is nothing to suggest"
+    );
+
+    for _ in 0..20 {
+        database.run(&[ASKED]);
+    }
+    let (_, analysis) = ask(&admin, Method::GET, "/database/analysis", None).await;
+    let suggestion = &analysis["suggestions"][0];
+    assert_eq!(suggestion["table_name"], "public.orders", "{analysis}");
+    assert_eq!(suggestion["columns"], json!(["customer"]));
+    let slow = analysis["slow_queries"].to_string();
+    assert!(slow.contains("WHERE customer ="), "{slow}");
+    assert!(analysis["tables"].to_string().contains("orders"));
+
+    let body = json!({"kind": "create_index", "target": suggestion["table_name"],
+        "options": {"columns": suggestion["columns"], "name": suggestion["index_name"]}});
+    let (status, submitted) = ask(&admin, Method::POST, "/database/maintenance", Some(body)).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{submitted}");
+    let job = ended(&admin, &submitted["job"]).await;
+    assert_eq!(job["state"], "done", "{job}");
+    let (_, analysis) = ask(&admin, Method::GET, "/database/analysis", None).await;
+    assert_eq!(
+        analysis["suggestions"],
+        json!([]),
+        "what is built is not suggested again"
+    );
+}
+
+#[tokio::test]
+async fn a19_two_operators_who_press_the_same_button_get_one_job() {
+    require!(database, extension);
+    let database = testing::database();
+    let admin = admin(&database.url);
+    database.run(&["CREATE TABLE held (id int)"]);
+    // A transaction that is open on the table makes the first job wait for as long as the test needs.
+    let (client, connection) = tokio_postgres::connect(&database.url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
+        .batch_execute("BEGIN; LOCK TABLE held IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let body = || Some(json!({"kind": "vacuum", "target": "held"}));
+    let first = ask(&admin, Method::POST, "/database/maintenance", body());
+    let second = ask(&admin, Method::POST, "/database/maintenance", body());
+    let (first, second) = tokio::join!(first, second);
+    let mut statuses = [first.0, second.0];
+    statuses.sort();
+    assert_eq!(
+        statuses,
+        [StatusCode::ACCEPTED, StatusCode::CONFLICT],
+        "{first:?} {second:?}"
+    );
+    client.batch_execute("ROLLBACK").await.unwrap();
+    let job = if first.0 == StatusCode::ACCEPTED {
+        first.1
+    } else {
+        second.1
+    };
+    assert_eq!(ended(&admin, &job["job"]).await["state"], "done");
+}
+
+#[tokio::test]
+async fn a_dry_run_submits_nothing_and_wrong_requests_say_what_is_wrong() {
+    require!(database, extension);
+    let database = testing::database();
+    let admin = admin(&database.url);
+    database.run(&["CREATE TABLE there (id int)"]);
+    let post = |body| ask(&admin, Method::POST, "/database/maintenance", Some(body));
+    let (status, plan) = post(json!({"kind": "vacuum", "target": "there", "dry_run": true})).await;
+    assert_eq!(
+        (status, &plan["job"]),
+        (StatusCode::OK, &Value::Null),
+        "{plan}"
+    );
+    for wrong in [
+        json!({"kind": "vacuum", "target": "not_there"}),
+        json!({"kind": "vacuum", "target": "a\"b"}),
+        json!({"kind": "drop_everything", "target": "there"}),
+        json!({"kind": "vacuum", "target": "there", "options": {"ful": true}}),
+    ] {
+        let (status, answer) = post(wrong.clone()).await;
+        assert_eq!(
+            status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{wrong}: {answer}"
+        );
+        assert!(answer["detail"].as_str().unwrap().len() > 10);
+    }
+    let (_, jobs) = ask(&admin, Method::GET, "/database/jobs", None).await;
+    assert_eq!(jobs["jobs"], json!([]));
+}
+
+#[tokio::test]
+async fn without_the_extension_what_the_server_knows_is_still_shown() {
+    require!(database);
+    let database = testing::database();
+    database.run(&["DROP EXTENSION pg_pitcrew", TABLE, "ANALYZE orders"]);
+    let admin = admin(&database.url);
+    let (status, analysis) = ask(&admin, Method::GET, "/database/analysis", None).await;
+    assert_eq!(status, StatusCode::OK, "{analysis}");
+    let why = analysis["suggestions"]["unavailable"].as_str().unwrap();
+    assert!(why.contains("CREATE EXTENSION pg_pitcrew"), "{why}");
+    assert!(
+        analysis["tables"].to_string().contains("orders"),
+        "{}",
+        analysis["tables"]
+    );
+}
+
+#[tokio::test]
+async fn a_database_that_stops_stops_the_answers_and_one_that_comes_back_brings_them_back() {
+    require!(database, extension);
+    let server = testing::server();
+    let mut postgres = testing::postgres(PostgresOptions::with_extension(server));
+    let admin = admin(&postgres.url("postgres"));
+    let (status, _) = ask(&admin, Method::GET, "/database/analysis", None).await;
+    assert_eq!(status, StatusCode::OK);
+    postgres.kill();
+    let begin = Instant::now();
+    while ask(&admin, Method::GET, "/database/analysis", None).await.0 == StatusCode::OK {
+        assert!(begin.elapsed() < Duration::from_secs(30));
+    }
+    let (status, problem) = ask(&admin, Method::GET, "/database/analysis", None).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!problem.to_string().contains("127.0.0.1"), "{problem}");
+    let (_, health) = ask(&admin, Method::GET, "/health", None).await;
+    assert_eq!(health["status"], "DEGRADED");
+    postgres.start_again().unwrap();
+    let begin = Instant::now();
+    while ask(&admin, Method::GET, "/database/analysis", None).await.0 != StatusCode::OK {
+        assert!(begin.elapsed() < Duration::from_secs(30));
+    }
+}
