@@ -19,7 +19,7 @@ use pitcrew::{
     CacheHandle, CacheLayer,
     cache::{Purge, PurgeState, RedisStore},
 };
-use pitcrew_stack::{require, testing::redis};
+use pitcrew_stack::{Redis, require, testing::redis};
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneService};
 
 type App = BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, Infallible>;
