@@ -37,7 +37,9 @@ pub(crate) enum DatabaseError {
         "the role of the admin router may not read this: SELECT pitcrew.grant_access(role, 'reader') as the extension's owner"
     )]
     NotAllowed,
-    #[error("the extension is not in this database: CREATE EXTENSION pg_pitcrew")]
+    #[error(
+        "an extension is not in this database: CREATE EXTENSION pg_pitcrew; CREATE EXTENSION pg_stat_statements"
+    )]
     NoExtension,
     #[error("{0}")]
     Refused(String),
@@ -57,7 +59,10 @@ impl From<tokio_postgres::Error> for DatabaseError {
         match code {
             &SqlState::QUERY_CANCELED => Self::Timeout,
             &SqlState::INSUFFICIENT_PRIVILEGE => Self::NotAllowed,
-            &SqlState::INVALID_SCHEMA_NAME => Self::NoExtension,
+            // `DROP EXTENSION` leaves its empty schema behind: then it is the function or the view that is missing.
+            &SqlState::INVALID_SCHEMA_NAME
+            | &SqlState::UNDEFINED_FUNCTION
+            | &SqlState::UNDEFINED_TABLE => Self::NoExtension,
             &SqlState::ADMIN_SHUTDOWN
             | &SqlState::CRASH_SHUTDOWN
             | &SqlState::CANNOT_CONNECT_NOW => Self::Unreachable,
