@@ -830,6 +830,21 @@ async fn pools_are_shown_as_they_are() {
 }
 
 #[tokio::test]
+async fn a16_a_panic_is_a_problem_that_repeats_nothing_and_the_next_answer_is_well() {
+    let (app, _admin) = app(|builder| builder.pool("app", || panic!("canary-secret")));
+    let answer = ask(&app, Method::GET, "/status", None).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        answer.headers[header::CONTENT_TYPE],
+        "application/problem+json"
+    );
+    assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
+    assert!(!answer.text.contains("canary"), "{}", answer.text);
+    let next = ask(&app, Method::GET, "/memory/usage", None).await;
+    assert_eq!(next.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn without_a_token_one_is_made_that_works_and_two_apps_have_two() {
     let make = || Admin::builder().build().expect("builds");
     let (one, other) = (make(), make());

@@ -4,7 +4,6 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::cycle::Found;
 use crate::Inner;
 use crate::database::{NamedPool, Suggestion, TableStats};
 
@@ -27,6 +26,13 @@ pub(crate) struct Advice {
     pub(crate) detail: String,
     /// The request that acts on it: method, path under the prefix, body.
     pub(crate) action: Option<Value>,
+}
+
+/// What one step found: advice, or the reason why there was nothing to look at.
+pub(super) enum Found {
+    Advice(String, Vec<Advice>),
+    Nothing(String),
+    Failed(String),
 }
 
 /// Below so many requests a route's percentiles say nothing.

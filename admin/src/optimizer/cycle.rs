@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::advice::{self, Advice};
+use super::advice::{self, Advice, Found};
 use crate::Inner;
 
 /// The steps, in their order. `POST /optimize` may name some of them.
@@ -47,13 +47,6 @@ pub(crate) enum StepState {
     Done,
     Skipped,
     Failed,
-}
-
-/// What one step found: advice, or the reason why there was nothing to look at.
-pub(super) enum Found {
-    Advice(String, Vec<Advice>),
-    Nothing(String),
-    Failed(String),
 }
 
 /// Runs the named steps, or all of them where none is named.

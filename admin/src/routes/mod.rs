@@ -14,10 +14,11 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::security::problem::{MAX_REQUEST_BYTES, Problem};
 use crate::security::{auth, cross_site, headers, host};
@@ -60,6 +61,7 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
         .route("/health", get(health::health))
         .method_not_allowed_fallback(wrong_method)
         .merge(guarded)
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&inner), keep_running))
         .layer(from_fn_with_state(Arc::clone(&inner), host::check))
         .layer(from_fn(headers::protect))
@@ -69,6 +71,13 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
 async fn keep_running(State(inner): App, request: Request, next: Next) -> Response {
     optimizer::ensure_running(&inner);
     next.run(request).await
+}
+
+/// The app's own closures run here too (pool gauges), so a panic may be anybody's. The answer repeats nothing of it.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a handler of the admin router panicked; the panic's message stands above");
+    let detail = "this answer could not be made, by a fault that the app's log tells of";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
 }
 
 async fn unknown() -> Problem {
