@@ -326,7 +326,11 @@ impl Story {
             is_right,
             format!("order {key}"),
         );
-        self.say("A new order purged what it changed: the customer's next answer had it.");
+        self.say(if is_right {
+            "A new order purged what it changed: the customer's next answer had it."
+        } else {
+            "A new order is MISSING from the customer's next answer."
+        });
         Ok(())
     }
 
