@@ -103,6 +103,16 @@ pub(crate) struct Inner {
     pub(crate) started: Instant,
 }
 
+impl Inner {
+    /// Whether the cache's second level answers; true where there is none. The cache's own figures know it from then on.
+    pub(crate) async fn is_l2_up(&self) -> bool {
+        match &self.cache {
+            None => true,
+            Some(cache) => cache.probe_l2().await != Some(false),
+        }
+    }
+}
+
 impl Admin {
     /// Begins with nothing configured.
     pub fn builder() -> AdminBuilder {

@@ -5,6 +5,11 @@ use serde::Serialize;
 use crate::Inner;
 use crate::database::{DatabaseError, Overview};
 
+/// Below so many look-ups a hit ratio says nothing.
+pub(crate) const ENOUGH_LOOK_UPS: u64 = 1_000;
+/// Below so many requests a share or a percentile says nothing.
+pub(crate) const ENOUGH_REQUESTS: u64 = 100;
+
 /// What a service is held to. Each can be changed; the defaults are those of a service that people wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -115,15 +120,17 @@ impl Inner {
     ) -> Vec<Benchmark> {
         let wanted = &self.targets;
         let no_latency = || "no latency handle: add `.latency(..)` to the builder".to_owned();
-        let no_requests = || "no request has ended yet".to_owned();
         let latency = self.latency.as_ref().map(pitcrew::LatencyHandle::snapshot);
         let total = latency
             .as_ref()
             .ok_or_else(no_latency)
             .and_then(|snapshot| {
                 let total = snapshot.total();
-                if total.count == 0 {
-                    Err(no_requests())
+                if total.count < ENOUGH_REQUESTS {
+                    Err(format!(
+                        "{} requests have ended so far; their times say something from {ENOUGH_REQUESTS} on",
+                        total.count
+                    ))
                 } else {
                     Ok((snapshot, total))
                 }
@@ -159,8 +166,10 @@ impl Inner {
             Some(cache) => {
                 let stats = cache.stats();
                 let looked_up = stats.hits + stats.misses;
-                if looked_up == 0 {
-                    Err("nothing was looked up yet".to_owned())
+                if looked_up < ENOUGH_LOOK_UPS {
+                    Err(format!(
+                        "{looked_up} look-ups so far; a ratio says something from {ENOUGH_LOOK_UPS} on"
+                    ))
                 } else {
                     Ok(stats.hit_ratio * 100.0)
                 }

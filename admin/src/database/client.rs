@@ -1,6 +1,6 @@
 //! Connecting, and one way to ask: each query answers rows as JSON objects, read into a struct that names what it wants.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bb8_postgres::PostgresConnectionManager;
@@ -21,7 +21,7 @@ const CONNECTIONS: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the server may work on one query of ours: `statement_timeout`.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
-/// A health answer is at most so old.
+/// What is known of whether the server answers is at most so old.
 const PROBE_AGE: Duration = Duration::from_secs(2);
 
 /// Why the database gave no answer. The texts carry no SQL and no connection string.
@@ -71,10 +71,35 @@ impl From<tokio_postgres::Error> for DatabaseError {
     }
 }
 
+/// Why a query brought nothing, before anybody has said what its SQLSTATE means here.
+#[derive(Debug)]
+pub(super) enum QueryError {
+    /// No connection.
+    Unreachable,
+    Server(tokio_postgres::Error),
+}
+
+impl From<tokio_postgres::Error> for QueryError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl From<QueryError> for DatabaseError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Unreachable => Self::Unreachable,
+            QueryError::Server(error) => error.into(),
+        }
+    }
+}
+
 /// The admin router's own few connections.
 #[derive(Debug)]
 pub(crate) struct Database {
     pool: bb8::Pool<Manager>,
+    /// When no connection could be had last: until [`PROBE_AGE`] later nobody waits for another.
+    failed: std::sync::Mutex<Option<Instant>>,
     probed: Mutex<Option<(Instant, Result<(), DatabaseError>)>>,
     /// Held from the look for a twin to the submission of a job.
     pub(super) submitting: Mutex<()>,
@@ -116,6 +141,7 @@ impl Database {
             .build_unchecked(manager);
         Ok(Self {
             pool,
+            failed: std::sync::Mutex::default(),
             probed: Mutex::new(None),
             submitting: Mutex::new(()),
         })
@@ -143,11 +169,7 @@ impl Database {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<T>, DatabaseError> {
-        let connection = self
-            .pool
-            .get()
-            .await
-            .map_err(|_| DatabaseError::Unreachable)?;
+        let connection = self.connection().await?;
         let sql = format!("SELECT pg_catalog.to_jsonb(answer) FROM ({sql}) AS answer");
         let rows = connection.query(&sql, parameters).await?;
         rows.iter()
@@ -161,16 +183,31 @@ impl Database {
     }
 
     /// One value; `None` where the query has no row.
-    pub(crate) async fn value<T: for<'a> tokio_postgres::types::FromSql<'a>>(
+    pub(super) async fn value<T: for<'a> tokio_postgres::types::FromSql<'a>>(
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<T>, tokio_postgres::Error> {
-        let Ok(connection) = self.pool.get().await else {
-            return Ok(None);
-        };
+    ) -> Result<Option<T>, QueryError> {
+        let connection = self.connection().await?;
         let row = connection.query_opt(sql, parameters).await?;
-        row.map(|row| row.try_get(0)).transpose()
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// One of our connections. Waiting for a server that is away is done by one caller in [`PROBE_AGE`], not by each.
+    async fn connection(&self) -> Result<bb8::PooledConnection<'_, Manager>, QueryError> {
+        let failed = || self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed().is_some_and(|at| at.elapsed() < PROBE_AGE) {
+            return Err(QueryError::Unreachable);
+        }
+        let got = self.pool.get().await;
+        let is_away = match &got {
+            Ok(_) => false,
+            Err(bb8::RunError::User(_)) => true,
+            // With connections open they are all busy, which says nothing about the server.
+            Err(bb8::RunError::TimedOut) => self.pool.state().connections == 0,
+        };
+        *failed() = is_away.then(Instant::now);
+        got.map_err(|_| QueryError::Unreachable)
     }
 }
 

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_postgres::error::SqlState;
 
-use super::client::{Database, DatabaseError};
+use super::client::{Database, DatabaseError, QueryError};
 
 /// What an operator asks for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JobRequest {
     /// `vacuum`, `analyze` or `create_index`.
@@ -59,6 +59,19 @@ impl From<DatabaseError> for SubmitError {
     }
 }
 
+/// Whether such a job was submitted since and has not failed, or the index that it would build is there however it came.
+const CARED_FOR: &str = "
+    SELECT EXISTS (
+        SELECT FROM pitcrew.jobs
+        WHERE state IN ('queued', 'running', 'done') AND kind = $1
+          AND target::pg_catalog.oid = pg_catalog.to_regclass($2)::pg_catalog.oid AND options = $3
+          AND submitted_at >= $4::pg_catalog.text::pg_catalog.timestamptz
+    ) OR EXISTS (
+        SELECT FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+        WHERE $1 = 'create_index' AND i.indisvalid AND i.indrelid = pg_catalog.to_regclass($2)
+          AND c.relname = $3 OPERATOR(pg_catalog.->>) 'name'
+    )";
+
 const SAME: &str = "SELECT id FROM pitcrew.jobs WHERE state IN ('queued', 'running') AND kind = $1 \
                     AND target::oid IS NOT DISTINCT FROM $2::oid AND options = $3 LIMIT 1";
 
@@ -100,6 +113,18 @@ impl Database {
         id.ok_or(SubmitError::Database(DatabaseError::Unreachable))
     }
 
+    /// Whether what a piece of advice wants done has been done, or is under way, since `since` (RFC 3339).
+    pub(crate) async fn is_cared_for(
+        &self,
+        job: &JobRequest,
+        since: &str,
+    ) -> Result<bool, DatabaseError> {
+        let cared_for = self
+            .value::<bool>(CARED_FOR, &[&job.kind, &job.target, &job.options, &since])
+            .await?;
+        Ok(cared_for.unwrap_or(false))
+    }
+
     pub(crate) async fn jobs(&self) -> Result<Vec<Job>, DatabaseError> {
         self.rows("SELECT * FROM pitcrew.jobs ORDER BY id DESC LIMIT 100", &[])
             .await
@@ -113,16 +138,25 @@ impl Database {
             .next())
     }
 
-    pub(crate) async fn cancel_job(&self, id: i64) -> Result<bool, DatabaseError> {
+    /// Whether the job was still there to be cancelled; `None` where there is no such job.
+    pub(crate) async fn cancel_job(&self, id: i64) -> Result<Option<bool>, DatabaseError> {
         let asked = self
             .value::<bool>("SELECT pitcrew.cancel_job($1)", &[&id])
             .await;
-        Ok(asked.map_err(said)?.unwrap_or(false))
+        match asked {
+            Err(QueryError::Server(error)) if error.code() == Some(&SqlState::NO_DATA_FOUND) => {
+                Ok(None)
+            }
+            asked => asked.map_err(said),
+        }
     }
 }
 
 /// The extension's own refusals say what to do, so they are passed on with their hint; anything else stays a code.
-fn said(error: tokio_postgres::Error) -> DatabaseError {
+fn said(error: QueryError) -> DatabaseError {
+    let QueryError::Server(error) = error else {
+        return error.into();
+    };
     let Some(refusal) = error.as_db_error() else {
         return error.into();
     };
@@ -132,6 +166,7 @@ fn said(error: tokio_postgres::Error) -> DatabaseError {
         SqlState::FEATURE_NOT_SUPPORTED,
         SqlState::WRONG_OBJECT_TYPE,
         SqlState::UNDEFINED_COLUMN,
+        SqlState::DUPLICATE_TABLE,
         SqlState::NULL_VALUE_NOT_ALLOWED,
     ]
     .contains(refusal.code());

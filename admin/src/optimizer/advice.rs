@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::Inner;
-use crate::database::{NamedPool, Suggestion, TableStats};
+use crate::database::{JobRequest, NamedPool, Suggestion, TableStats};
+use crate::targets::{ENOUGH_LOOK_UPS, ENOUGH_REQUESTS};
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -24,8 +25,47 @@ pub(crate) struct Advice {
     pub(crate) severity: Severity,
     pub(crate) title: String,
     pub(crate) detail: String,
-    /// The request that acts on it: method, path under the prefix, body.
-    pub(crate) action: Option<Value>,
+    /// The request that acts on it.
+    pub(crate) action: Option<Action>,
+}
+
+/// A request that an operator may send.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Action {
+    method: &'static str,
+    /// Under the prefix.
+    path: &'static str,
+    body: Body,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+enum Body {
+    Job(JobRequest),
+    Empty {},
+}
+
+impl Action {
+    fn job(kind: &str, target: String, options: Value) -> Self {
+        Self {
+            method: "POST",
+            path: "/database/maintenance",
+            body: Body::Job(JobRequest {
+                kind: kind.to_owned(),
+                target: Some(target),
+                options,
+                dry_run: false,
+            }),
+        }
+    }
+
+    /// The job that it submits, where it submits one.
+    pub(crate) fn as_job(&self) -> Option<&JobRequest> {
+        match &self.body {
+            Body::Job(job) => Some(job),
+            Body::Empty {} => None,
+        }
+    }
 }
 
 /// What one step found: advice, or the reason why there was nothing to look at.
@@ -35,10 +75,6 @@ pub(super) enum Found {
     Failed(String),
 }
 
-/// Below so many requests a route's percentiles say nothing.
-const ENOUGH_REQUESTS: u64 = 100;
-/// Below so many look-ups a hit ratio says nothing.
-const ENOUGH_LOOK_UPS: u64 = 1_000;
 /// A table with fewer dead rows is never worth a job.
 const ENOUGH_DEAD_ROWS: i64 = 1_000;
 /// Autovacuum's own default begins at 20 % (`autovacuum_vacuum_scale_factor`); past that it is behind.
@@ -48,7 +84,7 @@ const DEAD_PERCENT: f64 = 25.0;
 pub(super) async fn observe(inner: &Inner, step: &str) -> Found {
     match step {
         "response_times" => response_times(inner),
-        "cache" => cache(inner),
+        "cache" => cache(inner).await,
         "memory" => memory(inner),
         _ => database(inner).await,
     }
@@ -83,10 +119,11 @@ fn response_times(inner: &Inner) -> Found {
     )
 }
 
-fn cache(inner: &Inner) -> Found {
+async fn cache(inner: &Inner) -> Found {
     let Some(cache) = &inner.cache else {
         return Found::Nothing("no cache handle".to_owned());
     };
+    inner.is_l2_up().await;
     let stats = cache.stats();
     let mut advice = Vec::new();
     let looked_up = stats.hits + stats.misses;
@@ -141,7 +178,11 @@ fn memory(inner: &Inner) -> Found {
                 "{rss_mib:.0} MiB resident, {:.0} MiB wanted",
                 inner.targets.memory_mib
             ),
-            action: Some(json!({"method": "POST", "path": "/memory/gc", "body": {}})),
+            action: Some(Action {
+                method: "POST",
+                path: "/memory/gc",
+                body: Body::Empty {},
+            }),
         });
     }
     Found::Advice(format!("{rss_mib:.0} MiB resident"), advice)
@@ -197,13 +238,11 @@ fn index(suggestion: &Suggestion) -> Advice {
             suggestion.columns.join(", ")
         ),
         detail: suggestion.detail.clone(),
-        action: Some(
-            json!({"method": "POST", "path": "/database/maintenance", "body": {
-                "kind": "create_index",
-                "target": suggestion.table_name,
-                "options": {"columns": suggestion.columns, "name": suggestion.index_name},
-            }}),
-        ),
+        action: Some(Action::job(
+            "create_index",
+            suggestion.table_name.clone(),
+            json!({"columns": suggestion.columns, "name": suggestion.index_name}),
+        )),
     }
 }
 
@@ -240,11 +279,7 @@ fn table(table: &TableStats) -> Option<Advice> {
         severity: Severity::Warn,
         title: format!("{kind} {name}"),
         detail: why,
-        action: Some(
-            json!({"method": "POST", "path": "/database/maintenance", "body": {
-                "kind": kind, "target": name,
-            }}),
-        ),
+        action: Some(Action::job(kind, name, json!({}))),
     })
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-pub(crate) use advice::Advice;
+pub(crate) use advice::{Action, Advice};
 pub(crate) use cycle::{CycleReport, STEPS, Trigger};
 
 use crate::Inner;

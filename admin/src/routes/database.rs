@@ -132,6 +132,9 @@ pub(super) struct Cancelled {
 }
 
 pub(super) async fn cancel(State(inner): App, Path(id): Path<String>) -> Answer<Cancelled> {
-    let asked = handle(&inner)?.cancel_job(parsed(&id)?).await?;
+    let asked = handle(&inner)?
+        .cancel_job(parsed(&id)?)
+        .await?
+        .ok_or_else(no_job)?;
     Ok(Json(Cancelled { asked }))
 }

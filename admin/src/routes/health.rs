@@ -18,11 +18,7 @@ pub(super) async fn health(State(inner): App) -> (StatusCode, Json<Health>) {
         None => true,
         Some(database) => database.probe().await.is_ok(),
     };
-    let is_l2_up = inner
-        .cache
-        .as_ref()
-        .and_then(|cache| cache.stats().l2)
-        .is_none_or(|l2| l2.state == "up");
+    let is_l2_up = inner.is_l2_up().await;
     let status = if is_database_up && is_l2_up {
         "UP"
     } else {

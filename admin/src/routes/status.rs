@@ -6,8 +6,9 @@ use pitcrew::latency::Summary;
 use serde::Serialize;
 
 use super::{Answer, App};
-use crate::database::{NamedPool, Overview, PoolReport};
-use crate::optimizer::Advice;
+use crate::Inner;
+use crate::database::{DatabaseError, NamedPool, Overview, PoolReport};
+use crate::optimizer::{Action, Advice, CycleReport};
 use crate::section::Section;
 use crate::targets::{Benchmark, Verdict};
 
@@ -15,7 +16,7 @@ use crate::targets::{Benchmark, Verdict};
 pub(super) struct Status {
     /// A sentence.
     verdict: String,
-    /// The most urgent advice of the last cycle.
+    /// The most urgent advice of the last cycle that nobody has acted on since.
     next_action: Option<Advice>,
     uptime_s: f64,
     missed: Vec<Benchmark>,
@@ -65,6 +66,11 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
         .filter(|one| one.verdict == Verdict::Missed)
         .collect();
     let last = inner.cycles.last();
+    let next_action = match &last {
+        Some(cycle) => next_action(&inner, cycle).await,
+        None => None,
+    };
+    inner.is_l2_up().await;
     let response_times = inner.latency.as_ref().map_or_else(
         || Section::missing("no latency handle"),
         |latency| {
@@ -120,9 +126,7 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
     };
     Ok(Json(Status {
         verdict,
-        next_action: last
-            .as_ref()
-            .and_then(|cycle| cycle.advice.first().cloned()),
+        next_action,
         uptime_s: inner.started.elapsed().as_secs_f64(),
         missed,
         response_times,
@@ -132,4 +136,20 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
         pools: inner.pools.iter().map(NamedPool::report).collect(),
         last_cycle_at: last.map(|cycle| cycle.started_at.clone()),
     }))
+}
+
+async fn next_action(inner: &Inner, cycle: &CycleReport) -> Option<Advice> {
+    for advice in &cycle.advice {
+        let job = advice.action.as_ref().and_then(Action::as_job);
+        if let (Some(database), Some(job)) = (&inner.database, job) {
+            match database.is_cared_for(job, &cycle.started_at).await {
+                Ok(true) => continue,
+                // It cannot be acted on now either.
+                Err(DatabaseError::Unreachable) => continue,
+                Ok(false) | Err(_) => {}
+            }
+        }
+        return Some(advice.clone());
+    }
+    None
 }

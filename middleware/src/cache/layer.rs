@@ -204,6 +204,16 @@ impl CacheHandle {
         }
     }
 
+    /// Whether L2 answers: `None` without one. Redis is asked at most once in 2 seconds, within 1 second; meant for health
+    /// checks, which would otherwise learn that it is away only from requests.
+    pub async fn probe_l2(&self) -> Option<bool> {
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.shared.l2 {
+            return Some(l2.probe().await);
+        }
+        None
+    }
+
     /// Finishes background work: waits for queued writes and pending purges to reach Redis, `deadline` at most, then
     /// stops. Requests are served on, without L2.
     pub async fn shutdown(&self, deadline: Duration) {

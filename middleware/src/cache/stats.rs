@@ -71,7 +71,7 @@ pub struct LevelStats {
     pub bytes: u64,
     /// The bound of `bytes`.
     pub capacity_bytes: u64,
-    /// Keys that were pushed out for room.
+    /// Keys that were pushed out for room while their answer was fresh; many say that the capacity is too small.
     pub evictions: u64,
 }
 

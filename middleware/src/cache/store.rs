@@ -58,15 +58,33 @@ impl Weighter<Arc<CacheKey>, Arc<Slot>> for ByBytes {
     }
 }
 
-/// Counts what is pushed out for room.
+/// Counts what is pushed out for room while it could still have been served.
 #[derive(Clone, Default)]
 struct Evictions(Arc<AtomicU64>);
 
-impl Lifecycle<Arc<CacheKey>, Arc<Slot>> for Evictions {
-    type RequestState = ();
+/// The insertion under way, so that what it pushes out can be told from what it replaces.
+#[derive(Default)]
+struct Insertion {
+    new: Option<(Arc<CacheKey>, Arc<Slot>)>,
+    now: Duration,
+}
 
-    fn on_evict(&self, (): &mut (), _: Arc<CacheKey>, _: Arc<Slot>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+impl Lifecycle<Arc<CacheKey>, Arc<Slot>> for Evictions {
+    type RequestState = Insertion;
+
+    /// Called for a replaced value too, and for a new one that does not fit at all.
+    fn on_evict(&self, insertion: &mut Insertion, key: Arc<CacheKey>, slot: Arc<Slot>) {
+        let is_replaced = insertion
+            .new
+            .as_ref()
+            .is_some_and(|(new_key, new)| *new_key == key && !Arc::ptr_eq(new, &slot));
+        let is_fresh = || {
+            let mut variants = slot.variants.iter();
+            variants.any(|entry| !entry.ttl(insertion.now).is_zero())
+        };
+        if !is_replaced && is_fresh() {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -162,14 +180,17 @@ impl Store {
             variants.extend(others.take(MAX_VARIANTS - 1).cloned());
         }
         let bytes = variants.iter().map(|entry| entry.weight()).sum();
-        self.items.insert(
-            key.clone(),
-            Arc::new(Slot {
-                vary,
-                variants,
-                bytes,
-            }),
-        );
+        let slot = Arc::new(Slot {
+            vary,
+            variants,
+            bytes,
+        });
+        let mut insertion = Insertion {
+            new: Some((key.clone(), slot.clone())),
+            now,
+        };
+        self.items
+            .insert_with_lifecycle(key.clone(), slot, &mut insertion);
     }
 
     pub(super) fn entries(&self) -> u64 {
@@ -267,6 +288,31 @@ mod tests {
         let slot = store.get(&key).unwrap();
         assert_eq!(slot.variants.len(), 1);
         assert_eq!(slot.variants[0].body.len(), 2);
+    }
+
+    #[test]
+    fn what_is_replaced_or_stale_is_no_eviction() {
+        let store = Store::new(100_000);
+        let keys: Vec<_> = (0..200).map(key).collect();
+        for body in 0..100 {
+            store.put(&keys[1], entry(&[], "a", body), Duration::ZERO);
+        }
+        assert_eq!(store.evictions(), 0, "replaced");
+        let after_all_are_stale = Duration::from_secs(61);
+        for n in 0..50 {
+            store.put(&keys[n], entry(&[], "a", 1_000), Duration::ZERO);
+        }
+        let held = store.entries();
+        assert_eq!(store.evictions(), 0, "all fit");
+        for n in 50..150 {
+            store.put(&keys[n], entry(&[], "a", 1_000), Duration::ZERO);
+        }
+        let pushed_out = store.evictions();
+        assert_eq!(pushed_out, held + 100 - store.entries());
+        for n in 150..200 {
+            store.put(&keys[n], entry(&[], "a", 1_000), after_all_are_stale);
+        }
+        assert_eq!(store.evictions(), pushed_out, "stale ones");
     }
 
     proptest! {

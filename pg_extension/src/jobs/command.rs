@@ -13,6 +13,30 @@ pub(super) struct Command {
     pub(super) text: String,
     /// The relation's OID when the server can be told to use it instead of the name in `text`.
     pub(super) pinned: Option<pg_sys::Oid>,
+    /// The name of the index that `text` makes, unquoted, in the schema of its table.
+    pub(super) creates: Option<String>,
+}
+
+impl Command {
+    /// Refuses a name that a relation has already. For the moment of submission: a job that is sure to fail is better
+    /// not queued. What is taken later, the server itself refuses when the job runs.
+    pub(super) fn refuse_taken_name(&self, target: Option<pg_sys::Oid>) -> Result<(), Failure> {
+        let (Some(name), Some(target)) = (&self.creates, target) else {
+            return Ok(());
+        };
+        let text = names::c_string(name)?;
+        // SAFETY: catalogue look-ups that answer 0 for what does not exist.
+        let taken =
+            unsafe { pg_sys::get_relname_relid(text.as_ptr(), pg_sys::get_rel_namespace(target)) };
+        if taken == pg_sys::InvalidOid {
+            return Ok(());
+        }
+        Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_DUPLICATE_TABLE,
+            format!("relation {} already exists", names::quote(name)),
+        )
+        .hint("Give another name as option \"name\", or drop what has it."))
+    }
 }
 
 /// Builds the command for `role`, or says why it cannot run.
@@ -53,6 +77,7 @@ fn maintenance(
         return Ok(Command {
             text: verb.to_owned(),
             pinned: None,
+            creates: None,
         });
     };
     let (relation, kind) = relation_of_kind(target, kinds)?;
@@ -64,6 +89,7 @@ fn maintenance(
     Ok(Command {
         text: format!("{verb} {relation}"),
         pinned,
+        creates: None,
     })
 }
 
@@ -118,6 +144,7 @@ fn create_index(
             names::quote(&name)
         ),
         pinned: None,
+        creates: Some(name),
     })
 }
 
@@ -138,6 +165,7 @@ pub(super) fn drop_leftover(
         Some(true) => Ok(Some(Command {
             text: format!("DROP INDEX CONCURRENTLY {name}"),
             pinned: None,
+            creates: None,
         })),
         // It is valid, or somebody else's by now: not ours to drop.
         _ => Ok(None),

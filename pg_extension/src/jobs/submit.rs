@@ -50,6 +50,7 @@ fn submit_job(kind: Option<&str>, target: Option<pg_sys::Oid>, options: Option<J
     let role = unsafe { pg_sys::GetUserId() };
     or_raise(can_log_in(role));
     let command = or_raise(command::build(&spec, target, role));
+    or_raise(command.refuse_taken_name(target));
 
     let options = if options.is_null() {
         serde_json::Value::Object(Default::default())

@@ -1,4 +1,4 @@
-//! The admin router over a real database: its answers come from there, and end when it ends.
+//! The admin router over a real database and Redis: its answers come from there, and end when they end.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
+use pitcrew::{CacheLayer, cache::RedisStore};
 use pitcrew_admin::Admin;
 use pitcrew_stack::{PostgresOptions, require, testing};
 use serde_json::{Value, json};
@@ -100,6 +101,74 @@ async fn suggestions_come_from_the_workload_and_a_job_builds_them() {
         json!([]),
         "what is built is not suggested again"
     );
+}
+
+/// One cycle over the database, and what `/status` advises after it.
+async fn next_action(admin: &Admin) -> Value {
+    ask(admin, Method::GET, "/status", None).await.1["next_action"].clone()
+}
+
+#[tokio::test]
+async fn what_has_been_done_is_not_advised_again() {
+    require!(database, extension, statements);
+    let database = testing::database();
+    let admin = admin(&database.url);
+    database.run(&[TABLE, "ANALYZE orders"]);
+    for _ in 0..20 {
+        database.run(&[ASKED]);
+    }
+    let steps = json!({"steps": ["database"]});
+    let (status, _) = ask(&admin, Method::POST, "/optimize", Some(steps)).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let begin = Instant::now();
+    while next_action(&admin).await.is_null() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "no advice");
+    }
+    let advised = next_action(&admin).await;
+    assert_eq!(
+        advised["action"]["body"]["kind"], "create_index",
+        "{advised}"
+    );
+    let body = advised["action"]["body"].clone();
+    let submit = |body| ask(&admin, Method::POST, "/database/maintenance", Some(body));
+    let (status, submitted) = submit(body.clone()).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{submitted}");
+    assert_eq!(next_action(&admin).await, Value::Null, "while it is built");
+    assert_eq!(ended(&admin, &submitted["job"]).await["state"], "done");
+    assert_eq!(next_action(&admin).await, Value::Null, "when it is built");
+    let (status, refused) = submit(body).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    assert!(
+        refused["detail"]
+            .as_str()
+            .unwrap()
+            .contains("already exists")
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_is_not_there_is_404_and_a_server_that_is_away_is_503() {
+    require!(database, extension);
+    let server = testing::server();
+    let mut postgres = testing::postgres(PostgresOptions::with_extension(server));
+    postgres
+        .run("postgres", &["CREATE EXTENSION pg_pitcrew"])
+        .unwrap();
+    let admin = admin(&postgres.url("postgres"));
+    for method in [Method::GET, Method::DELETE] {
+        let (status, answer) = ask(&admin, method, "/database/jobs/4711", None).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{answer}");
+    }
+    postgres.kill();
+    let begin = Instant::now();
+    while ask(&admin, Method::GET, "/database/jobs", None).await.0 == StatusCode::OK {
+        assert!(begin.elapsed() < Duration::from_secs(30));
+    }
+    let (status, answer) = ask(&admin, Method::DELETE, "/database/jobs/4711", None).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
+    let body = Some(json!({"kind": "vacuum"}));
+    let (status, answer) = ask(&admin, Method::POST, "/database/maintenance", body).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
 }
 
 #[tokio::test]
@@ -206,6 +275,31 @@ async fn a_database_that_stops_stops_the_answers_and_one_that_comes_back_brings_
     postgres.start_again().unwrap();
     let begin = Instant::now();
     while ask(&admin, Method::GET, "/database/analysis", None).await.0 != StatusCode::OK {
+        assert!(begin.elapsed() < Duration::from_secs(30));
+    }
+}
+
+#[tokio::test]
+async fn health_tells_that_redis_is_away_although_no_request_needs_it() {
+    require!(redis);
+    let mut redis = testing::redis();
+    let store = RedisStore::connect(&redis.url()).unwrap();
+    let (_layer, cache) = CacheLayer::builder().redis(store).build();
+    let admin = Admin::builder()
+        .operator_token(TOKEN)
+        .cache(cache)
+        .build()
+        .unwrap();
+    let health = || ask(&admin, Method::GET, "/health", None);
+    assert_eq!(health().await.1["status"], "UP");
+    redis.kill();
+    let begin = Instant::now();
+    while health().await.1["status"] != "DEGRADED" {
+        assert!(begin.elapsed() < Duration::from_secs(30));
+    }
+    redis.start_again().unwrap();
+    let begin = Instant::now();
+    while health().await.1["status"] != "UP" {
         assert!(begin.elapsed() < Duration::from_secs(30));
     }
 }

@@ -363,6 +363,26 @@ async fn c18_after_a_kill_and_a_restart_hits_are_back_within_two_seconds() {
 }
 
 #[tokio::test]
+async fn a_probe_tells_that_redis_is_away_and_back_without_any_request() {
+    require!(redis);
+    let mut redis = redis();
+    let instance = Instance::new(&redis.url(), "demo", FRESH, "one");
+    assert_eq!(instance.handle.probe_l2().await, Some(true));
+    redis.kill();
+    eventually("away", LONG, || async {
+        instance.handle.probe_l2().await == Some(false)
+    })
+    .await;
+    assert_eq!(instance.handle.stats().l2.unwrap().state, "down");
+    redis.start_again().unwrap();
+    eventually("back", LONG, || async {
+        instance.handle.probe_l2().await == Some(true)
+    })
+    .await;
+    assert_eq!(instance.handle.stats().l2.unwrap().state, "up");
+}
+
+#[tokio::test]
 async fn a_purge_holds_for_what_every_instance_finds_and_across_restarts() {
     const TAGGED: Answers = Answers {
         headers: &[("cache-control", "max-age=60"), ("x-cache-tags", "orders")],

@@ -157,9 +157,13 @@ fn p12_after_a_failed_and_a_cancelled_job_the_next_one_runs_as_its_own_submitter
     table(&admin, "ours");
     bob_session.run("CREATE TABLE his (id int)");
     // The superuser's jobs: one fails, one is cancelled while it waits for a lock.
-    admin.run("CREATE INDEX taken ON ours (id)");
-    let failed =
-        admin.submit("'create_index', 'ours', '{\"columns\": [\"id\"], \"name\": \"taken\"}'");
+    let failed = submitted_before(
+        &admin,
+        "'create_index', 'ours', '{\"columns\": [\"id\"], \"name\": \"taken\"}'",
+        || {
+            Session::open(&database.url).run("CREATE INDEX taken ON ours (id)");
+        },
+    );
     assert_eq!(admin.ended(&failed).1, "42P07");
     let holder = Session::open(&database.url);
     holder.run("BEGIN; LOCK TABLE ours IN ACCESS EXCLUSIVE MODE");
@@ -214,15 +218,40 @@ fn p6_cancelling_a_build_leaves_no_invalid_index() {
 }
 
 #[test]
-fn a_build_that_fails_on_a_taken_name_drops_nothing() {
+fn a_name_that_is_taken_is_refused_at_submission() {
     require!(extension);
     let database = testing::database();
     let session = Session::open(&database.url);
     table(&session, "orders");
     session.run("CREATE INDEX taken ON orders (filler)");
-    session.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'taken'::regclass");
-    let job =
-        session.submit("'create_index', 'orders', '{\"columns\": [\"id\"], \"name\": \"taken\"}'");
+    let refused = session.failure(
+        "SELECT pitcrew.submit_job('create_index', 'orders', '{\"columns\": [\"id\"], \"name\": \"taken\"}')",
+    );
+    assert_eq!(refused.code, "42P07");
+    assert_eq!(session.text("SELECT count(*) FROM pitcrew.jobs"), "0");
+}
+
+/// Submits a job in a transaction that ends after `then`: so what `then` does is not known when the job is checked.
+fn submitted_before(session: &Session, job: &str, then: impl FnOnce()) -> String {
+    session.run("BEGIN");
+    let id = session.submit(job);
+    then();
+    session.run("COMMIT");
+    id
+}
+
+#[test]
+fn a_build_that_fails_on_a_taken_name_drops_nothing() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    let wanted = "'create_index', 'orders', '{\"columns\": [\"id\"], \"name\": \"taken\"}'";
+    let job = submitted_before(&session, wanted, || {
+        let other = Session::open(&database.url);
+        other.run("CREATE INDEX taken ON orders (filler)");
+        other.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'taken'::regclass");
+    });
     assert_eq!(session.ended(&job).1, "42P07");
     // Somebody else's invalid index of the wanted name is still there.
     assert_eq!(

@@ -108,6 +108,17 @@ fn a_stock_server_gets_suggestions_without_preloading_and_jobs_with_it() {
     let mut postgres =
         Postgres::start(&testing::slot(), &stock.server, PostgresOptions::default()).unwrap();
     postgres.create_database("shop").unwrap();
+    let looked = |postgres: &Postgres| {
+        let done = stock.install(&["--dry-run", "--url", &postgres.url("shop")]);
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let said = looked(&postgres);
+    assert!(said.contains("does not preload it"), "{said}");
     let run = |postgres: &Postgres, statement: &str| postgres.run("shop", &[statement]);
     postgres
         .run(
@@ -146,6 +157,8 @@ fn a_stock_server_gets_suggestions_without_preloading_and_jobs_with_it() {
     postgres
         .reconfigure(&[("shared_preload_libraries", "pg_stat_statements, pg_pitcrew")])
         .unwrap();
+    let said = looked(&postgres);
+    assert!(said.contains("preloads pg_pitcrew already"), "{said}");
     let job = run(&postgres, "SELECT pitcrew.submit_job('analyze', 'orders')").unwrap()[0][0]
         .clone()
         .unwrap();

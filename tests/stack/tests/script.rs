@@ -153,6 +153,27 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
+fn what_a_verb_does_not_take_is_refused_before_anything_is_installed_or_built() {
+    let machine = Machine::new("arguments");
+    for wrong in [
+        &["demo", "--chek"][..],
+        &["demo", "extra"],
+        &["test", "--pg"],
+        &["test", "one", "two"],
+        &["bench", "--fast"],
+        &["up", "--check"],
+        &["install-extension", "--pg-config"],
+        &["doctor", "--fix"],
+    ] {
+        let (code, said) = machine.run(wrong);
+        assert_eq!(code, 2, "{wrong:?}: {said}");
+        // This machine has no cargo and no apt: anything later would have spoken of those.
+        let of = format!("pitcrew: {}: ", wrong[0]);
+        assert!(said.starts_with(&of) && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
 fn missing_packages_end_with_2_and_the_exact_command() {
     let expected = [
         (

@@ -56,8 +56,13 @@ impl Breaker {
             .fetch_add(1, Ordering::AcqRel)
             .saturating_add(1);
         if failures >= FAILURES {
-            self.open_until.store(after(self.now()), Ordering::Release);
+            self.open();
         }
+    }
+
+    /// Opens at once, on better evidence than one request's time-out.
+    pub(super) fn open(&self) {
+        self.open_until.store(after(self.now()), Ordering::Release);
     }
 
     fn now(&self) -> u64 {

@@ -13,6 +13,7 @@ mod breaker;
 mod connect;
 mod find;
 mod pool;
+mod probe;
 mod purges;
 mod wire;
 mod writer;
@@ -35,6 +36,7 @@ pub use self::connect::{DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
 use self::{
     breaker::Breaker,
     pool::{CallError, Pool},
+    probe::Probe,
     purges::Purges,
     writer::Writer,
 };
@@ -63,6 +65,7 @@ pub(super) struct L2 {
     timeout: Duration,
     clock: Clock,
     breaker: Breaker,
+    probe: Probe,
     purges: Purges,
     writer: Writer,
     /// Highest position seen, so that a Redis that lost writes never goes back behind it.
@@ -81,6 +84,7 @@ impl L2 {
             timeout,
             clock,
             breaker: Breaker::new(),
+            probe: Probe::default(),
             purges: Purges::default(),
             writer: Writer::default(),
             highest: AtomicU64::new(0),

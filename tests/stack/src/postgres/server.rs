@@ -49,7 +49,22 @@ impl PgConfig {
         let ask = |what: &str| {
             process::output(Command::new(path).arg(what)).map(|text| text.trim().to_owned())
         };
+        if !path.is_file() {
+            return Err(Error::Missing {
+                what: format!("a pg_config at {}", path.display()),
+                fix:
+                    "name the one of your server, for example /usr/lib/postgresql/17/bin/pg_config"
+                        .into(),
+            });
+        }
         let version = ask("--version")?;
+        let version = version.lines().next().unwrap_or_default().to_owned();
+        if !version.starts_with("PostgreSQL ") {
+            return Err(Error::Format {
+                path: path.to_path_buf(),
+                detail: format!("is no pg_config: asked for its version it says `{version}`"),
+            });
+        }
         let major = major_of(&version)
             .filter(|major| MAJORS.contains(major))
             .ok_or_else(|| Error::Format {

@@ -1,0 +1,38 @@
+//! Whether Redis answers, asked on behalf of a health check: without traffic nobody else would notice.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use super::{BACKGROUND_TIMEOUT, L2};
+
+/// A probe's answer is at most so old.
+const PROBE_AGE: Duration = Duration::from_secs(2);
+
+/// When Redis was probed last, and whether it answered.
+#[derive(Default)]
+pub(super) struct Probe(Mutex<Option<(Instant, bool)>>);
+
+impl L2 {
+    /// Asked at most once in [`PROBE_AGE`], whoever wants to know. What it finds the breaker learns too, so that requests
+    /// need not find it out by their own time-outs.
+    pub(in crate::cache) async fn probe(&self) -> bool {
+        let mut last = self.probe.0.lock().await;
+        if let Some((at, answered)) = *last
+            && at.elapsed() < PROBE_AGE
+        {
+            // Traffic may know better meanwhile.
+            return answered && !self.breaker.is_open();
+        }
+        let mut ping = redis::pipe();
+        ping.cmd("PING").ignore();
+        let answered = self
+            .judged(self.call::<()>(&ping, BACKGROUND_TIMEOUT).await)
+            .is_some();
+        if !answered {
+            self.breaker.open();
+        }
+        *last = Some((Instant::now(), answered));
+        answered
+    }
+}
