@@ -49,6 +49,7 @@
 //! | `memory` | [`MemoryLayer`] and [`memory::CountingAlloc`] | yes |
 //! | `axum` | route labels from `MatchedPath`; keys from `OriginalUri`, so one layer may sit in several nested routers | no |
 //! | `redis` | `cache::RedisStore`, a second level in Redis or Valkey | no |
+//! | `redis-tls` | `rediss://`, by rustls with a provider of its own | no |
 //! | `full` | all of these | no |
 //!
 //! One layer alone pulls in neither Redis nor sysinfo: `default-features = false, features = ["latency"]`.

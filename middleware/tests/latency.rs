@@ -489,6 +489,29 @@ fn a_rate_is_of_the_last_minute() {
 }
 
 #[test]
+fn figures_stop_when_requests_stop() {
+    let clock = Clock::manual();
+    let (layer, handle) = built(&clock);
+    let counts = || {
+        handle
+            .snapshot()
+            .series
+            .iter()
+            .map(|series| series.count)
+            .sum::<u64>()
+    };
+    assert_eq!(counts(), 0, "before the first request there is nothing");
+    timed(&clock, &layer, &[Duration::from_millis(5); 10]);
+    let (count, mean) = (counts(), handle.snapshot().total().mean_ms);
+    assert_eq!(count, 10);
+    clock.advance(Duration::from_secs(3_600));
+    assert_eq!((counts(), handle.snapshot().total().mean_ms), (count, mean));
+    assert_eq!(handle.snapshot().rate_per_s, 0.0);
+    timed(&clock, &layer, &[Duration::from_millis(5)]);
+    assert_eq!(counts(), count + 1);
+}
+
+#[test]
 fn many_threads_record_while_it_is_read_and_nothing_is_lost() {
     let (layer, handle) = LatencyLayer::builder().build();
     let layer = Arc::new(layer);

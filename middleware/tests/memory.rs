@@ -214,3 +214,40 @@ async fn two_apps_in_one_process_do_not_mix() {
         ("/one", "/two")
     );
 }
+
+#[tokio::test]
+async fn figures_follow_the_process_and_stop_with_the_sampler() {
+    let (layer, handle) = MemoryLayer::builder()
+        .interval(Duration::from_millis(10))
+        .route_label(|parts| Some(parts.uri.path().to_owned()))
+        .build();
+    let before = handle.snapshot();
+    assert_eq!(
+        before.trend.len(),
+        1,
+        "nothing samples before the first request"
+    );
+    // Touched, so that it is resident and not only reserved.
+    let held = std::hint::black_box(vec![1_u8; 256 << 20]);
+    let app = layer.layer(service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+    }));
+    app.oneshot(request("/once")).await.unwrap();
+    let grown = loop {
+        let snapshot = handle.snapshot();
+        if snapshot.trend.len() > 3 {
+            break snapshot;
+        }
+        tokio::task::yield_now().await;
+    };
+    let more = grown.process.rss_bytes - before.process.rss_bytes;
+    assert!(more > 200 << 20, "{more}");
+    drop(held);
+    handle.shutdown(Duration::from_secs(10)).await;
+    let stopped = handle.snapshot();
+    assert!(
+        grown.process.rss_bytes - stopped.process.rss_bytes > 200 << 20,
+        "{stopped:?}"
+    );
+    assert_eq!(stopped.routes[0].requests, 1, "no request, no account");
+}

@@ -19,7 +19,10 @@ use pitcrew::{
     CacheHandle, CacheLayer,
     cache::{Purge, PurgeState, RedisStore},
 };
-use pitcrew_stack::{Redis, require, testing::redis};
+use pitcrew_stack::{
+    Redis, require,
+    testing::{self, redis},
+};
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneService};
 
 type App = BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, Infallible>;
@@ -562,10 +565,14 @@ fn c12_an_instance_outlives_the_runtime_it_began_on() {
 #[test]
 fn a_store_connects_late_and_says_what_it_cannot_do() {
     assert!(RedisStore::connect("redis://127.0.0.1:1/0").is_ok());
-    let error = RedisStore::connect("rediss://127.0.0.1:1/0")
+    assert!(RedisStore::connect("rediss://127.0.0.1:1/0").is_ok());
+    let error = RedisStore::connect("rediss://:secret@127.0.0.1:1/0#insecure")
         .unwrap_err()
         .to_string();
-    assert!(error.contains("TLS"), "{error}");
+    assert!(
+        error.contains("TLS") && !error.contains("secret"),
+        "{error}"
+    );
     let error = RedisStore::connect("http://u:secret@x")
         .unwrap_err()
         .to_string();
@@ -575,4 +582,44 @@ fn a_store_connects_late_and_says_what_it_cannot_do() {
     );
     let store = RedisStore::connect("redis://:secret@127.0.0.1/0").unwrap();
     assert!(!format!("{store:?}").contains("secret"));
+}
+
+/// A certificate authority of this test's own, and a key pair that it signed for `name`; all as PEM texts.
+fn certificates(name: &str) -> (String, String, String) {
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let authority = parameters.self_signed(&authority_key).unwrap();
+    let issuer = rcgen::Issuer::new(parameters, authority_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let parameters = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    let certificate = parameters.signed_by(&key, &issuer).unwrap();
+    (authority.pem(), certificate.pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn over_tls_redis_is_verified_and_the_process_default_provider_stays_untouched() {
+    require!(redis);
+    let (authority, certificate, key) = certificates("localhost");
+    let (redis, port) = testing::redis_with_tls(&certificate, &key, &authority);
+    let plain = redis.url();
+    let secret = plain.split_once("//").unwrap().1.split_once('@').unwrap().0;
+    let url = format!("rediss://{secret}@localhost:{port}/0");
+    let instance = |store: RedisStore| {
+        let (layer, handle) = CacheLayer::builder().redis(store).build();
+        (layer, handle)
+    };
+    let trusting = RedisStore::connect(&url).unwrap();
+    let trusting = trusting.trust(authority.as_bytes()).unwrap();
+    let (_layer, handle) = instance(trusting);
+    assert_eq!(handle.probe_l2().await, Some(true));
+
+    // The system's roots do not know this authority; and a name that the certificate does not carry is refused.
+    let (_layer, handle) = instance(RedisStore::connect(&url).unwrap());
+    assert_eq!(handle.probe_l2().await, Some(false));
+    let elsewhere = url.replace("localhost", "127.0.0.1");
+    let elsewhere = RedisStore::connect(&elsewhere).unwrap();
+    let (_layer, handle) = instance(elsewhere.trust(authority.as_bytes()).unwrap());
+    assert_eq!(handle.probe_l2().await, Some(false));
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
 }

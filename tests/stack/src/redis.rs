@@ -108,6 +108,26 @@ impl Redis {
         }
     }
 
+    /// [`Redis::start`] with a TLS port besides, which is answered: certificate, key and authority are PEM texts. Clients
+    /// need no certificate.
+    ///
+    /// # Errors
+    /// As [`Redis::start`].
+    pub fn start_with_tls(slot: &Arc<Slot>, program: &Path, pem: [&str; 3]) -> Result<(Self, u16)> {
+        let folder = slot.folder("tls")?;
+        let port = random::free_port()?.to_string();
+        let mut settings = vec![("tls-port", port.as_str()), ("tls-auth-clients", "no")];
+        let names = ["tls-cert-file", "tls-key-file", "tls-ca-cert-file"];
+        let paths = names.map(|name| folder.join(name).display().to_string());
+        for ((name, path), text) in names.into_iter().zip(&paths).zip(pem) {
+            files::replace(Path::new(path), text.as_bytes(), 0o600)?;
+            slot.place().account().own(Path::new(path))?;
+            settings.push((name, path));
+        }
+        let redis = Self::start_with(slot, program, &settings)?;
+        Ok((redis, port.parse().unwrap_or_default()))
+    }
+
     fn launch(&mut self) -> Result<()> {
         let config = self.dir.join("redis.conf");
         // In a file, not on the command line: every user of the machine may read that.

@@ -262,6 +262,22 @@ pub fn redis() -> Redis {
     fine(Redis::start(&slot(), program))
 }
 
+/// A Redis of the test's own that also listens with TLS, on the port that is answered. All are PEM texts.
+///
+/// # Panics
+/// As [`redis`].
+#[must_use]
+pub fn redis_with_tls(certificate: &str, key: &str, authority: &str) -> (Redis, u16) {
+    let Some(program) = stack().and_then(|stack| stack.redis_program.as_ref()) else {
+        panic!("{}", Reason::no_stack().text)
+    };
+    fine(Redis::start_with_tls(
+        &slot(),
+        program,
+        [certificate, key, authority],
+    ))
+}
+
 /// A whole Postgres of the test's own, for tests that kill or restart it; about half a second.
 ///
 /// # Panics

@@ -4,7 +4,10 @@ use std::{fmt, time::Duration};
 
 use bb8_redis::RedisConnectionManager;
 
-use super::{L2, pool::Pool};
+use super::{
+    L2,
+    pool::{Opener, Pool},
+};
 use crate::clock::Clock;
 
 /// Longest time a request waits for Redis unless told otherwise.
@@ -15,20 +18,18 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(50);
 pub enum RedisStoreError {
     /// The URL cannot be used.
     #[error(
-        "the Redis URL cannot be used; write redis://[user:password@]host[:port][/db] or redis+unix:///path"
+        "the Redis URL cannot be used; write redis://[user:password@]host[:port][/db], rediss:// for TLS, or redis+unix:///path"
     )]
     Url(#[source] redis::RedisError),
-    /// The URL asks for TLS, which this build does not have.
-    #[error(
-        "rediss:// needs TLS, which this build does not have; use redis:// or redis+unix://, or a local TLS proxy"
-    )]
-    Tls,
+    /// TLS is not in this build, or cannot be set up so.
+    #[error("TLS to Redis: {0}")]
+    Tls(String),
 }
 
 /// A cache level in Redis or Valkey, shared by every instance that uses the same namespace.
 #[derive(Clone)]
 pub struct RedisStore {
-    manager: RedisConnectionManager,
+    opener: Opener,
     namespace: String,
     timeout: Duration,
 }
@@ -36,20 +37,38 @@ pub struct RedisStore {
 impl RedisStore {
     /// A store at `url`; connects when first used, so it never fails because Redis is down.
     ///
+    /// `rediss://` (feature `redis-tls`) encrypts, and verifies the server against the system's root certificates or
+    /// those of [`Self::trust`]; there is no way to leave the verification out.
+    ///
     /// # Errors
     ///
-    /// [`RedisStoreError::Url`] where the URL cannot be read, [`RedisStoreError::Tls`] for `rediss://`.
+    /// [`RedisStoreError::Url`] where the URL cannot be read, [`RedisStoreError::Tls`] for `rediss://` without the feature
+    /// `redis-tls` or to a host that no certificate can name.
     pub fn connect(url: &str) -> Result<Self, RedisStoreError> {
         let scheme = url.split(':').next().unwrap_or_default();
-        if scheme.eq_ignore_ascii_case("rediss") || scheme.eq_ignore_ascii_case("valkeys") {
-            return Err(RedisStoreError::Tls);
-        }
-        let manager = RedisConnectionManager::new(url).map_err(RedisStoreError::Url)?;
+        let is_tls =
+            scheme.eq_ignore_ascii_case("rediss") || scheme.eq_ignore_ascii_case("valkeys");
         Ok(Self {
-            manager,
+            opener: if is_tls { tls(url)? } else { plain(url)? },
             namespace: "default".to_owned(),
             timeout: DEFAULT_TIMEOUT,
         })
+    }
+
+    /// For `rediss://`: trusts the certificates of this PEM text instead of the system's.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisStoreError::Tls`] where the text holds no usable certificate, or the URL was not `rediss://`.
+    #[cfg(feature = "redis-tls")]
+    pub fn trust(mut self, pem: &[u8]) -> Result<Self, RedisStoreError> {
+        let Opener::Tls(tls) = &mut self.opener else {
+            return Err(RedisStoreError::Tls(
+                "the URL is not rediss://, so there is nothing to verify".into(),
+            ));
+        };
+        tls.trust(pem)?;
+        Ok(self)
     }
 
     /// Begins every Redis key of this app; two apps with different namespaces never see each other's entries. Default
@@ -68,13 +87,38 @@ impl RedisStore {
     }
 
     pub(in crate::cache) fn open(self, clock: Clock) -> L2 {
-        L2::new(
-            Pool::new(self.manager),
-            &self.namespace,
-            self.timeout,
-            clock,
-        )
+        L2::new(Pool::new(self.opener), &self.namespace, self.timeout, clock)
     }
+}
+
+fn plain(url: &str) -> Result<Opener, RedisStoreError> {
+    let manager = RedisConnectionManager::new(url).map_err(RedisStoreError::Url)?;
+    Ok(Opener::Plain(manager))
+}
+
+#[cfg(feature = "redis-tls")]
+fn tls(url: &str) -> Result<Opener, RedisStoreError> {
+    use redis::IntoConnectionInfo;
+    // Read as its plain twin, for the `redis` crate's own TLS is not in this build.
+    let rest = url.split_once(':').map_or("", |(_, rest)| rest);
+    if rest.contains('#') {
+        return Err(RedisStoreError::Tls(
+            "`#insecure` and other fragments are not supported: name the root certificates instead"
+                .into(),
+        ));
+    }
+    let info = format!("redis:{rest}")
+        .into_connection_info()
+        .map_err(RedisStoreError::Url)?;
+    Ok(Opener::Tls(Box::new(super::tls::Tls::new(info)?)))
+}
+
+#[cfg(not(feature = "redis-tls"))]
+fn tls(_: &str) -> Result<Opener, RedisStoreError> {
+    Err(RedisStoreError::Tls(
+        "this build has none: switch on the feature `redis-tls`, or use redis:// or redis+unix://"
+            .into(),
+    ))
 }
 
 impl fmt::Debug for RedisStore {

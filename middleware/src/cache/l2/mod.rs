@@ -15,6 +15,8 @@ mod find;
 mod pool;
 mod probe;
 mod purges;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod wire;
 mod writer;
 

@@ -32,8 +32,26 @@ pub(super) enum CallError {
     Pool,
 }
 
+/// How a connection is opened.
+#[derive(Clone)]
+pub(super) enum Opener {
+    Plain(RedisConnectionManager),
+    #[cfg(feature = "redis-tls")]
+    Tls(Box<super::tls::Tls>),
+}
+
+impl Opener {
+    async fn open(&self) -> Result<MultiplexedConnection, RedisError> {
+        match self {
+            Self::Plain(manager) => manager.connect().await,
+            #[cfg(feature = "redis-tls")]
+            Self::Tls(tls) => tls.connect().await,
+        }
+    }
+}
+
 struct Manager {
-    inner: RedisConnectionManager,
+    opener: Opener,
 }
 
 struct Connection {
@@ -46,14 +64,19 @@ impl ManageConnection for Manager {
     type Error = RedisError;
 
     async fn connect(&self) -> Result<Connection, RedisError> {
+        // bb8 waits for an attempt that hangs (a server that accepts and says nothing) as long as that lasts.
+        let opening = tokio::time::timeout(CONNECT_TIMEOUT, self.opener.open());
+        let inner = opening
+            .await
+            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
         Ok(Connection {
-            inner: self.inner.connect().await?,
+            inner,
             broken: Arc::default(),
         })
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), RedisError> {
-        self.inner.is_valid(&mut connection.inner).await
+        redis::cmd("PING").query_async(&mut connection.inner).await
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
@@ -63,14 +86,14 @@ impl ManageConnection for Manager {
 
 /// A lazy pool: nothing is spawned or connected before the first call.
 pub(super) struct Pool {
-    manager: RedisConnectionManager,
+    opener: Opener,
     pool: OnceLock<Bb8<Manager>>,
 }
 
 impl Pool {
-    pub(super) fn new(manager: RedisConnectionManager) -> Self {
+    pub(super) fn new(opener: Opener) -> Self {
         Self {
-            manager,
+            opener,
             pool: OnceLock::new(),
         }
     }
@@ -85,7 +108,7 @@ impl Pool {
                 .max_lifetime(None)
                 .idle_timeout(None)
                 .build_unchecked(Manager {
-                    inner: self.manager.clone(),
+                    opener: self.opener.clone(),
                 })
         })
     }

@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use super::report::Report;
 
+/// Heads the column of a page's table that holds promises: each row is one, and nothing else is.
+const COLUMN: &str = "| promise |";
+
 /// The file below the checkout.
 pub(super) const FILE: &str = "docs/promises.toml";
 
@@ -58,13 +61,8 @@ fn check(
     if promises.promise.is_empty() {
         broken.push(format!("{FILE} promises nothing"));
     }
-    for Promise {
-        feature,
-        page,
-        tests,
-    } in &promises.promise
-    {
-        let page = page.split('#').next().unwrap_or(page);
+    for promise in &promises.promise {
+        let (feature, tests, page) = (&promise.feature, &promise.tests, promise.page());
         match text_of(page) {
             None => broken.push(format!(
                 "promise `{feature}`: its page {page} does not exist"
@@ -85,12 +83,64 @@ fn check(
             }
         }
     }
+    let mut pages: Vec<&str> = promises.promise.iter().map(Promise::page).collect();
+    pages.sort_unstable();
+    pages.dedup();
+    for page in pages {
+        for row in rows(&text_of(page).unwrap_or_default()) {
+            let is_listed = |promise: &Promise| promise.page() == page && promise.feature == row;
+            if !promises.promise.iter().any(is_listed) {
+                broken.push(format!(
+                    "{page} promises `{row}`, which {FILE} does not list with its tests"
+                ));
+            }
+        }
+    }
     broken
+}
+
+impl Promise {
+    /// Without its anchor.
+    fn page(&self) -> &str {
+        self.page.split('#').next().unwrap_or(&self.page)
+    }
+}
+
+/// The rows of a page's tables of promises.
+fn rows(text: &str) -> Vec<&str> {
+    let mut rows = Vec::new();
+    let mut is_inside = false;
+    for line in text.lines().map(str::trim) {
+        if line == COLUMN {
+            is_inside = true;
+        } else if !line.starts_with('|') {
+            is_inside = false;
+        } else if is_inside && !line.starts_with("|-") {
+            rows.push(line.trim_matches('|').trim());
+        }
+    }
+    rows
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_of_a_page_needs_a_promise() {
+        let mut report = Report::new(true);
+        report.check("a::ran", true);
+        let promises =
+            toml::from_str("[[promise]]\nfeature = 'x'\npage = 'p.md#t'\ntests = ['a::ran']")
+                .unwrap();
+        let of = |page: &str| check(&promises, &|_| Some(page.to_owned()), &report);
+        let none = Vec::<String>::new();
+        assert_eq!(
+            of("| promise |\n|---|\n| x |\n\n| other |\n|---|\n| y |\n"),
+            none
+        );
+        assert_eq!(of("| promise |\n|---|\n| x |\n| y |\n").len(), 1);
+    }
 
     #[test]
     fn a_promise_needs_a_page_and_tests_that_ran() {

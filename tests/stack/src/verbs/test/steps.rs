@@ -47,12 +47,12 @@ impl Run<'_> {
         self.check("documentation of the extension", docs)?;
         self.tests(None)?;
         self.features()?;
-        self.promises()?;
         self.demo("demo --check", demo::Choice::check(true))?;
         self.demo(
             "demo --check --no-db --no-redis",
             demo::Choice::check(false),
-        )
+        )?;
+        self.promises()
     }
 
     /// The stack, and the tests on it.
