@@ -1,0 +1,83 @@
+//! A caching reverse proxy: `cargo run -p reverse-proxy -- --listen 127.0.0.1:3002 --upstream http://127.0.0.1:8000`.
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, Request, StatusCode, Uri, header};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use pitcrew::CacheLayer;
+
+type Upstream = (Client<HttpConnector, Body>, Uri);
+
+/// Fields of one connection, which a proxy does not forward (RFC 9110, 7.6.1), besides those that `Connection` names.
+const HOP_BY_HOP: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+async fn forward(
+    State((client, upstream)): State<Upstream>,
+    mut request: Request<Body>,
+) -> Response {
+    let path = request.uri().path_and_query().cloned();
+    let mut target = upstream.into_parts();
+    target.path_and_query = path;
+    let Ok(target) = Uri::from_parts(target) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    *request.uri_mut() = target;
+    let named: Vec<_> = request
+        .headers()
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse::<HeaderName>().ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        request.headers_mut().remove(name);
+    }
+    match client.request(request).await {
+        Ok(response) => response.into_response(),
+        Err(error) => (
+            StatusCode::BAD_GATEWAY,
+            format!("the upstream did not answer: {error}\n"),
+        )
+            .into_response(),
+    }
+}
+
+/// The value after `name` on the command line.
+fn argument(name: &str) -> Option<String> {
+    std::env::args().skip_while(|word| word != name).nth(1)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let listen = argument("--listen").unwrap_or_else(|| "127.0.0.1:3002".to_owned());
+    let upstream: Uri = argument("--upstream")
+        .ok_or(
+            "usage: reverse-proxy [--listen ADDRESS] --upstream http://HOST:PORT [--conformance]",
+        )?
+        .parse()?;
+    let (layer, _cache) = CacheLayer::builder().build();
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let app = Router::new()
+        .fallback(forward)
+        .with_state((client, upstream))
+        .layer(layer);
+    let listener = tokio::net::TcpListener::bind(&listen).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    axum::serve(listener, app).await?;
+    Ok(())
+}
