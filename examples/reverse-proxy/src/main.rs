@@ -11,7 +11,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use pitcrew::CacheLayer;
+use pitcrew::{CacheLayer, cache::Region};
 
 type Upstream = (Client<HttpConnector, Body>, Uri);
 
@@ -57,6 +57,19 @@ async fn forward(
     }
 }
 
+/// What a cache in front of a foreign server may do; with `--conformance` everything that the suite of that name looks for,
+/// also what nobody should switch on for an app with users.
+fn region() -> Region {
+    if !std::env::args().any(|word| word == "--conformance") {
+        return Region::api();
+    }
+    Region::api()
+        .heuristic(true)
+        .errors(true)
+        .insecure_store_set_cookie(true)
+        .insecure_ignore_cookie(true)
+}
+
 /// The value after `name` on the command line.
 fn argument(name: &str) -> Option<String> {
     std::env::args().skip_while(|word| word != name).nth(1)
@@ -70,7 +83,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             "usage: reverse-proxy [--listen ADDRESS] --upstream http://HOST:PORT [--conformance]",
         )?
         .parse()?;
-    let (layer, _cache) = CacheLayer::builder().build();
+    let (layer, _cache) = CacheLayer::builder().region(region()).build();
     let client = Client::builder(TokioExecutor::new()).build_http();
     let app = Router::new()
         .fallback(forward)

@@ -11,7 +11,9 @@ use http::{
     },
 };
 
-use super::policy::{Share, VaryNames, Verdict, request::Credentials};
+use super::policy::{
+    OWN_TARGET, Share, Stale, VaryNames, Verdict, conditional, date, request::Credentials,
+};
 
 /// Where a handler may write tags; never sent on.
 pub(super) const TAGS_HEADER: HeaderName = HeaderName::from_static("x-cache-tags");
@@ -19,7 +21,7 @@ pub(super) const TAGS_HEADER: HeaderName = HeaderName::from_static("x-cache-tags
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Fields of one connection (RFC 9110, 7.6.1; RFC 9111, 3.1), and those that each answer gets anew.
-const NOT_STORED: [HeaderName; 11] = [
+const NOT_STORED: [HeaderName; 12] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -31,7 +33,18 @@ const NOT_STORED: [HeaderName; 11] = [
     UPGRADE,
     AGE,
     TAGS_HEADER,
+    OWN_TARGET,
 ];
+
+/// How long past its freshness an answer with a validator is kept in Redis: while it is there, a 304 is all that the
+/// handler has to make.
+const KEPT_FOR_VALIDATION: Duration = Duration::from_secs(60 * 60);
+
+/// Takes out what is for this cache alone.
+pub(super) fn strip_own(headers: &mut HeaderMap) {
+    headers.remove(TAGS_HEADER);
+    headers.remove(OWN_TARGET);
+}
 
 /// What an entry costs beyond its bytes: the structs, the maps, the counts.
 const OVERHEAD_BYTES: usize = 512;
@@ -57,6 +70,7 @@ pub(super) struct Entry {
     /// How old it was then.
     pub(super) age: Duration,
     pub(super) fresh_for: Duration,
+    pub(super) stale: Stale,
 }
 
 impl Entry {
@@ -67,6 +81,26 @@ impl Entry {
     /// Time for which it stays fresh; zero when stale.
     pub(super) fn ttl(&self, now: Duration) -> Duration {
         self.fresh_for.saturating_sub(self.age(now))
+    }
+
+    /// Time for which it has been stale; zero while fresh.
+    pub(super) fn staleness(&self, now: Duration) -> Duration {
+        self.age(now).saturating_sub(self.fresh_for)
+    }
+
+    /// Time for which it is of use: fresh, in a stale window, or to be validated.
+    pub(super) fn useful_for(&self, now: Duration) -> Duration {
+        let mut past_freshness = self.stale.while_revalidate.max(self.stale.if_error);
+        if conditional::has_validator(&self.headers) {
+            past_freshness = past_freshness.max(KEPT_FOR_VALIDATION);
+        }
+        (self.fresh_for + past_freshness).saturating_sub(self.age(now))
+    }
+
+    /// `ttl` as `Cache-Status` gives it: below zero when stale.
+    pub(super) fn ttl_s(&self, now: Duration) -> i64 {
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        seconds(self.fresh_for) - seconds(self.age(now))
     }
 
     /// Whether a request may have it as far as variant and credentials go.
@@ -105,6 +139,7 @@ pub(super) struct Origin {
     pub(super) slots: Vec<u32>,
     pub(super) stamp: u64,
     pub(super) made: Duration,
+    pub(super) made_unix_ms: u64,
 }
 
 /// Builds an entry. Everything is copied into allocations of its own: a header or body that is a slice of a larger read
@@ -116,14 +151,30 @@ pub(super) fn build(
     verdict: Verdict,
     origin: Origin,
 ) -> Entry {
+    let body = Bytes::copy_from_slice(body);
+    with_body(status, headers, body, verdict, origin)
+}
+
+/// [`build`] around a body that is stored already.
+pub(super) fn with_body(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Bytes,
+    verdict: Verdict,
+    origin: Origin,
+) -> Entry {
     let mut stored = storable_headers(headers);
+    for name in &verdict.left_out {
+        stored.remove(name);
+    }
+    date::add_date(&mut stored, origin.made_unix_ms);
     if status != StatusCode::NO_CONTENT {
         stored.insert(CONTENT_LENGTH, HeaderValue::from(body.len() as u64));
     }
     Entry {
         status,
         headers: stored,
-        body: Bytes::copy_from_slice(body),
+        body,
         vary: verdict.vary,
         values: origin.values,
         share: verdict.share,
@@ -132,11 +183,12 @@ pub(super) fn build(
         made: origin.made,
         age: verdict.age,
         fresh_for: verdict.fresh_for,
+        stale: verdict.stale,
     }
 }
 
 /// The fields that are stored: none of the connection's, none that `Connection` names.
-fn storable_headers(headers: &HeaderMap) -> HeaderMap {
+pub(super) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()

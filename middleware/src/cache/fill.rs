@@ -13,14 +13,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH};
+use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use tokio::sync::mpsc;
 
 use super::{
     body::{Event, ResponseBody, into_bytes},
     coalesce::Leader,
-    entry::{self, Entry, Origin, TAGS_HEADER},
+    entry::{self, Origin},
     invalidation::tag_slot,
     key::CacheKey,
     policy::Verdict,
@@ -59,12 +59,7 @@ impl Fill {
             return false;
         }
         let mut tags = std::mem::take(&mut self.tags);
-        for value in self.headers.get_all(TAGS_HEADER) {
-            match value.to_str() {
-                Ok(text) => text.split([',', ' ']).for_each(|tag| tags.add(tag)),
-                Err(_) => tags.overflowed = true,
-            }
-        }
+        tags.add_field(&self.headers);
         if tags.overflowed {
             self.give_up();
             return false;
@@ -324,21 +319,4 @@ fn join(frames: &[Bytes], bytes: usize) -> Bytes {
             joined.into()
         }
     }
-}
-
-/// A reply from a stored answer.
-pub(super) fn reply<R: Body>(entry: &Entry, head: bool) -> http::Response<ResponseBody<R>> {
-    // An answer to HEAD has the fields of the GET, `Content-Length` included, and no content (RFC 9110, 9.3.2).
-    let bytes = if head {
-        Bytes::new()
-    } else {
-        entry.body.clone()
-    };
-    let mut response = http::Response::new(ResponseBody::full(bytes));
-    *response.status_mut() = entry.status;
-    *response.headers_mut() = entry.headers.clone();
-    debug_assert!(
-        entry.status == StatusCode::NO_CONTENT || entry.headers.contains_key(CONTENT_LENGTH)
-    );
-    response
 }

@@ -7,19 +7,21 @@ use std::{
     task::Context,
 };
 
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode, header::AGE, response::Parts};
 use http_body::Body;
 use tokio::time::Instant;
 
 use super::{
+    answer::not_modified,
     body::ResponseBody,
     coalesce::{FlightKey, Head, Join, Leader, Told, Waiter},
-    entry::{Entry, Origin, TAGS_HEADER},
+    entry::{self, Entry, Origin},
     fill::{Collected, Fill, collect},
+    invalidation::tag_slot,
     key::CacheKey,
     outcome::{BypassReason, Miss, Outcome},
-    policy::{Lookup, VaryNames, judge},
-    shared::{Found, Shared},
+    policy::{Lookup, VaryNames, Verdict, conditional, judge},
+    shared::{Found, Look, Shared},
     tags::Tags,
 };
 
@@ -36,8 +38,12 @@ pub(super) struct Forward {
     pub(super) stamp: u64,
     pub(super) l2_stamp: Option<u64>,
     pub(super) miss: Miss,
+    /// What may be validated, or stand in for an error.
+    pub(super) stale: Option<Arc<Entry>>,
+    /// Whether the handler was asked by the validators of `stale`.
+    pub(super) validating: bool,
     pub(super) leader: Option<Leader>,
-    /// What `Vary` will be compared with; filled when the handler gets the request.
+    /// The client's fields, for `Vary` and its conditions; filled when the handler gets the request.
     pub(super) request: HeaderMap,
     pub(super) tags: Tags,
     pub(super) turns: u8,
@@ -62,7 +68,9 @@ impl Forward {
             // The client wants its own answer, and it replaces what is stored.
             return self.look(request);
         }
+        // A part can neither be shared nor made whole from.
         if self.lookup.head
+            || (self.lookup.range && self.stale.is_none())
             || self
                 .shared
                 .is_uncacheable(&self.key, self.lookup.credentials)
@@ -144,7 +152,8 @@ impl Forward {
                     shared.counters.coalesced.fetch_add(1, Ordering::Relaxed);
                     return Step::Reply(shared.hit(
                         &entry,
-                        self.lookup.head,
+                        request,
+                        &self.lookup,
                         self.region,
                         Outcome::Collapsed,
                     ));
@@ -159,12 +168,13 @@ impl Forward {
     /// Looks again and joins again, a bounded number of times.
     fn regroup<R: Body>(&mut self, request: &HeaderMap, vary: &VaryNames) -> Step<R> {
         self.turns += 1;
-        if let Ok(entry) = self.shared.fresh(&self.key, request, &self.lookup) {
+        if let Look::Hit(entry, outcome) = self.shared.look(&self.key, request, &self.lookup) {
             return Step::Reply(self.shared.hit(
                 &entry,
-                self.lookup.head,
+                request,
+                &self.lookup,
                 self.region,
-                Outcome::Hit,
+                outcome,
             ));
         }
         Step::Next(if self.turns > MAX_TURNS {
@@ -177,22 +187,75 @@ impl Forward {
     /// What the look-up in L2 found.
     pub(super) fn found<R: Body>(&mut self, found: Found, request: &HeaderMap) -> Step<R> {
         self.l2_stamp = found.stamp;
-        let usable = |entry: &Arc<Entry>| {
-            !self.lookup.refresh
-                && entry.matches(request, self.lookup.credentials)
-                && self.shared.is_usable(entry, &self.lookup)
-        };
-        let Some(entry) = found.entry.filter(usable) else {
+        let matching = found
+            .entry
+            .filter(|entry| entry.matches(request, self.lookup.credentials));
+        let Some(entry) = matching else {
             return Step::Next(Next::Call);
         };
+        if self.lookup.refresh || !self.shared.is_usable(&entry, &self.lookup) {
+            if self.stale.is_none() && self.shared.is_alive(&entry) {
+                self.stale = Some(entry);
+            }
+            return Step::Next(Next::Call);
+        }
         self.shared.keep(&self.key, &entry);
         if let Some(leader) = self.leader.take() {
             leader.done(entry.clone());
         }
         Step::Reply(
             self.shared
-                .hit(&entry, self.lookup.head, self.region, Outcome::L2),
+                .hit(&entry, request, &self.lookup, self.region, Outcome::L2),
         )
+    }
+
+    /// The handler gets the request: with conditions of ours in the place of the client's, where the answer may then be
+    /// everybody's.
+    pub(super) fn send(&mut self, request: &mut HeaderMap) {
+        self.request = request.clone();
+        let validates = self
+            .stale
+            .as_ref()
+            .is_some_and(|stale| conditional::has_validator(&stale.headers));
+        let is_whole = self.leader.is_some() || self.lookup.refresh;
+        if self.lookup.head || !(validates || is_whole && !self.lookup.range) {
+            return;
+        }
+        self.validating = validates;
+        let stored = self.stale.as_ref().filter(|_| validates);
+        conditional::condition(request, stored.map(|stale| &stale.headers));
+    }
+
+    /// The handler failed without an answer. What stands in for one, where there is such.
+    pub(super) fn failed<R: Body>(&mut self) -> Option<Response<ResponseBody<R>>> {
+        if let Some(response) = self.stand_in() {
+            return Some(response);
+        }
+        // An error is not `Clone` and is nobody else's: all who wait run, none queues.
+        if let Some(leader) = self.leader.take() {
+            leader.release();
+        }
+        None
+    }
+
+    /// The stale answer, where it may stand in for an error (RFC 5861, 4).
+    fn stand_in<R: Body>(&mut self) -> Option<Response<ResponseBody<R>>> {
+        let stale = self.stale.as_ref()?;
+        let staleness = stale.staleness(self.shared.clock.now());
+        if staleness >= stale.stale.if_error || !self.shared.is_alive(stale) {
+            return None;
+        }
+        let stale = stale.clone();
+        if let Some(leader) = self.leader.take() {
+            leader.done(stale.clone());
+        }
+        Some(self.shared.hit(
+            &stale,
+            &self.request,
+            &self.lookup,
+            self.region,
+            Outcome::StaleIfError,
+        ))
     }
 
     /// The handler's answer is there.
@@ -206,25 +269,23 @@ impl Forward {
         R::Error: Send,
     {
         let (mut parts, body) = response.into_parts();
+        if parts.status == StatusCode::NOT_MODIFIED
+            && self.validating
+            && let Some(stale) = self.stale.take()
+        {
+            return self.validated(&stale, &parts.headers);
+        }
+        if matches!(parts.status.as_u16(), 500 | 502 | 503 | 504)
+            && let Some(response) = self.stand_in()
+        {
+            return response;
+        }
         let shared = self.shared.clone();
         let region = shared.region(self.region);
-        let verdict = judge(
-            self.lookup.credentials,
-            parts.status,
-            &parts.headers,
-            region,
-            shared.clock.unix_ms(),
-        )
-        .and_then(|verdict| {
-            let values = verdict
-                .vary
-                .values(&self.request)
-                .ok_or(BypassReason::Vary)?;
-            Ok((verdict, values))
-        });
+        let judged = self.judged(parts.status, &parts.headers);
         let headers = parts.headers.clone();
-        parts.headers.remove(TAGS_HEADER);
-        let (verdict, values) = match verdict {
+        entry::strip_own(&mut parts.headers);
+        let (verdict, values) = match judged {
             Ok(judged) => judged,
             Err(reason) => {
                 if let Some(leader) = self.leader.take() {
@@ -237,49 +298,182 @@ impl Forward {
                     reason,
                 );
                 shared.bypassed(self.region, reason);
-                Outcome::Unstorable(self.miss, reason).write(&mut parts.headers);
-                return Response::from_parts(parts, ResponseBody::passing(body));
+                let outcome = Outcome::Unstorable(self.miss, reason);
+                return self.client(parts, ResponseBody::passing(body), outcome);
             }
         };
         shared.missed(self.region);
         if self.lookup.head {
-            Outcome::Miss(self.miss).write(&mut parts.headers);
+            self.head_answered(&headers);
+            Outcome::Miss(self.miss).write(&mut parts.headers, None);
             return Response::from_parts(parts, ResponseBody::passing(body));
         }
-        shared.forget_uncacheable(&self.key, self.lookup.credentials);
-        if let Some(leader) = &self.leader {
-            leader.head(Head {
-                vary: verdict.vary.clone(),
-                values: values.clone(),
-                share: verdict.share,
-            });
+        if verdict.is_fresh() {
+            shared.forget_uncacheable(&self.key, self.lookup.credentials);
+            if let Some(leader) = &self.leader {
+                leader.head(Head {
+                    vary: verdict.vary.clone(),
+                    values: values.clone(),
+                    share: verdict.share,
+                });
+            }
+        } else {
+            // Only for the one who asked; whoever comes next validates it.
+            if let Some(leader) = self.leader.take() {
+                leader.release();
+            }
+            shared.remember_uncacheable(
+                &self.key,
+                self.lookup.credentials,
+                parts.status,
+                BypassReason::NotFresh,
+            );
         }
         let slots = vec![self.path_slot, shared.region_slot(self.region)];
-        let origin = Origin {
-            values,
-            slots,
-            stamp: self.stamp,
-            made: shared.clock.now(),
-        };
         let fill = Fill {
             shared: shared.clone(),
-            key: self.key,
+            key: self.key.clone(),
             region: self.region,
             status: parts.status,
             headers,
             verdict,
-            origin,
+            origin: self.origin(values, slots),
             l2_stamp: self.l2_stamp,
-            leader: self.leader,
-            tags: self.tags,
+            leader: self.leader.take(),
+            tags: std::mem::take(&mut self.tags),
         };
         let (body, outcome) = match collect(body, region.max_body_bytes, fill, cx) {
             Collected::Whole(body, true) => (body, Outcome::Stored(self.miss)),
             Collected::Whole(body, false) => (body, Outcome::Miss(self.miss)),
             Collected::Going(body) => (body, Outcome::Streaming(self.miss)),
         };
-        outcome.write(&mut parts.headers);
+        self.client(parts, body, outcome)
+    }
+
+    /// What the client gets of the handler's whole answer: a 304 where its own conditions, which the handler did not see,
+    /// say so. The body is given up then; a fill goes on without it.
+    fn client<R: Body>(
+        &self,
+        mut parts: Parts,
+        body: ResponseBody<R>,
+        outcome: Outcome,
+    ) -> Response<ResponseBody<R>> {
+        let unix_ms = self.shared.clock.unix_ms();
+        let has_it = self.lookup.conditional
+            && conditional::is_not_modified(&self.request, parts.status, &parts.headers, unix_ms);
+        if has_it {
+            let mut response = not_modified(&parts.headers);
+            outcome.write(response.headers_mut(), None);
+            return response;
+        }
+        outcome.write(&mut parts.headers, None);
         Response::from_parts(parts, body)
+    }
+
+    fn judged(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Result<(Verdict, Box<[u8]>), BypassReason> {
+        let shared = &self.shared;
+        let region = shared.region(self.region);
+        let unix_ms = shared.clock.unix_ms();
+        let verdict = judge(self.lookup.credentials, status, headers, region, unix_ms)?;
+        let values = verdict
+            .vary
+            .values(&self.request)
+            .ok_or(BypassReason::Vary)?;
+        Ok((verdict, values))
+    }
+
+    fn origin(&self, values: Box<[u8]>, slots: Vec<u32>) -> Origin {
+        Origin {
+            values,
+            slots,
+            stamp: self.stamp,
+            made: self.shared.clock.now(),
+            made_unix_ms: self.shared.clock.unix_ms(),
+        }
+    }
+
+    /// The handler says that the stored answer still holds (RFC 9111, 4.3.4).
+    fn validated<R: Body>(
+        mut self,
+        stale: &Arc<Entry>,
+        not_modified: &HeaderMap,
+    ) -> Response<ResponseBody<R>> {
+        let shared = self.shared.clone();
+        shared.missed(self.region);
+        let renewed = conditional::confirms(not_modified, &stale.headers)
+            .then(|| self.renewed(stale, not_modified))
+            .flatten();
+        let Some(entry) = renewed else {
+            // It may not be kept any longer; this client asked for it and has it from the handler's own word.
+            shared.forget(&self.key);
+            if let Some(leader) = self.leader.take() {
+                leader.release();
+            }
+            let outcome = Outcome::Miss(self.miss);
+            return shared.answer(stale, &self.request, &self.lookup, outcome);
+        };
+        shared.counters.revalidated.fetch_add(1, Ordering::Relaxed);
+        if shared.is_alive(&entry) {
+            shared.store(&self.key, &entry, self.region, self.l2_stamp);
+        }
+        if let Some(leader) = self.leader.take() {
+            if entry.ttl(shared.clock.now()).is_zero() {
+                leader.release();
+            } else {
+                leader.done(entry.clone());
+            }
+        }
+        let outcome = Outcome::Revalidated(self.miss);
+        shared.answer(&entry, &self.request, &self.lookup, outcome)
+    }
+
+    /// The stored answer with the fields of a 304, or of an answer to HEAD, and the freshness that they give it; `None`
+    /// where they say that it is not to be stored.
+    fn renewed(&mut self, stale: &Entry, new: &HeaderMap) -> Option<Arc<Entry>> {
+        let mut headers = conditional::updated(&stale.headers, &entry::storable_headers(new));
+        for value in new.get_all(AGE) {
+            headers.append(AGE, value.clone());
+        }
+        let (verdict, values) = self.judged(stale.status, &headers).ok()?;
+        let mut tags = std::mem::take(&mut self.tags);
+        tags.add_field(new);
+        if tags.overflowed {
+            return None;
+        }
+        // Tags that it names anew stand in the place of the stored ones, as its fields do.
+        let slots = if tags.names.is_empty() {
+            stale.slots.to_vec()
+        } else {
+            let mut slots = vec![self.path_slot, self.shared.region_slot(self.region)];
+            slots.extend(tags.names.iter().map(|tag| tag_slot(tag)));
+            slots
+        };
+        let origin = self.origin(values, slots);
+        let body = stale.body.clone();
+        let entry = entry::with_body(stale.status, &headers, body, verdict, origin);
+        Some(Arc::new(entry))
+    }
+
+    /// An answer to HEAD renews the stored answer to GET, or shows that it is old (RFC 9111, 4.3.5).
+    fn head_answered(&mut self, headers: &HeaderMap) {
+        let Some(stale) = self.stale.take() else {
+            return;
+        };
+        let shared = self.shared.clone();
+        let renewed = conditional::head_confirms(headers, &stale.headers)
+            .then(|| self.renewed(&stale, headers))
+            .flatten();
+        match renewed {
+            Some(entry) if shared.is_alive(&entry) => {
+                shared.store(&self.key, &entry, self.region, self.l2_stamp);
+            }
+            Some(_) => {}
+            None => shared.forget(&self.key),
+        }
     }
 }
 

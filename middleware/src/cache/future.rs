@@ -4,10 +4,11 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
 use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
@@ -15,11 +16,11 @@ use tower_service::Service;
 use super::{
     body::ResponseBody,
     coalesce::{Told, Waiter},
-    entry::TAGS_HEADER,
+    entry,
     forward::{Forward, Next, Step},
     outcome::{BypassReason, Outcome},
-    policy::VaryNames,
-    shared::Found,
+    policy::{VaryNames, invalidated},
+    shared::{Found, Shared},
 };
 
 /// Resolves to a stored answer, another request's answer, or the handler's own.
@@ -43,11 +44,28 @@ where
 #[pin_project(project = StateProj)]
 enum State<F, R: Body> {
     Reply(Option<Response<ResponseBody<R>>>),
-    Bypass(#[pin] F, BypassReason),
+    Bypass(#[pin] F, BypassReason, Option<Unsafe>),
     Waiting(Pin<Box<dyn Future<Output = (Waiter, Told)> + Send>>),
     Looking(Pin<Box<dyn Future<Output = Found> + Send>>),
     Readying,
     Calling(#[pin] F),
+}
+
+/// An unsafe request on its way: what it makes old shows with its answer.
+pub(super) struct Unsafe {
+    pub(super) shared: Arc<Shared>,
+    /// The path as the client asked for it.
+    pub(super) path: String,
+    pub(super) host: Option<String>,
+}
+
+impl Unsafe {
+    fn answered(&self, status: StatusCode, headers: &HeaderMap) {
+        let paths = invalidated::paths(&self.path, self.host.as_deref(), status, headers);
+        if !paths.is_empty() {
+            self.shared.invalidate_paths(&paths);
+        }
+    }
 }
 
 pub(super) struct Held<S, B> {
@@ -73,12 +91,30 @@ where
         }
     }
 
-    pub(super) fn bypass(inner: S::Future, reason: BypassReason) -> Self {
+    pub(super) fn bypass(inner: S::Future, reason: BypassReason, changes: Option<Unsafe>) -> Self {
         Self {
-            state: State::Bypass(inner, reason),
+            state: State::Bypass(inner, reason, changes),
             held: None,
             forward: None,
         }
+    }
+
+    /// A fetch in the background; `None` where somebody else fetches the same already.
+    pub(super) fn refresh(
+        held: Held<S, B>,
+        mut forward: Forward,
+        vary: &VaryNames,
+    ) -> Option<Self> {
+        let state = match forward.next(&held.parts.headers, vary) {
+            Next::Wait(_) => return None,
+            // A look into Redis would only find the same stale answer again.
+            Next::Look(_) | Next::Call => State::Readying,
+        };
+        Some(Self {
+            state,
+            held: Some(held),
+            forward: Some(forward),
+        })
     }
 
     /// A miss. `spare` makes a service that is not ready, for a request that has to wait.
@@ -124,10 +160,13 @@ where
                     };
                     return Poll::Ready(Ok(response));
                 }
-                StateProj::Bypass(inner, reason) => {
+                StateProj::Bypass(inner, reason, changes) => {
                     let mut response = ready!(inner.poll(cx))?;
-                    response.headers_mut().remove(TAGS_HEADER);
-                    Outcome::Bypass(*reason).write(response.headers_mut());
+                    if let Some(changes) = changes {
+                        changes.answered(response.status(), response.headers());
+                    }
+                    entry::strip_own(response.headers_mut());
+                    Outcome::Bypass(*reason).write(response.headers_mut(), None);
                     return Poll::Ready(Ok(response.map(ResponseBody::passing)));
                 }
                 StateProj::Calling(inner) => {
@@ -140,13 +179,7 @@ where
                     };
                     return Poll::Ready(match result {
                         Ok(response) => Ok(forward.answered(response, cx)),
-                        Err(error) => {
-                            // An error is not `Clone` and is nobody else's: all who wait run, none queues.
-                            if let Some(leader) = forward.leader.take() {
-                                leader.release();
-                            }
-                            Err(error)
-                        }
+                        Err(error) => forward.failed().ok_or(error),
                     });
                 }
                 StateProj::Readying => {
@@ -160,7 +193,7 @@ where
                     let Some(mut held) = this.held.take() else {
                         panic!("polled after it was done")
                     };
-                    forward.request = held.parts.headers.clone();
+                    forward.send(&mut held.parts.headers);
                     let request = Request::from_parts(held.parts, held.body);
                     let inner = forward.tags.scope(|| held.inner.call(request));
                     this.state.set(State::Calling(inner));

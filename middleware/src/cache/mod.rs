@@ -58,6 +58,7 @@
 //! No validation (`ETag`, 304), no stale answers, no storing of `206`: they come later. The region's TTL bounds how long
 //! another instance may serve what was purged here.
 
+mod answer;
 mod body;
 mod coalesce;
 mod entry;
@@ -71,6 +72,7 @@ mod l2;
 mod layer;
 mod outcome;
 mod policy;
+mod refresh;
 mod region;
 mod service;
 mod shared;

@@ -15,8 +15,10 @@ pub enum BypassReason {
     Authorization,
     /// The request has a `Cookie` and the answer is neither `public` nor `s-maxage`.
     Cookie,
-    /// The request has `Range`.
+    /// The request has `Range` and nothing whole is stored, or the answer is a part.
     Range,
+    /// The request has `If-Match` or `If-Unmodified-Since`, which only the handler can judge.
+    Precondition,
     /// The request asks for an upgrade, or the answer switched protocols.
     Upgrade,
     /// `X-Original-URL`, `X-Rewrite-URL` or a method override: the key would not say what is answered.
@@ -46,13 +48,14 @@ pub enum BypassReason {
 }
 
 impl BypassReason {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Method,
         Self::RequestBody,
         Self::RequestNoStore,
         Self::Authorization,
         Self::Cookie,
         Self::Range,
+        Self::Precondition,
         Self::Upgrade,
         Self::Rewrite,
         Self::Key,
@@ -78,6 +81,7 @@ impl BypassReason {
             Self::Authorization => "authorization",
             Self::Cookie => "cookie",
             Self::Range => "range",
+            Self::Precondition => "precondition",
             Self::Upgrade => "upgrade",
             Self::Rewrite => "rewrite",
             Self::Key => "key",
@@ -126,6 +130,14 @@ pub(super) enum Outcome {
     Hit,
     /// From Redis.
     L2,
+    /// From this process and stale: the client takes it so.
+    Stale,
+    /// From this process and stale, while a new one is fetched in the background.
+    StaleWhileRevalidate,
+    /// From this process and stale, because the handler failed.
+    StaleIfError,
+    /// From this process: the handler has confirmed it.
+    Revalidated(Miss),
     /// From another request's answer.
     Collapsed,
     /// From the handler, and stored.
@@ -138,13 +150,29 @@ pub(super) enum Outcome {
     Unstorable(Miss, BypassReason),
     /// The cache stayed out of it.
     Bypass(BypassReason),
+    /// Nothing is stored and the client wanted no call of the handler.
+    OnlyIfCached,
 }
 
 impl Outcome {
-    /// Adds our member of `Cache-Status` after those of caches nearer to the origin (RFC 9211, 2).
-    pub(super) fn write(self, headers: &mut http::HeaderMap) {
+    /// Adds our member of `Cache-Status` after those of caches nearer to the origin (RFC 9211, 2). `ttl_s` is for how long a
+    /// stored answer stays fresh, below zero when it is stale (2.4).
+    pub(super) fn write(self, headers: &mut http::HeaderMap, ttl_s: Option<i64>) {
+        let ttl = ttl_s.map_or_else(String::new, |ttl_s| format!("; ttl={ttl_s}"));
         let value = match self {
-            Self::Hit | Self::L2 => return,
+            Self::Hit => format!("pitcrew; hit{ttl}"),
+            Self::L2 => format!("pitcrew; hit{ttl}; detail=l2"),
+            Self::Stale => format!("pitcrew; hit{ttl}; detail=max-stale"),
+            Self::StaleWhileRevalidate => {
+                format!("pitcrew; hit{ttl}; detail=stale-while-revalidate")
+            }
+            Self::StaleIfError => format!("pitcrew; fwd=stale{ttl}; detail=stale-if-error"),
+            Self::Revalidated(miss) => {
+                format!(
+                    "pitcrew; fwd={}; fwd-status=304{ttl}; stored",
+                    miss.as_str()
+                )
+            }
             Self::Collapsed => "pitcrew; fwd=uri-miss; collapsed".to_owned(),
             Self::Stored(miss) => format!("pitcrew; fwd={}; stored", miss.as_str()),
             Self::Streaming(miss) => format!("pitcrew; fwd={}; detail=streaming", miss.as_str()),
@@ -153,17 +181,9 @@ impl Outcome {
                 format!("pitcrew; fwd={}; detail={}", miss.as_str(), reason.as_str())
             }
             Self::Bypass(reason) => format!("pitcrew; fwd=bypass; detail={}", reason.as_str()),
+            Self::OnlyIfCached => "pitcrew; detail=only-if-cached".to_owned(),
         };
         append(headers, value);
-    }
-
-    /// The member of a hit, with the seconds for which it stays fresh.
-    pub(super) fn write_hit(self, headers: &mut http::HeaderMap, ttl_s: u64) {
-        match self {
-            Self::Hit => append(headers, format!("pitcrew; hit; ttl={ttl_s}")),
-            Self::L2 => append(headers, format!("pitcrew; hit; ttl={ttl_s}; detail=l2")),
-            other => other.write(headers),
-        }
     }
 }
 

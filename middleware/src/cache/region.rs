@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use http::StatusCode;
+
 /// Largest body a region stores unless told otherwise.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 1 << 20;
 
@@ -12,6 +14,14 @@ pub struct Region {
     pub(super) name: Cow<'static, str>,
     pub(super) ttl: Option<Duration>,
     pub(super) max_body_bytes: usize,
+    pub(super) heuristic: bool,
+    pub(super) errors: bool,
+    pub(super) negative: Vec<(StatusCode, Duration)>,
+    pub(super) stale_while_revalidate: Duration,
+    pub(super) stale_if_error: Duration,
+    pub(super) client_directives: bool,
+    pub(super) insecure_set_cookie: bool,
+    pub(super) insecure_cookie: bool,
 }
 
 impl Region {
@@ -22,6 +32,14 @@ impl Region {
             name: name.into(),
             ttl: None,
             max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+            heuristic: false,
+            errors: false,
+            negative: Vec::new(),
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            client_directives: true,
+            insecure_set_cookie: false,
+            insecure_cookie: false,
         }
     }
 
@@ -80,6 +98,78 @@ impl Region {
     pub fn max_body_bytes(mut self, max_body_bytes: usize) -> Self {
         self.max_body_bytes = max_body_bytes;
         self
+    }
+
+    /// Guesses freshness from `Last-Modified` where the handler says none: a tenth of the time since the last change, a day
+    /// at most (RFC 9111, 4.2.2). Default: off.
+    #[must_use]
+    pub fn heuristic(mut self, heuristic: bool) -> Self {
+        self.heuristic = heuristic;
+        self
+    }
+
+    /// Stores errors (4xx, 5xx) too, where the handler says for how long. Default: off, so that an error which somebody
+    /// provokes never becomes everyone's.
+    #[must_use]
+    pub fn errors(mut self, errors: bool) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// Negative caching: how long an answer with this error status is fresh when the handler said nothing about it. Default:
+    /// none.
+    #[must_use]
+    pub fn negative_ttl(mut self, status: StatusCode, ttl: Duration) -> Self {
+        self.negative.retain(|(known, _)| *known != status);
+        self.negative.push((status, ttl));
+        self
+    }
+
+    /// How long after its freshness an answer is served while a new one is fetched in the background, where the answer says
+    /// nothing about it (RFC 5861, 3). `must-revalidate`, `no-cache` and `s-maxage` switch it off. Default: zero.
+    #[must_use]
+    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale_while_revalidate = window;
+        self
+    }
+
+    /// How long after its freshness an answer stands in for an error of the handler (500, 502, 503, 504, or an error of the
+    /// service), where the answer says nothing about it (RFC 5861, 4). Switched off as
+    /// [`Self::stale_while_revalidate`] is. Default: zero.
+    #[must_use]
+    pub fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale_if_error = window;
+        self
+    }
+
+    /// Whether a client's `Cache-Control` and `Pragma` count. A server may refuse to let its clients make it work
+    /// (RFC 9111, 5.2.1: "advisory"). Default: they count.
+    #[must_use]
+    pub fn client_directives(mut self, honour: bool) -> Self {
+        self.client_directives = honour;
+        self
+    }
+
+    /// Stores answers with `Set-Cookie` and gives every client the same cookie. Hardly ever right. Default: off.
+    #[must_use]
+    pub fn insecure_store_set_cookie(mut self, store: bool) -> Self {
+        self.insecure_set_cookie = store;
+        self
+    }
+
+    /// Takes no notice of a request's `Cookie`: whoever brings one is given the stored answer, and the answer that was made
+    /// for one is stored for all. Right only where no handler of this region reads cookies. Default: off.
+    #[must_use]
+    pub fn insecure_ignore_cookie(mut self, ignore: bool) -> Self {
+        self.insecure_cookie = ignore;
+        self
+    }
+
+    pub(super) fn negative_ttl_of(&self, status: StatusCode) -> Option<Duration> {
+        let mut known = self.negative.iter();
+        known
+            .find(|(negative, _)| *negative == status)
+            .map(|(_, ttl)| *ttl)
     }
 
     /// The region's name.

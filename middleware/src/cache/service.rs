@@ -6,19 +6,21 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, Request, Response};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header::HOST, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{
     body::ResponseBody,
     forward::Forward,
-    future::{Held, ResponseFuture},
+    future::{Held, ResponseFuture, Unsafe},
     invalidation::path_slot,
     key::asked_uri,
-    outcome::Outcome,
-    policy::{VaryNames, classify},
-    shared::Shared,
+    outcome::{Miss, Outcome},
+    policy::{classify, invalidated::is_unsafe},
+    refresh,
+    shared::{Look, Shared},
     tags::Tags,
 };
 
@@ -41,8 +43,9 @@ impl<S> Cache<S> {
 
 impl<S, B, R> Service<Request<B>> for Cache<S>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
-    B: Body,
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
     R: Body + Send + 'static,
     R::Error: Send,
 {
@@ -60,33 +63,32 @@ where
         let mut inner = mem::replace(&mut self.inner, clone);
         let (parts, body) = request.into_parts();
         let region = shared.region_of(&parts);
-        let judged = classify(&parts, !body.is_end_stream()).and_then(|lookup| {
-            let key = shared.keys.key(&parts, shared.region(region).name())?;
+        let settings = shared.region(region);
+        let judged = classify(&parts, !body.is_end_stream(), settings).and_then(|lookup| {
+            let key = shared.keys.key(&parts, settings.name())?;
             Ok((lookup, key))
         });
         let (lookup, key) = match judged {
             Ok(judged) => judged,
             Err(reason) => {
                 shared.bypassed(region, reason);
+                let changes = is_unsafe(&parts.method).then(|| self.changes(&parts));
                 let inner = inner.call(Request::from_parts(parts, body));
-                return ResponseFuture::bypass(inner, reason);
+                return ResponseFuture::bypass(inner, reason, changes);
             }
         };
         // Before anything is looked up or read: what is made from now on is new to every purge before.
         let stamp = shared.now();
-        let (miss, vary) = match shared.fresh(&key, &parts.headers, &lookup) {
-            Ok(entry) => {
-                return ResponseFuture::reply(shared.hit(
-                    &entry,
-                    lookup.head,
-                    region,
-                    Outcome::Hit,
-                ));
+        let (miss, vary, stale, refreshing) = match shared.look(&key, &parts.headers, &lookup) {
+            Look::Hit(entry, outcome) => {
+                let response = shared.hit(&entry, &parts.headers, &lookup, region, outcome);
+                return ResponseFuture::reply(response);
             }
-            Err((miss, slot)) => (
-                miss,
-                slot.map_or_else(VaryNames::default, |slot| slot.vary.clone()),
-            ),
+            Look::Refresh(entry, vary) => (Miss::Stale, vary, Some(entry), true),
+            Look::Miss(..) if lookup.only_if_cached => {
+                return ResponseFuture::reply(only_if_cached());
+            }
+            Look::Miss(miss, vary, stale) => (miss, vary, stale, false),
         };
         let forward = Forward {
             shared: shared.clone(),
@@ -97,12 +99,32 @@ where
             stamp,
             l2_stamp: None,
             miss,
+            stale: stale.clone(),
+            validating: false,
             leader: None,
             request: HeaderMap::new(),
             tags: Tags::default(),
             turns: 0,
             deadline: None,
         };
+        // Without a runtime nothing can go on in the background: then this request fetches, as for any stale answer.
+        if refreshing
+            && tokio::runtime::Handle::try_current().is_ok()
+            && let Some(entry) = stale
+        {
+            let outcome = Outcome::StaleWhileRevalidate;
+            let response = shared.hit(&entry, &parts.headers, &lookup, region, outcome);
+            let held = Held {
+                inner,
+                ready: true,
+                parts,
+                body,
+            };
+            if let Some(fetch) = ResponseFuture::<S, B, R>::refresh(held, forward, &vary) {
+                refresh::spawn(shared, fetch);
+            }
+            return ResponseFuture::reply(response);
+        }
         let held = Held {
             inner,
             ready: true,
@@ -111,6 +133,27 @@ where
         };
         ResponseFuture::miss(held, forward, &vary, || self.inner.clone())
     }
+}
+
+impl<S> Cache<S> {
+    fn changes(&self, parts: &Parts) -> Unsafe {
+        let uri = asked_uri(parts);
+        let host = uri.authority().map(|authority| authority.as_str());
+        let host = host.or_else(|| parts.headers.get(HOST)?.to_str().ok());
+        Unsafe {
+            shared: self.shared.clone(),
+            path: uri.path().to_owned(),
+            host: host.map(str::to_owned),
+        }
+    }
+}
+
+/// RFC 9111, 5.2.1.7.
+fn only_if_cached<R: Body>() -> Response<ResponseBody<R>> {
+    let mut response = Response::new(ResponseBody::full(Bytes::new()));
+    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    Outcome::OnlyIfCached.write(response.headers_mut(), None);
+    response
 }
 
 impl<S> fmt::Debug for Cache<S> {

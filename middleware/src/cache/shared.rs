@@ -10,22 +10,22 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header::AGE, request::Parts};
+use http::{HeaderMap, Response, StatusCode, request::Parts};
 use http_body::Body;
 use quick_cache::sync;
 
 use super::{
+    answer::answer,
     body::ResponseBody,
     coalesce::Flights,
     entry::Entry,
-    fill::reply,
-    invalidation::{Positions, region_slot},
+    invalidation::{Positions, path_slot, region_slot},
     key::{CacheKey, KeyMaker},
     outcome::{BypassReason, Miss, Outcome},
-    policy::{Lookup, request::Credentials},
+    policy::{Lookup, VaryNames, request::Credentials},
     region::Region,
     stats::{CacheStats, Counters, LevelStats, RegionCounters, RegionStats, ratio},
-    store::{PassThroughBuilder, Slot, Store},
+    store::{PassThroughBuilder, Store},
 };
 use crate::clock::Clock;
 
@@ -45,6 +45,24 @@ pub(super) struct Found {
     pub(super) stamp: Option<u64>,
 }
 
+/// What the cache in this process has for a request.
+pub(super) enum Look {
+    /// An answer.
+    Hit(Arc<Entry>, Outcome),
+    /// A stale answer that may be given while a new one is fetched.
+    Refresh(Arc<Entry>, VaryNames),
+    /// Nothing to answer from; by which fields answers under this key vary; and what may be validated, or stand in for
+    /// an error.
+    Miss(Miss, VaryNames, Option<Arc<Entry>>),
+}
+
+/// Whether a client takes an answer of this age.
+fn is_young_enough(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
+    lookup
+        .max_age
+        .is_none_or(|max_age| entry.age(now) <= Duration::from_secs(max_age))
+}
+
 struct RegionState {
     region: Region,
     slot: u32,
@@ -57,6 +75,7 @@ pub(super) struct Shared {
     pub(super) flights: Arc<Flights>,
     pub(super) counters: Counters,
     pub(super) fills: AtomicUsize,
+    pub(super) refreshes: AtomicUsize,
     pub(super) wait_deadline: Duration,
     pub(super) positions: Positions,
     store: Store,
@@ -99,6 +118,7 @@ impl Shared {
             flights: Arc::new(Flights::new(parameters.wait_deadline)),
             counters: Counters::default(),
             fills: AtomicUsize::new(0),
+            refreshes: AtomicUsize::new(0),
             wait_deadline: parameters.wait_deadline,
             positions: Positions::new(),
             store: Store::new(parameters.capacity_bytes),
@@ -189,6 +209,11 @@ impl Shared {
             misses,
             bypasses: sum(|region| region.bypasses),
             coalesced: load(&counters.coalesced),
+            stale: load(&counters.stale),
+            revalidated: load(&counters.revalidated),
+            background_refreshes: load(&counters.refreshes),
+            dropped_refreshes: load(&counters.dropped_refreshes),
+            invalidations: load(&counters.invalidations),
             stores: sum(|region| region.stores),
             hit_ratio: ratio(hits, misses),
             bypass_reasons: counters.reasons(),
@@ -223,58 +248,107 @@ impl Shared {
         let now = self.clock.now();
         let ttl = entry.ttl(now);
         !ttl.is_zero()
-            && lookup
-                .max_age
-                .is_none_or(|max_age| entry.age(now) <= Duration::from_secs(max_age))
+            && is_young_enough(entry, lookup, now)
             && lookup
                 .min_fresh
                 .is_none_or(|min_fresh| ttl >= Duration::from_secs(min_fresh))
             && self.is_alive(entry)
     }
 
-    /// The stored answer for a request, or why there is none.
-    pub(super) fn fresh(
-        &self,
-        key: &CacheKey,
-        request: &HeaderMap,
-        lookup: &Lookup,
-    ) -> Result<Arc<Entry>, (Miss, Option<Arc<Slot>>)> {
+    /// What the cache in this process has for a request.
+    pub(super) fn look(&self, key: &CacheKey, request: &HeaderMap, lookup: &Lookup) -> Look {
         let Some(slot) = self.store.get(key) else {
-            return Err((
-                if lookup.refresh {
-                    Miss::Request
-                } else {
-                    Miss::Uri
-                },
-                None,
-            ));
+            let miss = if lookup.refresh {
+                Miss::Request
+            } else {
+                Miss::Uri
+            };
+            return Look::Miss(miss, VaryNames::default(), None);
         };
-        if lookup.refresh {
-            return Err((Miss::Request, Some(slot)));
+        let Some(entry) = slot.select(request, lookup.credentials) else {
+            let miss = if lookup.refresh {
+                Miss::Request
+            } else {
+                Miss::Vary
+            };
+            return Look::Miss(miss, slot.vary.clone(), None);
+        };
+        if !lookup.refresh && self.is_usable(entry, lookup) {
+            return Look::Hit(entry.clone(), Outcome::Hit);
         }
-        let miss = match slot.select(request, lookup.credentials) {
-            None => Miss::Vary,
-            Some(entry) if self.is_usable(entry, lookup) => return Ok(entry.clone()),
-            Some(_) => Miss::Stale,
-        };
-        Err((miss, Some(slot)))
+        // What was purged is not to come back, confirmed or not.
+        if !self.is_alive(entry) {
+            return Look::Miss(Miss::Stale, slot.vary.clone(), None);
+        }
+        let entry = entry.clone();
+        if lookup.refresh {
+            return Look::Miss(Miss::Request, slot.vary.clone(), Some(entry));
+        }
+        let now = self.clock.now();
+        let staleness = entry.staleness(now);
+        if lookup.min_fresh.is_none() && is_young_enough(&entry, lookup, now) {
+            let taken = lookup.max_stale.map(Duration::from_secs);
+            if !entry.stale.forbidden && taken.is_some_and(|taken| staleness <= taken) {
+                return Look::Hit(entry, Outcome::Stale);
+            }
+            if staleness < entry.stale.while_revalidate {
+                return Look::Refresh(entry, slot.vary.clone());
+            }
+        }
+        Look::Miss(Miss::Stale, slot.vary.clone(), Some(entry))
     }
 
     /// Counts a hit and builds its answer.
     pub(super) fn hit<R: Body>(
         &self,
         entry: &Entry,
-        head: bool,
+        request: &HeaderMap,
+        lookup: &Lookup,
         region: usize,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
         self.regions[region].counters.hits.add();
-        let now = self.clock.now();
-        let mut response = reply(entry, head);
-        let headers = response.headers_mut();
-        headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
-        outcome.write_hit(headers, entry.ttl(now).as_secs());
-        response
+        if matches!(
+            outcome,
+            Outcome::Stale | Outcome::StaleWhileRevalidate | Outcome::StaleIfError
+        ) {
+            self.counters.stale.fetch_add(1, Ordering::Relaxed);
+        }
+        self.answer(entry, request, lookup, outcome)
+    }
+
+    /// The answer from a stored entry.
+    pub(super) fn answer<R: Body>(
+        &self,
+        entry: &Entry,
+        request: &HeaderMap,
+        lookup: &Lookup,
+        outcome: Outcome,
+    ) -> Response<ResponseBody<R>> {
+        let (now, unix_ms) = (self.clock.now(), self.clock.unix_ms());
+        answer(entry, request, lookup, now, unix_ms, outcome)
+    }
+
+    // Invalidating
+
+    /// Kills what was stored under these paths (RFC 9111, 4.4). Redis is told in the background; until it knows, this
+    /// instance reads nothing from it.
+    pub(super) fn invalidate_paths(&self, paths: &[String]) {
+        for path in paths {
+            let slot = path_slot(path);
+            #[cfg(feature = "redis")]
+            if let Some(l2) = &self.l2 {
+                l2.begin_purge(slot);
+            }
+            self.positions.purge(slot);
+        }
+        self.counters
+            .invalidations
+            .fetch_add(paths.len() as u64, Ordering::Relaxed);
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.l2 {
+            l2.purge_in_background();
+        }
     }
 
     // Storing
@@ -298,6 +372,11 @@ impl Shared {
         }
         #[cfg(not(feature = "redis"))]
         let _ = l2_stamp;
+    }
+
+    /// Forgets everything under a key, in this process.
+    pub(super) fn forget(&self, key: &CacheKey) {
+        self.store.remove(key);
     }
 
     /// Puts an answer into L1.
@@ -334,7 +413,7 @@ impl Shared {
     }
 
     /// Remembers a key whose answer cannot be shared, so that requests for it never wait for one another. Errors are
-    /// passing, they are not remembered.
+    /// passing, and 206 and 304 say nothing of the whole answer: they are not remembered.
     pub(super) fn remember_uncacheable(
         &self,
         key: &CacheKey,
@@ -342,7 +421,12 @@ impl Shared {
         status: StatusCode,
         reason: BypassReason,
     ) {
-        if !(status.is_server_error() && reason == BypassReason::Status) {
+        let is_passing = status.is_server_error()
+            || matches!(
+                status,
+                StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT
+            );
+        if !(is_passing && reason == BypassReason::Status) {
             self.uncacheable
                 .insert(mark(key, credentials), self.clock.now() + UNCACHEABLE_FOR);
         }

@@ -28,6 +28,16 @@ pub struct CacheStats {
     pub bypasses: u64,
     /// Hits that waited for another request's answer.
     pub coalesced: u64,
+    /// Hits that were stale: the client takes them so, a new one is being fetched, or the handler failed.
+    pub stale: u64,
+    /// Misses that the handler answered with 304, so that the stored answer is fresh again.
+    pub revalidated: u64,
+    /// Fetches in the background, while a stale answer was given.
+    pub background_refreshes: u64,
+    /// Of these, such as were left out because too many were under way.
+    pub dropped_refreshes: u64,
+    /// Paths that a successful unsafe request made old (RFC 9111, 4.4).
+    pub invalidations: u64,
     /// Answers stored.
     pub stores: u64,
     /// `hits / (hits + misses)`; bypasses are outside, they could never have been hits. 0 before the first request.
@@ -142,6 +152,11 @@ pub(super) struct RegionCounters {
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) coalesced: AtomicU64,
+    pub(super) stale: AtomicU64,
+    pub(super) revalidated: AtomicU64,
+    pub(super) refreshes: AtomicU64,
+    pub(super) dropped_refreshes: AtomicU64,
+    pub(super) invalidations: AtomicU64,
     pub(super) purges: AtomicU64,
     pub(super) fills_failed: AtomicU64,
     reasons: [AtomicU64; BypassReason::ALL.len()],

@@ -176,7 +176,7 @@ impl Store {
             let others = slot
                 .variants
                 .iter()
-                .filter(|old| old.values != new.values && !old.ttl(now).is_zero());
+                .filter(|old| old.values != new.values && !old.useful_for(now).is_zero());
             variants.extend(others.take(MAX_VARIANTS - 1).cloned());
         }
         let bytes = variants.iter().map(|entry| entry.weight()).sum();
@@ -191,6 +191,10 @@ impl Store {
         };
         self.items
             .insert_with_lifecycle(key.clone(), slot, &mut insertion);
+    }
+
+    pub(super) fn remove(&self, key: &CacheKey) {
+        self.items.remove(key);
     }
 
     pub(super) fn entries(&self) -> u64 {
@@ -234,6 +238,7 @@ mod tests {
             made: Duration::ZERO,
             age: Duration::ZERO,
             fresh_for: Duration::from_secs(60),
+            stale: crate::cache::policy::Stale::default(),
         })
     }
 

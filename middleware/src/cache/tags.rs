@@ -2,6 +2,10 @@
 
 use std::cell::RefCell;
 
+use http::HeaderMap;
+
+use super::entry::TAGS_HEADER;
+
 /// Tags one answer may carry; more are dropped and the answer is not stored, because a purge could miss it.
 pub(super) const MAX_TAGS: usize = 64;
 /// Longest tag.
@@ -29,6 +33,16 @@ impl Tags {
             self.overflowed = true;
         } else {
             self.names.push(name.into());
+        }
+    }
+
+    /// Those of the response field.
+    pub(super) fn add_field(&mut self, headers: &HeaderMap) {
+        for value in headers.get_all(TAGS_HEADER) {
+            match value.to_str() {
+                Ok(text) => text.split([',', ' ']).for_each(|tag| self.add(tag)),
+                Err(_) => self.overflowed = true,
+            }
         }
     }
 

@@ -197,7 +197,7 @@ impl L2 {
     /// Writes one answer. What Redis does not take is lost to L2, nothing more.
     async fn put(&self, write: &writer::Write) {
         let (entry, now) = (&write.entry, self.clock.now());
-        let ttl = crate::clock::millis(entry.ttl(now));
+        let ttl = crate::clock::millis(entry.useful_for(now));
         if ttl == 0 {
             return;
         }
@@ -253,6 +253,11 @@ impl L2 {
         }
         writer::ensure_purging(self);
         PurgeState::Pending
+    }
+
+    /// [`Self::purge`] for those who do not wait.
+    pub(super) fn purge_in_background(self: &Arc<Self>) {
+        writer::ensure_purging(self);
     }
 
     async fn confirm_purges(&self, timeout: Duration) -> bool {

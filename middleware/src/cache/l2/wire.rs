@@ -11,12 +11,12 @@ use siphasher::sip::SipHasher13;
 use crate::cache::{
     entry::Entry,
     invalidation::SLOTS,
-    policy::{Share, VaryNames},
+    policy::{Share, Stale, VaryNames},
 };
 
 const MAGIC: &[u8; 4] = b"PCRW";
 /// Raised with every change of what follows. An older or newer value is a miss.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const KIND_ANSWER: u8 = 1;
 const KIND_VARY: u8 = 2;
 /// Bytes before the checked part: magic, version, kind, checksum.
@@ -45,12 +45,18 @@ pub(super) fn encode_answer(key: &[u8], entry: &Entry, stamp: u64, made_unix_ms:
     put_vary(&mut out, &entry.vary);
     put(&mut out, &entry.values);
     out.extend_from_slice(&entry.status.as_u16().to_le_bytes());
-    out.push(u8::from(entry.share.cookie) | (u8::from(entry.share.authorization) << 1));
+    out.push(
+        u8::from(entry.share.cookie)
+            | (u8::from(entry.share.authorization) << 1)
+            | (u8::from(entry.stale.forbidden) << 2),
+    );
     for number in [
         stamp,
         made_unix_ms,
         millis(entry.age),
         millis(entry.fresh_for),
+        millis(entry.stale.while_revalidate),
+        millis(entry.stale.if_error),
     ] {
         out.extend_from_slice(&number.to_le_bytes());
     }
@@ -132,13 +138,14 @@ impl<'a> Input<'a> {
     fn answer(&mut self, vary: VaryNames) -> Option<Answer> {
         let values = self.take()?.into();
         let status = StatusCode::from_u16(u16::from_le_bytes(self.array()?)).ok()?;
-        let [share] = self.array()?;
+        let [flags] = self.array()?;
         let (stamp, made_unix_ms, age, fresh_for) = (
             self.number()?,
             self.number()?,
             self.number()?,
             self.number()?,
         );
+        let (while_revalidate, if_error) = (self.number()?, self.number()?);
         let mut slots = Vec::new();
         for _ in 0..self.count()? {
             let slot = u32::from_le_bytes(self.array()?);
@@ -160,14 +167,19 @@ impl<'a> Input<'a> {
             vary,
             values,
             share: Share {
-                cookie: share & 1 != 0,
-                authorization: share & 2 != 0,
+                cookie: flags & 1 != 0,
+                authorization: flags & 2 != 0,
             },
             slots: slots.into_boxed_slice(),
             stamp: 0,
             made: Duration::ZERO,
             age: Duration::from_millis(age),
             fresh_for: Duration::from_millis(fresh_for),
+            stale: Stale {
+                forbidden: flags & 4 != 0,
+                while_revalidate: Duration::from_millis(while_revalidate),
+                if_error: Duration::from_millis(if_error),
+            },
         };
         Some(Answer {
             entry,
@@ -245,6 +257,11 @@ mod tests {
             made: Duration::ZERO,
             age: Duration::from_secs(1),
             fresh_for: Duration::from_secs(60),
+            stale: Stale {
+                forbidden: true,
+                while_revalidate: Duration::from_secs(2),
+                if_error: Duration::from_secs(3),
+            },
         }
     }
 
@@ -262,8 +279,8 @@ mod tests {
             (&wrote.body, &wrote.vary, &wrote.values, wrote.share)
         );
         assert_eq!(
-            (read.age, read.fresh_for, &read.slots),
-            (wrote.age, wrote.fresh_for, &wrote.slots)
+            (read.age, read.fresh_for, read.stale, &read.slots),
+            (wrote.age, wrote.fresh_for, wrote.stale, &wrote.slots)
         );
         let vary = encode_vary(b"key", &wrote.vary);
         assert!(matches!(decode(&vary, b"key"), Some(Value::Vary(names)) if names == wrote.vary));

@@ -1,31 +1,79 @@
-//! `Cache-Control` (RFC 9111, 5.2), read so that every doubt makes an answer less storable, never more.
+//! `Cache-Control` (RFC 9111, 5.2) and its targeted forms (RFC 9213), read so that every doubt makes an answer less
+//! storable, never more.
 
-use http::{HeaderMap, header::CACHE_CONTROL};
+use http::{HeaderMap, HeaderName, header::CACHE_CONTROL};
+use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 /// A larger number of seconds counts as this one (RFC 9111, 1.2.2).
 const MAX_SECONDS: u64 = 1 << 31;
 
+/// What a directive that may name fields covers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// It is not there.
+    #[default]
+    Nothing,
+    /// These fields of the answer.
+    Fields(Vec<HeaderName>),
+    /// The whole answer.
+    Everything,
+}
+
+impl Scope {
+    /// The wider of the two: a directive may stand twice.
+    fn widen(&mut self, value: Option<&str>) {
+        let fields = value.map(|value| field_names(value.trim_matches('"')));
+        *self = match (std::mem::take(self), fields) {
+            (Self::Everything, _) | (_, None | Some(None)) => Self::Everything,
+            (Self::Nothing, Some(Some(fields))) => Self::Fields(fields),
+            (Self::Fields(mut known), Some(Some(fields))) => {
+                known.extend(fields);
+                Self::Fields(known)
+            }
+        };
+    }
+}
+
+/// `None` where a name cannot be one, or there is none: then the directive counts as the one without names.
+fn field_names(list: &str) -> Option<Vec<HeaderName>> {
+    let names: Option<Vec<HeaderName>> = list
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .collect();
+    names.filter(|names| !names.is_empty())
+}
+
 /// The directives of one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Directives {
-    /// There is a `Cache-Control` field at all.
+    /// There is a field with directives at all.
     pub(crate) present: bool,
     pub(crate) no_store: bool,
-    /// With field names too: leaving single fields out of a stored answer is a later matter, so the whole answer stays
-    /// out.
-    pub(crate) no_cache: bool,
-    /// With field names too, for the same reason.
-    pub(crate) private: bool,
+    pub(crate) no_cache: Scope,
+    pub(crate) private: Scope,
     pub(crate) public: bool,
     pub(crate) must_revalidate: bool,
+    /// `must-revalidate` for shared caches, but does not by itself allow sharing an authorised answer (3.5 names the
+    /// other three alone).
+    pub(crate) proxy_revalidate: bool,
+    pub(crate) must_understand: bool,
+    pub(crate) only_if_cached: bool,
     pub(crate) max_age: Option<u64>,
     pub(crate) s_maxage: Option<u64>,
     pub(crate) min_fresh: Option<u64>,
+    /// Without a number any staleness is taken (5.2.1.2).
+    pub(crate) max_stale: Option<u64>,
+    /// RFC 5861.
+    pub(crate) stale_while_revalidate: Option<u64>,
+    pub(crate) stale_if_error: Option<u64>,
     /// Something cannot be read: a value that is no number, a quote without an end.
     pub(crate) malformed: bool,
 }
 
 impl Directives {
+    /// Those of `Cache-Control`.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut directives = Self::default();
         for value in headers.get_all(CACHE_CONTROL) {
@@ -33,6 +81,50 @@ impl Directives {
             match value.to_str() {
                 Ok(text) => directives.read(text),
                 Err(_) => directives.malformed = true,
+            }
+        }
+        directives
+    }
+
+    /// Those of the first of `targets` that is there, can be read and is not empty (RFC 9213, 2.2). They then stand in
+    /// the place of `Cache-Control` and `Expires`.
+    pub(crate) fn targeted(headers: &HeaderMap, targets: &[HeaderName]) -> Option<Self> {
+        targets
+            .iter()
+            .filter(|target| headers.contains_key(*target))
+            .find_map(|target| {
+                let lines: Option<Vec<&str>> = headers
+                    .get_all(target)
+                    .iter()
+                    .map(|value| value.to_str().ok())
+                    .collect();
+                let members: Dictionary = Parser::new(&lines?.join(", ")).parse().ok()?;
+                (!members.is_empty()).then(|| Self::structured(&members))
+            })
+    }
+
+    fn structured(members: &Dictionary) -> Self {
+        let mut directives = Self {
+            present: true,
+            ..Self::default()
+        };
+        for (name, member) in members {
+            let item = match member {
+                ListEntry::Item(item) => &item.bare_item,
+                ListEntry::InnerList(_) => {
+                    directives.malformed = true;
+                    continue;
+                }
+            };
+            match item {
+                BareItem::Boolean(true) => directives.directive(name.as_str(), None),
+                // `?0` says that it does not hold.
+                BareItem::Boolean(false) => {}
+                BareItem::Integer(number) => {
+                    directives.directive(name.as_str(), Some(&number.to_string()));
+                }
+                BareItem::String(text) => directives.directive(name.as_str(), Some(text.as_str())),
+                _ => directives.directive(name.as_str(), Some("not a number")),
             }
         }
         directives
@@ -46,21 +138,34 @@ impl Directives {
                 Some((name, value)) => (name.trim(), Some(value.trim())),
                 None => (member.trim(), None),
             };
-            match name.to_ascii_lowercase().as_str() {
-                "no-store" => self.no_store = true,
-                "no-cache" => self.no_cache = true,
-                "private" => self.private = true,
-                "public" => self.public = true,
-                // `proxy-revalidate` is `must-revalidate` for shared caches, but does not by itself allow sharing an
-                // authorised answer (3.5 names the other three alone).
-                "must-revalidate" => self.must_revalidate = true,
-                "max-age" => self.malformed |= !lowest(&mut self.max_age, value),
-                "s-maxage" => self.malformed |= !lowest(&mut self.s_maxage, value),
-                "min-fresh" => self.malformed |= !lowest(&mut self.min_fresh, value),
-                // Unknown directives are ignored (5.2.3).
-                _ => {}
-            }
+            self.directive(&name.to_ascii_lowercase(), value);
         }
+    }
+
+    fn directive(&mut self, name: &str, value: Option<&str>) {
+        let slot = match name {
+            "no-store" => return self.no_store = true,
+            "no-cache" => return self.no_cache.widen(value),
+            "private" => return self.private.widen(value),
+            "public" => return self.public = true,
+            "must-revalidate" => return self.must_revalidate = true,
+            "proxy-revalidate" => return self.proxy_revalidate = true,
+            "must-understand" => return self.must_understand = true,
+            "only-if-cached" => return self.only_if_cached = true,
+            "max-stale" if value.is_none() => {
+                self.max_stale.get_or_insert(MAX_SECONDS);
+                return;
+            }
+            "max-age" => &mut self.max_age,
+            "s-maxage" => &mut self.s_maxage,
+            "min-fresh" => &mut self.min_fresh,
+            "max-stale" => &mut self.max_stale,
+            "stale-while-revalidate" => &mut self.stale_while_revalidate,
+            "stale-if-error" => &mut self.stale_if_error,
+            // Unknown directives are ignored (5.2.3).
+            _ => return,
+        };
+        self.malformed |= !lowest(slot, value);
     }
 }
 
@@ -126,8 +231,23 @@ mod tests {
         assert_eq!(read("Max-Age=60").max_age, Some(60));
         assert_eq!(read("max-age=\"60\"").max_age, Some(60));
         assert!(read("NO-STORE").no_store);
-        assert!(read("private=\"set-cookie, x\", max-age=5").private);
-        assert!(read("no-cache=\"x\"").no_cache);
+        let fields = |names: &[&'static str]| {
+            Scope::Fields(
+                names
+                    .iter()
+                    .map(|name| HeaderName::from_static(name))
+                    .collect(),
+            )
+        };
+        assert_eq!(
+            read("private=\"Set-Cookie, x\", max-age=5").private,
+            fields(&["set-cookie", "x"])
+        );
+        assert_eq!(read("no-cache=\"x\"").no_cache, fields(&["x"]));
+        assert_eq!(read("no-cache=x").no_cache, fields(&["x"]));
+        assert_eq!(read("no-cache=\"x\", no-cache").no_cache, Scope::Everything);
+        assert_eq!(read("private=\"not a name\"").private, Scope::Everything);
+        assert_eq!(read("private=\"\"").private, Scope::Everything);
     }
 
     #[test]
@@ -182,6 +302,50 @@ mod tests {
                 max_age: Some(7),
                 ..Directives::default()
             }
+        );
+    }
+
+    #[test]
+    fn max_stale_without_a_number_takes_any_staleness() {
+        assert_eq!(read("max-stale").max_stale, Some(MAX_SECONDS));
+        assert_eq!(read("max-stale, max-stale=5").max_stale, Some(5));
+        assert!(read("max-stale=x").malformed);
+    }
+
+    /// RFC 9213, 2.
+    #[test]
+    fn targeted_fields_are_structured_and_what_cannot_be_read_is_not_there() {
+        let ours = HeaderName::from_static("pitcrew-cache-control");
+        let cdn = HeaderName::from_static("cdn-cache-control");
+        let targets = [ours.clone(), cdn.clone()];
+        let of = |pairs: &[(&HeaderName, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append((*name).clone(), value.parse().unwrap());
+            }
+            Directives::targeted(&headers, &targets)
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[(&cdn, "")]), None, "empty");
+        assert_eq!(of(&[(&cdn, "max-age=60, &")]), None, "no structured field");
+        assert_eq!(of(&[(&cdn, "Max-Age=60")]), None, "keys are lower-case");
+        assert_eq!(of(&[(&cdn, "max-age=60")]).unwrap().max_age, Some(60));
+        let both = of(&[(&cdn, "max-age=60"), (&ours, "no-store")]).unwrap();
+        assert!(
+            both.no_store && both.max_age.is_none(),
+            "the first target wins"
+        );
+        let lines = of(&[(&cdn, "max-age=60"), (&cdn, "must-revalidate")]).unwrap();
+        assert!(
+            lines.must_revalidate && lines.max_age == Some(60),
+            "lines are one field"
+        );
+        assert!(!of(&[(&cdn, "no-store=?0, max-age=1")]).unwrap().no_store);
+        assert!(of(&[(&cdn, "max-age=1.5")]).unwrap().malformed);
+        assert!(of(&[(&cdn, "max-age=(1 2)")]).unwrap().malformed);
+        assert_eq!(
+            of(&[(&cdn, "private=\"x\"")]).unwrap().private,
+            Scope::Fields(vec![HeaderName::from_static("x")])
         );
     }
 }

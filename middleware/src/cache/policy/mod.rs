@@ -1,12 +1,16 @@
 //! The rules of RFC 9111 for a shared cache, without I/O.
 
+pub(super) mod conditional;
+pub(super) mod date;
 pub(super) mod directives;
+pub(super) mod invalidated;
+pub(super) mod range;
 pub(super) mod request;
 pub(super) mod response;
 pub(super) mod vary;
 
 pub(super) use self::{
     request::{Lookup, classify},
-    response::{Share, Verdict, judge},
+    response::{OWN_TARGET, Share, Stale, Verdict, judge},
     vary::VaryNames,
 };

@@ -2,12 +2,15 @@
 
 use http::{
     HeaderName, Method,
-    header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, PRAGMA, RANGE, TRANSFER_ENCODING, UPGRADE},
+    header::{
+        AUTHORIZATION, CONTENT_LENGTH, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+        IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TRANSFER_ENCODING, UPGRADE,
+    },
     request::Parts,
 };
 
-use super::directives::Directives;
-use crate::cache::outcome::BypassReason;
+use super::directives::{Directives, Scope};
+use crate::cache::{outcome::BypassReason, region::Region};
 
 /// Fields by which a client may have the app answer for another target or method than the key says (SECURITY C5).
 const REWRITING: [HeaderName; 5] = [
@@ -43,10 +46,22 @@ pub(crate) struct Lookup {
     pub(crate) max_age: Option<u64>,
     /// Seconds for which the answer must stay fresh (5.2.1.3).
     pub(crate) min_fresh: Option<u64>,
+    /// Seconds of staleness that the client takes (5.2.1.2).
+    pub(crate) max_stale: Option<u64>,
+    /// The client wants no call of the handler (5.2.1.7).
+    pub(crate) only_if_cached: bool,
+    /// `If-None-Match` or `If-Modified-Since`.
+    pub(crate) conditional: bool,
+    /// `Range`.
+    pub(crate) range: bool,
 }
 
 /// Whether the cache may look at a request at all.
-pub(crate) fn classify(parts: &Parts, has_body: bool) -> Result<Lookup, BypassReason> {
+pub(crate) fn classify(
+    parts: &Parts,
+    has_body: bool,
+    region: &Region,
+) -> Result<Lookup, BypassReason> {
     let head = match parts.method {
         Method::GET => false,
         Method::HEAD => true,
@@ -66,14 +81,19 @@ pub(crate) fn classify(parts: &Parts, has_body: bool) -> Result<Lookup, BypassRe
     if headers.contains_key(UPGRADE) {
         return Err(BypassReason::Upgrade);
     }
-    if headers.contains_key(RANGE) {
-        return Err(BypassReason::Range);
+    if headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE) {
+        return Err(BypassReason::Precondition);
     }
-    let directives = Directives::of(headers);
+    let directives = if region.client_directives {
+        Directives::of(headers)
+    } else {
+        Directives::default()
+    };
     if directives.no_store {
         return Err(BypassReason::RequestNoStore);
     }
-    let pragma = !directives.present
+    let pragma = region.client_directives
+        && !directives.present
         && headers
             .get_all(PRAGMA)
             .iter()
@@ -82,15 +102,20 @@ pub(crate) fn classify(parts: &Parts, has_body: bool) -> Result<Lookup, BypassRe
         head,
         credentials: Credentials {
             authorization: headers.contains_key(AUTHORIZATION),
-            cookie: headers.contains_key(COOKIE),
+            cookie: !region.insecure_cookie && headers.contains_key(COOKIE),
         },
         // A client's directive that cannot be read asks for something; a new answer is the one that is never wrong.
-        refresh: directives.no_cache
+        refresh: directives.no_cache != Scope::Nothing
             || directives.max_age == Some(0)
             || directives.malformed
             || pragma,
         max_age: directives.max_age,
         min_fresh: directives.min_fresh,
+        max_stale: directives.max_stale,
+        only_if_cached: directives.only_if_cached,
+        conditional: headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE),
+        // 14.2: `Range` means something for GET alone.
+        range: !head && headers.contains_key(RANGE),
     })
 }
 
@@ -103,7 +128,8 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        classify(&request.body(()).unwrap().into_parts().0, false)
+        let parts = request.body(()).unwrap().into_parts().0;
+        classify(&parts, false, &Region::api())
     }
 
     #[test]
@@ -140,7 +166,10 @@ mod tests {
             .unwrap()
             .into_parts()
             .0;
-        assert_eq!(classify(&parts, true), Err(BypassReason::RequestBody));
+        assert_eq!(
+            classify(&parts, true, &Region::api()),
+            Err(BypassReason::RequestBody)
+        );
     }
 
     #[test]
@@ -177,14 +206,39 @@ mod tests {
             .unwrap()
             .into_parts()
             .0;
-        assert_eq!(classify(&parts, false), Err(BypassReason::Method));
         assert_eq!(
-            classify_with(&[("range", "bytes=0-1")]),
-            Err(BypassReason::Range)
+            classify(&parts, false, &Region::api()),
+            Err(BypassReason::Method)
         );
+        assert!(classify_with(&[("range", "bytes=0-1")]).unwrap().range);
+        for name in ["if-match", "if-unmodified-since"] {
+            assert_eq!(
+                classify_with(&[(name, "x")]),
+                Err(BypassReason::Precondition),
+                "{name}"
+            );
+        }
         assert_eq!(
             classify_with(&[("upgrade", "websocket")]),
             Err(BypassReason::Upgrade)
         );
+    }
+
+    #[test]
+    fn a_region_may_refuse_to_let_clients_bypass_it() {
+        let deaf = Region::api().client_directives(false);
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("cache-control", "no-cache, max-age=0, only-if-cached"),
+            ("pragma", "no-cache"),
+        ] {
+            let request = http::Request::builder().uri("/").header(name, value);
+            let parts = request.body(()).unwrap().into_parts().0;
+            assert_eq!(
+                classify(&parts, false, &deaf),
+                Ok(Lookup::default()),
+                "{value}"
+            );
+        }
     }
 }
