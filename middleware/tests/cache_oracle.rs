@@ -5,7 +5,8 @@
 //! Decided against the oracle: it never uses an answer with `proxy-revalidate` and no `s-maxage`. RFC 9111, 5.2.2.8 asks
 //! for validation once it is stale, and not before; so the directive is not among the generated ones. Its heuristic for
 //! `immutable` is switched off, as all heuristics are here. It reads the names of directives as they are written; they
-//! mean the same in any case (5.2), so it is shown lower-case ones.
+//! mean the same in any case (5.2), so it is shown lower-case ones. It takes `private` and `no-cache` with field names for
+//! those without: 5.2.2.4 and 5.2.2.7 keep back the named fields alone, so they are not among the generated ones either.
 
 #![allow(clippy::unwrap_used)]
 
@@ -36,8 +37,6 @@ const DIRECTIVES: &[&str] = &[
     "max-age=x",
     "immutable",
     "no-transform",
-    "private=\"x\"",
-    "no-cache=\"x\"",
     "stale-while-revalidate=5",
     "unknown",
     "MAX-AGE=9",

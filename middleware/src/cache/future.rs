@@ -4,23 +4,22 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
+use http::{Request, Response, request::Parts};
 use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
 use super::{
     body::ResponseBody,
+    changes::{Changes, passed},
     coalesce::{Told, Waiter},
-    entry,
     forward::{Forward, Next, Step},
-    outcome::{BypassReason, Outcome},
-    policy::{VaryNames, invalidated},
-    shared::{Found, Shared},
+    outcome::BypassReason,
+    policy::VaryNames,
+    shared::Found,
 };
 
 /// Resolves to a stored answer, another request's answer, or the handler's own.
@@ -44,28 +43,11 @@ where
 #[pin_project(project = StateProj)]
 enum State<F, R: Body> {
     Reply(Option<Response<ResponseBody<R>>>),
-    Bypass(#[pin] F, BypassReason, Option<Unsafe>),
+    Bypass(#[pin] F, BypassReason, Option<Changes>),
     Waiting(Pin<Box<dyn Future<Output = (Waiter, Told)> + Send>>),
     Looking(Pin<Box<dyn Future<Output = Found> + Send>>),
     Readying,
     Calling(#[pin] F),
-}
-
-/// An unsafe request on its way: what it makes old shows with its answer.
-pub(super) struct Unsafe {
-    pub(super) shared: Arc<Shared>,
-    /// The path as the client asked for it.
-    pub(super) path: String,
-    pub(super) host: Option<String>,
-}
-
-impl Unsafe {
-    fn answered(&self, status: StatusCode, headers: &HeaderMap) {
-        let paths = invalidated::paths(&self.path, self.host.as_deref(), status, headers);
-        if !paths.is_empty() {
-            self.shared.invalidate_paths(&paths);
-        }
-    }
 }
 
 pub(super) struct Held<S, B> {
@@ -91,7 +73,7 @@ where
         }
     }
 
-    pub(super) fn bypass(inner: S::Future, reason: BypassReason, changes: Option<Unsafe>) -> Self {
+    pub(super) fn bypass(inner: S::Future, reason: BypassReason, changes: Option<Changes>) -> Self {
         Self {
             state: State::Bypass(inner, reason, changes),
             held: None,
@@ -161,13 +143,11 @@ where
                     return Poll::Ready(Ok(response));
                 }
                 StateProj::Bypass(inner, reason, changes) => {
-                    let mut response = ready!(inner.poll(cx))?;
-                    if let Some(changes) = changes {
-                        changes.answered(response.status(), response.headers());
-                    }
-                    entry::strip_own(response.headers_mut());
-                    Outcome::Bypass(*reason).write(response.headers_mut(), None);
-                    return Poll::Ready(Ok(response.map(ResponseBody::passing)));
+                    let response = ready!(inner.poll(cx))?;
+                    return Poll::Ready(Ok(match changes {
+                        Some(changes) => changes.answered(response, cx),
+                        None => passed(response, *reason),
+                    }));
                 }
                 StateProj::Calling(inner) => {
                     let Some(forward) = this.forward.as_mut() else {

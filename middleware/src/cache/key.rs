@@ -116,6 +116,13 @@ impl KeyMaker {
         Ok(self.finish(bytes))
     }
 
+    /// The key under which a part of an answer is kept: never that of a whole one, which is a list of fields.
+    pub(super) fn of_part(&self, key: &CacheKey) -> CacheKey {
+        let mut bytes = key.bytes.to_vec();
+        bytes.push(b'p');
+        self.finish(bytes)
+    }
+
     pub(super) fn finish(&self, bytes: Vec<u8>) -> CacheKey {
         let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
         hasher.write(&bytes);

@@ -60,6 +60,7 @@
 
 mod answer;
 mod body;
+mod changes;
 mod coalesce;
 mod entry;
 mod fill;

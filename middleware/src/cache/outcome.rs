@@ -110,6 +110,8 @@ pub(super) enum Miss {
     Stale,
     /// The client asked for a new answer.
     Request,
+    /// What the method means has to be done by the handler.
+    Method,
 }
 
 impl Miss {
@@ -119,6 +121,7 @@ impl Miss {
             Self::Vary => "vary-miss",
             Self::Stale => "stale",
             Self::Request => "request",
+            Self::Method => "method",
         }
     }
 }
@@ -180,6 +183,7 @@ impl Outcome {
             Self::Unstorable(miss, reason) => {
                 format!("pitcrew; fwd={}; detail={}", miss.as_str(), reason.as_str())
             }
+            Self::Bypass(BypassReason::Method) => "pitcrew; fwd=method".to_owned(),
             Self::Bypass(reason) => format!("pitcrew; fwd=bypass; detail={}", reason.as_str()),
             Self::OnlyIfCached => "pitcrew; detail=only-if-cached".to_owned(),
         };

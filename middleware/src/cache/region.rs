@@ -20,6 +20,9 @@ pub struct Region {
     pub(super) stale_while_revalidate: Duration,
     pub(super) stale_if_error: Duration,
     pub(super) client_directives: bool,
+    pub(super) normalize_vary: bool,
+    pub(super) partial: bool,
+    pub(super) post: bool,
     pub(super) insecure_set_cookie: bool,
     pub(super) insecure_cookie: bool,
 }
@@ -38,6 +41,9 @@ impl Region {
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             client_directives: true,
+            normalize_vary: false,
+            partial: false,
+            post: false,
             insecure_set_cookie: false,
             insecure_cookie: false,
         }
@@ -147,6 +153,33 @@ impl Region {
     #[must_use]
     pub fn client_directives(mut self, honour: bool) -> Self {
         self.client_directives = honour;
+        self
+    }
+
+    /// Takes for one variant what means the same in a field that `Vary` names (RFC 9111, 4.1): a list in one line or in
+    /// several, with space around its members or without; for `Accept-Encoding` and `Accept-Language` in any case and order
+    /// too, since preference is said by weights (`q=`). More requests then share an answer; right where handlers read such
+    /// fields as lists. Default: off.
+    #[must_use]
+    pub fn normalize_vary(mut self, normalize: bool) -> Self {
+        self.normalize_vary = normalize;
+        self
+    }
+
+    /// Stores parts (206) too, in this process alone, one for each key: a request for a range within it is answered from it
+    /// (RFC 9111, 3.3). Parts are neither combined nor made whole. Ranges of whole stored answers are always served.
+    /// Default: off.
+    #[must_use]
+    pub fn partial(mut self, partial: bool) -> Self {
+        self.partial = partial;
+        self
+    }
+
+    /// Stores the answer to a POST for later GETs, where it says that it is what a GET would give: explicit freshness and a
+    /// `Content-Location` that is the target (RFC 9110, 9.3.3). Default: off.
+    #[must_use]
+    pub fn store_post(mut self, store: bool) -> Self {
+        self.post = store;
         self
     }
 

@@ -7,21 +7,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header::HOST, request::Parts};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{
     body::ResponseBody,
+    changes::Changes,
     forward::Forward,
-    future::{Held, ResponseFuture, Unsafe},
+    future::{Held, ResponseFuture},
     invalidation::path_slot,
     key::asked_uri,
     outcome::{Miss, Outcome},
-    policy::{classify, invalidated::is_unsafe},
+    policy::classify,
     refresh,
     shared::{Look, Shared},
-    tags::Tags,
 };
 
 /// Caches the inner service's answers. Made by [`CacheLayer`](super::CacheLayer).
@@ -72,7 +72,7 @@ where
             Ok(judged) => judged,
             Err(reason) => {
                 shared.bypassed(region, reason);
-                let changes = is_unsafe(&parts.method).then(|| self.changes(&parts));
+                let changes = Changes::of(shared, &parts, region);
                 let inner = inner.call(Request::from_parts(parts, body));
                 return ResponseFuture::bypass(inner, reason, changes);
             }
@@ -85,28 +85,21 @@ where
                 return ResponseFuture::reply(response);
             }
             Look::Refresh(entry, vary) => (Miss::Stale, vary, Some(entry), true),
-            Look::Miss(..) if lookup.only_if_cached => {
-                return ResponseFuture::reply(only_if_cached());
+            Look::Miss(miss, vary, stale) => {
+                if let Some(response) = shared.part(&key, &parts.headers, &lookup, region) {
+                    return ResponseFuture::reply(response);
+                }
+                if lookup.only_if_cached {
+                    return ResponseFuture::reply(only_if_cached());
+                }
+                (miss, vary, stale, false)
             }
-            Look::Miss(miss, vary, stale) => (miss, vary, stale, false),
         };
-        let forward = Forward {
-            shared: shared.clone(),
-            lookup,
-            key: Arc::new(key),
-            region,
-            path_slot: path_slot(asked_uri(&parts).path()),
-            stamp,
-            l2_stamp: None,
-            miss,
-            stale: stale.clone(),
-            validating: false,
-            leader: None,
-            request: HeaderMap::new(),
-            tags: Tags::default(),
-            turns: 0,
-            deadline: None,
-        };
+        let slot = path_slot(asked_uri(&parts).path());
+        let mut forward = Forward::new(shared, lookup, key, region, slot);
+        forward.stamp = stamp;
+        forward.miss = miss;
+        forward.stale.clone_from(&stale);
         // Without a runtime nothing can go on in the background: then this request fetches, as for any stale answer.
         if refreshing
             && tokio::runtime::Handle::try_current().is_ok()
@@ -132,19 +125,6 @@ where
             body,
         };
         ResponseFuture::miss(held, forward, &vary, || self.inner.clone())
-    }
-}
-
-impl<S> Cache<S> {
-    fn changes(&self, parts: &Parts) -> Unsafe {
-        let uri = asked_uri(parts);
-        let host = uri.authority().map(|authority| authority.as_str());
-        let host = host.or_else(|| parts.headers.get(HOST)?.to_str().ok());
-        Unsafe {
-            shared: self.shared.clone(),
-            path: uri.path().to_owned(),
-            host: host.map(str::to_owned),
-        }
     }
 }
 

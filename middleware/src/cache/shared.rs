@@ -15,7 +15,7 @@ use http_body::Body;
 use quick_cache::sync;
 
 use super::{
-    answer::answer,
+    answer::{answer, from_part},
     body::ResponseBody,
     coalesce::Flights,
     entry::Entry,
@@ -296,6 +296,27 @@ impl Shared {
             }
         }
         Look::Miss(Miss::Stale, slot.vary.clone(), Some(entry))
+    }
+
+    /// What a stored part gives of a request for a range.
+    pub(super) fn part<R: Body>(
+        &self,
+        key: &CacheKey,
+        request: &HeaderMap,
+        lookup: &Lookup,
+        region: usize,
+    ) -> Option<Response<ResponseBody<R>>> {
+        if !lookup.range || lookup.refresh || !self.region(region).partial {
+            return None;
+        }
+        let slot = self.store.get(&self.keys.of_part(key))?;
+        let entry = slot.select(request, lookup.credentials)?;
+        if !self.is_usable(entry, lookup) {
+            return None;
+        }
+        let response = from_part(entry, request, self.clock.now())?;
+        self.regions[region].counters.hits.add();
+        Some(response)
     }
 
     /// Counts a hit and builds its answer.

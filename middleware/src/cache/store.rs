@@ -39,7 +39,7 @@ impl Slot {
         request: &HeaderMap,
         credentials: Credentials,
     ) -> Option<&Arc<Entry>> {
-        if self.vary.0.is_empty() {
+        if self.vary.names.is_empty() {
             let entry = self.variants.first()?;
             return entry.share.allows(credentials).is_ok().then_some(entry);
         }
@@ -168,7 +168,7 @@ impl Store {
         let vary = entry.vary.clone();
         let mut variants = Vec::with_capacity(1);
         variants.push(entry);
-        if !vary.0.is_empty()
+        if !vary.names.is_empty()
             && let Some(slot) = self.items.peek(key.as_ref())
             && slot.vary == vary
         {
@@ -220,11 +220,13 @@ mod tests {
     use crate::cache::{key::KeyMaker, policy::Share};
 
     fn entry(vary: &[&'static str], value: &str, body: usize) -> Arc<Entry> {
-        let vary = VaryNames(
-            vary.iter()
+        let vary = VaryNames {
+            names: vary
+                .iter()
                 .map(|name| http::HeaderName::from_static(name))
                 .collect(),
-        );
+            normalized: false,
+        };
         let values = vary.values(&request(value)).unwrap();
         Arc::new(Entry {
             status: StatusCode::OK,
@@ -239,6 +241,7 @@ mod tests {
             age: Duration::ZERO,
             fresh_for: Duration::from_secs(60),
             stale: crate::cache::policy::Stale::default(),
+            span: None,
         })
     }
 

@@ -62,7 +62,7 @@ impl L2 {
         };
         let answer = match bytes.and_then(|bytes| wire::decode(&bytes, key.bytes())) {
             None => return Ok(nothing),
-            Some(Value::Answer(answer)) if answer.entry.vary.0.is_empty() => Some(answer),
+            Some(Value::Answer(answer)) if answer.entry.vary.names.is_empty() => Some(answer),
             Some(Value::Answer(_)) => return Ok(nothing),
             Some(Value::Vary(names)) => self.find_variant(key, &names, request).await?,
         };

@@ -167,7 +167,7 @@ impl L2 {
         write(key);
         if let Some((names, values)) = variant {
             names
-                .0
+                .names
                 .iter()
                 .for_each(|name| write(name.as_str().as_bytes()));
             write(values);
@@ -219,7 +219,7 @@ impl L2 {
                 .arg(ttl)
                 .ignore();
         };
-        if entry.vary.0.is_empty() {
+        if entry.vary.names.is_empty() {
             set(self.entry_key(key, None), value);
         } else {
             set(

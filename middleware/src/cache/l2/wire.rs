@@ -132,7 +132,11 @@ impl<'a> Input<'a> {
         for _ in 0..self.count()? {
             names.push(HeaderName::from_bytes(self.take()?).ok()?);
         }
-        Some(VaryNames(names))
+        let [normalized] = self.array()?;
+        Some(VaryNames {
+            names,
+            normalized: normalized != 0,
+        })
     }
 
     fn answer(&mut self, vary: VaryNames) -> Option<Answer> {
@@ -180,6 +184,8 @@ impl<'a> Input<'a> {
                 while_revalidate: Duration::from_millis(while_revalidate),
                 if_error: Duration::from_millis(if_error),
             },
+            // Parts are not written to Redis.
+            span: None,
         };
         Some(Answer {
             entry,
@@ -221,10 +227,11 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn put_vary(out: &mut Vec<u8>, vary: &VaryNames) {
-    put_count(out, vary.0.len());
-    vary.0
+    put_count(out, vary.names.len());
+    vary.names
         .iter()
         .for_each(|name| put(out, name.as_str().as_bytes()));
+    out.push(u8::from(vary.normalized));
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -246,7 +253,10 @@ mod tests {
             status: StatusCode::OK,
             headers,
             body: Bytes::from_static(b"hello"),
-            vary: VaryNames(vec![HeaderName::from_static("accept")]),
+            vary: VaryNames {
+                names: vec![HeaderName::from_static("accept")],
+                normalized: true,
+            },
             values: Box::new([1, 2, 3]),
             share: Share {
                 cookie: true,
@@ -262,6 +272,7 @@ mod tests {
                 while_revalidate: Duration::from_secs(2),
                 if_error: Duration::from_secs(3),
             },
+            span: None,
         }
     }
 

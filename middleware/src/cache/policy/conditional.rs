@@ -3,9 +3,9 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
-        CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE,
-        CONTENT_TYPE, DATE, ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-        LAST_MODIFIED, RANGE, SET_COOKIE, VARY,
+        CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, DATE,
+        ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+        SET_COOKIE, VARY,
     },
 };
 
@@ -21,11 +21,13 @@ const IN_NOT_MODIFIED: [HeaderName; 6] =
 
 /// Fields of a 304 that do not replace what is stored (RFC 9111, 3.2): they describe the content, which is the stored
 /// one. `Set-Cookie` of a 304 is for its client.
-const NOT_UPDATED: [HeaderName; 5] = [
+const NOT_UPDATED: [HeaderName; 7] = [
     CONTENT_ENCODING,
     CONTENT_LENGTH,
     CONTENT_RANGE,
-    CONTENT_TYPE,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("repr-digest"),
     SET_COOKIE,
 ];
 
@@ -264,13 +266,14 @@ mod tests {
         ]);
         let new = headers(&[
             ("content-type", "text/html"),
+            ("content-md5", "x"),
             ("content-length", "0"),
             ("set-cookie", "a=b"),
             ("x", "3"),
         ]);
         let wanted = headers(&[
             ("etag", "\"a\""),
-            ("content-type", "text/plain"),
+            ("content-type", "text/html"),
             ("content-length", "3"),
             ("y", "1"),
             ("x", "3"),

@@ -41,7 +41,7 @@ fn named<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// The path of a reference, resolved against the target (RFC 3986, 5.2); none where it leads to another origin.
-fn path_of(target: &str, host: Option<&str>, reference: &str) -> Option<String> {
+pub(crate) fn path_of(target: &str, host: Option<&str>, reference: &str) -> Option<String> {
     let reference = reference.split(['?', '#']).next().unwrap_or_default();
     if reference.starts_with("//") || reference.contains("://") {
         let absolute = reference

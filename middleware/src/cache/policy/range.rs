@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use http::{HeaderMap, HeaderValue, header::RANGE};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_RANGE, RANGE},
+};
 
 /// What a request asks of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,47 @@ pub(crate) enum Part {
     Bytes(Range<usize>),
     /// Bytes beyond its end (416).
     Unsatisfiable,
+}
+
+/// A stored part (206): where its bytes stand in the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) first: usize,
+    /// Length of the whole, where the answer says it.
+    pub(crate) total: Option<usize>,
+}
+
+impl Span {
+    /// From `Content-Range` (14.4). The last position is not taken from there: as many bytes are stored as came.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(CONTENT_RANGE).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        let text = value.to_str().ok()?.trim();
+        let (unit, rest) = text.split_once(' ')?;
+        let (positions, total) = rest.trim().split_once('/')?;
+        let (first, last) = positions.split_once('-')?;
+        let (first, last) = (number(first)??, number(last)??);
+        let total = match total.trim() {
+            "*" => None,
+            total => Some(number(total)??),
+        };
+        let is_sound = unit.eq_ignore_ascii_case("bytes")
+            && first <= last
+            && total.is_none_or(|total| last < total);
+        is_sound.then_some(Self { first, total })
+    }
+
+    /// The bytes of the whole that a request asks for, where this part holds them all: `length` bytes are stored.
+    pub(crate) fn covers(self, request: &HeaderMap, length: usize) -> Option<Range<usize>> {
+        let end = self.first.checked_add(length)?;
+        // Without a total only a range with both ends can be placed; one byte more than is stored shows whether it is.
+        let Part::Bytes(asked) = Part::of(request, self.total.unwrap_or(end + 1)) else {
+            return None;
+        };
+        (self.first <= asked.start && asked.end <= end).then_some(asked)
+    }
 }
 
 impl Part {
@@ -59,9 +103,10 @@ fn number(text: &str) -> Option<Option<usize>> {
     digits.then(|| Some(text.parse().unwrap_or(usize::MAX)))
 }
 
-/// `Content-Range` of a part (14.4).
-pub(crate) fn content_range(range: &Range<usize>, length: usize) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("bytes {}-{}/{length}", range.start, range.end - 1)).ok()
+/// `Content-Range` of a part (14.4); of a whole whose length is not known without a total.
+pub(crate) fn content_range(range: &Range<usize>, total: Option<usize>) -> Option<HeaderValue> {
+    let total = total.map_or_else(|| "*".to_owned(), |total| total.to_string());
+    HeaderValue::try_from(format!("bytes {}-{}/{total}", range.start, range.end - 1)).ok()
 }
 
 /// `Content-Range` of a 416.
@@ -126,6 +171,51 @@ mod tests {
         twice.append(RANGE, HeaderValue::from_static("bytes=0-1"));
         twice.append(RANGE, HeaderValue::from_static("bytes=2-3"));
         assert_eq!(Part::of(&twice, 10), Part::Whole);
+    }
+
+    #[test]
+    fn c9_a_stored_part_gives_what_it_holds_and_no_more() {
+        let span = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_RANGE, text.parse().unwrap());
+            Span::of(&headers)
+        };
+        let covers = |span: Span, range: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RANGE, range.parse().unwrap());
+            span.covers(&headers, 5)
+        };
+        let known = span("bytes 5-9/20").unwrap();
+        assert_eq!(covers(known, "bytes=5-9"), Some(5..10));
+        assert_eq!(covers(known, "bytes=6-7"), Some(6..8));
+        for beyond in [
+            "bytes=4-9",
+            "bytes=5-10",
+            "bytes=5-",
+            "bytes=-5",
+            "bytes=20-",
+        ] {
+            assert_eq!(covers(known, beyond), None, "{beyond}");
+        }
+        let end = span("bytes 15-19/20").unwrap();
+        assert_eq!(covers(end, "bytes=-5"), Some(15..20));
+        assert_eq!(covers(end, "bytes=16-"), Some(16..20));
+        let unknown = span("bytes 5-9/*").unwrap();
+        assert_eq!(covers(unknown, "bytes=6-7"), Some(6..8));
+        for unplaced in ["bytes=6-", "bytes=-2", "bytes=5-10"] {
+            assert_eq!(covers(unknown, unplaced), None, "{unplaced}");
+        }
+        for wrong in [
+            "",
+            "bytes",
+            "bytes 5-4/20",
+            "bytes 5-20/20",
+            "bytes */20",
+            "items 0-1/2",
+            "bytes a-b/c",
+        ] {
+            assert_eq!(span(wrong), None, "{wrong}");
+        }
     }
 
     proptest! {

@@ -119,6 +119,23 @@ pub(crate) fn classify(
     })
 }
 
+/// The look-up that a GET by the sender of this POST would be: its answer may be kept for one. `None` where the target is
+/// not what the key would say.
+pub(crate) fn as_get(parts: &Parts, region: &Region) -> Option<Lookup> {
+    let headers = &parts.headers;
+    let is_rewritten = REWRITING.iter().any(|name| headers.contains_key(name));
+    if parts.method != Method::POST || is_rewritten || headers.contains_key(UPGRADE) {
+        return None;
+    }
+    Some(Lookup {
+        credentials: Credentials {
+            authorization: headers.contains_key(AUTHORIZATION),
+            cookie: !region.insecure_cookie && headers.contains_key(COOKIE),
+        },
+        ..Lookup::default()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

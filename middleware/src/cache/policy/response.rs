@@ -13,6 +13,7 @@ use http::{
 use super::{
     conditional, date,
     directives::{Directives, Scope},
+    range::Span,
     request::Credentials,
     vary::VaryNames,
 };
@@ -31,6 +32,8 @@ pub(crate) struct Verdict {
     /// How old it was when it came.
     pub(crate) age: Duration,
     pub(crate) stale: Stale,
+    /// Of a part.
+    pub(crate) span: Option<Span>,
     pub(crate) vary: VaryNames,
     pub(crate) share: Share,
     /// Fields that are not stored, because the answer says so (`private` and `no-cache` with names).
@@ -86,11 +89,12 @@ const HEURISTIC: [u16; 11] = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 
 const HEURISTIC_SHARE: u64 = 10;
 const HEURISTIC_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Final answers that are stored when they say how long: successes and redirections, but for 206 and 304, which are no
-/// whole answer. Errors only where the region wants them, so that a provoked one never becomes everyone's (SECURITY C8).
+/// Final answers that are stored when they say how long: successes and redirections, but for 304, and 206 only where the
+/// region wants parts. Errors only where the region wants them, so that a provoked one never becomes everyone's (SECURITY C8).
 fn is_storable(status: StatusCode, region: &Region) -> bool {
     match status.as_u16() {
-        206 | 304 => false,
+        206 => region.partial,
+        304 => false,
         200..=299 | 300..=303 | 307 | 308 => true,
         code => code >= 400 && (region.errors || region.negative_ttl_of(status).is_some()),
     }
@@ -147,7 +151,13 @@ pub(crate) fn judge(
     if content_length.is_some_and(|length| length > region.max_body_bytes as u64) {
         return Err(BypassReason::TooLarge);
     }
-    let vary = VaryNames::of(headers).ok_or(BypassReason::Vary)?;
+    let is_part = status == StatusCode::PARTIAL_CONTENT;
+    let span = is_part.then(|| Span::of(headers)).flatten();
+    // Several parts in one answer have no `Content-Range` of their own (RFC 9110, 15.3.7.2).
+    if is_part && span.is_none() {
+        return Err(BypassReason::Range);
+    }
+    let vary = VaryNames::of(headers, region.normalize_vary).ok_or(BypassReason::Vary)?;
     let explicit = directives.public || directives.s_maxage.is_some();
     let share = Share {
         cookie: explicit,
@@ -179,6 +189,7 @@ pub(crate) fn judge(
         fresh_for,
         age,
         stale,
+        span,
         vary,
         share,
         left_out: [directives.private, directives.no_cache]
@@ -190,11 +201,21 @@ pub(crate) fn judge(
             .collect(),
         content_length,
     };
-    // What is not fresh is worth storing only where it can be validated.
-    if !verdict.is_fresh() && !conditional::has_validator(headers) {
+    // What is not fresh is worth storing only where it can be validated; parts are not.
+    if !verdict.is_fresh() && (is_part || !conditional::has_validator(headers)) {
         return Err(reason);
     }
     Ok(verdict)
+}
+
+/// Whether an answer itself says how long it is fresh.
+pub(crate) fn has_explicit_lifetime(headers: &HeaderMap) -> bool {
+    let targeted = Directives::targeted(headers, &TARGETS);
+    let is_targeted = targeted.is_some();
+    let directives = targeted.unwrap_or_else(|| Directives::of(headers));
+    directives.max_age.is_some()
+        || directives.s_maxage.is_some()
+        || headers.contains_key(EXPIRES) && !is_targeted
 }
 
 /// RFC 9111, 4.2.1: the first that applies.

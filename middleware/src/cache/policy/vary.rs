@@ -1,6 +1,9 @@
 //! `Vary` (RFC 9111, 4.1): which request fields an answer was chosen by, and what they held.
 
-use http::{HeaderMap, HeaderName, header::VARY};
+use http::{
+    HeaderMap, HeaderName,
+    header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY},
+};
 
 /// Names that one answer may vary on. More and it is not stored: hardly any two requests would agree.
 pub(crate) const MAX_VARY_NAMES: usize = 16;
@@ -9,11 +12,15 @@ const MAX_VALUES_BYTES: usize = 8 << 10;
 
 /// The names of `Vary`, lower-case, sorted, each once: order and case in the field mean nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct VaryNames(pub(crate) Vec<HeaderName>);
+pub(crate) struct VaryNames {
+    pub(crate) names: Vec<HeaderName>,
+    /// Whether values that mean the same are the same: see [`Region::normalize_vary`](crate::cache::Region).
+    pub(crate) normalized: bool,
+}
 
 impl VaryNames {
     /// `None` where the answer matches no other request: `*`, too many names, or something that is no field name.
-    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn of(headers: &HeaderMap, normalized: bool) -> Option<Self> {
         let mut names = Vec::new();
         for value in headers.get_all(VARY) {
             for name in value
@@ -31,28 +38,68 @@ impl VaryNames {
         }
         names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         names.dedup();
-        (names.len() <= MAX_VARY_NAMES).then_some(Self(names))
+        (names.len() <= MAX_VARY_NAMES).then_some(Self { names, normalized })
     }
 
     /// What a request holds in these fields, encoded so that only equal lists of equal values are equal. Empty without
     /// names. `None` where that is too much to keep.
     pub(crate) fn values(&self, request: &HeaderMap) -> Option<Box<[u8]>> {
         let mut bytes = Vec::new();
-        for name in &self.0 {
-            let at = bytes.len();
-            bytes.push(0);
-            let mut count = 0_u8;
-            for value in request.get_all(name) {
-                count = count.checked_add(1)?;
-                crate::cache::key::field(&mut bytes, value.as_bytes());
+        for name in &self.names {
+            if self.normalized {
+                match combined(name, request) {
+                    Some(value) => {
+                        bytes.push(1);
+                        crate::cache::key::field(&mut bytes, &value);
+                    }
+                    None => bytes.push(0),
+                }
+            } else {
+                let at = bytes.len();
+                bytes.push(0);
+                let mut count = 0_u8;
+                for value in request.get_all(name) {
+                    count = count.checked_add(1)?;
+                    crate::cache::key::field(&mut bytes, value.as_bytes());
+                }
+                bytes[at] = count;
             }
-            bytes[at] = count;
             if bytes.len() > MAX_VALUES_BYTES {
                 return None;
             }
         }
         Some(bytes.into_boxed_slice())
     }
+}
+
+/// All lines of a field as one list, without the space around its members (RFC 9111, 4.1). The codings and languages that a
+/// client takes also without regard to case and order: their weights are in the members.
+fn combined(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>> {
+    let mut members: Vec<Vec<u8>> = Vec::new();
+    let mut is_there = false;
+    for value in request.get_all(name) {
+        is_there = true;
+        let mut quoted = false;
+        let split = value.as_bytes().split(|byte| {
+            quoted ^= *byte == b'"';
+            *byte == b',' && !quoted
+        });
+        members.extend(
+            split
+                .map(<[u8]>::trim_ascii)
+                .filter(|member| !member.is_empty())
+                .map(<[u8]>::to_vec),
+        );
+    }
+    if *name == ACCEPT_LANGUAGE || *name == ACCEPT_ENCODING {
+        for member in &mut members {
+            member.retain(|byte| !byte.is_ascii_whitespace());
+            member.make_ascii_lowercase();
+        }
+        members.sort_unstable();
+        members.dedup();
+    }
+    is_there.then(|| members.join(&b','))
 }
 
 #[cfg(test)]
@@ -64,7 +111,7 @@ mod tests {
         for value in values {
             headers.append(VARY, value.parse().unwrap());
         }
-        VaryNames::of(&headers)
+        VaryNames::of(&headers, false)
     }
 
     #[test]
@@ -72,7 +119,7 @@ mod tests {
         let names = vary(&["Accept, accept-language"]);
         assert_eq!(names, vary(&["ACCEPT-LANGUAGE", "accept"]));
         assert_eq!(names, vary(&["accept-language,,accept,Accept"]));
-        assert_eq!(names.unwrap().0.len(), 2);
+        assert_eq!(names.unwrap().names.len(), 2);
     }
 
     #[test]
@@ -112,6 +159,44 @@ mod tests {
         ];
         for (i, one) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|other| one != other), "{one:?}");
+        }
+    }
+
+    #[test]
+    fn what_means_the_same_is_the_same_only_where_that_is_wanted() {
+        let values = |normalized: bool, name: &str, lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(VARY, name.parse().unwrap());
+            for line in lines {
+                let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+                headers.append(name, line.parse().unwrap());
+            }
+            let names = VaryNames::of(&headers, normalized).unwrap();
+            names.values(&headers).unwrap()
+        };
+        let same: [(&str, &[&str], &[&str]); 4] = [
+            ("x", &["1, 2"], &["1", "2"]),
+            ("x", &[" 1 ,2"], &["1,2"]),
+            ("accept-language", &["en, de;q=0.5"], &["De; q=0.5", "EN"]),
+            ("accept-encoding", &["gzip, br"], &["br,gzip,br"]),
+        ];
+        for (name, one, other) in same {
+            assert_eq!(values(true, name, one), values(true, name, other), "{name}");
+            assert_ne!(
+                values(false, name, one),
+                values(false, name, other),
+                "{name}"
+            );
+        }
+        let apart: [(&str, &[&str], &[&str]); 5] = [
+            ("x", &["1,2"], &["2,1"]),
+            ("x", &["a"], &["A"]),
+            ("x", &["\"1,2\""], &["\"1, 2\""]),
+            ("x", &[], &[""]),
+            ("accept-language", &["en;q=0.5"], &["en"]),
+        ];
+        for (name, one, other) in apart {
+            assert_ne!(values(true, name, one), values(true, name, other), "{name}");
         }
     }
 }
