@@ -674,3 +674,27 @@ async fn a_stored_answer_has_the_date_of_its_making() {
         StatusCode::OK
     );
 }
+
+#[tokio::test]
+async fn an_answer_in_the_language_that_a_client_prefers_is_given_where_that_is_wanted() {
+    let headers: &[(&str, &str)] = &[
+        ("cache-control", "max-age=60"),
+        ("vary", "accept-language, accept"),
+        ("content-language", "de"),
+    ];
+    for wanted in [true, false] {
+        let region = Region::api().normalize_vary(wanted);
+        let (app, ..) = clocked_in(&Handler::with(headers), region);
+        ask(&app, get_with("/", &[("accept-language", "en, de")])).await;
+        let prefers = [("accept-language", "fr;q=0.5, de")];
+        assert_eq!(ask(&app, get_with("/", &prefers)).await.is_hit(), wanted);
+        for other in [
+            &[("accept-language", "fr, de;q=0.9")][..],
+            &[("accept-language", "de"), ("accept", "text/html")],
+        ] {
+            let (app, ..) = clocked_in(&Handler::with(headers), Region::api().normalize_vary(true));
+            ask(&app, get_with("/", &[("accept-language", "en, de")])).await;
+            assert!(!ask(&app, get_with("/", other)).await.is_hit(), "{other:?}");
+        }
+    }
+}

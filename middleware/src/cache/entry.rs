@@ -6,14 +6,14 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
-        AGE, CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING,
-        UPGRADE,
+        AGE, CONNECTION, CONTENT_LANGUAGE, CONTENT_LENGTH, PROXY_AUTHENTICATE, TE, TRAILER,
+        TRANSFER_ENCODING, UPGRADE,
     },
 };
 
 use super::policy::{
     OWN_TARGET, Share, Stale, VaryNames, Verdict, conditional, date, range::Span,
-    request::Credentials,
+    request::Credentials, vary,
 };
 
 /// Where a handler may write tags; never sent on.
@@ -74,6 +74,8 @@ pub(super) struct Entry {
     pub(super) stale: Stale,
     /// Where the bytes stand in the whole, for a 206.
     pub(super) span: Option<Span>,
+    /// The `Range` that a 206 answers.
+    pub(super) asked: Option<HeaderValue>,
 }
 
 impl Entry {
@@ -114,10 +116,20 @@ impl Entry {
     /// RFC 9111, 4.1. A request whose values are too much to compare selects nothing.
     pub(super) fn selected_by(&self, request: &HeaderMap) -> bool {
         self.vary.names.is_empty()
-            || self
-                .vary
-                .values(request)
-                .is_some_and(|values| values == self.values)
+            || self.vary.values(request).is_some_and(|values| {
+                values == self.values || self.is_in_language(&values, request)
+            })
+    }
+
+    /// Whether it differs from what a request selects in `Accept-Language` alone, and is in the language that the request
+    /// prefers: then the handler, which has that language, would give it the same.
+    fn is_in_language(&self, values: &[u8], request: &HeaderMap) -> bool {
+        let language = self.headers.get(CONTENT_LANGUAGE);
+        self.vary.normalized
+            && language
+                .and_then(|language| language.to_str().ok())
+                .is_some_and(|language| vary::prefers(request, language))
+            && self.vary.differ_in_language_alone(values, &self.values)
     }
 
     /// Bytes that holding it costs.
@@ -143,6 +155,8 @@ pub(super) struct Origin {
     pub(super) stamp: u64,
     pub(super) made: Duration,
     pub(super) made_unix_ms: u64,
+    /// The request's `Range`.
+    pub(super) asked: Option<HeaderValue>,
 }
 
 /// Builds an entry. Everything is copied into allocations of its own: a header or body that is a slice of a larger read
@@ -188,6 +202,7 @@ pub(super) fn with_body(
         fresh_for: verdict.fresh_for,
         stale: verdict.stale,
         span: verdict.span,
+        asked: origin.asked,
     }
 }
 

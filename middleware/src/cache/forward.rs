@@ -9,7 +9,7 @@ use std::{
 
 use http::{
     HeaderMap, Response, StatusCode,
-    header::{AGE, SET_COOKIE},
+    header::{AGE, RANGE, SET_COOKIE},
     response::Parts,
 };
 use http_body::Body;
@@ -432,6 +432,7 @@ impl Forward {
             stamp: self.stamp,
             made: self.shared.clock.now(),
             made_unix_ms: self.shared.clock.unix_ms(),
+            asked: self.request.get(RANGE).cloned(),
         }
     }
 
@@ -482,6 +483,9 @@ impl Forward {
     /// where they say that it is not to be stored.
     fn renewed(&mut self, stale: &Entry, new: &HeaderMap) -> Option<Arc<Entry>> {
         let mut new_headers = entry::storable_headers(new);
+        if !self.shared.region(self.region).insecure_set_cookie {
+            new_headers.remove(SET_COOKIE);
+        }
         // Without a date of its own it is of now; the stored one's would make it as old as that.
         date::add_date(&mut new_headers, self.shared.clock.unix_ms());
         let mut headers = conditional::updated(&stale.headers, &new_headers);

@@ -158,8 +158,9 @@ impl Region {
 
     /// Takes for one variant what means the same in a field that `Vary` names (RFC 9111, 4.1): a list in one line or in
     /// several, with space around its members or without; for `Accept-Encoding` and `Accept-Language` in any case and order
-    /// too, since preference is said by weights (`q=`). More requests then share an answer; right where handlers read such
-    /// fields as lists. Default: off.
+    /// too, since preference is said by weights (`q=`). And an answer that names its `Content-Language` serves whoever
+    /// prefers that language most. More requests then share an answer; right where handlers read such fields as lists, and
+    /// choose languages by weight. Default: off.
     #[must_use]
     pub fn normalize_vary(mut self, normalize: bool) -> Self {
         self.normalize_vary = normalize;

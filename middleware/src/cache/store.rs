@@ -242,6 +242,7 @@ mod tests {
             fresh_for: Duration::from_secs(60),
             stale: crate::cache::policy::Stale::default(),
             span: None,
+            asked: None,
         })
     }
 

@@ -186,6 +186,7 @@ impl<'a> Input<'a> {
             },
             // Parts are not written to Redis.
             span: None,
+            asked: None,
         };
         Some(Answer {
             entry,
@@ -273,6 +274,7 @@ mod tests {
                 if_error: Duration::from_secs(3),
             },
             span: None,
+            asked: None,
         }
     }
 

@@ -4,8 +4,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
         CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, DATE,
-        ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
-        SET_COOKIE, VARY,
+        ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, VARY,
     },
 };
 
@@ -20,15 +19,14 @@ const IN_NOT_MODIFIED: [HeaderName; 6] =
     [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY];
 
 /// Fields of a 304 that do not replace what is stored (RFC 9111, 3.2): they describe the content, which is the stored
-/// one. `Set-Cookie` of a 304 is for its client.
-const NOT_UPDATED: [HeaderName; 7] = [
+/// one.
+const NOT_UPDATED: [HeaderName; 6] = [
     CONTENT_ENCODING,
     CONTENT_LENGTH,
     CONTENT_RANGE,
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("repr-digest"),
-    SET_COOKIE,
 ];
 
 /// Whether an answer can be validated at all.
@@ -268,7 +266,6 @@ mod tests {
             ("content-type", "text/html"),
             ("content-md5", "x"),
             ("content-length", "0"),
-            ("set-cookie", "a=b"),
             ("x", "3"),
         ]);
         let wanted = headers(&[

@@ -72,6 +72,65 @@ impl VaryNames {
     }
 }
 
+impl VaryNames {
+    /// Whether two encodings of normalized values differ in what they hold of `Accept-Language`, and in nothing else.
+    pub(crate) fn differ_in_language_alone(&self, one: &[u8], other: &[u8]) -> bool {
+        let (mut one, mut other) = (one, other);
+        let mut is_varied = false;
+        for name in &self.names {
+            let (Some(a), Some(b)) = (take(&mut one), take(&mut other)) else {
+                return false;
+            };
+            if *name == ACCEPT_LANGUAGE {
+                is_varied = true;
+            } else if a != b {
+                return false;
+            }
+        }
+        is_varied
+    }
+}
+
+/// One field's part of an encoding, as [`VaryNames::values`] writes it for normalized values.
+fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let whole: &'a [u8] = bytes;
+    let length = match whole.first()? {
+        0 => 1,
+        _ => 5 + u32::from_le_bytes(whole.get(1..5)?.try_into().ok()?) as usize,
+    };
+    let (part, rest) = whole.split_at_checked(length)?;
+    *bytes = rest;
+    Some(part)
+}
+
+/// Whether a language is the one that a request prefers: the first of those with the highest weight (RFC 9110, 12.5.4).
+pub(crate) fn prefers(request: &HeaderMap, language: &str) -> bool {
+    let mut best: Option<(&str, u16)> = None;
+    for value in request.get_all(ACCEPT_LANGUAGE) {
+        let Ok(text) = value.to_str() else {
+            return false;
+        };
+        for member in text.split(',') {
+            let (range, weight) = member.split_once(';').unwrap_or((member, "q=1"));
+            let Some(weight) = thousandths(weight.trim()) else {
+                return false;
+            };
+            if best.is_none_or(|(_, known)| weight > known) {
+                best = Some((range.trim(), weight));
+            }
+        }
+    }
+    best.is_some_and(|(range, weight)| weight > 0 && range.eq_ignore_ascii_case(language.trim()))
+}
+
+/// A weight (RFC 9110, 12.4.2) in thousandths.
+fn thousandths(weight: &str) -> Option<u16> {
+    let (name, number) = weight.split_once('=')?;
+    let number: f32 = number.trim().parse().ok()?;
+    let is_weight = name.trim().eq_ignore_ascii_case("q") && (0.0..=1.0).contains(&number);
+    is_weight.then_some((number * 1_000.0) as u16)
+}
+
 /// All lines of a field as one list, without the space around its members (RFC 9111, 4.1). The codings and languages that a
 /// client takes also without regard to case and order: their weights are in the members.
 fn combined(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>> {
@@ -160,6 +219,19 @@ mod tests {
         for (i, one) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|other| one != other), "{one:?}");
         }
+    }
+
+    #[test]
+    fn the_preferred_language_is_the_first_of_the_heaviest() {
+        let prefers = |accept: &str, language: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_LANGUAGE, accept.parse().unwrap());
+            prefers(&headers, language)
+        };
+        assert!(prefers("fr;q=0.5, de;q=1.0", "de") && prefers("De, en", "dE"));
+        assert!(!prefers("en, de", "de") && !prefers("de;q=0.9, *", "de"));
+        assert!(!prefers("de-AT", "de") && !prefers("de;q=0", "de") && !prefers("de;x", "de"));
+        assert!(!prefers("", "de") && !super::prefers(&HeaderMap::new(), "de"));
     }
 
     #[test]
