@@ -38,7 +38,7 @@ impl RedisStore {
     /// A store at `url`; connects when first used, so it never fails because Redis is down.
     ///
     /// `rediss://` (feature `redis-tls`) encrypts, and verifies the server against the system's root certificates or
-    /// those of [`Self::trust`]; there is no way to leave the verification out.
+    /// those given to `trust`; there is no way to leave the verification out.
     ///
     /// # Errors
     ///
