@@ -1,50 +1,71 @@
 //! What the command line says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-pub(crate) const USAGE: &str = "\
-usage: demo [--database-url URL | --no-db] [--redis-url URL | --no-redis] [--check] [--json FILE]
+/// What `--help` prints.
+pub const USAGE: &str = "\
+usage: demo [--no-db] [--no-redis] [--check] [--json FILE]
 
-  --database-url URL  an empty PostgreSQL database in which pg_stat_statements and pg_pitcrew exist
-  --redis-url URL     a Redis or Valkey server
-  --no-db, --no-redis run on the embedded defaults (also without any argument)
-  --check             assert each step, then end: exit code 0 or 1
-  --json FILE         write the figures there";
+  --no-db, --no-redis  run on the embedded defaults, whatever the variables below say
+  --check              end after the story: exit code 0 where every check holds, else 1
+  --json FILE          write the figures there
+
+in the environment, for a command line can be read by every user of the machine and these hold passwords:
+
+  PITCREW_DEMO_DATABASE_URL  an empty PostgreSQL database in which pg_stat_statements and pg_pitcrew exist
+  PITCREW_DEMO_REDIS_URL     a Redis or Valkey server
+
+Without a variable the demo runs on the embedded default.";
+
+/// Names the database. A name of our own: a DATABASE_URL that lies about in a shell is somebody's real database.
+pub(crate) const DATABASE_VARIABLE: &str = "PITCREW_DEMO_DATABASE_URL";
+pub(crate) const REDIS_VARIABLE: &str = "PITCREW_DEMO_REDIS_URL";
 
 /// Where the demo runs, and how it ends.
 #[derive(Debug, Default)]
-pub(crate) struct Args {
+pub struct Args {
     pub(crate) database_url: Option<String>,
     pub(crate) redis_url: Option<String>,
-    pub(crate) check: bool,
-    pub(crate) json: Option<PathBuf>,
+    json: Option<PathBuf>,
+    /// End after the story.
+    pub check: bool,
+    /// Say how it is called, and no more.
+    pub help: bool,
 }
 
 impl Args {
+    /// Where the figures are written to, if anywhere.
+    #[must_use]
+    pub fn json(&self) -> Option<&Path> {
+        self.json.as_deref()
+    }
+
+    /// Reads arguments, and the variables by `variable`.
+    ///
     /// # Errors
     /// A sentence that names the argument that is wrong.
-    pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
-        let mut args = Self::default();
-        let (mut no_db, mut no_redis) = (false, false);
+    pub fn parse(
+        arguments: impl IntoIterator<Item = String>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let mut args = Self {
+            database_url: variable(DATABASE_VARIABLE),
+            redis_url: variable(REDIS_VARIABLE),
+            ..Self::default()
+        };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
-            let mut value = || {
-                arguments
-                    .next()
-                    .ok_or_else(|| format!("{argument} wants a value"))
-            };
             match argument.as_str() {
-                "--database-url" => args.database_url = Some(value()?),
-                "--redis-url" => args.redis_url = Some(value()?),
-                "--json" => args.json = Some(PathBuf::from(value()?)),
-                "--no-db" => no_db = true,
-                "--no-redis" => no_redis = true,
+                "--no-db" => args.database_url = None,
+                "--no-redis" => args.redis_url = None,
                 "--check" => args.check = true,
+                "--json" => {
+                    let file = arguments.next().ok_or("--json wants a file")?;
+                    args.json = Some(PathBuf::from(file));
+                }
+                "--help" | "-h" => args.help = true,
                 other => return Err(format!("{other} is not an argument")),
             }
-        }
-        if no_db && args.database_url.is_some() || no_redis && args.redis_url.is_some() {
-            return Err("a URL and the wish to do without it contradict each other".to_owned());
         }
         Ok(args)
     }
@@ -54,12 +75,26 @@ impl Args {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<Args, String> {
+        let variable = |name: &str| Some(format!("the value of {name}"));
+        Args::parse(text.split_whitespace().map(str::to_owned), variable)
+    }
+
     #[test]
     fn wrong_arguments_are_named() {
-        let parse = |text: &str| Args::parse(text.split_whitespace().map(str::to_owned));
-        assert!(parse("--check --no-db --no-redis").is_ok());
         assert!(parse("--chek").is_err_and(|error| error.contains("--chek")));
         assert!(parse("--json").is_err_and(|error| error.contains("--json")));
-        assert!(parse("--no-db --database-url x").is_err());
+    }
+
+    #[test]
+    fn urls_come_from_documented_variables_and_can_be_refused() {
+        let given = parse("--check").expect("these are right");
+        for url in [given.database_url, given.redis_url] {
+            let url = url.expect("the variable is set");
+            let name = url.rsplit(' ').next().unwrap_or_default();
+            assert!(USAGE.contains(name), "{name} is not in the usage");
+        }
+        let refused = parse("--no-db --no-redis").expect("these are right");
+        assert!(refused.database_url.is_none() && refused.redis_url.is_none());
     }
 }

@@ -1,27 +1,15 @@
-//! The full stack on real data: a small sales-analytics service, before and after pitcrew.
-//!
-//! `./pitcrew demo` starts it with a private PostgreSQL and Redis; `cargo run -p demo` alone runs on the embedded defaults.
-
-mod app;
-mod args;
-mod data;
-mod story;
-mod visitors;
+//! Tells the story: `./pitcrew demo` starts it with a private PostgreSQL and Redis; `cargo run -p demo` alone runs on the
+//! embedded defaults.
 
 use std::alloc::System;
 use std::process::ExitCode;
 
+use demo::{Args, Failure, Story, USAGE};
 use pitcrew::memory::CountingAlloc;
-
-use crate::args::Args;
-use crate::story::Story;
 
 // Lets the memory layer tell how many bytes each route allocates.
 #[global_allocator]
 static ALLOC: CountingAlloc<System> = CountingAlloc::new(System);
-
-/// Why the demo cannot go on; each is a sentence.
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -29,13 +17,18 @@ async fn main() -> ExitCode {
         .with_env_filter("error")
         .with_writer(std::io::stderr)
         .init();
-    let args = match Args::parse(std::env::args().skip(1)) {
+    let variable = |name: &str| std::env::var(name).ok();
+    let args = match Args::parse(std::env::args().skip(1), variable) {
         Ok(args) => args,
         Err(error) => {
-            eprintln!("demo: {error}\n{}", args::USAGE);
+            eprintln!("demo: {error}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
+    if args.help {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let told = tokio::select! {
         told = run(&args) => told,
         _ = tokio::signal::ctrl_c() => {
@@ -53,14 +46,16 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Tells the story; then ends with a verdict (`--check`), or serves until Ctrl-C.
+/// Tells the story and its verdict; then ends with it (`--check`), or serves until Ctrl-C.
 async fn run(args: &Args) -> Result<bool, Failure> {
-    let (story, app) = Story::begin(args).await?;
+    let story = Story::begin(args).await?;
     let verdict = story.tell().await?;
-    verdict.write(args.json.as_deref())?;
+    verdict.write(args.json())?;
+    let holds = verdict.print();
+    let app = story.app();
     if args.check {
         app.stop().await;
-        return Ok(verdict.print());
+        return Ok(holds);
     }
     println!();
     println!(

@@ -35,7 +35,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(cache_layer)
         .service_fn(handle);
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3001").await?;
+    let wanted = std::env::args().nth(1).unwrap_or("127.0.0.1:3001".into());
+    let listener = tokio::net::TcpListener::bind(&wanted).await;
+    let listener = listener.unwrap_or_else(|error| {
+        eprintln!("cannot listen on {wanted}: {error}; give a free one: cargo run -p hyper-app -- 127.0.0.1:3101");
+        std::process::exit(1)
+    });
     println!("listening on http://{}", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;

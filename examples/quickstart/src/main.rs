@@ -12,7 +12,12 @@ static ALLOC: CountingAlloc<System> = CountingAlloc::new(System);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let wanted = std::env::args().nth(1).unwrap_or("127.0.0.1:3000".into());
+    let listener = tokio::net::TcpListener::bind(&wanted).await;
+    let listener = listener.unwrap_or_else(|error| {
+        eprintln!("cannot listen on {wanted}: {error}; give a free one: cargo run -p quickstart -- 127.0.0.1:3100");
+        std::process::exit(1)
+    });
     let address = format!("http://{}", listener.local_addr()?);
 
     let (cache_layer, cache) = CacheLayer::builder().build();

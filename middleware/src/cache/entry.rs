@@ -18,8 +18,6 @@ use super::policy::{
 
 /// Where a handler may write tags; never sent on.
 pub(super) const TAGS_HEADER: HeaderName = HeaderName::from_static("x-cache-tags");
-/// RFC 9211.
-pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Fields of one connection (RFC 9110, 7.6.1; RFC 9111, 3.1), and those that each answer gets anew.
 const NOT_STORED: [HeaderName; 12] = [

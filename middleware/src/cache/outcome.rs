@@ -1,5 +1,10 @@
 //! What became of a request, and why.
 
+use http::HeaderName;
+
+/// RFC 9211.
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
 /// Why the cache stayed out of a request, or its answer out of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -193,6 +198,6 @@ impl Outcome {
 
 fn append(headers: &mut http::HeaderMap, value: String) {
     if let Ok(value) = http::HeaderValue::try_from(value) {
-        headers.append(super::entry::CACHE_STATUS, value);
+        headers.append(CACHE_STATUS, value);
     }
 }

@@ -308,18 +308,18 @@ mod tests {
         }
         assert_eq!(store.evictions(), 0, "replaced");
         let after_all_are_stale = Duration::from_secs(61);
-        for n in 0..50 {
-            store.put(&keys[n], entry(&[], "a", 1_000), Duration::ZERO);
+        for key in &keys[..50] {
+            store.put(key, entry(&[], "a", 1_000), Duration::ZERO);
         }
         let held = store.entries();
         assert_eq!(store.evictions(), 0, "all fit");
-        for n in 50..150 {
-            store.put(&keys[n], entry(&[], "a", 1_000), Duration::ZERO);
+        for key in &keys[50..150] {
+            store.put(key, entry(&[], "a", 1_000), Duration::ZERO);
         }
         let pushed_out = store.evictions();
         assert_eq!(pushed_out, held + 100 - store.entries());
-        for n in 150..200 {
-            store.put(&keys[n], entry(&[], "a", 1_000), after_all_are_stale);
+        for key in &keys[150..] {
+            store.put(key, entry(&[], "a", 1_000), after_all_are_stale);
         }
         assert_eq!(store.evictions(), pushed_out, "stale ones");
     }

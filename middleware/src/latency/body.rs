@@ -11,8 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
 use super::{
+    record::Record,
     recorder::{ERROR, class_of},
-    service::Record,
 };
 
 /// Passes the inner body through. The request's record ends with the body's end, its error, or its drop.

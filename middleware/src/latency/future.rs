@@ -10,7 +10,7 @@ use http::Response;
 use http_body::Body;
 use pin_project::pin_project;
 
-use super::{body::ResponseBody, recorder::ERROR, service::Record};
+use super::{body::ResponseBody, record::Record, recorder::ERROR};
 
 /// Resolves to the inner response with its body measured. Dropped before that, the request counts as aborted.
 #[pin_project]

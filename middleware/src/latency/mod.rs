@@ -23,6 +23,7 @@
 mod body;
 mod future;
 mod layer;
+mod record;
 mod recorder;
 mod service;
 mod snapshot;

@@ -9,12 +9,8 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{
-    body::ResponseBody,
-    future::ResponseFuture,
-    recorder::{ABORTED, Recorder},
-};
-use crate::route::{Label, Labeler, method_label};
+use super::{body::ResponseBody, future::ResponseFuture, record::Record, recorder::Recorder};
+use crate::route::{Labeler, method_label};
 
 /// Measures the inner service. Made by [`LatencyLayer`](super::LatencyLayer).
 #[derive(Clone)]
@@ -61,45 +57,5 @@ where
 impl<S> std::fmt::Debug for Latency<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Latency").finish_non_exhaustive()
-    }
-}
-
-/// One request under way. Whoever holds it ends it once; dropped without that, the request was aborted.
-pub(super) struct Record {
-    recorder: Arc<Recorder>,
-    label: Label,
-    method: &'static str,
-    class: &'static str,
-    started: std::time::Duration,
-}
-
-impl Record {
-    fn begin(recorder: Arc<Recorder>, label: Label, method: &'static str) -> Self {
-        recorder.begin();
-        let started = recorder.clock().now();
-        Self {
-            recorder,
-            label,
-            method,
-            class: ABORTED,
-            started,
-        }
-    }
-
-    pub(super) fn is_head(&self) -> bool {
-        self.method == "HEAD"
-    }
-
-    /// Counts the request now, in `class`.
-    pub(super) fn end(mut self, class: &'static str) {
-        self.class = class;
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        let took = self.recorder.clock().now().saturating_sub(self.started);
-        self.recorder
-            .end(self.label.as_str(), self.method, self.class, took);
     }
 }

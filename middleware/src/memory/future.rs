@@ -11,7 +11,7 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use super::service::Scope;
+use super::scope::Scope;
 
 /// Resolves to the inner response with its body measured.
 #[pin_project]

@@ -24,7 +24,9 @@ mod layer;
 mod release;
 mod routes;
 mod sampler;
+mod scope;
 mod service;
+mod shared;
 mod snapshot;
 
 pub use self::{

@@ -6,7 +6,8 @@ use pgrx::prelude::*;
 
 use super::guarded::{Caught, guarded};
 use super::hypothetical::{Hypothetical, with_indexes};
-use crate::workload::analysis::{self, Analysed, Skip};
+use crate::workload::analysis::{self, Analysed};
+use crate::workload::skip::Skip;
 
 /// The planner's total cost of one execution, or why it cannot be had.
 pub(crate) type Cost = Result<Result<f64, Skip>, Caught>;

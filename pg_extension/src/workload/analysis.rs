@@ -4,26 +4,12 @@ use std::ffi::{CStr, CString};
 
 use pgrx::prelude::*;
 
+use super::skip::Skip;
 use super::trust::{self, Trust};
 use crate::names;
 
 /// Longer texts are left out: analysing them takes longer than an answer is worth.
 const MAX_TEXT_BYTES: usize = 100_000;
-
-/// Why a statement is not planned. A clause that reads on after "skipped:".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Skip {
-    /// A reason to show.
-    Because(String),
-    /// A statement on system catalogues or pitcrew's own tables: not part of the workload at all.
-    System,
-}
-
-impl Skip {
-    fn because(reason: impl Into<String>) -> Self {
-        Self::Because(reason.into())
-    }
-}
 
 /// What all statements of one call are analysed under.
 pub(crate) struct Context {

@@ -6,7 +6,7 @@ use std::ffi::c_void;
 
 use pgrx::prelude::*;
 
-use super::analysis::Skip;
+use super::skip::Skip;
 use crate::failure::read_one;
 use crate::names;
 

@@ -5,6 +5,7 @@
     reason = "a test ends where something unexpected happens"
 )]
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -396,4 +397,35 @@ fn a_place_that_somebody_else_made_is_refused() {
     let error = Place::open(&own.0).unwrap_err().to_string();
     std::fs::remove_file(&path).unwrap();
     assert!(error.contains("is not a private folder"), "{error}");
+}
+
+#[test]
+fn no_process_has_a_password_on_its_command_line() {
+    require!(database, redis);
+    let postgres = testing::postgres(PostgresOptions::default());
+    let redis = testing::redis();
+    postgres.run("postgres", &["SELECT 1"]).unwrap();
+    let of_redis = redis.url();
+    let (_, of_redis) = of_redis.split_once("redis://:").unwrap();
+    let (of_redis, _) = of_redis.split_once('@').unwrap();
+    let shared = testing::stack().unwrap().postgres.as_ref().unwrap();
+    let mut looked_at = BTreeSet::<u32>::new();
+    for process in std::fs::read_dir("/proc").unwrap() {
+        let process = process.unwrap().path();
+        let Ok(line) = std::fs::read(process.join("cmdline")) else {
+            continue;
+        };
+        let line = String::from_utf8_lossy(&line).into_owned();
+        for password in [postgres.password(), of_redis, &shared.password] {
+            assert!(!line.contains(password), "{line}");
+        }
+        looked_at.extend(
+            process
+                .file_name()
+                .and_then(|pid| pid.to_str()?.parse::<u32>().ok()),
+        );
+    }
+    for server in [postgres.pid(), redis.pid()] {
+        assert!(looked_at.contains(&server.unwrap()), "{looked_at:?}");
+    }
 }

@@ -1,8 +1,9 @@
 //! The service: a small sales-analytics API, as a team would write it, with pitcrew mounted on it.
 
 mod live;
+mod problem;
 mod routes;
-pub(crate) mod store;
+mod store;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,33 +13,55 @@ use axum::Router;
 use pitcrew::cache::RedisStore;
 use pitcrew::{CacheHandle, CacheLayer, LatencyLayer, MemoryLayer};
 use pitcrew_admin::{Admin, PoolGauges};
+use tokio::task::JoinHandle;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use self::live::Live;
-use self::store::Store;
+pub use self::store::Store;
 use crate::Failure;
 
+/// What each instance of the service is started with.
+#[derive(Clone)]
+pub struct Setup {
+    /// Where the data are.
+    pub store: Store,
+    /// The database that the admin router looks at, if any.
+    pub database_url: Option<String>,
+    /// The second level of the cache, which all instances share, if any.
+    pub redis_url: Option<String>,
+}
+
 /// What handlers share.
-pub(crate) struct Shared {
+struct Shared {
     store: Store,
     cache: CacheHandle,
     live: Live,
 }
 
-/// A service that listens.
-pub(crate) struct App {
-    pub(crate) address: SocketAddr,
+/// One instance of the service, which listens.
+pub struct App {
+    /// Where: a free loopback port.
+    pub address: SocketAddr,
     /// The operator's token, made for this run.
-    pub(crate) token: String,
+    pub token: String,
     admin: Admin,
+    server: JoinHandle<std::io::Result<()>>,
 }
 
 impl App {
-    /// Puts the layers on the service and starts it on a free loopback port.
-    pub(crate) async fn start(
-        store: Store,
-        database_url: Option<&str>,
-        redis_url: Option<&str>,
-    ) -> Result<Self, Failure> {
+    /// Puts the layers on the service and starts it.
+    ///
+    /// # Errors
+    /// A Redis URL or a database URL that is none.
+    pub async fn start(setup: &Setup) -> Result<Self, Failure> {
+        Self::start_with(setup, Router::new()).await
+    }
+
+    /// [`App::start`] with further routes beside the service's own, under the same layers.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_with(setup: &Setup, more: Router) -> Result<Self, Failure> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
 
@@ -49,7 +72,7 @@ impl App {
                 .starts_with("/dashboard/")
                 .then_some("dashboard_data")
         });
-        if let Some(url) = redis_url {
+        if let Some(url) = &setup.redis_url {
             cache = cache.redis(RedisStore::connect(url)?.namespace("demo"));
         }
         let (cache_layer, cache) = cache.build();
@@ -63,34 +86,40 @@ impl App {
             .memory(memory)
             .latency(latency)
             .self_address(format!("http://{address}"));
-        if let Some(url) = database_url {
-            admin = admin.database(url);
+        if let Some(url) = &setup.database_url {
+            admin = admin.database(url.as_str());
         }
-        if let Some(pool) = store.pool() {
+        if let Some(pool) = setup.store.pool() {
             admin = admin.pool("app", move || gauges(&pool));
         }
         let admin = admin.build()?;
         let token = admin.generated_token().unwrap_or_default().to_owned();
 
         let shared = Arc::new(Shared {
-            store,
+            store: setup.store.clone(),
             cache,
             live: Live::new(),
         });
         let app: Router = routes::router(shared)
+            .merge(more)
+            // Innermost: a panic is a 500 of its own request, and the layers see an answer like any other.
+            .layer(CatchPanicLayer::custom(problem::panicked))
             .layer(cache_layer)
             .layer(memory_layer)
             .layer(latency_layer)
             .nest("/performance", admin.router());
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        let server = tokio::spawn(async move { axum::serve(listener, app).await });
         Ok(Self {
             address,
             token,
             admin,
+            server,
         })
     }
 
-    pub(crate) async fn stop(&self) {
+    /// Takes no further connections and ends what runs in the background.
+    pub async fn stop(&self) {
+        self.server.abort();
         self.admin.shutdown(Duration::from_secs(1)).await;
     }
 }

@@ -30,17 +30,6 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-impl IntoResponse for StoreError {
-    fn into_response(self) -> Response {
-        let status = match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        (status, self.to_string()).into_response()
-    }
-}
-
 /// An answer that may be reused for `seconds`, until one of its tags is purged.
 fn reusable(seconds: u32, tags: &str, body: impl IntoResponse) -> Response {
     let fresh = [(header::CACHE_CONTROL, format!("public, max-age={seconds}"))];

@@ -6,49 +6,30 @@ use std::pin::pin;
 use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::{Client, Error};
-use tpchgen::generators::{
-    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator,
-    PartSuppGenerator, RegionGenerator, SupplierGenerator,
-};
 
-use super::SCALE;
+use super::source::Source;
 
 const SCHEMA: &str = include_str!("../../tpch/schema.sql");
 /// Rows are sent in pieces of about this size.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Creates the tables, copies all rows and lets the server gather its statistics.
-pub(crate) async fn load(client: &Client) -> Result<u64, Error> {
+/// Creates the tables in an empty database, copies all rows of that scale, lets the server gather its statistics, and
+/// answers how many rows there are.
+///
+/// # Errors
+/// What the server refuses: tables of these names that exist, or a lost connection.
+pub async fn load(client: &Client, scale: f64) -> Result<u64, Error> {
     client.batch_execute(SCHEMA).await?;
+    let source = Source::new(scale);
     let mut rows = 0;
-    rows += copy(client, "region", RegionGenerator::new(SCALE, 1, 1).iter()).await?;
-    rows += copy(client, "nation", NationGenerator::new(SCALE, 1, 1).iter()).await?;
-    rows += copy(
-        client,
-        "supplier",
-        SupplierGenerator::new(SCALE, 1, 1).iter(),
-    )
-    .await?;
-    rows += copy(client, "part", PartGenerator::new(SCALE, 1, 1).iter()).await?;
-    rows += copy(
-        client,
-        "partsupp",
-        PartSuppGenerator::new(SCALE, 1, 1).iter(),
-    )
-    .await?;
-    rows += copy(
-        client,
-        "customer",
-        CustomerGenerator::new(SCALE, 1, 1).iter(),
-    )
-    .await?;
-    rows += copy(client, "orders", OrderGenerator::new(SCALE, 1, 1).iter()).await?;
-    rows += copy(
-        client,
-        "lineitem",
-        LineItemGenerator::new(SCALE, 1, 1).iter(),
-    )
-    .await?;
+    rows += copy(client, "region", source.regions().iter()).await?;
+    rows += copy(client, "nation", source.nations().iter()).await?;
+    rows += copy(client, "supplier", source.suppliers().iter()).await?;
+    rows += copy(client, "part", source.parts().iter()).await?;
+    rows += copy(client, "partsupp", source.part_suppliers().iter()).await?;
+    rows += copy(client, "customer", source.customers().iter()).await?;
+    rows += copy(client, "orders", source.orders().iter()).await?;
+    rows += copy(client, "lineitem", source.lines().iter()).await?;
     // Keys of new orders begin far above the generated ones.
     client
         .batch_execute("CREATE SEQUENCE demo_order_key AS int START 100000000")

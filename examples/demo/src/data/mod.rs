@@ -1,8 +1,10 @@
 //! TPC-H rows, made by the crate `tpchgen`: the same on every machine.
 
 mod load;
+mod source;
 
-pub(crate) use load::load;
+pub use load::load;
+pub(crate) use source::Source;
 
 /// The scale of the database's data: 150,000 orders, 600,000 lines.
 pub(crate) const SCALE: f64 = 0.1;
@@ -11,7 +13,7 @@ pub(crate) const EMBEDDED_SCALE: f64 = 0.01;
 
 /// How many rows there are of what visitors ask for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Population {
+pub struct Population {
     pub(crate) customers: i64,
     pub(crate) parts: i64,
     pub(crate) orders: i64,
@@ -19,7 +21,8 @@ pub(crate) struct Population {
 
 impl Population {
     /// Row counts by scale (TPC-H specification, 4.2.5).
-    pub(crate) fn at(scale: f64) -> Self {
+    #[must_use]
+    pub fn at(scale: f64) -> Self {
         let count = |at_one: f64| (at_one * scale) as i64;
         Self {
             customers: count(150_000.0),
@@ -40,7 +43,8 @@ mod tests {
 
     #[test]
     fn order_keys_are_those_of_the_generator() {
-        let orders = tpchgen::generators::OrderGenerator::new(0.001, 1, 1);
+        let source = Source::without_comments(0.001);
+        let orders = source.orders();
         let keys: Vec<_> = orders
             .iter()
             .take(100)

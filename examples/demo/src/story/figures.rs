@@ -19,10 +19,16 @@ pub(crate) struct Figures {
     pub(crate) measured_time_ratio_control: Option<f64>,
     /// Calls of each helped statement before, and again after.
     pub(crate) calls_each: Option<u64>,
-    /// The planner's costs for the same statements: after / before.
+    /// The planner's costs of exactly the statements and calls of `measured_time_ratio`, each statement once: with all applied
+    /// indexes / with none.
     pub(crate) predicted_cost_ratio: Option<f64>,
-    /// Median time of answers marked as hits / of the same routes with the index and past the cache.
+    /// Hits among the first look-ups of a second instance, whose own level is empty: what Redis alone answers.
+    pub(crate) l2_hit_ratio: Option<f64>,
+    /// Median time of answers marked as hits / median time of the same route with the index and past the cache: a quotient
+    /// for each route, then their geometric mean, each route weighing as often as it was hit. Both sides so have the same
+    /// routes in the same shares, whatever share of each route the cache answers.
     pub(crate) cached_hit_p50_ratio: Option<f64>,
+    /// The same of the 99th percentiles.
     pub(crate) cached_hit_p99_ratio: Option<f64>,
     /// Requests a second of the visitor mix: with index and cache / before.
     pub(crate) rps_ratio: Option<f64>,
@@ -51,10 +57,10 @@ pub(crate) struct Check {
 
 /// Figures and checks of a run.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     #[serde(flatten)]
     pub(crate) figures: Figures,
-    pub(crate) checks: Vec<Check>,
+    checks: Vec<Check>,
 }
 
 impl Verdict {
@@ -80,7 +86,11 @@ impl Verdict {
         self.check(what, figure.is_some_and(is_right), seen);
     }
 
-    pub(crate) fn write(&self, path: Option<&Path>) -> Result<(), Failure> {
+    /// Writes both as JSON, where a file is named.
+    ///
+    /// # Errors
+    /// The file that cannot be written.
+    pub fn write(&self, path: Option<&Path>) -> Result<(), Failure> {
         let Some(path) = path else { return Ok(()) };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -93,7 +103,7 @@ impl Verdict {
     }
 
     /// Prints every check; tells whether all hold.
-    pub(crate) fn print(&self) -> bool {
+    pub fn print(&self) -> bool {
         println!();
         for check in &self.checks {
             let word = if check.holds { "ok    " } else { "FAILED" };

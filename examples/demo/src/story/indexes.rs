@@ -1,12 +1,17 @@
 //! Suggestions: asked for, applied by jobs, and measured on the same calls before and after.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::Method;
 use serde_json::{Value, json};
 
+use super::predicted::Predicted;
 use super::statements::Statements;
-use super::{Story, Verdict, call};
+use super::{Story, Verdict};
 use crate::Failure;
+use crate::data::Population;
+use crate::visitors::{Client, PAST_THE_CACHE, Visitor};
 
 /// Rounds of calls, before and after.
 const ROUNDS: usize = 5;
@@ -73,24 +78,19 @@ impl Story {
         ));
         self.say(format!("  {}", first["ddl"].as_str().unwrap_or("?")));
 
-        let mut helped: Vec<i64> = applied
-            .iter()
-            .flat_map(|one| {
-                one["queryids"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_i64)
-            })
-            .collect();
-        helped.sort_unstable();
-        helped.dedup();
-        verdict.figures.predicted_cost_ratio = predicted(&applied);
-
-        // What is measured: the same calls in each round; the statements that no call reaches (a write's) stay out.
+        // What is measured: the same calls in each round; the statements that no call reaches (a write's) stay out of both
+        // ratios.
+        let predicted = Predicted::of(&applied);
         let start = Statements::now(&self.operator).await?;
         let before = self.rounds().await?;
-        helped.retain(|id| before[0].since(&start, &[*id]).1 > 0);
+        let reached: Vec<(i64, u64)> = predicted
+            .statements()
+            .into_iter()
+            .map(|id| (id, before[ROUNDS - 1].since(&start, &[id]).1))
+            .filter(|(_, calls)| *calls > 0)
+            .collect();
+        verdict.figures.predicted_cost_ratio = predicted.cost_ratio(&reached);
+        let helped: Vec<i64> = reached.iter().map(|(id, _)| *id).collect();
         let rounds_before = spent(&start, &before, &helped);
         let done = self.apply(&applied).await?;
         verdict.figures.jobs_done = Some(done);
@@ -135,7 +135,7 @@ impl Story {
         let mut after = Vec::with_capacity(ROUNDS);
         for _ in 0..ROUNDS {
             for route in ROUTES {
-                call(self.address, self.population, route, CALLS).await?;
+                call(self.app.address, self.population, route, CALLS).await?;
             }
             after.push(Statements::now(&self.operator).await?);
         }
@@ -191,13 +191,24 @@ fn control(rounds: &[(f64, u64)]) -> f64 {
     mean(1) / mean(0)
 }
 
-/// Predicted cost after / before, over the statements that the suggestions name, weighted as the suggestions are.
-fn predicted(suggestions: &[&Value]) -> Option<f64> {
-    let sum = |name: &str| {
-        suggestions
-            .iter()
-            .map(|one| one[name].as_f64())
-            .sum::<Option<f64>>()
+/// Calls one route `calls` times past the cache, from two connections.
+async fn call(
+    address: SocketAddr,
+    population: Population,
+    route: &'static str,
+    calls: usize,
+) -> Result<(), Failure> {
+    let half = |seed| async move {
+        // The same seed each time: every round makes the same calls.
+        let mut visitor = Visitor::new(seed, population);
+        let mut client = Client::connect(address).await?;
+        for _ in 0..calls / 2 {
+            let visit = visitor.read(route);
+            client
+                .send(Method::GET, &visit.path, &PAST_THE_CACHE, None)
+                .await?;
+        }
+        Ok::<_, Failure>(())
     };
-    Some(sum("cost_after")? / sum("cost_before")?)
+    tokio::try_join!(half(101), half(102)).map(|_| ())
 }

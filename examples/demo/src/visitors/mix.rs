@@ -27,16 +27,17 @@ const WORDS: [&str; 12] = [
 
 /// One thing that a visitor does.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Visit {
+pub struct Visit {
     /// The route's template, as the figures name it.
-    pub(crate) route: &'static str,
-    pub(crate) path: String,
+    pub route: &'static str,
+    /// What is asked for.
+    pub path: String,
     /// The body of a write; none for a read.
-    pub(crate) body: Option<String>,
+    pub body: Option<String>,
 }
 
 /// A visitor with a seed of its own: the same visits in every run.
-pub(crate) struct Visitor {
+pub struct Visitor {
     random: StdRng,
     zipf: Zipf,
     population: Population,
@@ -70,7 +71,9 @@ impl Zipf {
 }
 
 impl Visitor {
-    pub(crate) fn new(seed: u64, population: Population) -> Self {
+    /// The visitor of that seed.
+    #[must_use]
+    pub fn new(seed: u64, population: Population) -> Self {
         Self {
             random: StdRng::seed_from_u64(seed),
             zipf: Zipf::new(POPULAR),
@@ -85,7 +88,8 @@ impl Visitor {
         1 + (rank * 7_919) % count
     }
 
-    pub(crate) fn next(&mut self) -> Visit {
+    /// What it does next; there is always something.
+    pub fn next_visit(&mut self) -> Visit {
         if self.random.random::<f64>() < WRITES {
             return self.write();
         }
@@ -153,7 +157,7 @@ mod tests {
     fn a_seed_gives_the_same_visits_and_another_seed_others() {
         let visits = |seed| {
             let mut visitor = Visitor::new(seed, Population::at(SCALE));
-            (0..200).map(|_| visitor.next()).collect::<Vec<_>>()
+            (0..200).map(|_| visitor.next_visit()).collect::<Vec<_>>()
         };
         assert_eq!(visits(1), visits(1));
         assert_ne!(visits(1), visits(2));
@@ -163,7 +167,7 @@ mod tests {
     fn one_in_twenty_writes_and_ranks_follow_zipf() {
         let mut visitor = Visitor::new(7, Population::at(SCALE));
         let writes = (0..20_000)
-            .filter(|_| visitor.next().body.is_some())
+            .filter(|_| visitor.next_visit().body.is_some())
             .count();
         assert!((800..1_200).contains(&writes), "{writes}");
         let firsts = (0..20_000)

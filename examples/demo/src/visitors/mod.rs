@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use http::{Method, header};
 
-pub(crate) use client::{Answer, Client};
-pub(crate) use mix::Visitor;
+pub use client::{Answer, Client};
+pub use mix::{Visit, Visitor};
 
 use crate::Failure;
 use crate::data::Population;
@@ -19,8 +19,7 @@ use crate::data::Population;
 /// So many at a time.
 pub(crate) const VISITORS: usize = 16;
 /// A visitor who asks for an answer that no cache has touched.
-pub(crate) const PAST_THE_CACHE: [(header::HeaderName, &str); 1] =
-    [(header::CACHE_CONTROL, "no-store")];
+pub const PAST_THE_CACHE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// Times of answers, in microseconds, up to a minute.
 pub(crate) struct Times(Histogram<u64>);
@@ -64,8 +63,8 @@ pub(crate) struct Seen {
     pub(crate) routes: BTreeMap<&'static str, Times>,
     /// All reads.
     pub(crate) reads: Times,
-    /// Reads that were marked as hits.
-    pub(crate) hits: Times,
+    /// Reads that were marked as hits, by route.
+    pub(crate) hits: BTreeMap<&'static str, Times>,
 }
 
 impl Seen {
@@ -77,9 +76,13 @@ impl Seen {
         self.requests += other.requests;
         self.errors += other.errors;
         self.reads.add(&other.reads);
-        self.hits.add(&other.hits);
-        for (route, times) in &other.routes {
-            self.routes.entry(route).or_default().add(times);
+        for (all, these) in [
+            (&mut self.routes, &other.routes),
+            (&mut self.hits, &other.hits),
+        ] {
+            for (route, times) in these {
+                all.entry(route).or_default().add(times);
+            }
         }
     }
 }
@@ -115,7 +118,7 @@ async fn stay_on(
     let mut client = Client::connect(address).await?;
     let mut seen = Seen::default();
     while Instant::now() < until {
-        let visit = visitor.next();
+        let visit = visitor.next_visit();
         let is_read = visit.body.is_none();
         let method = if is_read { Method::GET } else { Method::POST };
         let headers = if past_the_cache {
@@ -136,7 +139,10 @@ async fn stay_on(
                 .or_default()
                 .record(answer.took);
             if answer.is_hit() {
-                seen.hits.record(answer.took);
+                seen.hits
+                    .entry(visit.route)
+                    .or_default()
+                    .record(answer.took);
             }
         }
     }

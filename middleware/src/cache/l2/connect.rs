@@ -6,25 +6,13 @@ use bb8_redis::RedisConnectionManager;
 
 use super::{
     L2,
+    error::RedisStoreError,
     pool::{Opener, Pool},
 };
 use crate::clock::Clock;
 
 /// Longest time a request waits for Redis unless told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(50);
-/// Why a [`RedisStore`] cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RedisStoreError {
-    /// The URL cannot be used.
-    #[error(
-        "the Redis URL cannot be used; write redis://[user:password@]host[:port][/db], rediss:// for TLS, or redis+unix:///path"
-    )]
-    Url(#[source] redis::RedisError),
-    /// TLS is not in this build, or cannot be set up so.
-    #[error("TLS to Redis: {0}")]
-    Tls(String),
-}
 
 /// A cache level in Redis or Valkey, shared by every instance that uses the same namespace.
 #[derive(Clone)]
@@ -38,7 +26,7 @@ impl RedisStore {
     /// A store at `url`; connects when first used, so it never fails because Redis is down.
     ///
     /// `rediss://` (feature `redis-tls`) encrypts, and verifies the server against the system's root certificates or
-    /// those of [`Self::trust`]; there is no way to leave the verification out.
+    /// those given to `trust`; there is no way to leave the verification out.
     ///
     /// # Errors
     ///

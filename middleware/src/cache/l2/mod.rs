@@ -11,6 +11,7 @@
 
 mod breaker;
 mod connect;
+mod error;
 mod find;
 mod pool;
 mod probe;
@@ -34,13 +35,16 @@ use http::HeaderMap;
 use redis::{FromRedisValue, Pipeline};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-pub use self::connect::{DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
 use self::{
     breaker::Breaker,
     pool::{CallError, Pool},
     probe::Probe,
     purges::Purges,
     writer::Writer,
+};
+pub use self::{
+    connect::{DEFAULT_TIMEOUT, RedisStore},
+    error::RedisStoreError,
 };
 use super::{
     entry::Entry, invalidation::PurgeState, key::CacheKey, policy::VaryNames, shared::Found,

@@ -13,7 +13,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::connect::RedisStoreError;
+use super::error::RedisStoreError;
 
 /// Opens verified TLS connections to one server.
 #[derive(Clone)]

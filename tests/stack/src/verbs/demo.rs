@@ -75,19 +75,14 @@ pub(crate) fn run_with(
     signals.check()?;
     let mut command = Command::new(child::target_dir(&root).join("release/demo"));
     command.current_dir(&root);
-    match stack.postgres() {
-        Some(postgres) => {
-            postgres.create_database_from("demo", TEMPLATE)?;
-            command.arg("--database-url").arg(postgres.url("demo"));
-        }
-        None => {
-            command.arg("--no-db");
-        }
+    if let Some(postgres) = stack.postgres() {
+        postgres.create_database_from("demo", TEMPLATE)?;
     }
-    match stack.redis() {
-        Some(redis) => command.arg("--redis-url").arg(redis.url()),
-        None => command.arg("--no-redis"),
-    };
+    connect(
+        &mut command,
+        stack.postgres().map(|postgres| postgres.url("demo")),
+        stack.redis().map(pitcrew_stack::Redis::url),
+    );
     let json = child::results_dir(&root)?.join(if choice.no_db {
         "demo-embedded.json"
     } else {
@@ -109,4 +104,40 @@ pub(crate) fn run_with(
             .unwrap_or(1)
     };
     Ok(ExitCode::from(code))
+}
+
+/// Tells the demo where its servers are. By its environment: the URLs hold passwords, and the command line of a process can
+/// be read by every user of the machine, its environment by its own user alone.
+fn connect(command: &mut Command, database_url: Option<String>, redis_url: Option<String>) {
+    for (url, variable, without) in [
+        (database_url, "PITCREW_DEMO_DATABASE_URL", "--no-db"),
+        (redis_url, "PITCREW_DEMO_REDIS_URL", "--no-redis"),
+    ] {
+        match url {
+            Some(url) => command.env(variable, url),
+            // Whatever our own environment says.
+            None => command.env_remove(variable).arg(without),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_url_stands_on_the_demos_command_line() {
+        let url = |name: &str| Some(format!("{name}://me:secret@127.0.0.1/demo"));
+        let mut command = Command::new("demo");
+        connect(&mut command, url("postgresql"), url("redis"));
+        assert_eq!(command.get_args().count(), 0);
+        let given = command.get_envs().filter_map(|(_, value)| value);
+        assert_eq!(given.count(), 2);
+
+        let mut command = Command::new("demo");
+        connect(&mut command, None, None);
+        let arguments: Vec<_> = command.get_args().collect();
+        assert_eq!(arguments, ["--no-db", "--no-redis"]);
+        assert!(command.get_envs().all(|(_, value)| value.is_none()));
+    }
 }

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use tpchgen::generators::{CustomerGenerator, LineItemGenerator, OrderGenerator, PartGenerator};
-
 use super::{
     LIST_LIMIT, Line, Month, NewOrder, Order, OrderWithLines, Part, SEARCH_LIMIT, Sales,
     StoreError, TopCustomer,
 };
-use crate::data::EMBEDDED_SCALE;
+use crate::data::{EMBEDDED_SCALE, Source};
 
 /// The keys of orders that visitors add begin here.
 const FIRST_NEW_KEY: i32 = 100_000_000;
@@ -37,42 +35,33 @@ fn number(text: impl std::fmt::Display) -> f64 {
 
 impl MemoryStore {
     pub(crate) fn generate() -> Self {
-        let orders = OrderGenerator::new(EMBEDDED_SCALE, 1, 1)
-            .iter()
-            .map(|order| Order {
-                key: order.o_orderkey as i32,
-                customer: order.o_custkey as i32,
-                date: order.o_orderdate.to_string(),
-                status: order.o_orderstatus.to_string(),
-                total: number(order.o_totalprice),
-            });
-        let lines = LineItemGenerator::new(EMBEDDED_SCALE, 1, 1)
-            .iter()
-            .map(|line| StoredLine {
-                order: line.l_orderkey as i32,
-                discount: number(line.l_discount),
-                line: Line {
-                    part: line.l_partkey as i32,
-                    quantity: number(line.l_quantity),
-                    price: number(line.l_extendedprice),
-                },
-            });
+        let source = Source::without_comments(EMBEDDED_SCALE);
+        let orders = source.orders().iter().map(|order| Order {
+            key: order.o_orderkey as i32,
+            customer: order.o_custkey as i32,
+            date: order.o_orderdate.to_string(),
+            status: order.o_orderstatus.to_string(),
+            total: number(order.o_totalprice),
+        });
+        let lines = source.lines().iter().map(|line| StoredLine {
+            order: line.l_orderkey as i32,
+            discount: number(line.l_discount),
+            line: Line {
+                part: line.l_partkey as i32,
+                quantity: number(line.l_quantity),
+                price: number(line.l_extendedprice),
+            },
+        });
         let tables = Tables {
             orders: orders.collect(),
             lines: lines.collect(),
         };
-        let parts = PartGenerator::new(EMBEDDED_SCALE, 1, 1).iter().map(|part| {
-            (
-                Part {
-                    key: part.p_partkey as i32,
-                    name: part.p_name.to_string(),
-                },
-                number(part.p_retailprice),
-            )
+        let parts = source.parts().iter().map(|part| {
+            let key = part.p_partkey as i32;
+            let name = part.p_name.to_string();
+            (Part { key, name }, number(part.p_retailprice))
         });
-        let customers = CustomerGenerator::new(EMBEDDED_SCALE, 1, 1)
-            .iter()
-            .map(|customer| customer.c_name.to_string());
+        let customers = source.customers().iter().map(|one| one.c_name.to_string());
         Self {
             tables: RwLock::new(tables),
             parts: parts.collect(),

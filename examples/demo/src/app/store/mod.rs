@@ -3,20 +3,29 @@
 mod memory;
 mod postgres;
 
+use std::sync::Arc;
+
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use memory::MemoryStore;
-pub(crate) use postgres::{CONNECTIONS, Pool, PostgresStore};
+use self::memory::MemoryStore;
+use self::postgres::PostgresStore;
+pub(super) use self::postgres::{CONNECTIONS, Pool};
+use crate::Failure;
 
 /// The most rows of a list.
 pub(crate) const LIST_LIMIT: usize = 50;
 /// The most rows of a search's answer.
 const SEARCH_LIMIT: usize = 20;
 
-/// Either of the two.
-pub(crate) enum Store {
+/// Either of the two. A clone is another handle of the same data.
+#[derive(Clone)]
+pub struct Store(Kind);
+
+#[derive(Clone)]
+enum Kind {
     Postgres(PostgresStore),
-    Memory(MemoryStore),
+    Memory(Arc<MemoryStore>),
 }
 
 /// Why there is no answer.
@@ -97,18 +106,32 @@ pub(crate) struct NewOrder {
 /// Calls the same method of whichever store there is.
 macro_rules! either {
     ($store:expr, $method:ident($($argument:expr),*)) => {
-        match $store {
-            Store::Postgres(store) => store.$method($($argument),*).await,
-            Store::Memory(store) => store.$method($($argument),*),
+        match &$store.0 {
+            Kind::Postgres(store) => store.$method($($argument),*).await,
+            Kind::Memory(store) => store.$method($($argument),*),
         }
     };
 }
 
 impl Store {
-    pub(crate) fn pool(&self) -> Option<Pool> {
-        match self {
-            Self::Postgres(store) => Some(store.pool()),
-            Self::Memory(_) => None,
+    /// A small copy of the data in this process.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self(Kind::Memory(Arc::new(MemoryStore::generate())))
+    }
+
+    /// A database that has the tables already.
+    ///
+    /// # Errors
+    /// A URL that is none, or a server that does not answer.
+    pub async fn connect(url: &str) -> Result<Self, Failure> {
+        Ok(Self(Kind::Postgres(PostgresStore::connect(url).await?)))
+    }
+
+    pub(super) fn pool(&self) -> Option<Pool> {
+        match &self.0 {
+            Kind::Postgres(store) => Some(store.pool()),
+            Kind::Memory(_) => None,
         }
     }
 
@@ -125,23 +148,18 @@ impl Store {
     }
 
     pub(crate) async fn orders_since(&self, since: &str) -> Result<Vec<Order>, StoreError> {
-        let is_date = since.len() == 10
-            && since.bytes().enumerate().all(|(at, byte)| {
-                if at == 4 || at == 7 {
-                    byte == b'-'
-                } else {
-                    byte.is_ascii_digit()
-                }
-            });
-        if !is_date {
-            return Err(StoreError::Wrong("`since` wants a date such as 1997-06-01"));
-        }
-        either!(self, orders_since(since))
+        let since = Date::strptime("%Y-%m-%d", since)
+            .map_err(|_| StoreError::Wrong("`since` wants a date such as 1997-06-01"))?;
+        either!(self, orders_since(&since.to_string()))
     }
 
     pub(crate) async fn search(&self, text: &str) -> Result<Vec<Part>, StoreError> {
-        if text.len() < 3 || text.len() > 40 || text.contains(['%', '_', '\\']) {
-            return Err(StoreError::Wrong("`q` wants 3 to 40 letters"));
+        // No text of PostgreSQL can hold a NUL; the other three mean something to LIKE.
+        let has_others = text.contains(['\0', '%', '_', '\\']);
+        if !(3..=40).contains(&text.chars().count()) || has_others {
+            return Err(StoreError::Wrong(
+                "`q` wants 3 to 40 letters, without %, _, \\ and NUL",
+            ));
         }
         either!(self, search(text))
     }
