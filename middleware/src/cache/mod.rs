@@ -21,21 +21,28 @@
 //!
 //! | question | answer |
 //! |---|---|
-//! | Which requests? | GET and HEAD without content, `Range`, `Upgrade`, `no-store` and fields that rewrite the target. Others pass; `Cache-Status` says why. |
+//! | Which requests? | GET and HEAD without content, `Upgrade`, `If-Match`, `no-store` and fields that rewrite the target. Others pass; `Cache-Status` says why. |
 //! | Under which key? | Scheme, host, forwarded host, proto and port (255 bytes at most), path and query as sent, region, mount. Only equal keys meet. |
-//! | Which answers? | Final ones (200, 203, 204, 300-303, 307, 308) that say how long: `s-maxage`, `max-age`, `Expires`. A 200 that says nothing has its region's TTL, where the region has one. |
-//! | Which never? | `no-store`, `private`, `no-cache` (with field names too), `Set-Cookie`, `Vary: *`, event streams, trailers, a body that failed or has another length than it said; anything in doubt. |
+//! | Which answers? | Successes and redirections that say how long: `Pitcrew-Cache-Control`, `CDN-Cache-Control` (RFC 9213), `s-maxage`, `max-age`, `Expires`. A 200 that says nothing has its region's TTL, where the region has one. Errors, and freshness guessed from `Last-Modified`, only where the region wants them. |
+//! | Which never? | `no-store`, `private`, `Set-Cookie`, `Vary: *`, event streams, trailers, a body that failed or has another length than it said, an `Age` that cannot be read; anything in doubt. Fields named in `private="..."` or `no-cache="..."` are left out of what is stored. |
+//! | What if it is stale? | With `ETag` or `Last-Modified` the handler is asked by `If-None-Match` and `If-Modified-Since`; its 304 makes the stored answer fresh again, with the new fields. So it is with `no-cache`, at each use. |
+//! | Is stale ever given? | Within `stale-while-revalidate`, while one fetch goes in the background; within `stale-if-error`, for an error of the handler or a 500, 502, 503, 504 (RFC 5861); within a client's `max-stale`. Never after `must-revalidate`, `proxy-revalidate` or `no-cache`. |
+//! | What does a client get? | 304 where it has the stored answer (`If-None-Match`, `If-Modified-Since`), one range of it (`Range`, `If-Range`), its head for HEAD. On a miss the handler makes the whole for all, and the client still gets the 304 that it asked for. |
 //! | For whom? | A request with `Authorization` only where the answer says `public`, `s-maxage` or `must-revalidate`; one with `Cookie` only where it says `public` or `s-maxage`. |
 //! | Many at once? | One calls the handler, the others wait for its answer, 5 s at most. They are released as soon as the head shows that it cannot be shared. |
-//! | Clients' wishes? | `no-store` passes, `no-cache` and `max-age=0` fetch anew and replace, `max-age` and `min-fresh` are obeyed. |
+//! | What makes old? | A purge; and a POST, PUT, DELETE or any other unsafe request that succeeds: its path, and what its `Location` and `Content-Location` name within the same origin (RFC 9111, 4.4). |
+//! | Clients' wishes? | `no-store` passes, `no-cache` and `max-age=0` validate or fetch anew, `max-age`, `min-fresh`, `max-stale` and `only-if-cached` are obeyed; a region may refuse them. |
 //!
 //! Every answer carries `Cache-Status` (RFC 9211), a hit `Age` besides:
 //!
-//! - `pitcrew; hit; ttl=53`, with `detail=l2` where it came from Redis;
+//! - `pitcrew; hit; ttl=53`, with `detail=l2` where it came from Redis; a stale one with its time below zero and
+//!   `detail=stale-while-revalidate` or `max-stale`;
+//! - `pitcrew; fwd=stale; fwd-status=304; ttl=60; stored`: the handler has confirmed it;
+//! - `pitcrew; fwd=stale; ttl=-5; detail=stale-if-error`: the handler failed;
 //! - `pitcrew; fwd=uri-miss; stored`; also `vary-miss`, `stale`, `request`; `collapsed` for one that was given another
 //!   request's answer; `detail=streaming` while the body is still being collected;
 //! - `pitcrew; fwd=uri-miss; detail=response-private`: the answer forbids storing;
-//! - `pitcrew; fwd=bypass; detail=request-no-store`: the cache stayed out of it.
+//! - `pitcrew; fwd=bypass; detail=request-no-store`, `pitcrew; fwd=method`: the cache stayed out of it.
 //!
 //! # Purging
 //!
@@ -53,10 +60,17 @@
 //! | this instance ends while pending | | the purge is lost; [`CacheHandle::shutdown`] tries to deliver it |
 //! | Redis loses its data | serves nothing older | entries of before are dead: positions only grow with the clock, and a table that is missing kills all |
 //!
+//! # Where this cache decides otherwise
+//!
+//! - `s-maxage` implies `proxy-revalidate` (RFC 9111, 5.2.2.10). An answer that says `stale-while-revalidate` or
+//!   `stale-if-error` besides is served stale within its own window, as CDNs do: its origin has said what it wants.
+//! - An `Age` that cannot be read makes an answer stale, where 5.1 lets a cache ignore it.
+//! - Of several ranges the whole is sent; parts are not combined.
+//!
 //! # Limits
 //!
-//! No validation (`ETag`, 304), no stale answers, no storing of `206`: they come later. The region's TTL bounds how long
-//! another instance may serve what was purged here.
+//! The region's TTL bounds how long another instance may serve what was purged here. Background fetches: 256 at one time,
+//! then the stale answer is given and none goes; [`CacheStats::dropped_refreshes`] counts that.
 
 mod answer;
 mod body;
