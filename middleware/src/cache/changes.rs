@@ -2,21 +2,17 @@
 
 use std::{sync::Arc, task::Context};
 
-use http::{
-    HeaderMap, Response, StatusCode,
-    header::{CONTENT_LOCATION, HOST},
-    request::Parts,
-};
+use http::{HeaderMap, Response, StatusCode, header::CONTENT_LOCATION, request::Parts};
 use http_body::Body;
 
 use super::{
     body::ResponseBody,
     entry,
     forward::Forward,
-    invalidation::path_slot,
-    key::asked_uri,
+    invalidation::{ALL, group_slot, path_slot},
+    key::{asked_host, asked_uri},
     outcome::{BypassReason, Miss, Outcome},
-    policy::{invalidated, request, response::has_explicit_lifetime},
+    policy::{groups, invalidated, request, response::has_explicit_lifetime},
     shared::Shared,
 };
 
@@ -38,12 +34,10 @@ impl Changes {
             return None;
         }
         let uri = asked_uri(parts);
-        let host = uri.authority().map(|authority| authority.as_str());
-        let host = host.or_else(|| parts.headers.get(HOST)?.to_str().ok());
         Some(Self {
             path: uri.path().to_owned(),
             query: uri.query().map(str::to_owned),
-            host: host.map(str::to_owned),
+            host: asked_host(parts).map(str::to_owned),
             kept: kept(shared, parts, region),
             shared: shared.clone(),
         })
@@ -60,9 +54,9 @@ impl Changes {
         R::Error: Send,
     {
         let (status, headers) = (response.status(), response.headers());
-        let paths = invalidated::paths(&self.path, self.host.as_deref(), status, headers);
-        if !paths.is_empty() {
-            self.shared.invalidate_paths(&paths);
+        let slots = self.old_slots(status, headers);
+        if !slots.is_empty() {
+            self.shared.invalidate(&slots);
         }
         let is_kept = self.says_what_a_get_would(status, headers);
         match self.kept.take().filter(|_| is_kept) {
@@ -73,6 +67,25 @@ impl Changes {
             }
             None => passed(response, BypassReason::Method),
         }
+    }
+
+    fn old_slots(&self, status: StatusCode, headers: &HeaderMap) -> Vec<u32> {
+        let host = self.host.as_deref();
+        let paths = invalidated::paths(&self.path, host, status, headers);
+        if paths.is_empty() {
+            return Vec::new();
+        }
+        let Some(groups) = groups::names(headers, &groups::CACHE_GROUP_INVALIDATION) else {
+            // More than is read: everything, which is never too little.
+            return vec![ALL];
+        };
+        let host = host.unwrap_or_default();
+        let groups = groups.iter().map(|name| group_slot(host, name));
+        paths
+            .iter()
+            .map(|path| path_slot(path))
+            .chain(groups)
+            .collect()
     }
 
     fn says_what_a_get_would(&self, status: StatusCode, headers: &HeaderMap) -> bool {
@@ -107,15 +120,10 @@ fn kept(shared: &Arc<Shared>, parts: &Parts, region: usize) -> Option<Box<Forwar
     if !settings.post {
         return None;
     }
-    let lookup = request::as_get(parts, settings)?;
-    let key = shared.keys.key(parts, settings.name()).ok()?;
-    let mut forward = Forward::new(
-        shared,
-        lookup,
-        key,
-        region,
-        path_slot(asked_uri(parts).path()),
-    );
+    let identity = settings.key.identity_of(parts);
+    let lookup = request::as_get(parts, settings, identity.is_some())?;
+    let key = shared.keys.key(parts, settings, identity.as_deref()).ok()?;
+    let mut forward = Forward::new(shared, lookup, key, region, parts);
     forward.miss = Miss::Method;
     forward.request = parts.headers.clone();
     Some(Box::new(forward))

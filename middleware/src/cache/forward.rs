@@ -10,6 +10,7 @@ use std::{
 use http::{
     HeaderMap, Response, StatusCode,
     header::{AGE, RANGE, SET_COOKIE},
+    request,
     response::Parts,
 };
 use http_body::Body;
@@ -21,16 +22,22 @@ use super::{
     coalesce::{FlightKey, Head, Join, Leader, Told, Waiter},
     entry::{self, Entry, Origin},
     fill::{Collected, Fill, collect},
-    invalidation::tag_slot,
-    key::CacheKey,
+    invalidation::{group_slot, path_slot, tag_slot},
+    key::{CacheKey, asked_host, asked_uri},
     outcome::{BypassReason, Miss, Outcome},
-    policy::{Lookup, VaryNames, Verdict, conditional, date, judge},
+    policy::{
+        Lookup, VaryNames, Verdict, conditional, date,
+        groups::{self, MAX_GROUPS},
+        judge,
+    },
     shared::{Found, Look, Shared},
-    tags::Tags,
+    tags::{MAX_TAGS, Tags},
 };
 
 /// Hand-overs that may fail, and regroupings by variant, before a waiter runs alone.
 const MAX_TURNS: u8 = 2;
+/// Slots of one answer: path, region, groups, tags, and as many of earlier groups.
+const MAX_SLOTS: usize = 2 + 2 * MAX_GROUPS + MAX_TAGS;
 
 /// What is known of a request that may go to the handler.
 pub(super) struct Forward {
@@ -39,6 +46,8 @@ pub(super) struct Forward {
     pub(super) key: Arc<CacheKey>,
     pub(super) region: usize,
     pub(super) path_slot: u32,
+    /// Groups are of one host.
+    host: Box<str>,
     pub(super) stamp: u64,
     pub(super) l2_stamp: Option<u64>,
     pub(super) miss: Miss,
@@ -68,14 +77,15 @@ impl Forward {
         lookup: Lookup,
         key: CacheKey,
         region: usize,
-        path_slot: u32,
+        parts: &request::Parts,
     ) -> Self {
         Self {
             shared: shared.clone(),
             lookup,
             key: Arc::new(key),
             region,
-            path_slot,
+            path_slot: path_slot(asked_uri(parts).path()),
+            host: asked_host(parts).unwrap_or_default().into(),
             stamp: shared.now(),
             l2_stamp: None,
             miss: Miss::Uri,
@@ -316,7 +326,7 @@ impl Forward {
         let judged = self.judged(parts.status, &parts.headers);
         let headers = parts.headers.clone();
         entry::strip_own(&mut parts.headers);
-        let (verdict, values) = match judged {
+        let (verdict, values, slots) = match judged {
             Ok(judged) => judged,
             Err(reason) => {
                 if let Some(leader) = self.leader.take() {
@@ -362,7 +372,6 @@ impl Forward {
                 BypassReason::NotFresh,
             );
         }
-        let slots = vec![self.path_slot, shared.region_slot(self.region)];
         let key = if verdict.span.is_some() {
             self.l2_stamp = None;
             Arc::new(shared.keys.of_part(&self.key))
@@ -413,16 +422,21 @@ impl Forward {
         &self,
         status: StatusCode,
         headers: &HeaderMap,
-    ) -> Result<(Verdict, Box<[u8]>), BypassReason> {
+    ) -> Result<(Verdict, Box<[u8]>, Vec<u32>), BypassReason> {
         let shared = &self.shared;
         let region = shared.region(self.region);
         let unix_ms = shared.clock.unix_ms();
-        let verdict = judge(self.lookup.credentials, status, headers, region, unix_ms)?;
+        let verdict = judge(&self.lookup, status, headers, region, unix_ms)?;
         let values = verdict
             .vary
             .values(&self.request)
             .ok_or(BypassReason::Vary)?;
-        Ok((verdict, values))
+        // What belongs to more groups than are kept could not be found again.
+        let groups =
+            groups::names(headers, &groups::CACHE_GROUPS).ok_or(BypassReason::Malformed)?;
+        let mut slots = vec![self.path_slot, shared.region_slot(self.region)];
+        slots.extend(groups.iter().map(|name| group_slot(&self.host, name)));
+        Ok((verdict, values, slots))
     }
 
     fn origin(&self, values: Box<[u8]>, slots: Vec<u32>) -> Origin {
@@ -492,20 +506,24 @@ impl Forward {
         for value in new.get_all(AGE) {
             headers.append(AGE, value.clone());
         }
-        let (verdict, values) = self.judged(stale.status, &headers).ok()?;
+        let (verdict, values, mut slots) = self.judged(stale.status, &headers).ok()?;
         let mut tags = std::mem::take(&mut self.tags);
         tags.add_field(new);
         if tags.overflowed {
             return None;
         }
         // Tags that it names anew stand in the place of the stored ones, as its fields do.
-        let slots = if tags.names.is_empty() {
-            stale.slots.to_vec()
+        if tags.names.is_empty() {
+            slots.extend(&stale.slots);
         } else {
-            let mut slots = vec![self.path_slot, self.shared.region_slot(self.region)];
             slots.extend(tags.names.iter().map(|tag| tag_slot(tag)));
-            slots
-        };
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        // Groups that change each time would heap up.
+        if slots.len() > MAX_SLOTS {
+            return None;
+        }
         let origin = self.origin(values, slots);
         let body = stale.body.clone();
         let entry = entry::with_body(stale.status, &headers, body, verdict, origin);

@@ -78,6 +78,11 @@ pub(super) fn tag_slot(tag: &str) -> u32 {
     slot(b't', tag)
 }
 
+/// A group is one of an origin (RFC 9875, 2.1): two of one name under two hosts are apart.
+pub(super) fn group_slot(host: &str, name: &str) -> u32 {
+    slot(b'g', &format!("{}\n{name}", host.to_ascii_lowercase()))
+}
+
 fn slot(kind: u8, name: &str) -> u32 {
     use std::hash::Hasher;
     let mut hasher = SipHasher13::new_with_keys(SLOT_HASH_KEY.0, SLOT_HASH_KEY.1);

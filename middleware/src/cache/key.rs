@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use http::{HeaderMap, HeaderName, header::HOST, request::Parts};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::outcome::BypassReason;
+use super::{outcome::BypassReason, region::Region};
 
 /// Longest value of a forwarded field (SECURITY C5): what an honest proxy sends is far shorter.
 const MAX_FORWARDED_BYTES: usize = 255;
@@ -79,11 +79,17 @@ impl KeyMaker {
         }
     }
 
-    /// The key of a request in a region.
-    pub(super) fn key(&self, parts: &Parts, region: &str) -> Result<CacheKey, BypassReason> {
+    /// The key of a request in a region. `identity` is who asks, where the region tells people apart.
+    pub(super) fn key(
+        &self,
+        parts: &Parts,
+        region: &Region,
+        identity: Option<&str>,
+    ) -> Result<CacheKey, BypassReason> {
         let mut bytes = Vec::with_capacity(192);
         field(&mut bytes, self.mount.as_bytes());
-        field(&mut bytes, region.as_bytes());
+        field(&mut bytes, region.name().as_bytes());
+        region.key.write(&mut bytes, parts, identity);
         let uri = asked_uri(parts);
         field(&mut bytes, uri.scheme_str().unwrap_or("").as_bytes());
         // An absolute-form target and `Host` may differ; a handler may look at either, so both count. Hosts are the
@@ -142,6 +148,14 @@ pub(super) fn asked_uri(parts: &Parts) -> &http::Uri {
         return &original.0;
     }
     &parts.uri
+}
+
+/// The host that the client asked.
+pub(super) fn asked_host(parts: &Parts) -> Option<&str> {
+    let authority = asked_uri(parts).authority();
+    authority
+        .map(|authority| authority.as_str())
+        .or_else(|| parts.headers.get(HOST)?.to_str().ok())
 }
 
 /// Path and query. No query and an empty one are different targets, as are `/%41` and `/A`: what the handler sees
@@ -209,7 +223,9 @@ mod tests {
     }
 
     fn key(maker: &KeyMaker, uri: &str, headers: &[(&str, &str)]) -> CacheKey {
-        maker.key(&parts(uri, headers), "api").unwrap()
+        maker
+            .key(&parts(uri, headers), &Region::api(), None)
+            .unwrap()
     }
 
     #[test]
@@ -264,7 +280,7 @@ mod tests {
         assert_ne!(
             base,
             KeyMaker::new("v1")
-                .key(&parts("/a", &[("host", "a.example")]), "api")
+                .key(&parts("/a", &[("host", "a.example")]), &Region::api(), None)
                 .unwrap()
         );
     }
@@ -291,7 +307,7 @@ mod tests {
         ] {
             assert_ne!(base, key(&maker, "/a", &[(name, "evil.example")]), "{name}");
             let long = "x".repeat(256);
-            let refused = maker.key(&parts("/a", &[(name, &long)]), "api");
+            let refused = maker.key(&parts("/a", &[(name, &long)]), &Region::api(), None);
             assert_eq!(refused.unwrap_err(), BypassReason::Key, "{name}");
         }
         let twice = key(
@@ -304,7 +320,11 @@ mod tests {
 
     #[test]
     fn two_hosts_are_refused() {
-        let refused = KeyMaker::new("").key(&parts("/a", &[("host", "a"), ("host", "b")]), "api");
+        let refused = KeyMaker::new("").key(
+            &parts("/a", &[("host", "a"), ("host", "b")]),
+            &Region::api(),
+            None,
+        );
         assert_eq!(refused.unwrap_err(), BypassReason::Key);
     }
 
@@ -322,7 +342,7 @@ mod tests {
                 // `http` reads a leading `//` as it is in origin form; some texts are no target at all.
                 let uri: http::Uri = uri.parse().ok()?;
                 let request = http::Request::builder().uri(uri).header("host", host).header("x-forwarded-host", forwarded);
-                maker.key(&request.body(()).ok()?.into_parts().0, "api").ok()
+                maker.key(&request.body(()).ok()?.into_parts().0, &Region::api(), None).ok()
             };
             if let (Some(a), Some(b)) = (make(&one), make(&other)) {
                 prop_assert_eq!(one == other, a == b);

@@ -82,6 +82,7 @@ mod forward;
 mod future;
 mod invalidation;
 mod key;
+mod key_rule;
 #[cfg(feature = "redis")]
 mod l2;
 mod layer;

@@ -1,8 +1,10 @@
 //! Regions: named kinds of cached answers, each with limits of its own.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode, request::Parts};
+
+use super::key_rule::KeyRule;
 
 /// Largest body a region stores unless told otherwise.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 1 << 20;
@@ -25,6 +27,7 @@ pub struct Region {
     pub(super) post: bool,
     pub(super) insecure_set_cookie: bool,
     pub(super) insecure_cookie: bool,
+    pub(super) key: KeyRule,
 }
 
 impl Region {
@@ -46,6 +49,7 @@ impl Region {
             post: false,
             insecure_set_cookie: false,
             insecure_cookie: false,
+            key: KeyRule::default(),
         }
     }
 
@@ -181,6 +185,62 @@ impl Region {
     #[must_use]
     pub fn store_post(mut self, store: bool) -> Self {
         self.post = store;
+        self
+    }
+
+    /// Leaves these query parameters out of the key; a name that ends in `*` stands for all that begin so (`utm_*`). They are
+    /// taken out of the request too: what the handler could still see would let one client decide everyone's answer. Default:
+    /// none.
+    #[must_use]
+    pub fn ignore_query(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        self.key
+            .ignored_query
+            .extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Brings query parameters into the order of their names, for the key and for the handler. Those of one name stay in
+    /// theirs. Default: off, since to a handler the order may mean something.
+    #[must_use]
+    pub fn sort_query(mut self, sort: bool) -> Self {
+        self.key.sort_query = sort;
+        self
+    }
+
+    /// Adds these request fields to the key, as if every answer had them in `Vary`. Default: none.
+    #[must_use]
+    pub fn key_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.key.headers.extend(names);
+        self
+    }
+
+    /// Adds these cookies to the key. Whether a request with cookies may share at all is another question: its answer has to
+    /// say `public` or `s-maxage`. Default: none.
+    #[must_use]
+    pub fn key_cookies(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        self.key.cookies.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds to the key what this closure says of a request. Default: nothing.
+    #[must_use]
+    pub fn key_by(mut self, by: impl Fn(&Parts) -> String + Send + Sync + 'static) -> Self {
+        self.key.by = Some(Arc::new(by));
+        self
+    }
+
+    /// Caches for each identity apart: where this closure says who asks, that is part of the key, and `Authorization`,
+    /// `Cookie` and `private` keep nothing out any more, since nobody else ever gets the answer (RFC 9111, 1: a private cache
+    /// is dedicated to a single user). Where it says nothing, the rules for everybody hold.
+    ///
+    /// The identity has to be **verified** by the time the request comes here: put the layer inside of what authenticates. A
+    /// closure that reads an unchecked field lets everyone who writes it read the other's answers.
+    #[must_use]
+    pub fn per_identity(
+        mut self,
+        identity: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.key.identity = Some(Arc::new(identity));
         self
     }
 

@@ -16,8 +16,6 @@ use super::{
     changes::Changes,
     forward::Forward,
     future::{Held, ResponseFuture},
-    invalidation::path_slot,
-    key::asked_uri,
     outcome::{Miss, Outcome},
     policy::classify,
     refresh,
@@ -61,11 +59,14 @@ where
         let shared = &self.shared;
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let region = shared.region_of(&parts);
         let settings = shared.region(region);
-        let judged = classify(&parts, !body.is_end_stream(), settings).and_then(|lookup| {
-            let key = shared.keys.key(&parts, settings.name())?;
+        let identity = settings.key.identity_of(&parts);
+        let has_body = !body.is_end_stream();
+        let judged = classify(&parts, has_body, settings, identity.is_some()).and_then(|lookup| {
+            settings.key.rewrite(&mut parts);
+            let key = shared.keys.key(&parts, settings, identity.as_deref())?;
             Ok((lookup, key))
         });
         let (lookup, key) = match judged {
@@ -95,8 +96,7 @@ where
                 (miss, vary, stale, false)
             }
         };
-        let slot = path_slot(asked_uri(&parts).path());
-        let mut forward = Forward::new(shared, lookup, key, region, slot);
+        let mut forward = Forward::new(shared, lookup, key, region, &parts);
         forward.stamp = stamp;
         forward.miss = miss;
         forward.stale.clone_from(&stale);

@@ -19,7 +19,7 @@ use super::{
     body::ResponseBody,
     coalesce::Flights,
     entry::Entry,
-    invalidation::{Positions, path_slot, region_slot},
+    invalidation::{Positions, region_slot},
     key::{CacheKey, KeyMaker},
     outcome::{BypassReason, Miss, Outcome},
     policy::{Lookup, VaryNames, request::Credentials},
@@ -352,11 +352,10 @@ impl Shared {
 
     // Invalidating
 
-    /// Kills what was stored under these paths (RFC 9111, 4.4). Redis is told in the background; until it knows, this
-    /// instance reads nothing from it.
-    pub(super) fn invalidate_paths(&self, paths: &[String]) {
-        for path in paths {
-            let slot = path_slot(path);
+    /// Kills what was stored with these slots. Redis is told in the background; until it knows, this instance reads nothing
+    /// from it.
+    pub(super) fn invalidate(&self, slots: &[u32]) {
+        for &slot in slots {
             #[cfg(feature = "redis")]
             if let Some(l2) = &self.l2 {
                 l2.begin_purge(slot);
@@ -365,7 +364,7 @@ impl Shared {
         }
         self.counters
             .invalidations
-            .fetch_add(paths.len() as u64, Ordering::Relaxed);
+            .fetch_add(slots.len() as u64, Ordering::Relaxed);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
             l2.purge_in_background();

@@ -36,7 +36,7 @@ pub struct CacheStats {
     pub background_refreshes: u64,
     /// Of these, such as were left out because too many were under way.
     pub dropped_refreshes: u64,
-    /// Paths that a successful unsafe request made old (RFC 9111, 4.4).
+    /// Paths and groups that successful unsafe requests made old (RFC 9111, 4.4; RFC 9875).
     pub invalidations: u64,
     /// Answers stored.
     pub stores: u64,

@@ -3,6 +3,7 @@
 pub(super) mod conditional;
 pub(super) mod date;
 pub(super) mod directives;
+pub(super) mod groups;
 pub(super) mod invalidated;
 pub(super) mod range;
 pub(super) mod request;

@@ -1,7 +1,7 @@
 //! What a request allows the cache to do.
 
 use http::{
-    HeaderName, Method,
+    HeaderMap, HeaderName, Method,
     header::{
         AUTHORIZATION, CONTENT_LENGTH, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
         IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TRANSFER_ENCODING, UPGRADE,
@@ -40,6 +40,8 @@ impl Credentials {
 pub(crate) struct Lookup {
     pub(crate) head: bool,
     pub(crate) credentials: Credentials,
+    /// The key says who asks.
+    pub(crate) identity: bool,
     /// The client wants a new answer: `no-cache`, `max-age=0`, or `Pragma: no-cache` alone (RFC 9111, 5.4).
     pub(crate) refresh: bool,
     /// Oldest age, seconds, that the client takes (5.2.1.1).
@@ -61,6 +63,7 @@ pub(crate) fn classify(
     parts: &Parts,
     has_body: bool,
     region: &Region,
+    has_identity: bool,
 ) -> Result<Lookup, BypassReason> {
     let head = match parts.method {
         Method::GET => false,
@@ -100,10 +103,8 @@ pub(crate) fn classify(
             .any(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache"));
     Ok(Lookup {
         head,
-        credentials: Credentials {
-            authorization: headers.contains_key(AUTHORIZATION),
-            cookie: !region.insecure_cookie && headers.contains_key(COOKIE),
-        },
+        credentials: credentials(headers, region, has_identity),
+        identity: has_identity,
         // A client's directive that cannot be read asks for something; a new answer is the one that is never wrong.
         refresh: directives.no_cache != Scope::Nothing
             || directives.max_age == Some(0)
@@ -119,19 +120,25 @@ pub(crate) fn classify(
     })
 }
 
+/// An identity in the key stands for all credentials.
+fn credentials(headers: &HeaderMap, region: &Region, has_identity: bool) -> Credentials {
+    Credentials {
+        authorization: !has_identity && headers.contains_key(AUTHORIZATION),
+        cookie: !has_identity && !region.insecure_cookie && headers.contains_key(COOKIE),
+    }
+}
+
 /// The look-up that a GET by the sender of this POST would be: its answer may be kept for one. `None` where the target is
 /// not what the key would say.
-pub(crate) fn as_get(parts: &Parts, region: &Region) -> Option<Lookup> {
+pub(crate) fn as_get(parts: &Parts, region: &Region, has_identity: bool) -> Option<Lookup> {
     let headers = &parts.headers;
     let is_rewritten = REWRITING.iter().any(|name| headers.contains_key(name));
     if parts.method != Method::POST || is_rewritten || headers.contains_key(UPGRADE) {
         return None;
     }
     Some(Lookup {
-        credentials: Credentials {
-            authorization: headers.contains_key(AUTHORIZATION),
-            cookie: !region.insecure_cookie && headers.contains_key(COOKIE),
-        },
+        credentials: credentials(headers, region, has_identity),
+        identity: has_identity,
         ..Lookup::default()
     })
 }
@@ -146,7 +153,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let parts = request.body(()).unwrap().into_parts().0;
-        classify(&parts, false, &Region::api())
+        classify(&parts, false, &Region::api(), false)
     }
 
     #[test]
@@ -184,7 +191,7 @@ mod tests {
             .into_parts()
             .0;
         assert_eq!(
-            classify(&parts, true, &Region::api()),
+            classify(&parts, true, &Region::api(), false),
             Err(BypassReason::RequestBody)
         );
     }
@@ -224,7 +231,7 @@ mod tests {
             .into_parts()
             .0;
         assert_eq!(
-            classify(&parts, false, &Region::api()),
+            classify(&parts, false, &Region::api(), false),
             Err(BypassReason::Method)
         );
         assert!(classify_with(&[("range", "bytes=0-1")]).unwrap().range);
@@ -252,7 +259,7 @@ mod tests {
             let request = http::Request::builder().uri("/").header(name, value);
             let parts = request.body(()).unwrap().into_parts().0;
             assert_eq!(
-                classify(&parts, false, &deaf),
+                classify(&parts, false, &deaf, false),
                 Ok(Lookup::default()),
                 "{value}"
             );

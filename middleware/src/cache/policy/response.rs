@@ -14,7 +14,7 @@ use super::{
     conditional, date,
     directives::{Directives, Scope},
     range::Span,
-    request::Credentials,
+    request::{Credentials, Lookup},
     vary::VaryNames,
 };
 use crate::cache::{outcome::BypassReason, region::Region};
@@ -105,9 +105,9 @@ fn is_understood(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200..=208 | 226 | 300..=308 | 400..=417 | 421..=426 | 428 | 429 | 431 | 451 | 500..=508 | 510 | 511)
 }
 
-/// Judges the head of an answer to a request with these credentials. `unix_ms` is now.
+/// Judges the head of an answer to such a request. `unix_ms` is now.
 pub(crate) fn judge(
-    credentials: Credentials,
+    lookup: &Lookup,
     status: StatusCode,
     headers: &HeaderMap,
     region: &Region,
@@ -132,7 +132,7 @@ pub(crate) fn judge(
     if directives.no_store && !directives.must_understand {
         return Err(BypassReason::NoStore);
     }
-    if directives.private == Scope::Everything {
+    if directives.private == Scope::Everything && !lookup.identity {
         return Err(BypassReason::Private);
     }
     if directives.malformed {
@@ -163,7 +163,7 @@ pub(crate) fn judge(
         cookie: explicit,
         authorization: explicit || directives.must_revalidate,
     };
-    share.allows(credentials)?;
+    share.allows(lookup.credentials)?;
 
     let pragma = !directives.present && headers.contains_key(PRAGMA);
     let always = pragma || directives.no_cache == Scope::Everything;

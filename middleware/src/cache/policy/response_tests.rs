@@ -18,7 +18,7 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 
 fn judged(pairs: &[(&str, &str)]) -> Result<Verdict, BypassReason> {
     judge(
-        Credentials::default(),
+        &Lookup::default(),
         StatusCode::OK,
         &headers(pairs),
         &Region::api(),
@@ -131,13 +131,7 @@ fn c13_age_and_an_old_date_make_an_answer_older() {
 fn a_regions_ttl_applies_only_where_the_handler_said_nothing() {
     let region = Region::api().ttl(Duration::from_secs(30));
     let judge_in = |status, pairs: &[(&str, &str)]| {
-        judge(
-            Credentials::default(),
-            status,
-            &headers(pairs),
-            &region,
-            NOW,
-        )
+        judge(&Lookup::default(), status, &headers(pairs), &region, NOW)
     };
     assert_eq!(
         judge_in(StatusCode::OK, &[]).unwrap().fresh_for,
@@ -169,8 +163,12 @@ fn c1_credentials_share_only_what_says_so() {
             authorization,
             cookie,
         };
-        judge(
+        let lookup = Lookup {
             credentials,
+            ..Lookup::default()
+        };
+        judge(
+            &lookup,
             StatusCode::OK,
             &headers(&[("cache-control", value)]),
             &Region::api(),
@@ -198,7 +196,7 @@ fn c8_errors_and_partial_answers_are_not_stored() {
     for status in [206, 304, 400, 401, 404, 410, 414, 431, 500, 502, 503] {
         let status = StatusCode::from_u16(status).unwrap();
         let verdict = judge(
-            Credentials::default(),
+            &Lookup::default(),
             status,
             &headers(&[("cache-control", "public, max-age=60")]),
             &Region::api(),
@@ -259,7 +257,7 @@ fn must_understand_goes_before_no_store_where_the_status_is_known() {
         let headers = headers(&[("cache-control", "must-understand, no-store, max-age=60")]);
         let status = StatusCode::from_u16(status).unwrap();
         let region = Region::api().errors(true);
-        judge(Credentials::default(), status, &headers, &region, NOW)
+        judge(&Lookup::default(), status, &headers, &region, NOW)
     };
     assert!(of(200).is_ok() && of(404).is_ok());
     assert_eq!(of(299).unwrap_err(), BypassReason::Status);
@@ -296,13 +294,7 @@ fn stale_use_is_what_the_origin_says_else_what_the_region_says() {
         .stale_if_error(Duration::from_secs(8));
     let of = |control: &str| {
         let headers = headers(&[("cache-control", control)]);
-        let verdict = judge(
-            Credentials::default(),
-            StatusCode::OK,
-            &headers,
-            &region,
-            NOW,
-        );
+        let verdict = judge(&Lookup::default(), StatusCode::OK, &headers, &region, NOW);
         let stale = verdict.unwrap().stale;
         (
             stale.forbidden,
@@ -330,7 +322,7 @@ fn a_heuristic_is_a_tenth_of_the_time_since_the_last_change_and_a_day_at_most() 
         pairs.extend(more);
         let region = Region::api().heuristic(true);
         let verdict = judge(
-            Credentials::default(),
+            &Lookup::default(),
             StatusCode::OK,
             &headers(&pairs),
             &region,
@@ -354,7 +346,7 @@ fn errors_are_stored_only_where_the_region_says_so() {
     let judged = |region: &Region, pairs: &[(&str, &str)]| {
         let headers = headers(pairs);
         judge(
-            Credentials::default(),
+            &Lookup::default(),
             StatusCode::NOT_FOUND,
             &headers,
             region,
