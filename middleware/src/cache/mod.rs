@@ -73,6 +73,7 @@
 //! then the stale answer is given and none goes; [`CacheStats::dropped_refreshes`] counts that.
 
 mod answer;
+mod answered;
 mod body;
 mod changes;
 mod coalesce;
