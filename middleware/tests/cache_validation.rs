@@ -430,6 +430,36 @@ async fn while_it_is_revalidated_a_stale_answer_is_given_and_one_fetch_goes() {
 }
 
 #[tokio::test]
+async fn early_refresh_fetches_before_staleness_and_serves_fresh_answers_meanwhile() {
+    let clock = Clock::manual();
+    let moving = clock.clone();
+    // A handler that takes five seconds.
+    let handler = Handler::new(move |_, call| {
+        let moving = moving.clone();
+        Box::pin(async move {
+            if call == 0 {
+                moving.advance(5 * SECOND);
+            }
+            Ok(answer(&[("cache-control", "max-age=60")], call.to_string()))
+        })
+    });
+    for (beta, fetches) in [(1.0, 2), (0.0, 1)] {
+        let region = Region::api().early_refresh(beta);
+        let builder = CacheLayer::builder().region(region).clock(clock.clone());
+        let (app, _) = cached(&handler, builder);
+        handler.calls.store(0, std::sync::atomic::Ordering::SeqCst);
+        ask(&app, get("/")).await;
+        // A second before the end a hit fetches with probability 0.8: of 200 one does, but for 1 in 10^140.
+        clock.advance(59 * SECOND);
+        for _ in 0..200 {
+            assert!(ask(&app, get("/")).await.is_hit());
+        }
+        settle().await;
+        assert_eq!(handler.calls(), fetches, "beta {beta}");
+    }
+}
+
+#[tokio::test]
 async fn a_background_fetch_that_fails_leaves_the_stale_answer_and_is_tried_again() {
     let handler = Handler::new(|_, call| match call {
         0 => {

@@ -226,6 +226,7 @@ impl Forward {
             made: self.shared.clock.now(),
             made_unix_ms: self.shared.clock.unix_ms(),
             asked: self.request.get(RANGE).cloned(),
+            called: self.called,
         }
     }
 

@@ -74,6 +74,8 @@ pub(super) struct Entry {
     pub(super) span: Option<Span>,
     /// The `Range` that a 206 answers.
     pub(super) asked: Option<HeaderValue>,
+    /// Time that the handler needed for its head; zero where that is not known.
+    pub(super) took: Duration,
 }
 
 impl Entry {
@@ -155,6 +157,8 @@ pub(super) struct Origin {
     pub(super) made_unix_ms: u64,
     /// The request's `Range`.
     pub(super) asked: Option<HeaderValue>,
+    /// Monotonic time when the handler was called.
+    pub(super) called: Duration,
 }
 
 /// Builds an entry. Everything is copied into allocations of its own: a header or body that is a slice of a larger read
@@ -201,6 +205,7 @@ pub(super) fn with_body(
         stale: verdict.stale,
         span: verdict.span,
         asked: origin.asked,
+        took: origin.made.saturating_sub(origin.called),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use http::{HeaderMap, Response, request::Parts};
@@ -45,6 +46,8 @@ pub(super) struct Forward {
     /// The client's fields, for `Vary` and its conditions; filled when the handler gets the request.
     pub(super) request: HeaderMap,
     pub(super) tags: Tags,
+    /// Monotonic time when the handler was called.
+    pub(super) called: Duration,
     pub(super) turns: u8,
     pub(super) deadline: Option<Instant>,
 }
@@ -80,6 +83,7 @@ impl Forward {
             leader: None,
             request: HeaderMap::new(),
             tags: Tags::default(),
+            called: Duration::ZERO,
             turns: 0,
             deadline: None,
         }
@@ -195,7 +199,11 @@ impl Forward {
     /// Looks again and joins again, a bounded number of times.
     fn regroup<R: Body>(&mut self, request: &HeaderMap, vary: &VaryNames) -> Step<R> {
         self.turns += 1;
-        if let Look::Hit(entry, outcome) = self.shared.look(&self.key, request, &self.lookup) {
+        let look = self
+            .shared
+            .look(&self.key, request, &self.lookup, self.region);
+        // Whoever comes here has waited already: a fetch of its own in the background is somebody else's.
+        if let Look::Hit(entry, outcome) | Look::Refresh(entry, _, outcome) = look {
             return Step::Reply(self.shared.hit(
                 &entry,
                 request,
@@ -240,6 +248,7 @@ impl Forward {
     /// everybody's.
     pub(super) fn send(&mut self, request: &mut HeaderMap) {
         self.request = request.clone();
+        self.called = self.shared.clock.now();
         let validates = self
             .stale
             .as_ref()

@@ -77,6 +77,7 @@ mod answered;
 mod body;
 mod changes;
 mod coalesce;
+mod early;
 mod entry;
 mod fill;
 mod forward;

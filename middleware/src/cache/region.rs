@@ -21,6 +21,7 @@ pub struct Region {
     pub(super) negative: Vec<(StatusCode, Duration)>,
     pub(super) stale_while_revalidate: Duration,
     pub(super) stale_if_error: Duration,
+    pub(super) early_refresh: f64,
     pub(super) client_directives: bool,
     pub(super) normalize_vary: bool,
     pub(super) partial: bool,
@@ -43,6 +44,7 @@ impl Region {
             negative: Vec::new(),
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
+            early_refresh: 0.0,
             client_directives: true,
             normalize_vary: false,
             partial: false,
@@ -149,6 +151,16 @@ impl Region {
     #[must_use]
     pub fn stale_if_error(mut self, window: Duration) -> Self {
         self.stale_if_error = window;
+        self
+    }
+
+    /// Fetches a fresh answer anew in the background shortly before it becomes stale, each hit with a probability that grows
+    /// towards that moment and with the time that the handler takes, so that a popular answer hardly ever becomes stale, and
+    /// instances do not all fetch at once (XFetch: Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede
+    /// Prevention", VLDB 2015). `beta` 1.0 is the paper's optimum; more is earlier. Default: 0, off.
+    #[must_use]
+    pub fn early_refresh(mut self, beta: f64) -> Self {
+        self.early_refresh = beta;
         self
     }
 

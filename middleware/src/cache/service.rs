@@ -80,32 +80,33 @@ where
         };
         // Before anything is looked up or read: what is made from now on is new to every purge before.
         let stamp = shared.now();
-        let (miss, vary, stale, refreshing) = match shared.look(&key, &parts.headers, &lookup) {
-            Look::Hit(entry, outcome) => {
-                let response = shared.hit(&entry, &parts.headers, &lookup, region, outcome);
-                return ResponseFuture::reply(response);
-            }
-            Look::Refresh(entry, vary) => (Miss::Stale, vary, Some(entry), true),
-            Look::Miss(miss, vary, stale) => {
-                if let Some(response) = shared.part(&key, &parts.headers, &lookup, region) {
+        let (miss, vary, stale, refreshing) =
+            match shared.look(&key, &parts.headers, &lookup, region) {
+                Look::Hit(entry, outcome) => {
+                    let response = shared.hit(&entry, &parts.headers, &lookup, region, outcome);
                     return ResponseFuture::reply(response);
                 }
-                if lookup.only_if_cached {
-                    return ResponseFuture::reply(only_if_cached());
+                Look::Refresh(entry, vary, outcome) => {
+                    (Miss::Stale, vary, Some(entry), Some(outcome))
                 }
-                (miss, vary, stale, false)
-            }
-        };
+                Look::Miss(miss, vary, stale) => {
+                    if let Some(response) = shared.part(&key, &parts.headers, &lookup, region) {
+                        return ResponseFuture::reply(response);
+                    }
+                    if lookup.only_if_cached {
+                        return ResponseFuture::reply(only_if_cached());
+                    }
+                    (miss, vary, stale, None)
+                }
+            };
         let mut forward = Forward::new(shared, lookup, key, region, &parts);
         forward.stamp = stamp;
         forward.miss = miss;
         forward.stale.clone_from(&stale);
         // Without a runtime nothing can go on in the background: then this request fetches, as for any stale answer.
-        if refreshing
+        if let (Some(outcome), Some(entry)) = (refreshing, stale)
             && tokio::runtime::Handle::try_current().is_ok()
-            && let Some(entry) = stale
         {
-            let outcome = Outcome::StaleWhileRevalidate;
             let response = shared.hit(&entry, &parts.headers, &lookup, region, outcome);
             let held = Held {
                 inner,

@@ -18,6 +18,7 @@ use super::{
     answer::{answer, from_part},
     body::ResponseBody,
     coalesce::Flights,
+    early,
     entry::Entry,
     invalidation::{Positions, region_slot},
     key::{CacheKey, KeyMaker},
@@ -49,8 +50,8 @@ pub(super) struct Found {
 pub(super) enum Look {
     /// An answer.
     Hit(Arc<Entry>, Outcome),
-    /// A stale answer that may be given while a new one is fetched.
-    Refresh(Arc<Entry>, VaryNames),
+    /// An answer that may be given while a new one is fetched: it is stale, or will be soon.
+    Refresh(Arc<Entry>, VaryNames, Outcome),
     /// Nothing to answer from; by which fields answers under this key vary; and what may be validated, or stand in for
     /// an error.
     Miss(Miss, VaryNames, Option<Arc<Entry>>),
@@ -256,7 +257,13 @@ impl Shared {
     }
 
     /// What the cache in this process has for a request.
-    pub(super) fn look(&self, key: &CacheKey, request: &HeaderMap, lookup: &Lookup) -> Look {
+    pub(super) fn look(
+        &self,
+        key: &CacheKey,
+        request: &HeaderMap,
+        lookup: &Lookup,
+        region: usize,
+    ) -> Look {
         let Some(slot) = self.store.get(key) else {
             let miss = if lookup.refresh {
                 Miss::Request
@@ -274,6 +281,10 @@ impl Shared {
             return Look::Miss(miss, slot.vary.clone(), None);
         };
         if !lookup.refresh && self.is_usable(entry, lookup) {
+            let beta = self.region(region).early_refresh;
+            if beta > 0.0 && early::is_due(entry, self.clock.now(), beta) {
+                return Look::Refresh(entry.clone(), slot.vary.clone(), Outcome::Hit);
+            }
             return Look::Hit(entry.clone(), Outcome::Hit);
         }
         // What was purged is not to come back, confirmed or not.
@@ -292,7 +303,8 @@ impl Shared {
                 return Look::Hit(entry, Outcome::Stale);
             }
             if staleness < entry.stale.while_revalidate {
-                return Look::Refresh(entry, slot.vary.clone());
+                let outcome = Outcome::StaleWhileRevalidate;
+                return Look::Refresh(entry, slot.vary.clone(), outcome);
             }
         }
         Look::Miss(Miss::Stale, slot.vary.clone(), Some(entry))

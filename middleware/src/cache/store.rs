@@ -243,6 +243,7 @@ mod tests {
             stale: crate::cache::policy::Stale::default(),
             span: None,
             asked: None,
+            took: Duration::ZERO,
         })
     }
 

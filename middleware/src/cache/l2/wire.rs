@@ -187,6 +187,7 @@ impl<'a> Input<'a> {
             // Parts are not written to Redis.
             span: None,
             asked: None,
+            took: Duration::ZERO,
         };
         Some(Answer {
             entry,
@@ -275,6 +276,7 @@ mod tests {
             },
             span: None,
             asked: None,
+            took: Duration::ZERO,
         }
     }
 
