@@ -164,3 +164,48 @@ async fn c10_an_answer_of_more_groups_than_are_kept_is_not_stored() {
     ask(&app, get("/")).await;
     assert!(!ask(&app, get("/")).await.is_hit());
 }
+
+#[tokio::test]
+async fn a_request_is_explained_as_it_would_be_decided() {
+    let clock = pitcrew::clock::Clock::manual();
+    let handler = Handler::with(&[
+        ("cache-control", "max-age=60, stale-while-revalidate=60"),
+        ("vary", "accept"),
+        ("etag", "\"a\""),
+    ]);
+    let builder = CacheLayer::builder()
+        .region(Region::api().ignore_query(["utm_*"]))
+        .clock(clock.clone());
+    let (app, handle) = cached(&handler, builder);
+    let first = handle.explain(&get("/a?utm_x=1&b=2"));
+    assert_eq!(
+        (first.decision, first.key.as_str()),
+        ("miss", "app.example/a?b=2")
+    );
+    assert!(first.stored.is_none() && first.because.contains("nothing is stored"));
+    ask(&app, get("/a?b=2")).await;
+    let hit = handle.explain(&get("/a?b=2"));
+    let stored = hit.stored.unwrap();
+    assert_eq!(
+        (hit.decision, stored.ttl_s, stored.body_bytes),
+        ("hit", 60, 1)
+    );
+    assert!(stored.has_validator && stored.vary == ["accept"]);
+    let other = handle.explain(&get_with("/a?b=2", &[("accept", "x")]));
+    assert!(
+        other.decision == "miss" && other.because.contains("Vary"),
+        "{other:?}"
+    );
+    clock.advance(std::time::Duration::from_secs(90));
+    let stale = handle.explain(&get("/a?b=2"));
+    assert_eq!(
+        (stale.decision, stale.stored.unwrap().ttl_s),
+        ("stale", -30)
+    );
+    handle.purge(pitcrew::cache::Purge::All).await;
+    assert!(handle.explain(&get("/a?b=2")).because.contains("purged"));
+    let bypass = handle.explain(&method("POST", "/a", &[]));
+    assert_eq!((bypass.decision, bypass.region.as_str()), ("bypass", "api"));
+    assert_eq!(handler.calls(), 1, "nothing is run");
+    assert_eq!(handle.stats().hits, 0, "nothing is counted");
+}

@@ -10,6 +10,7 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use super::{
+    explain::Explanation,
     invalidation::{Purge, PurgeReport, PurgeState},
     region::Region,
     service::Cache,
@@ -173,6 +174,18 @@ impl CacheHandle {
     #[must_use]
     pub fn stats(&self) -> CacheStats {
         self.shared.stats()
+    }
+
+    /// What the cache in this process would do with a request, and why; without calling the handler or Redis, and without
+    /// counting. The same closures run that decide regions, keys and identities.
+    #[must_use]
+    pub fn explain<B>(&self, request: &http::Request<B>) -> Explanation {
+        let mut copy = http::Request::new(());
+        *copy.method_mut() = request.method().clone();
+        *copy.uri_mut() = request.uri().clone();
+        *copy.headers_mut() = request.headers().clone();
+        *copy.extensions_mut() = request.extensions().clone();
+        self.shared.explain(&copy.into_parts().0, false)
     }
 
     /// Removes stored answers, and answers that are being made by requests that began before this call. O(1), whatever

@@ -79,6 +79,7 @@ mod changes;
 mod coalesce;
 mod early;
 mod entry;
+mod explain;
 mod fill;
 mod forward;
 mod future;
@@ -102,6 +103,7 @@ mod tags;
 pub use self::l2::{DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
 pub use self::{
     body::ResponseBody,
+    explain::{Explanation, StoredAnswer},
     future::ResponseFuture,
     invalidation::{Purge, PurgeReport, PurgeState},
     layer::{CacheBuilder, CacheHandle, CacheLayer, DEFAULT_CAPACITY_BYTES, DEFAULT_WAIT_DEADLINE},

@@ -1,0 +1,120 @@
+//! What the cache would do with a request, without doing it.
+
+use http::request::Parts;
+use serde::Serialize;
+
+use super::{
+    key::{asked_host, asked_uri},
+    outcome::{Miss, Outcome},
+    policy::classify,
+    shared::{Look, Shared},
+};
+
+/// What [`CacheHandle::explain`](super::CacheHandle::explain) tells of a request.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// `hit`, `stale` (given while a new one is fetched, or because the client takes it), `miss`, or `bypass`.
+    pub decision: &'static str,
+    /// The rule that decided, as a sentence.
+    pub because: String,
+    /// The region that the request belongs to.
+    pub region: String,
+    /// The key in readable form: host, path and query as they count. Other parts of the key (mount, forwarded fields,
+    /// the region's own) are named where they are set.
+    pub key: String,
+    /// What is stored for this very request, fresh or not.
+    pub stored: Option<StoredAnswer>,
+}
+
+/// A stored answer, as far as it says why it is used or not.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct StoredAnswer {
+    /// Its status.
+    pub status: u16,
+    /// Seconds since it was made.
+    pub age_s: u64,
+    /// Seconds for which it stays fresh; below zero when it is stale.
+    pub ttl_s: i64,
+    /// Bytes of its body.
+    pub body_bytes: usize,
+    /// The fields that it varies on.
+    pub vary: Vec<String>,
+    /// Whether the handler can be asked if it still holds.
+    pub has_validator: bool,
+}
+
+impl Shared {
+    /// `parts` as they reach the layer. Redis is not asked.
+    pub(super) fn explain(&self, parts: &Parts, has_body: bool) -> Explanation {
+        let mut parts = parts.clone();
+        let index = self.region_of(&parts);
+        let region = self.region(index);
+        let identity = region.key.identity_of(&parts);
+        let classified = classify(&parts, has_body, region, identity.is_some());
+        region.key.rewrite(&mut parts);
+        let uri = asked_uri(&parts);
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        let explained = |decision, because: String, stored| Explanation {
+            decision,
+            because,
+            region: region.name().to_owned(),
+            key: format!("{}{target}", asked_host(&parts).unwrap_or_default()),
+            stored,
+        };
+        let judged = classified.and_then(|lookup| {
+            let key = self.keys.key(&parts, region, identity.as_deref())?;
+            Ok((lookup, key))
+        });
+        let (lookup, key) = match judged {
+            Ok(judged) => judged,
+            Err(reason) => {
+                let because = format!("the cache stays out of it: {}", reason.as_str());
+                return explained("bypass", because, None);
+            }
+        };
+        let now = self.clock.now();
+        let describe = |entry: &super::entry::Entry| StoredAnswer {
+            status: entry.status.as_u16(),
+            age_s: entry.age(now).as_secs(),
+            ttl_s: entry.ttl_s(now),
+            body_bytes: entry.body.len(),
+            vary: entry.vary.names.iter().map(ToString::to_string).collect(),
+            has_validator: super::policy::conditional::has_validator(&entry.headers),
+        };
+        match self.look(&key, &parts.headers, &lookup, index) {
+            Look::Hit(entry, Outcome::Stale) => explained(
+                "stale",
+                "it is stale, and the client takes it so (max-stale)".to_owned(),
+                Some(describe(&entry)),
+            ),
+            Look::Refresh(entry, _, Outcome::StaleWhileRevalidate) => explained(
+                "stale",
+                "it is stale and within stale-while-revalidate: given, while a new one is fetched"
+                    .to_owned(),
+                Some(describe(&entry)),
+            ),
+            Look::Hit(entry, _) | Look::Refresh(entry, ..) => explained(
+                "hit",
+                format!("fresh for {} s more", entry.ttl_s(now)),
+                Some(describe(&entry)),
+            ),
+            Look::Miss(miss, _, stale) => {
+                let because = match (miss, &stale) {
+                    (Miss::Request, _) => "the client asks for a new answer",
+                    (Miss::Vary, _) => {
+                        "answers under this key are stored, but for other requests (Vary, or credentials)"
+                    }
+                    (Miss::Stale, Some(_)) => "what is stored is stale: the handler is asked",
+                    (Miss::Stale, None) => "what is stored was purged",
+                    _ if self.is_uncacheable(&key, lookup.credentials) => {
+                        "nothing is stored, and the last answer forbade storing"
+                    }
+                    _ => "nothing is stored in this process",
+                };
+                explained("miss", because.to_owned(), stale.as_deref().map(describe))
+            }
+        }
+    }
+}
