@@ -50,6 +50,7 @@
 //! | `axum` | route labels from `MatchedPath`; keys from `OriginalUri`, so one layer may sit in several nested routers | no |
 //! | `redis` | `cache::RedisStore`, a second level in Redis or Valkey | no |
 //! | `redis-tls` | `rediss://`, by rustls with a provider of its own | no |
+//! | `zstd` | compressed bodies in Redis | no |
 //! | `full` | all of these | no |
 //!
 //! One layer alone pulls in neither Redis nor sysinfo: `default-features = false, features = ["latency"]`.

@@ -108,7 +108,7 @@ pub use self::{
     invalidation::{Purge, PurgeReport, PurgeState},
     layer::{CacheBuilder, CacheHandle, CacheLayer, DEFAULT_CAPACITY_BYTES, DEFAULT_WAIT_DEADLINE},
     outcome::BypassReason,
-    region::{DEFAULT_MAX_BODY_BYTES, Region},
+    region::{DEFAULT_COMPRESS_ABOVE_BYTES, DEFAULT_MAX_BODY_BYTES, Region},
     service::Cache,
     stats::{CacheStats, L2Stats, LevelStats, RegionStats},
     tags::tag,

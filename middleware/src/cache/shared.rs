@@ -400,7 +400,8 @@ impl Shared {
             .fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "redis")]
         if let (Some(l2), Some(stamp)) = (&self.l2, l2_stamp) {
-            l2.write(key, entry, stamp);
+            let above = self.region(region).compress_above;
+            l2.write(key, entry, stamp, above);
         }
         #[cfg(not(feature = "redis"))]
         let _ = l2_stamp;

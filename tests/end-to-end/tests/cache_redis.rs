@@ -176,6 +176,50 @@ async fn what_one_instance_stored_another_finds() {
 }
 
 #[tokio::test]
+async fn large_bodies_are_compressed_in_redis_and_read_back_as_they_were() {
+    require!(redis);
+    let redis = redis();
+    let body = "a row of the table\n".repeat(10_000);
+    let store = || RedisStore::connect(&redis.url()).unwrap().namespace("demo");
+    let large = body.clone();
+    let handler = move || {
+        let body = large.clone();
+        service_fn(move |_: Request<Full<Bytes>>| {
+            let body = body.clone();
+            async move {
+                let response = Response::builder().header("cache-control", "max-age=60");
+                Ok::<_, Infallible>(response.body(Full::from(body)).unwrap())
+            }
+        })
+    };
+    let (layer, _one) = CacheLayer::builder().redis(store()).build();
+    let request = || {
+        Request::builder()
+            .uri("/large")
+            .body(Full::default())
+            .unwrap()
+    };
+    layer.layer(handler()).oneshot(request()).await.unwrap();
+    entries(&redis, "demo", 1).await;
+    let script = "return redis.call('STRLEN', redis.call('KEYS', 'pitcrew:demo:e:*')[1])";
+    let stored: usize = redis
+        .command(&["EVAL", script, "0"])
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(stored < body.len() / 20, "{stored} of {} bytes", body.len());
+    let (layer, _two) = CacheLayer::builder().redis(store()).build();
+    let response = layer.layer(handler()).oneshot(request()).await.unwrap();
+    assert!(is_l2_hit(
+        response.headers()["cache-status"].to_str().unwrap()
+    ));
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        body
+    );
+}
+
+#[tokio::test]
 async fn variants_are_found_too() {
     const VARY: Answers = Answers {
         headers: &[("cache-control", "max-age=60"), ("vary", "accept-language")],

@@ -10,6 +10,7 @@
 //! waits for.
 
 mod breaker;
+mod compress;
 mod connect;
 mod error;
 mod find;
@@ -183,7 +184,13 @@ impl L2 {
     // Writing
 
     /// Queues an answer; full, the oldest queued one is given up.
-    pub(super) fn write(self: &Arc<Self>, key: &Arc<CacheKey>, entry: &Arc<Entry>, stamp: u64) {
+    pub(super) fn write(
+        self: &Arc<Self>,
+        key: &Arc<CacheKey>,
+        entry: &Arc<Entry>,
+        stamp: u64,
+        compress_above: usize,
+    ) {
         if self.stopped.load(Ordering::Acquire) {
             return;
         }
@@ -191,6 +198,7 @@ impl L2 {
             key: key.clone(),
             entry: entry.clone(),
             stamp,
+            compress_above,
         });
         self.counters
             .dropped_writes
@@ -212,7 +220,8 @@ impl L2 {
         let resident = crate::clock::millis(now.saturating_sub(entry.made));
         let made_unix_ms = self.clock.unix_ms().saturating_sub(resident);
         let key = write.key.bytes();
-        let value = wire::encode_answer(key, entry, write.stamp, made_unix_ms);
+        let packed = compress::pack(&entry.body, write.compress_above).await;
+        let value = wire::encode_answer(key, entry, packed.as_deref(), write.stamp, made_unix_ms);
         let mut pipeline = redis::pipe();
         let mut set = |redis_key: String, value: Vec<u8>| {
             pipeline

@@ -8,6 +8,7 @@ use std::{hash::Hasher, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use siphasher::sip::SipHasher13;
 
+use super::compress::unpack;
 use crate::cache::{
     entry::Entry,
     invalidation::SLOTS,
@@ -19,6 +20,9 @@ const MAGIC: &[u8; 4] = b"PCRW";
 const VERSION: u8 = 2;
 const KIND_ANSWER: u8 = 1;
 const KIND_VARY: u8 = 2;
+/// How the body stands there.
+const PLAIN: u8 = 0;
+const ZSTD: u8 = 1;
 /// Bytes before the checked part: magic, version, kind, checksum.
 const HEAD_BYTES: usize = 4 + 1 + 1 + 8;
 
@@ -40,8 +44,16 @@ pub(super) struct Answer {
     pub(super) made_unix_ms: u64,
 }
 
-pub(super) fn encode_answer(key: &[u8], entry: &Entry, stamp: u64, made_unix_ms: u64) -> Vec<u8> {
-    let mut out = begin(KIND_ANSWER, key, entry.body.len() + 512);
+/// `packed` is the body as it is to stand there, where it is compressed.
+pub(super) fn encode_answer(
+    key: &[u8],
+    entry: &Entry,
+    packed: Option<&[u8]>,
+    stamp: u64,
+    made_unix_ms: u64,
+) -> Vec<u8> {
+    let body = packed.unwrap_or(&entry.body);
+    let mut out = begin(KIND_ANSWER, key, body.len() + 512);
     put_vary(&mut out, &entry.vary);
     put(&mut out, &entry.values);
     out.extend_from_slice(&entry.status.as_u16().to_le_bytes());
@@ -70,7 +82,9 @@ pub(super) fn encode_answer(key: &[u8], entry: &Entry, stamp: u64, made_unix_ms:
         put(&mut out, name.as_str().as_bytes());
         put(&mut out, value.as_bytes());
     }
-    put(&mut out, &entry.body);
+    out.push(if packed.is_some() { ZSTD } else { PLAIN });
+    put_count(&mut out, entry.body.len());
+    put(&mut out, body);
     finish(out)
 }
 
@@ -163,11 +177,19 @@ impl<'a> Input<'a> {
             let name = HeaderName::from_bytes(self.take()?).ok()?;
             headers.append(name, HeaderValue::from_bytes(self.take()?).ok()?);
         }
-        let body = self.take()?.to_vec().into();
+        let [encoding] = self.array()?;
+        // Not bounded by what is left, as a count is: a packed body is longer than its bytes.
+        let length = u32::from_le_bytes(self.array()?) as usize;
+        let stored = self.take()?;
+        let body = match encoding {
+            PLAIN if stored.len() == length => stored.to_vec(),
+            ZSTD => unpack(stored, length)?,
+            _ => return None,
+        };
         let entry = Entry {
             status,
             headers,
-            body,
+            body: body.into(),
             vary,
             values,
             share: Share {
@@ -282,7 +304,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let bytes = encode_answer(b"key", &entry(), 5, 6);
+        let bytes = encode_answer(b"key", &entry(), None, 5, 6);
         let Some(Value::Answer(answer)) = decode(&bytes, b"key") else {
             panic!("not read")
         };
@@ -303,7 +325,7 @@ mod tests {
 
     #[test]
     fn c12_cut_damaged_wrong_version_and_wrong_key_bytes_are_nothing() {
-        let bytes = encode_answer(b"key", &entry(), 5, 6);
+        let bytes = encode_answer(b"key", &entry(), None, 5, 6);
         assert!(decode(&bytes, b"other").is_none());
         for length in 0..bytes.len() {
             assert!(

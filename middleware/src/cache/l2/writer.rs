@@ -31,6 +31,7 @@ pub(super) struct Write {
     pub(super) key: Arc<CacheKey>,
     pub(super) entry: Arc<Entry>,
     pub(super) stamp: u64,
+    pub(super) compress_above: usize,
 }
 
 #[derive(Default)]
