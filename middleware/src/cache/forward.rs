@@ -16,6 +16,7 @@ use super::{
     coalesce::{FlightKey, Head, Join, Leader, Told, Waiter},
     entry::{Entry, Origin, TAGS_HEADER},
     fill::{Collected, Fill, collect},
+    invalidation::Position,
     key::CacheKey,
     outcome::{BypassReason, Miss, Outcome},
     policy::{Lookup, VaryNames, judge},
@@ -33,7 +34,7 @@ pub(super) struct Forward {
     pub(super) key: Arc<CacheKey>,
     pub(super) region: usize,
     pub(super) path_slot: u32,
-    pub(super) stamp: u64,
+    pub(super) stamp: Position,
     pub(super) l2_stamp: Option<u64>,
     pub(super) miss: Miss,
     pub(super) leader: Option<Leader>,
@@ -82,7 +83,7 @@ impl Forward {
                 self.leader = Some(leader);
                 self.look(request)
             }
-            Join::Wait(waiter) => Next::Wait(self.wait(waiter, false)),
+            Join::Wait(waiter) => Next::Wait(self.wait(waiter)),
         }
     }
 
@@ -96,16 +97,12 @@ impl Forward {
         }
     }
 
-    fn wait(
-        &mut self,
-        mut waiter: Waiter,
-        heard: bool,
-    ) -> Pin<Box<dyn Future<Output = (Waiter, Told)> + Send>> {
+    fn wait(&mut self, mut waiter: Waiter) -> Pin<Box<dyn Future<Output = (Waiter, Told)> + Send>> {
         let deadline = *self
             .deadline
             .get_or_insert_with(|| Instant::now() + self.shared.wait_deadline);
         Box::pin(async move {
-            let told = tokio::time::timeout_at(deadline, waiter.told(heard)).await;
+            let told = tokio::time::timeout_at(deadline, waiter.told()).await;
             (waiter, told.unwrap_or(Told::Alone))
         })
     }
@@ -132,7 +129,7 @@ impl Forward {
                     .values(request)
                     .is_some_and(|values| values == head.values)
                 {
-                    return Step::Next(Next::Wait(self.wait(waiter, true)));
+                    return Step::Next(Next::Wait(self.wait(waiter)));
                 }
                 drop(waiter);
                 self.regroup(request, &head.vary)

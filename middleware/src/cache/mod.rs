@@ -76,6 +76,7 @@ mod service;
 mod shared;
 mod stats;
 mod store;
+mod sync;
 mod tags;
 
 #[cfg(feature = "redis")]
