@@ -1,4 +1,4 @@
-//! Every order of the steps of up to three requests for one key, by `loom`; in the three largest tests every order with at
+//! Every order of the steps of up to three requests for one key, by `loom`; in the four largest tests every order with at
 //! most four preemptions.
 //!
 //! What is looked at in each of them: whoever waits is told in the end (else `loom` finds that nobody can move), a flight
@@ -15,14 +15,22 @@
 //! | `enter` waits for a flight that has ended as if it ran | `a_newcomer_leads_what_all_others_left` |
 //! | `remove` takes out whatever stands under the key | `a_leader_that_hangs_is_replaced` |
 //! | `poll` looks at the state, frees the lock, then leaves its waker | every test in which somebody waits |
+//! | a waiter takes what it is told without asking the table | `whoever_waits_takes_nothing_that_was_purged_before_the_hand_over` |
 //! | `release` elects again instead of telling all | `an_error_releases_all_at_once` |
 
 use std::{sync::Mutex as StdMutex, task::Waker};
 
-use loom::{future::block_on, thread};
+use loom::{
+    future::block_on,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use super::*;
-use crate::cache::{invalidation::Position, key::KeyMaker};
+use crate::cache::{
+    invalidation::{Invalidation, Position},
+    key::KeyMaker,
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -152,15 +160,20 @@ fn head() -> Head {
 }
 
 fn entry() -> Arc<Entry> {
+    entry_at(Position::default(), false)
+}
+
+/// An entry of slot 0; whether it shows the change that was purged.
+fn entry_at(stamp: Position, changed: bool) -> Arc<Entry> {
     Arc::new(Entry {
         status: http::StatusCode::OK,
         headers: http::HeaderMap::new(),
         body: bytes::Bytes::new(),
         vary: VaryNames::default(),
-        values: Box::default(),
+        values: Box::new([u8::from(changed)]),
         share: Share::default(),
-        slots: Box::default(),
-        stamp: Position::default(),
+        slots: Box::new([0]),
+        stamp,
         made: Duration::ZERO,
         age: Duration::ZERO,
         fresh_for: Duration::ZERO,
@@ -335,7 +348,7 @@ fn all_may_leave() {
 
 #[test]
 fn an_error_releases_all_at_once() {
-    loom::model(|| {
+    bounded(|| {
         let world = World::new();
         let leader = world.first();
         let (first, second) = (world.second(), world.second());
@@ -372,5 +385,37 @@ fn a_leader_that_hangs_is_replaced() {
         );
         assert_eq!(waited, Fate::Shared);
         world.is_empty();
+    });
+}
+
+/// Flights and table together: what a waiter takes is alive when it is handed over (rule 11 of the invalidation).
+#[test]
+fn whoever_waits_takes_nothing_that_was_purged_before_the_hand_over() {
+    loom::model(|| {
+        let world = World::new();
+        let positions = Arc::new(Invalidation::small());
+        let [changed, purged] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let stamp = positions.now();
+        let leader = world.first();
+        let reads = changed.clone();
+        let leads = thread::spawn(move || {
+            leader.done(entry_at(stamp, reads.load(Ordering::Relaxed)));
+        });
+        let purging = positions.clone();
+        let returned = purged.clone();
+        let purges = thread::spawn(move || {
+            changed.store(true, Ordering::Relaxed);
+            purging.purge(0);
+            returned.store(true, Ordering::Release);
+        });
+        if let Join::Wait(mut waiter) = world.join(Duration::ZERO)
+            && let Told::Entry(entry) = block_on(waiter.told())
+        {
+            let purged = purged.load(Ordering::Acquire);
+            let alive = positions.alive(entry.stamp, &entry.slots);
+            assert!(!(purged && alive) || *entry.values == [1]);
+        }
+        leads.join().unwrap();
+        purges.join().unwrap();
     });
 }

@@ -24,6 +24,8 @@
 //!
 //! They are explored as a whole in `model`, where each rule is also taken out to see that its fault is found.
 
+#[cfg(all(test, pitcrew_loom))]
+mod interleavings;
 mod log;
 #[cfg(test)]
 mod model;
@@ -34,6 +36,8 @@ mod table;
 
 use std::sync::PoisonError;
 
+#[cfg(feature = "redis")]
+pub(super) use self::name::{ALL, SLOTS};
 pub use self::name::{Purge, PurgeReport, PurgeState};
 use self::{
     log::Log,
@@ -41,7 +45,7 @@ use self::{
     table::{Life, Table},
 };
 pub(super) use self::{
-    name::{ALL, SLOTS, path_slot, region_slot, tag_slot},
+    name::{path_slot, region_slot, tag_slot},
     position::Position,
 };
 use super::sync::Mutex;
@@ -56,6 +60,14 @@ impl Invalidation {
     pub(super) fn alone() -> Self {
         Self {
             table: Table::new(),
+            log: Mutex::new(Log::alone()),
+        }
+    }
+
+    #[cfg(all(test, pitcrew_loom))]
+    pub(super) fn small() -> Self {
+        Self {
+            table: Table::with_bounds(1, 1),
             log: Mutex::new(Log::alone()),
         }
     }
@@ -82,7 +94,7 @@ impl Invalidation {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{name::ALL, *};
 
     #[test]
     fn an_entry_whose_request_began_before_the_purge_is_dead_and_one_after_lives() {

@@ -14,19 +14,16 @@
 //! Not modelled: time to live, clocks that go back, key collisions, memory order (see `interleavings`), more than two
 //! instances, clusters of several masters. `PITCREW_MODEL=2` adds one more purge and fill to each exploration, and so on.
 
+mod bounds;
+mod checks;
 mod explore;
+mod happens;
 mod node;
 mod server;
+mod tests;
 mod world;
 
-use std::sync::Arc;
-
-use self::explore::explore;
-use super::{
-    name::{ALL, Kind, Name, Target},
-    patterns::Pattern,
-    position::Position,
-};
+use super::name::{Kind, Name, Target};
 
 /// Slots and patterns of a small table.
 const SLOTS: usize = 3;
@@ -139,86 +136,24 @@ struct Budget {
 #[derive(Clone, Debug)]
 struct Bounds {
     nodes: usize,
+    /// How many of them, from the first, are asked for answers that they fetch.
+    asked: usize,
+    /// How many of them, from the last, purge.
+    purging: usize,
     names: Vec<Name>,
     /// Answers that are asked for: the inner one, or both.
     keys: usize,
     l2: bool,
+    /// Replies to purges may be late; else they come at once.
+    replies: bool,
     /// Entries remember the patterns that they were held against.
     hits: bool,
     /// The first purge gives a token.
     token: bool,
+    /// The one that may take over catches up now and then; else it knows nothing since the beginning.
+    copies: bool,
     /// Rule 1: positions are at least the time.
     clock: bool,
     budget: Budget,
     fault: Option<Fault>,
-}
-
-fn hard(slot: u32) -> Name {
-    Name::slot(Kind::Hard, slot)
-}
-
-fn pattern(glob: &str) -> Name {
-    Name {
-        kind: Kind::Hard,
-        target: Target::Pattern(Arc::new(Pattern {
-            region: REGION,
-            glob: glob.into(),
-        })),
-    }
-}
-
-/// Two instances, one datum, one answer, L1 and L2.
-fn plain() -> Bounds {
-    Bounds {
-        nodes: 2,
-        names: vec![hard(0)],
-        keys: 1,
-        l2: true,
-        hits: false,
-        token: false,
-        clock: true,
-        budget: Budget {
-            purges: 2,
-            fills: 2,
-            looks: 1,
-            ..Budget::default()
-        },
-        fault: None,
-    }
-}
-
-fn with(change: impl FnOnce(&mut Bounds)) -> Bounds {
-    let mut bounds = plain();
-    change(&mut bounds);
-    bounds
-}
-
-mod tests {
-    use super::*;
-
-    /// No fault within these bounds, and more within those of the environment.
-    fn holds(name: &str, mut bounds: Bounds) {
-        let size = std::env::var("PITCREW_MODEL");
-        let more = size.ok().and_then(|size| size.parse().ok()).unwrap_or(1) - 1;
-        bounds.budget.purges += more;
-        bounds.budget.fills += more;
-        let explored = explore(&bounds);
-        println!("{name}: {} worlds", explored.worlds);
-        assert!(explored.fault.is_none(), "{:?}", explored.fault);
-    }
-
-    /// Right with the rule, wrong without it.
-    fn needs(fault: Fault, bounds: Bounds) {
-        let explored = explore(&Bounds {
-            fault: Some(fault),
-            ..bounds
-        });
-        assert!(explored.fault.is_some(), "{fault:?} was not found");
-        println!("{fault:?}: {:?}", explored.fault);
-    }
-
-    #[test]
-    fn plain_holds() {
-        holds("plain", plain());
-    }
 }

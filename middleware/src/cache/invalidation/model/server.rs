@@ -17,13 +17,12 @@ pub(super) struct Stored {
     pub(super) slots: &'static [u32],
 }
 
-/// What the scripts change together; `truth` is the model's own: what these tables kill.
+/// What the scripts change together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Header {
     snapshot: Snapshot,
     /// For the fault that numbers soft purges apart.
     soft_counter: u64,
-    truth: Truth,
 }
 
 /// One master, or its lagging copy.
@@ -32,6 +31,8 @@ pub(super) struct Server {
     header: Option<Header>,
     stream: Vec<(Record, Truth)>,
     pub(super) l2: [Option<Stored>; 2],
+    /// The model's own: the purges that were accepted here, also where the header is gone since. A fail-over loses it.
+    pub(super) truth: Truth,
 }
 
 impl Server {
@@ -95,7 +96,6 @@ impl Server {
         } else {
             table.counter = position;
         }
-        header.truth.merge(truth);
         let record = Record {
             position,
             before,
@@ -103,6 +103,7 @@ impl Server {
             number: command.number,
             names: command.names.clone(),
         };
+        self.truth.merge(truth);
         self.stream.push((record, truth));
         position
     }
@@ -115,9 +116,9 @@ impl Server {
         fault: Option<Fault>,
     ) -> (Snapshot, Truth) {
         let new = (highest + 1).max(time);
-        let header = self.header_at(new, fault);
-        header.snapshot.counter = header.snapshot.counter.max(highest);
-        (header.snapshot.clone(), header.truth)
+        let table = &mut self.header_at(new, fault).snapshot;
+        table.counter = table.counter.max(highest);
+        (table.clone(), self.truth)
     }
 
     /// Rule 10: a header that is missing is made, with "all" at the new position.
@@ -141,7 +142,6 @@ impl Server {
                     patterns: Vec::new(),
                 },
                 soft_counter: 0,
-                truth: Truth::default(),
             }
         })
     }
@@ -156,19 +156,15 @@ impl Server {
         self.header.as_ref().map(|header| header.snapshot.last)
     }
 
-    pub(super) fn truth(&self) -> Truth {
-        self.header
-            .as_ref()
-            .map(|header| header.truth)
-            .unwrap_or_default()
-    }
-
     pub(super) fn trim(&mut self) {
         self.stream.clear();
     }
 
     pub(super) fn flush(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            truth: self.truth,
+            ..Self::default()
+        };
     }
 }
 
