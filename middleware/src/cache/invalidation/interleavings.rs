@@ -7,10 +7,9 @@
 //! |---|---|
 //! | `advance` stores the position `Relaxed` | `a_fill_that_begins_after_a_purge_reads_what_is_new` |
 //! | `purge` advances before it sets pending | `nothing_old_is_taken_from_l2` |
-//! | `purge` advances before it raises | `nothing_old_is_taken_from_l2` |
 //! | `record` ends the pending before it raises | `nothing_old_is_taken_from_l2_when_a_purge_is_read_back` |
 //! | a request asks for pending before it reads its position | `nothing_old_is_taken_from_l2` |
-//! | `life` takes a stamp that is full | `model` and the tests of the table |
+//! | `raise` looks whether a slot was ever raised, not how high | `nothing_old_is_taken_from_l2_when_a_purge_is_read_back` |
 //! | a pattern's generation is published before its list | `a_pattern_is_never_taken_as_looked_at` |
 
 use std::{
@@ -101,15 +100,28 @@ impl World {
     }
 }
 
+/// Reads and writes at once. The writer goes first where nothing else decides: `loom` looks for other orders from the last
+/// access alone, and a writer's own loads would hide a reader's.
+fn at_once<T: 'static>(
+    world: &Arc<World>,
+    reads: impl FnOnce(&World) -> T + 'static,
+    writes: impl FnOnce(&World),
+) -> T {
+    let reader = world.clone();
+    let reader = thread::spawn(move || reads(&reader));
+    writes(world);
+    reader.join().unwrap()
+}
+
 #[test]
 fn a_fill_that_begins_after_a_purge_reads_what_is_new() {
     loom::model(|| {
         let world = World::connected();
-        let writer = world.clone();
-        let writer = thread::spawn(move || writer.purge());
-        let stamp = world.table.now();
-        let changed = world.changed.load(Ordering::Relaxed);
-        writer.join().unwrap();
+        let fill = |world: &World| {
+            let stamp = world.table.now();
+            (stamp, world.changed.load(Ordering::Relaxed))
+        };
+        let (stamp, changed) = at_once(&world, fill, World::purge);
         // Insert, stamp, read and purge in any order: what lives after the purge was read after the change.
         assert!(changed || world.life(stamp) == Life::Dead);
     });
@@ -120,16 +132,17 @@ fn what_is_stored_is_dead_once_a_purge_has_returned() {
     loom::model(|| {
         let world = World::connected();
         let stamp = world.table.now();
-        let (writer, returned) = (world.clone(), Arc::new(AtomicBool::new(false)));
+        let returned = Arc::new(AtomicBool::new(false));
         let returns = returned.clone();
-        let writer = thread::spawn(move || {
-            writer.purge();
+        let hit = move |world: &World| {
+            let before = returned.load(Ordering::Acquire);
+            (before, world.life(stamp))
+        };
+        let (before, life) = at_once(&world, hit, |world| {
+            world.purge();
             returns.store(true, Ordering::Release);
         });
-        let before = returned.load(Ordering::Acquire);
-        let life = world.life(stamp);
         assert!(!before || life == Life::Dead);
-        writer.join().unwrap();
     });
 }
 
@@ -137,10 +150,7 @@ fn what_is_stored_is_dead_once_a_purge_has_returned() {
 fn nothing_old_is_taken_from_l2() {
     loom::model(|| {
         let world = World::connected();
-        let writer = world.clone();
-        let writer = thread::spawn(move || writer.purge());
-        let stamp = world.import();
-        writer.join().unwrap();
+        let stamp = at_once(&world, World::import, World::purge);
         assert!(stamp.is_none_or(|stamp| world.life(stamp) == Life::Dead));
     });
 }
@@ -150,12 +160,10 @@ fn nothing_old_is_taken_from_l2_when_a_purge_is_read_back() {
     loom::model(|| {
         let world = World::connected();
         world.purge();
-        let writer = world.clone();
-        let writer = thread::spawn(move || writer.read_back());
         // Whoever may look there again sees at this moment what is dead.
-        let life = world.import().map(|stamp| world.life(stamp));
+        let look = |world: &World| world.import().map(|stamp| world.life(stamp));
+        let life = at_once(&world, look, World::read_back);
         assert!(life.is_none_or(|life| life == Life::Dead));
-        writer.join().unwrap();
     });
 }
 
@@ -180,8 +188,7 @@ fn a_pattern_is_never_taken_as_looked_at() {
     loom::model(|| {
         let world = World::connected();
         let stamp = world.table.now();
-        let writer = world.clone();
-        let writer = thread::spawn(move || {
+        let purge = |writer: &World| {
             let pattern = Arc::new(Pattern {
                 region: REGION,
                 glob: "/a*".into(),
@@ -190,17 +197,22 @@ fn a_pattern_is_never_taken_as_looked_at() {
             let kind = Kind::Hard;
             let mut log = writer.log.lock().unwrap();
             log.purge(&writer.table, vec![Name { kind, target }]);
-        });
-        let checked = Checked::new(0);
-        let subject = Subject {
-            region: REGION,
-            key: "/a/b",
-            checked: &checked,
+        };
+        let look = move |world: &World, checked: &Checked| {
+            let subject = Subject {
+                region: REGION,
+                key: "/a/b",
+                checked,
+            };
+            world.table.life(stamp, DATUM, Some(subject))
         };
         // The first look may come too early; it must not spoil the second.
-        world.table.life(stamp, DATUM, Some(subject));
-        writer.join().unwrap();
-        let life = world.table.life(stamp, DATUM, Some(subject));
-        assert_eq!(life, Life::Dead);
+        let early = move |world: &World| {
+            let checked = Checked::new(0);
+            look(world, &checked);
+            checked
+        };
+        let checked = at_once(&world, early, purge);
+        assert_eq!(look(&world, &checked), Life::Dead);
     });
 }
