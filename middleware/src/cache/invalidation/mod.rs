@@ -26,12 +26,24 @@
 
 #[cfg(all(test, pitcrew_loom))]
 mod interleavings;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "what the cluster needs waits for its I/O")
+)]
 mod log;
 #[cfg(test)]
 mod model;
 mod name;
 mod patterns;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "what the cluster needs waits for its I/O")
+)]
 mod position;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "what the cluster needs waits for its I/O")
+)]
 mod table;
 
 use std::sync::PoisonError;
