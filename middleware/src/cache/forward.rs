@@ -24,7 +24,7 @@ use super::{
     tags::Tags,
 };
 
-/// Hand-overs that may fail, and regroupings by variant, before a waiter runs alone.
+/// After so many hand-overs that failed, or regroupings by variant, a waiter runs alone (rule 11 of the invalidation).
 const MAX_TURNS: u8 = 2;
 
 /// What is known of a request that may go to the handler.
@@ -164,7 +164,7 @@ impl Forward {
                 Outcome::Hit,
             ));
         }
-        Step::Next(if self.turns > MAX_TURNS {
+        Step::Next(if self.turns >= MAX_TURNS {
             Next::Call
         } else {
             self.next(request, vary)

@@ -60,7 +60,9 @@ fn with(change: impl FnOnce(&mut Bounds)) -> Bounds {
 
 pub(super) fn disconnects() -> Bounds {
     with(|bounds| {
+        // One fill, and instances that are alike: whose it is makes no difference.
         bounds.budget.fills = 1;
+        bounds.asked = 1;
         bounds.budget.looks = 0;
         bounds.budget.disconnects = 1;
         bounds.budget.losses = 1;
@@ -69,7 +71,9 @@ pub(super) fn disconnects() -> Bounds {
 
 pub(super) fn trims() -> Bounds {
     with(|bounds| {
+        // One fill, and instances that are alike: whose it is makes no difference.
         bounds.budget.fills = 1;
+        bounds.asked = 1;
         bounds.budget.looks = 0;
         bounds.names = vec![hard(0), hard(1)];
         bounds.budget.trims = 1;
@@ -78,7 +82,9 @@ pub(super) fn trims() -> Bounds {
 
 pub(super) fn flushes() -> Bounds {
     with(|bounds| {
+        // One fill, and instances that are alike: whose it is makes no difference.
         bounds.budget.fills = 1;
+        bounds.asked = 1;
         bounds.budget.looks = 0;
         bounds.budget.flushes = 1;
     })
@@ -87,7 +93,9 @@ pub(super) fn flushes() -> Bounds {
 pub(super) fn fails_over() -> Bounds {
     with(|bounds| {
         bounds.l2 = false;
+        // One fill, and instances that are alike: whose it is makes no difference.
         bounds.budget.fills = 1;
+        bounds.asked = 1;
         bounds.budget.looks = 0;
         bounds.budget.fail_overs = 1;
     })
@@ -145,7 +153,9 @@ pub(super) fn patterns() -> Bounds {
         bounds.hits = true;
         bounds.budget.looks = 0;
         bounds.budget.purges = 3;
+        // One fill, and instances that are alike: whose it is makes no difference.
         bounds.budget.fills = 1;
+        bounds.asked = 1;
     })
 }
 
@@ -153,7 +163,9 @@ pub(super) fn replies() -> Bounds {
     with(|bounds| {
         bounds.names = vec![hard(0), hard(1)];
         bounds.replies = true;
+        // One fill, and instances that are alike: whose it is makes no difference.
         bounds.budget.fills = 1;
+        bounds.asked = 1;
     })
 }
 

@@ -16,6 +16,9 @@ fn holds(name: &str, mut bounds: Bounds) {
     let more = size.ok().and_then(|size| size.parse().ok()).unwrap_or(1) - 1;
     bounds.budget.purges += more;
     bounds.budget.fills += more;
+    if more > 0 {
+        bounds.asked = bounds.nodes;
+    }
     let explored = explore(&bounds);
     println!("{name}: {} worlds", explored.worlds);
     assert!(explored.fault.is_none(), "{:?}", explored.fault);
@@ -220,6 +223,7 @@ fn rule_1_needs_the_callers_highest() {
         ..fails_over()
     };
     stopped.budget.restarts = 1;
+    stopped.asked = 2;
     assert_eq!(goes(&stopped, &steps), Ok(()));
     let fault = Some(Fault::NoHighest);
     let without = goes(&Bounds { fault, ..stopped }, &steps);
