@@ -11,6 +11,7 @@ use http::{
     },
 };
 
+use super::invalidation::Position;
 use super::policy::{
     OWN_TARGET, Share, Stale, VaryNames, Verdict, conditional, date, range::Span,
     request::Credentials, vary,
@@ -63,7 +64,7 @@ pub(super) struct Entry {
     /// Slots of the invalidation table: path, region and tags.
     pub(super) slots: Box<[u32]>,
     /// This instance's position when the request began.
-    pub(super) stamp: u64,
+    pub(super) stamp: Position,
     /// Monotonic time when the answer came.
     pub(super) made: Duration,
     /// How old it was then.
@@ -152,7 +153,7 @@ impl Entry {
 pub(super) struct Origin {
     pub(super) values: Box<[u8]>,
     pub(super) slots: Vec<u32>,
-    pub(super) stamp: u64,
+    pub(super) stamp: Position,
     pub(super) made: Duration,
     pub(super) made_unix_ms: u64,
     /// The request's `Range`.

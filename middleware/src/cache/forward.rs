@@ -15,7 +15,7 @@ use super::{
     body::ResponseBody,
     coalesce::{FlightKey, Join, Leader, Told, Waiter},
     entry::Entry,
-    invalidation::path_slot,
+    invalidation::{Position, path_slot},
     key::{CacheKey, asked_host, asked_uri},
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},
@@ -23,7 +23,7 @@ use super::{
     tags::Tags,
 };
 
-/// Hand-overs that may fail, and regroupings by variant, before a waiter runs alone.
+/// After so many hand-overs that failed, or regroupings by variant, a waiter runs alone (rule 11 of the invalidation).
 const MAX_TURNS: u8 = 2;
 
 /// What is known of a request that may go to the handler.
@@ -35,7 +35,7 @@ pub(super) struct Forward {
     pub(super) path_slot: u32,
     /// Groups are of one host.
     pub(super) host: Box<str>,
-    pub(super) stamp: u64,
+    pub(super) stamp: Position,
     pub(super) l2_stamp: Option<u64>,
     pub(super) miss: Miss,
     /// What may be validated, or stand in for an error.
@@ -121,7 +121,7 @@ impl Forward {
                 self.leader = Some(leader);
                 self.look(request)
             }
-            Join::Wait(waiter) => Next::Wait(self.wait(waiter, false)),
+            Join::Wait(waiter) => Next::Wait(self.wait(waiter)),
         }
     }
 
@@ -135,16 +135,12 @@ impl Forward {
         }
     }
 
-    fn wait(
-        &mut self,
-        mut waiter: Waiter,
-        heard: bool,
-    ) -> Pin<Box<dyn Future<Output = (Waiter, Told)> + Send>> {
+    fn wait(&mut self, mut waiter: Waiter) -> Pin<Box<dyn Future<Output = (Waiter, Told)> + Send>> {
         let deadline = *self
             .deadline
             .get_or_insert_with(|| Instant::now() + self.shared.wait_deadline);
         Box::pin(async move {
-            let told = tokio::time::timeout_at(deadline, waiter.told(heard)).await;
+            let told = tokio::time::timeout_at(deadline, waiter.told()).await;
             (waiter, told.unwrap_or(Told::Alone))
         })
     }
@@ -171,7 +167,7 @@ impl Forward {
                     .values(request)
                     .is_some_and(|values| values == head.values)
                 {
-                    return Step::Next(Next::Wait(self.wait(waiter, true)));
+                    return Step::Next(Next::Wait(self.wait(waiter)));
                 }
                 drop(waiter);
                 self.regroup(request, &head.vary)
@@ -212,7 +208,7 @@ impl Forward {
                 outcome,
             ));
         }
-        Step::Next(if self.turns > MAX_TURNS {
+        Step::Next(if self.turns >= MAX_TURNS {
             Next::Call
         } else {
             self.next(request, vary)

@@ -97,6 +97,7 @@ mod service;
 mod shared;
 mod stats;
 mod store;
+mod sync;
 mod tags;
 
 #[cfg(feature = "redis")]

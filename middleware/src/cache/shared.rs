@@ -20,7 +20,7 @@ use super::{
     coalesce::Flights,
     early,
     entry::Entry,
-    invalidation::{Positions, region_slot},
+    invalidation::{Invalidation, Position, region_slot},
     key::{CacheKey, KeyMaker},
     outcome::{BypassReason, Miss, Outcome},
     policy::{Lookup, VaryNames, request::Credentials},
@@ -78,7 +78,7 @@ pub(super) struct Shared {
     pub(super) fills: AtomicUsize,
     pub(super) refreshes: AtomicUsize,
     pub(super) wait_deadline: Duration,
-    pub(super) positions: Positions,
+    pub(super) positions: Invalidation,
     store: Store,
     capacity_bytes: u64,
     regions: Vec<RegionState>,
@@ -121,7 +121,7 @@ impl Shared {
             fills: AtomicUsize::new(0),
             refreshes: AtomicUsize::new(0),
             wait_deadline: parameters.wait_deadline,
-            positions: Positions::new(),
+            positions: Invalidation::alone(),
             store: Store::new(parameters.capacity_bytes),
             capacity_bytes: parameters.capacity_bytes,
             regions: regions.collect(),
@@ -236,7 +236,7 @@ impl Shared {
     // Looking up
 
     /// The position now: what a request that begins now stamps its answer with.
-    pub(super) fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> Position {
         self.positions.now()
     }
 
@@ -424,7 +424,7 @@ impl Shared {
         request: &HeaderMap,
         path_slot: u32,
         region: usize,
-        stamp: u64,
+        stamp: Position,
     ) -> Option<Pin<Box<dyn Future<Output = Found> + Send>>> {
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {

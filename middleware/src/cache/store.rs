@@ -217,6 +217,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cache::invalidation::Position;
     use crate::cache::{key::KeyMaker, policy::Share};
 
     fn entry(vary: &[&'static str], value: &str, body: usize) -> Arc<Entry> {
@@ -236,7 +237,7 @@ mod tests {
             values,
             share: Share::default(),
             slots: Box::default(),
-            stamp: 0,
+            stamp: Position::default(),
             made: Duration::ZERO,
             age: Duration::ZERO,
             fresh_for: Duration::from_secs(60),

@@ -13,7 +13,12 @@ use super::{
     pool::CallError,
     wire::{self, Value},
 };
-use crate::cache::{invalidation::ALL, key::CacheKey, policy::VaryNames, shared::Found};
+use crate::cache::{
+    invalidation::{ALL, Position},
+    key::CacheKey,
+    policy::VaryNames,
+    shared::Found,
+};
 
 /// An entry from further ahead than this was written by a machine whose clock cannot be trusted.
 const MAX_CLOCK_SKEW_MS: u64 = 60_000;
@@ -39,7 +44,7 @@ impl L2 {
         key: &CacheKey,
         request: &HeaderMap,
         slots: [u32; 2],
-        stamp: u64,
+        stamp: Position,
     ) -> Result<Found, CallError> {
         let mut pipeline = redis::pipe();
         pipeline.cmd("GET").arg(self.entry_key(key.bytes(), None));

@@ -48,7 +48,11 @@ pub use self::{
     error::RedisStoreError,
 };
 use super::{
-    entry::Entry, invalidation::PurgeState, key::CacheKey, policy::VaryNames, shared::Found,
+    entry::Entry,
+    invalidation::{Position, PurgeState},
+    key::CacheKey,
+    policy::VaryNames,
+    shared::Found,
     stats::L2Stats,
 };
 use crate::clock::Clock;
@@ -108,7 +112,7 @@ impl L2 {
         key: Arc<CacheKey>,
         request: &HeaderMap,
         slots: [u32; 2],
-        stamp: u64,
+        stamp: Position,
     ) -> Option<Pin<Box<dyn Future<Output = Found> + Send>>> {
         if self.purges.count() > 0 {
             // Also where the purge's own future was dropped, or its task died with a runtime.

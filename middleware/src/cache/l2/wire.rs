@@ -11,7 +11,7 @@ use siphasher::sip::SipHasher13;
 use super::compress::unpack;
 use crate::cache::{
     entry::Entry,
-    invalidation::SLOTS,
+    invalidation::{Position, SLOTS},
     policy::{Share, Stale, VaryNames},
 };
 
@@ -197,7 +197,7 @@ impl<'a> Input<'a> {
                 authorization: flags & 2 != 0,
             },
             slots: slots.into_boxed_slice(),
-            stamp: 0,
+            stamp: Position::default(),
             made: Duration::ZERO,
             age: Duration::from_millis(age),
             fresh_for: Duration::from_millis(fresh_for),
@@ -287,7 +287,7 @@ mod tests {
                 authorization: false,
             },
             slots: Box::new([7, 9]),
-            stamp: 0,
+            stamp: Position::default(),
             made: Duration::ZERO,
             age: Duration::from_secs(1),
             fresh_for: Duration::from_secs(60),

@@ -46,6 +46,7 @@ impl Run<'_> {
         docs.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
         self.check("documentation of the extension", docs)?;
         self.tests(None)?;
+        self.interleavings()?;
         self.features()?;
         self.demo("demo --check", demo::Choice::check(true))?;
         self.demo(
@@ -110,12 +111,18 @@ impl Run<'_> {
                 command.args(["--", filter, path]);
             }
         }
+        self.libtest(step, command, Some(&skips))
+    }
+
+    /// Runs tests and counts them.
+    fn libtest(&mut self, step: &str, command: Command, skips: Option<&Path>) -> Result<()> {
         let mut reader = Reader::default();
         let signals = self.signals;
         let status = self.timed(step, || {
             child::stream(command, signals, &mut |line| reader.line(line))
         })?;
-        let skipped = read_skips(&std::fs::read_to_string(&skips).unwrap_or_default());
+        let skipped = skips.and_then(|skips| std::fs::read_to_string(skips).ok());
+        let skipped = read_skips(&skipped.unwrap_or_default());
         let failed = reader
             .tests
             .iter()
@@ -127,6 +134,24 @@ impl Run<'_> {
                 .fail(format!("{step}: cargo test ended with {status}"));
         }
         Ok(())
+    }
+
+    /// The tests that go through every order of two threads' steps. Their locks and atomics are not the standard library's,
+    /// so they are built apart, with no more than they need.
+    fn interleavings(&mut self) -> Result<()> {
+        let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+        flags.push_str(" --cfg pitcrew_loom");
+        let target = child::target_dir(self.root).join("loom");
+        let mut command = child::cargo(self.root, &["test", "--locked", "-p", "pitcrew", "--lib"]);
+        command
+            .args(["--no-default-features", "--features", "cache"])
+            .arg("--target-dir")
+            .arg(target)
+            .args(["--", "interleavings"])
+            .env("RUSTFLAGS", flags.trim())
+            // Optimised: there are many orders.
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "3");
+        self.libtest("interleavings", command, None)
     }
 
     /// `cargo check` of every named combination, without warnings.

@@ -1,0 +1,138 @@
+//! What a purge names, and the slot that a name has in the table.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use siphasher::sip::SipHasher13;
+
+use super::patterns::Pattern;
+
+/// Slots in the table. 512 KiB.
+pub(in crate::cache) const SLOTS: usize = 65_536;
+/// The slot of "all": kept out of the hashed ones.
+pub(in crate::cache) const ALL: u32 = SLOTS as u32;
+/// Every instance must agree on slots, so the key of this hash is fixed. Whoever finds two names in one slot makes
+/// more purged than was asked, never less.
+const SLOT_HASH_KEY: (u64, u64) = (0x7069_7463_7265_7731, 0x736c_6f74_7300_0001);
+
+/// What [`CacheHandle::purge`](super::super::CacheHandle::purge) removes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Purge {
+    /// Every answer for this path, as the client asks for it (percent-encoding as sent), whatever host, query or
+    /// variant.
+    Path(String),
+    /// Every answer of this region.
+    Region(String),
+    /// Every answer that carries this tag: from [`tag`](super::super::tag()) or from the response header `x-cache-tags`.
+    Tag(String),
+    /// Everything.
+    All,
+}
+
+impl Purge {
+    pub(in crate::cache) fn slot(&self) -> u32 {
+        match self {
+            Self::Path(path) => path_slot(path.split(['?', '#']).next().unwrap_or(path)),
+            Self::Region(region) => region_slot(region),
+            Self::Tag(tag) => tag_slot(tag),
+            Self::All => ALL,
+        }
+    }
+}
+
+/// How far a purge has come at one level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum PurgeState {
+    /// No older answer is served from this level by this instance.
+    Done,
+    /// Redis could not be told yet. Until it is, this instance reads nothing from L2; it keeps trying.
+    Pending,
+    /// There is no such level.
+    Off,
+}
+
+/// What a purge has reached when [`CacheHandle::purge`](super::super::CacheHandle::purge) returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PurgeReport {
+    /// The cache in this process.
+    pub local: PurgeState,
+    /// The cache in Redis.
+    pub l2: PurgeState,
+}
+
+pub(in crate::cache) fn path_slot(path: &str) -> u32 {
+    slot(b'p', path)
+}
+
+pub(in crate::cache) fn region_slot(region: &str) -> u32 {
+    slot(b'r', region)
+}
+
+pub(in crate::cache) fn tag_slot(tag: &str) -> u32 {
+    slot(b't', tag)
+}
+
+/// A group is one of an origin (RFC 9875, 2.1): two of one name under two hosts are apart.
+pub(in crate::cache) fn group_slot(host: &str, name: &str) -> u32 {
+    slot(b'g', &format!("{}\n{name}", host.to_ascii_lowercase()))
+}
+
+fn slot(kind: u8, name: &str) -> u32 {
+    use std::hash::Hasher;
+    let mut hasher = SipHasher13::new_with_keys(SLOT_HASH_KEY.0, SLOT_HASH_KEY.1);
+    hasher.write(&[kind]);
+    hasher.write(name.as_bytes());
+    (hasher.finish() % SLOTS as u64) as u32
+}
+
+/// What a purge does to what it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::cache) enum Kind {
+    /// Dead: never served again.
+    Hard,
+    /// Stale: served while somebody fetches anew.
+    Soft,
+}
+
+/// What a purge names, as the log knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::cache) enum Target {
+    /// A hashed name, or [`ALL`].
+    Slot(u32),
+    /// Every key of a region that looks like this.
+    Pattern(Arc<Pattern>),
+}
+
+/// One thing that a purge names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::cache) struct Name {
+    pub(in crate::cache) kind: Kind,
+    pub(in crate::cache) target: Target,
+}
+
+impl Name {
+    /// Everything, hard.
+    pub(in crate::cache) const ALL: Self = Self::slot(Kind::Hard, ALL);
+
+    pub(in crate::cache) const fn slot(kind: Kind, slot: u32) -> Self {
+        Self {
+            kind,
+            target: Target::Slot(slot),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_regions_and_tags_of_one_name_are_apart() {
+        let slots = [path_slot("x"), region_slot("x"), tag_slot("x")];
+        assert!(slots[0] != slots[1] && slots[1] != slots[2] && slots[0] != slots[2]);
+    }
+}

@@ -1,0 +1,78 @@
+//! Positions: the order of purges and of requests, `redis << 12 | local` (rule 2).
+
+/// Bits of the local part.
+const LOCAL_BITS: u32 = 12;
+const LOCAL_MASK: u64 = (1 << LOCAL_BITS) - 1;
+
+/// A place in the order of purges. The upper part is given by Redis, in one order for all instances; the lower one by
+/// this instance, for purges that Redis has not numbered yet.
+///
+/// Were both to share one space, a purge that is numbered here would let the next fill count as newer than what Redis
+/// numbers meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::cache) struct Position(u64);
+
+impl Position {
+    /// `position` is below 2^52, which Redis counts exactly in microseconds until the year 2112.
+    pub(in crate::cache) const fn from_redis(position: u64) -> Self {
+        Self(position << LOCAL_BITS)
+    }
+
+    pub(in crate::cache) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    pub(in crate::cache) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// What Redis gave. All that L2 ever sees: what is numbered here means nothing elsewhere.
+    pub(in crate::cache) const fn redis(self) -> u64 {
+        self.0 >> LOCAL_BITS
+    }
+
+    /// Numbered here, on top of what Redis gave.
+    pub(in crate::cache) const fn is_local(self) -> bool {
+        self.0 & LOCAL_MASK != 0
+    }
+
+    /// No purge can be numbered above it before Redis answers: what begins here must not be stored.
+    pub(in crate::cache) const fn is_full(self) -> bool {
+        self.0 & LOCAL_MASK == LOCAL_MASK
+    }
+
+    /// The next one that this instance may give.
+    pub(in crate::cache) const fn next_local(self) -> Self {
+        Self(if self.is_full() { self.0 } else { self.0 + 1 })
+    }
+
+    /// The stamp of an answer that L2 held with the stamp `redis`, taken by a request that began at `begin`: no newer than
+    /// the answer is, and no newer than what this instance knew then (rule 5).
+    pub(in crate::cache) fn imported(redis: u64, begin: Self) -> Self {
+        Self::from_redis(redis).min(begin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_local_part_stays_below_the_next_position_of_redis_and_fills_up() {
+        let mut position = Position::from_redis(7);
+        for _ in 0..LOCAL_MASK - 1 {
+            position = position.next_local();
+            assert!(!position.is_full() && position.is_local());
+        }
+        position = position.next_local();
+        assert!(position.is_full() && position.next_local() == position);
+        assert!(position < Position::from_redis(8) && position.redis() == 7);
+    }
+
+    #[test]
+    fn an_import_is_as_old_as_the_older_of_the_two() {
+        let begin = Position::from_redis(5).next_local();
+        assert_eq!(Position::imported(4, begin), Position::from_redis(4));
+        assert_eq!(Position::imported(6, begin), begin);
+    }
+}

@@ -1,0 +1,277 @@
+//! The table of one instance: what requests look at, without a lock, while one writer moves it.
+//!
+//! The writer (whoever holds the log) goes in the order *pending, slots, position*; a request reads its position first.
+//! So who sees a position sees all that was written before it: the slots, and that L2 must not be read.
+
+use std::{
+    sync::atomic::Ordering::{Acquire, Relaxed, Release},
+    time::Duration,
+};
+
+use super::{
+    name::{ALL, Kind, Name, SLOTS, Target},
+    patterns::{Live, MAX_PATTERNS, Patterns, Subject},
+    position::Position,
+};
+use crate::cache::sync::AtomicU64;
+
+/// What has become of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cache) enum Life {
+    Fresh,
+    /// Purged softly: may be served while somebody fetches anew.
+    Stale,
+    Dead,
+}
+
+/// A copy of one table of slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(in crate::cache) struct Slots {
+    pub(in crate::cache) all: u64,
+    pub(in crate::cache) slots: Vec<u64>,
+}
+
+/// One table of slots. A value is a position's bits.
+struct Column {
+    all: AtomicU64,
+    slots: Box<[AtomicU64]>,
+}
+
+impl Column {
+    fn new(size: usize) -> Self {
+        Self {
+            all: AtomicU64::new(0),
+            slots: (0..size).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    fn cell(&self, slot: u32) -> Option<&AtomicU64> {
+        if slot == ALL {
+            Some(&self.all)
+        } else {
+            self.slots.get(slot as usize)
+        }
+    }
+
+    fn at(&self, slot: u32) -> Position {
+        let cell = self.cell(slot);
+        // A slot that is not in the table belongs to a table of another size: nothing is known of it.
+        cell.map_or(Position::from_bits(u64::MAX), |cell| {
+            Position::from_bits(cell.load(Acquire))
+        })
+    }
+
+    /// Slots only rise (rule 12). There is one writer, so reading and writing need not be one step.
+    fn raise(&self, slot: u32, to: Position) {
+        if let Some(cell) = self.cell(slot)
+            && cell.load(Relaxed) < to.bits()
+        {
+            cell.store(to.bits(), Release);
+        }
+    }
+
+    fn stands_higher(&self, stamp: Position, slots: &[u32]) -> bool {
+        self.at(ALL) > stamp || slots.iter().any(|slot| self.at(*slot) > stamp)
+    }
+}
+
+/// Positions of this instance.
+pub(in crate::cache) struct Table {
+    position: AtomicU64,
+    /// Purges whose record was not read back yet; as long as there are any, nothing is read from L2 (rule 4).
+    pending: AtomicU64,
+    /// Monotonic nanoseconds until which this instance counts as connected; 0 when it is not.
+    lease: AtomicU64,
+    hard: Column,
+    /// Soft purges share the counter and have a table of their own (rule 13).
+    soft: Column,
+    patterns: Patterns,
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        Self::with_bounds(SLOTS, MAX_PATTERNS)
+    }
+
+    pub(super) fn with_bounds(slots: usize, patterns: usize) -> Self {
+        Self {
+            position: AtomicU64::new(0),
+            pending: AtomicU64::new(0),
+            lease: AtomicU64::new(0),
+            hard: Column::new(slots),
+            soft: Column::new(slots),
+            patterns: Patterns::new(patterns),
+        }
+    }
+
+    // What requests look at
+
+    /// The position now: what a request that begins here stamps its entry with (rule 3).
+    pub(in crate::cache) fn now(&self) -> Position {
+        Position::from_bits(self.position.load(Acquire))
+    }
+
+    /// Whether an entry that began at `stamp` is dead, stale or fresh at this moment (rule 11).
+    pub(in crate::cache) fn life(
+        &self,
+        stamp: Position,
+        slots: &[u32],
+        subject: Option<Subject<'_>>,
+    ) -> Life {
+        // Rule 2: above such a stamp no purge could be numbered.
+        if stamp.is_full() || self.hard.stands_higher(stamp, slots) {
+            return Life::Dead;
+        }
+        match subject.and_then(|subject| self.patterns.strictest(stamp, subject)) {
+            Some(Kind::Hard) => Life::Dead,
+            Some(Kind::Soft) => Life::Stale,
+            None if self.soft.stands_higher(stamp, slots) => Life::Stale,
+            None => Life::Fresh,
+        }
+    }
+
+    /// Whether L2 may be read. A request asks after it has read its position.
+    pub(in crate::cache) fn reads_l2(&self, now: Duration) -> bool {
+        self.pending.load(Acquire) == 0 && self.is_connected(now)
+    }
+
+    /// Whether an answer of Redis is recent enough. A lease, because a process that was stopped, a runtime that died and
+    /// a connection that is half open notice nothing by themselves.
+    pub(in crate::cache) fn is_connected(&self, now: Duration) -> bool {
+        nanos(now) < self.lease.load(Acquire)
+    }
+
+    /// Whether this instance has applied the purges that a client has seen (rule 9). By slot, not by position: after a
+    /// fail-over a position may stand beyond a purge that is lost.
+    pub(in crate::cache) fn has_reached(&self, purges: &[(u32, u64)]) -> bool {
+        purges.iter().all(|(slot, redis)| {
+            self.hard.at(*slot).max(self.hard.at(ALL)) >= Position::from_redis(*redis)
+        })
+    }
+
+    // What the writer does
+
+    pub(super) fn set_pending(&self, count: usize) {
+        self.pending.store(count as u64, Release);
+    }
+
+    /// Raises what is named; a pattern that has to go for it raises its region.
+    pub(super) fn raise(&self, names: &[Name], to: Position) {
+        for Name { kind, target } in names {
+            match target {
+                Target::Slot(slot) => self.column(*kind).raise(*slot, to),
+                Target::Pattern(pattern) => {
+                    if let Some(gone) = self.patterns.raise(*kind, pattern, to) {
+                        self.column(gone.kind)
+                            .raise(gone.pattern.region, gone.position);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The position never goes back (rule 7).
+    pub(super) fn advance(&self, to: Position) {
+        if self.now() < to {
+            self.position.store(to.bits(), Release);
+        }
+    }
+
+    pub(super) fn connected_until(&self, lease: Duration) {
+        self.lease.store(nanos(lease), Release);
+    }
+
+    pub(super) fn at(&self, kind: Kind, slot: u32) -> Position {
+        self.column(kind).at(slot)
+    }
+
+    /// The slots that there are, but for [`ALL`].
+    pub(super) fn slots(&self) -> std::ops::Range<u32> {
+        0..self.hard.slots.len() as u32
+    }
+
+    pub(super) fn patterns(&self) -> impl Iterator<Item = Live> + use<> {
+        let list = self.patterns.list();
+        (0..list.len()).map(move |at| list[at].clone())
+    }
+
+    fn column(&self, kind: Kind) -> &Column {
+        match kind {
+            Kind::Hard => &self.hard,
+            Kind::Soft => &self.soft,
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// For the model, which holds many worlds and compares them.
+#[cfg(test)]
+impl Table {
+    pub(super) fn dump(&self) -> (Vec<u64>, Vec<Live>) {
+        let columns = [&self.hard, &self.soft];
+        let columns = columns
+            .iter()
+            .flat_map(|column| column.slots.iter().chain([&column.all]));
+        let own = [&self.position, &self.pending, &self.lease];
+        let numbers = columns.chain(own).map(|number| number.load(Relaxed));
+        (numbers.collect(), self.patterns().collect())
+    }
+
+    pub(super) fn copy(&self) -> Self {
+        let cell = |cell: &AtomicU64| AtomicU64::new(cell.load(Relaxed));
+        let column = |column: &Column| Column {
+            all: cell(&column.all),
+            slots: column.slots.iter().map(cell).collect(),
+        };
+        Self {
+            position: cell(&self.position),
+            pending: cell(&self.pending),
+            lease: cell(&self.lease),
+            hard: column(&self.hard),
+            soft: column(&self.soft),
+            patterns: self.patterns.copy(),
+        }
+    }
+
+    /// Breaks rule 12.
+    pub(super) fn force(&self, kind: Kind, slot: u32, to: Position) {
+        if let Some(cell) = self.column(kind).cell(slot) {
+            cell.store(to.bits(), Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_of_a_larger_table_counts_as_purged() {
+        let table = Table::with_bounds(4, 4);
+        assert_eq!(table.life(table.now(), &[3], None), Life::Fresh);
+        assert_eq!(table.life(table.now(), &[4], None), Life::Dead);
+    }
+
+    #[test]
+    fn soft_is_stale_and_hard_is_dead() {
+        let table = Table::with_bounds(4, 4);
+        let stamp = table.now();
+        table.raise(&[Name::slot(Kind::Soft, 1)], Position::from_redis(1));
+        assert_eq!(table.life(stamp, &[0], None), Life::Fresh);
+        assert_eq!(table.life(stamp, &[1], None), Life::Stale);
+        table.raise(&[Name::slot(Kind::Hard, 1)], Position::from_redis(1));
+        assert_eq!(table.life(stamp, &[1], None), Life::Dead);
+    }
+
+    #[test]
+    fn a_position_that_is_full_stamps_nothing_that_is_served() {
+        let table = Table::with_bounds(4, 4);
+        (0..5_000).for_each(|_| table.advance(table.now().next_local()));
+        assert_eq!(table.life(table.now(), &[], None), Life::Dead);
+        table.advance(Position::from_redis(1));
+        assert_eq!(table.life(table.now(), &[], None), Life::Fresh);
+    }
+}
