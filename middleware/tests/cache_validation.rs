@@ -618,6 +618,39 @@ async fn a_failed_or_foreign_change_makes_nothing_old() {
 }
 
 #[tokio::test]
+async fn an_unsafe_request_that_is_given_up_or_fails_makes_its_target_old() {
+    let handler = Handler::new(|request, call| {
+        if request.method() == "GET" {
+            return ready(answer(&[("cache-control", "max-age=60")], call.to_string()));
+        }
+        match request.uri().path() {
+            "/hangs" => Box::pin(std::future::pending()),
+            _ => Box::pin(std::future::ready(Err("gone after the commit"))),
+        }
+    });
+    let (app, ..) = clocked(&handler);
+    for path in ["/hangs", "/fails", "/other"] {
+        ask(&app, get(path)).await;
+    }
+    let mut hanging = Box::pin(app.clone().oneshot(method("POST", "/hangs", &[])));
+    assert!(futures_poll(&mut hanging).await.is_pending());
+    drop(hanging);
+    app.clone()
+        .oneshot(method("POST", "/fails", &[]))
+        .await
+        .unwrap_err();
+    assert!(!ask(&app, get("/hangs")).await.is_hit());
+    assert!(!ask(&app, get("/fails")).await.is_hit());
+    assert!(ask(&app, get("/other")).await.is_hit());
+}
+
+/// Polls once.
+async fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
+    std::future::poll_fn(|cx| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx)))
+        .await
+}
+
+#[tokio::test]
 async fn an_answer_to_post_serves_gets_only_where_it_says_so_and_the_region_wants_it() {
     let kept = &[
         ("cache-control", "max-age=60"),

@@ -25,6 +25,7 @@ pub(super) struct Changes {
     host: Option<String>,
     /// For an answer to POST that a later GET may be given (RFC 9110, 9.3.3).
     kept: Option<Box<Forward>>,
+    is_answered: bool,
 }
 
 impl Changes {
@@ -39,6 +40,7 @@ impl Changes {
             query: uri.query().map(str::to_owned),
             host: asked_host(parts).map(str::to_owned),
             kept: kept(shared, parts, region),
+            is_answered: false,
             shared: shared.clone(),
         })
     }
@@ -53,6 +55,7 @@ impl Changes {
         R: Body + Send + 'static,
         R::Error: Send,
     {
+        self.is_answered = true;
         let (status, headers) = (response.status(), response.headers());
         let slots = self.old_slots(status, headers);
         if !slots.is_empty() {
@@ -102,6 +105,16 @@ impl Changes {
             path.as_ref() == Some(&self.path) && query == self.query.as_deref()
         });
         status == StatusCode::OK && is_target && has_explicit_lifetime(headers)
+    }
+}
+
+impl Drop for Changes {
+    /// Given up before its answer: the client hung up, or the handler failed or panicked. The change may have been made all
+    /// the same, so its target counts as old.
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.shared.invalidate(&[path_slot(&self.path)]);
+        }
     }
 }
 

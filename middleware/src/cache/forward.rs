@@ -56,6 +56,8 @@ pub(super) struct Forward {
 pub(super) enum Next {
     Wait(Pin<Box<dyn Future<Output = (Waiter, Told)> + Send>>),
     Look(Pin<Box<dyn Future<Output = Found> + Send>>),
+    /// Somebody has stored it between our look and our turn to lead.
+    Reply(Arc<Entry>, Outcome),
     Call,
 }
 
@@ -118,11 +120,29 @@ impl Forward {
         };
         match self.shared.flights.join(key, self.shared.clock.now()) {
             Join::Lead(leader) => {
+                // Between the look and this a whole flight may have ended: its answer is there, and another call is not due.
+                let look = self
+                    .shared
+                    .look(&self.key, request, &self.lookup, self.region);
+                if let Look::Hit(entry, outcome) = look {
+                    leader.done(entry.clone());
+                    return Next::Reply(entry, outcome);
+                }
                 self.leader = Some(leader);
                 self.look(request)
             }
             Join::Wait(waiter) => Next::Wait(self.wait(waiter)),
         }
+    }
+
+    pub(super) fn reply<R: Body>(
+        &self,
+        entry: &Entry,
+        request: &HeaderMap,
+        outcome: Outcome,
+    ) -> Response<ResponseBody<R>> {
+        self.shared
+            .hit(entry, request, &self.lookup, self.region, outcome)
     }
 
     fn look(&self, request: &HeaderMap) -> Next {

@@ -88,7 +88,7 @@ where
         vary: &VaryNames,
     ) -> Option<Self> {
         let state = match forward.next(&held.parts.headers, vary) {
-            Next::Wait(_) => return None,
+            Next::Wait(_) | Next::Reply(..) => return None,
             // A look into Redis would only find the same stale answer again.
             Next::Look(_) | Next::Call => State::Readying,
         };
@@ -114,6 +114,10 @@ where
                 State::Waiting(waiting)
             }
             Next::Look(looking) => State::Looking(looking),
+            Next::Reply(entry, outcome) => {
+                let response = forward.reply(&entry, &held.parts.headers, outcome);
+                return Self::reply(response);
+            }
             Next::Call => State::Readying,
         };
         Self {
@@ -205,6 +209,14 @@ where
                 }
                 Step::Next(Next::Wait(waiting)) => this.state.set(State::Waiting(waiting)),
                 Step::Next(Next::Look(looking)) => this.state.set(State::Looking(looking)),
+                Step::Next(Next::Reply(entry, outcome)) => {
+                    let (Some(held), Some(forward)) = (this.held.take(), this.forward.take())
+                    else {
+                        panic!("polled after it was done")
+                    };
+                    let response = forward.reply(&entry, &held.parts.headers, outcome);
+                    return Poll::Ready(Ok(response));
+                }
                 Step::Next(Next::Call) => this.state.set(State::Readying),
             }
         }
