@@ -3,6 +3,7 @@
 use pgrx::prelude::*;
 
 use crate::failure::{or_raise, spi};
+use crate::workload::shown::shown;
 use crate::workload::statements;
 
 /// Rows of the view `pitcrew.slow_queries`. A function, for pg_stat_statements lives in any schema and may be missing.
@@ -41,7 +42,7 @@ fn slow_query_rows() -> TableIterator<
                 let read = "pg_stat_statements";
                 (
                     spi(read, row.get(1)),
-                    spi(read, row.get(2)),
+                    spi(read, row.get::<String>(2)).map(|text| shown(&text)),
                     spi(read, row.get(3)).unwrap_or(0),
                     spi(read, row.get(4)).unwrap_or(0.0),
                     spi(read, row.get(5)).unwrap_or(0.0),

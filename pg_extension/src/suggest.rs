@@ -17,6 +17,7 @@ use crate::whatif::hypothetical::Hypothetical;
 use crate::whatif::plan;
 use crate::whatif::table::Table;
 use crate::workload::analysis::{self, Context};
+use crate::workload::shown::shown;
 use crate::workload::skip::Skip;
 use crate::workload::statements::{self, Statement};
 use crate::workload::usage::{self, Use};
@@ -472,7 +473,7 @@ fn workload() -> TableIterator<
             let statement = looked.statement;
             Some((
                 statement.queryid,
-                statement.text,
+                statement.text.as_deref().map(shown),
                 statement.calls,
                 statement.total_ms,
                 statement.mean_ms,

@@ -193,6 +193,23 @@ impl Database {
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
+    /// Runs `act`, which answers an id, and reads one value about it by `look`, whose only parameter that id is; then takes
+    /// everything back.
+    pub(super) async fn rolled_back<T: for<'a> tokio_postgres::types::FromSql<'a>>(
+        &self,
+        act: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        look: &str,
+    ) -> Result<T, QueryError> {
+        let mut connection = self.connection().await?;
+        // Dropped without a commit it is rolled back, also where a statement fails.
+        let transaction = connection.transaction().await?;
+        let id: i64 = transaction.query_one(act, parameters).await?.try_get(0)?;
+        let found = transaction.query_one(look, &[&id]).await?.try_get(0)?;
+        transaction.rollback().await?;
+        Ok(found)
+    }
+
     /// One of our connections. Waiting for a server that is away is done by one caller in [`PROBE_AGE`], not by each.
     async fn connection(&self) -> Result<bb8::PooledConnection<'_, Manager>, QueryError> {
         let failed = || self.failed.lock().unwrap_or_else(PoisonError::into_inner);

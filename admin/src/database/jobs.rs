@@ -72,6 +72,8 @@ const CARED_FOR: &str = "
           AND c.relname = $3 OPERATOR(pg_catalog.->>) 'name'
     )";
 
+const SUBMIT: &str = "SELECT pitcrew.submit_job($1, $2::oid::regclass, $3)";
+
 const SAME: &str = "SELECT id FROM pitcrew.jobs WHERE state IN ('queued', 'running') AND kind = $1 \
                     AND target::oid IS NOT DISTINCT FROM $2::oid AND options = $3 LIMIT 1";
 
@@ -87,16 +89,30 @@ impl Database {
         }
     }
 
-    pub(crate) async fn submit(&self, request: &JobRequest) -> Result<i64, SubmitError> {
-        let target = match &request.target {
-            None => None,
-            Some(name) => Some(
-                self.resolve(name)
-                    .await?
-                    .ok_or_else(|| SubmitError::NoTarget(name.clone()))?,
-            ),
+    /// The command that a job would run, or why it would be refused: it is submitted in a transaction that is rolled back.
+    pub(crate) async fn plan(&self, request: &JobRequest) -> Result<String, SubmitError> {
+        let oid = self.target_of(request).await?;
+        let planned = self
+            .rolled_back::<String>(
+                SUBMIT,
+                &[&request.kind, &oid, &request.options],
+                "SELECT command FROM pitcrew.jobs WHERE id = $1",
+            )
+            .await;
+        Ok(planned.map_err(said)?)
+    }
+
+    async fn target_of(&self, request: &JobRequest) -> Result<Option<u32>, SubmitError> {
+        let Some(name) = &request.target else {
+            return Ok(None);
         };
-        let oid = target.map(|target| target.oid);
+        let target = self.resolve(name).await?;
+        let target = target.ok_or_else(|| SubmitError::NoTarget(name.clone()))?;
+        Ok(Some(target.oid))
+    }
+
+    pub(crate) async fn submit(&self, request: &JobRequest) -> Result<i64, SubmitError> {
+        let oid = self.target_of(request).await?;
         // Checking for a twin and submitting are one step: two operators who press the same button get one job.
         let _one = self.submitting.lock().await;
         let same = self
@@ -105,9 +121,8 @@ impl Database {
         if let Some(id) = same.map_err(said)? {
             return Err(SubmitError::Same(id));
         }
-        let sql = "SELECT pitcrew.submit_job($1, $2::oid::regclass, $3)";
         let id = self
-            .value::<i64>(sql, &[&request.kind, &oid, &request.options])
+            .value::<i64>(SUBMIT, &[&request.kind, &oid, &request.options])
             .await
             .map_err(said)?;
         id.ok_or(SubmitError::Database(DatabaseError::Unreachable))
@@ -160,6 +175,16 @@ fn said(error: QueryError) -> DatabaseError {
     let Some(refusal) = error.as_db_error() else {
         return error.into();
     };
+    // Class 22, "data exception": a value of the request is no text that the server can hold (a NUL), or no JSON.
+    if refusal.code().code().starts_with("22")
+        && *refusal.code() != SqlState::INVALID_PARAMETER_VALUE
+        && *refusal.code() != SqlState::NULL_VALUE_NOT_ALLOWED
+    {
+        return DatabaseError::Refused(format!(
+            "a value of the request cannot be used: {}",
+            refusal.message()
+        ));
+    }
     let is_ours = [
         SqlState::INVALID_PARAMETER_VALUE,
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,

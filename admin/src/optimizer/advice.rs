@@ -90,6 +90,16 @@ pub(super) async fn observe(inner: &Inner, step: &str) -> Found {
     }
 }
 
+/// What the parts in this process have to advise now.
+pub(crate) async fn look_again(inner: &Inner) -> Vec<Advice> {
+    let found = [response_times(inner), cache(inner).await, memory(inner)];
+    let advice = found.into_iter().flat_map(|found| match found {
+        Found::Advice(_, advice) => advice,
+        Found::Nothing(_) | Found::Failed(_) => Vec::new(),
+    });
+    advice.chain(pools(inner)).collect()
+}
+
 fn response_times(inner: &Inner) -> Found {
     let Some(latency) = &inner.latency else {
         return Found::Nothing("no latency handle".to_owned());
@@ -207,20 +217,20 @@ async fn database(inner: &Inner) -> Found {
     );
     let mut advice: Vec<_> = suggestions.iter().map(index).collect();
     advice.extend(tables.iter().filter_map(table));
-    let pools = inner
-        .pools
-        .iter()
-        .map(NamedPool::report)
-        .filter(NamedPool::is_short);
-    advice.extend(pools.map(|pool| Advice {
+    advice.extend(pools(inner));
+    Found::Advice(detail, advice)
+}
+
+fn pools(inner: &Inner) -> impl Iterator<Item = Advice> {
+    let reports = inner.pools.iter().map(NamedPool::report);
+    reports.filter(NamedPool::is_short).map(|pool| Advice {
         id: format!("pool:{}", pool.name),
         part: "database",
         severity: Severity::Warn,
         title: format!("the pool `{}` is short", pool.name),
         detail: pool.advice,
         action: None,
-    }));
-    Found::Advice(detail, advice)
+    })
 }
 
 fn index(suggestion: &Suggestion) -> Advice {

@@ -41,6 +41,13 @@ pub(crate) struct Step {
     pub(crate) detail: String,
 }
 
+impl Step {
+    /// Whether it knows what there is to advise now.
+    pub(super) fn has_looked(&self) -> bool {
+        self.state == StepState::Done
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StepState {

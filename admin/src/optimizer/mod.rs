@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-pub(crate) use advice::{Action, Advice};
+pub(crate) use advice::{Action, Advice, look_again};
 pub(crate) use cycle::{CycleReport, STEPS, Trigger};
 
 use crate::Inner;
@@ -31,7 +31,17 @@ pub(crate) struct Cycles {
     panics: AtomicU64,
     last_id: AtomicU64,
     reports: Mutex<VecDeque<CycleReport>>,
+    standing: Mutex<Vec<Standing>>,
     schedule: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What a step has advised when it looked last.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    step: &'static str,
+    /// RFC 3339.
+    pub(crate) since: String,
+    pub(crate) advice: Vec<Advice>,
 }
 
 /// Held while a cycle runs: cycles never overlap.
@@ -58,6 +68,7 @@ impl Cycles {
             panics: AtomicU64::new(0),
             last_id: AtomicU64::new(0),
             reports: Mutex::default(),
+            standing: Mutex::default(),
             schedule: Mutex::default(),
         }
     }
@@ -83,7 +94,26 @@ impl Cycles {
         lock(&self.reports).back().cloned()
     }
 
+    /// The advice of each step's last look. A dry run, or a cycle of other steps, has not looked.
+    pub(crate) fn standing(&self) -> Vec<Standing> {
+        lock(&self.standing).clone()
+    }
+
     fn keep(&self, report: CycleReport) {
+        let mut standing = lock(&self.standing);
+        for step in report.steps.iter().filter(|step| step.has_looked()) {
+            standing.retain(|known| known.step != step.name);
+            let of_step = report
+                .advice
+                .iter()
+                .filter(|advice| advice.part == step.name);
+            standing.push(Standing {
+                step: step.name,
+                since: report.started_at.clone(),
+                advice: of_step.cloned().collect(),
+            });
+        }
+        drop(standing);
         let mut reports = lock(&self.reports);
         reports.push_back(report);
         if reports.len() > KEPT {

@@ -49,6 +49,8 @@ pub(super) async fn analysis(State(inner): App) -> Answer<AnalysisView> {
 pub(super) struct Submitted {
     /// None in a dry run.
     job: Option<i64>,
+    /// What would run; only in a dry run.
+    command: Option<String>,
     dry_run: bool,
     kind: String,
     target: Option<String>,
@@ -59,44 +61,40 @@ pub(super) async fn submit(
     problem::Json(request): problem::Json<JobRequest>,
 ) -> Result<(StatusCode, Json<Submitted>), Problem> {
     let database = handle(&inner)?;
-    let no_target = |name: &str| {
-        let detail = format!("there is no table `{name}`: write it as in SQL, with its schema");
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
-    };
-    let (job, status) = if request.dry_run {
-        if let Some(name) = &request.target {
-            database
-                .resolve(name)
-                .await?
-                .ok_or_else(|| no_target(name))?;
-        }
-        (None, StatusCode::OK)
+    let (job, command, status) = if request.dry_run {
+        let command = database.plan(&request).await?;
+        (None, Some(command), StatusCode::OK)
     } else {
-        let job = database
-            .submit(&request)
-            .await
-            .map_err(|error| match error {
-                SubmitError::Same(id) => {
-                    let problem = Problem::new(
-                        StatusCode::CONFLICT,
-                        format!("job {id} does the same and has not ended"),
-                    );
-                    problem.with_header(header::LOCATION, &format!("jobs/{id}"))
-                }
-                SubmitError::NoTarget(name) => no_target(&name),
-                SubmitError::Database(error) => error.into(),
-            })?;
-        (Some(job), StatusCode::ACCEPTED)
+        let job = database.submit(&request).await?;
+        (Some(job), None, StatusCode::ACCEPTED)
     };
     Ok((
         status,
         Json(Submitted {
             job,
+            command,
             dry_run: request.dry_run,
             kind: request.kind,
             target: request.target,
         }),
     ))
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Same(id) => Self::new(
+                StatusCode::CONFLICT,
+                format!("job {id} does the same and has not ended"),
+            )
+            .with_header(header::LOCATION, &format!("jobs/{id}")),
+            SubmitError::NoTarget(name) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("there is no table `{name}`: write it as in SQL, with its schema"),
+            ),
+            SubmitError::Database(error) => error.into(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]

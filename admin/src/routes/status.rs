@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Answer, App};
 use crate::Inner;
 use crate::database::{DatabaseError, NamedPool, Overview, PoolReport};
-use crate::optimizer::{Action, Advice, CycleReport};
+use crate::optimizer::{self, Action, Advice};
 use crate::section::Section;
 use crate::targets::{Benchmark, Verdict};
 
@@ -66,11 +66,7 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
         .filter(|one| one.verdict == Verdict::Missed)
         .collect();
     let last = inner.cycles.last();
-    let next_action = match &last {
-        Some(cycle) => next_action(&inner, cycle).await,
-        None => None,
-    };
-    inner.is_l2_up().await;
+    let next_action = next_action(&inner).await;
     let response_times = inner.latency.as_ref().map_or_else(
         || Section::missing("no latency handle"),
         |latency| {
@@ -138,18 +134,31 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
     }))
 }
 
-async fn next_action(inner: &Inner, cycle: &CycleReport) -> Option<Advice> {
-    for advice in &cycle.advice {
-        let job = advice.action.as_ref().and_then(Action::as_job);
-        if let (Some(database), Some(job)) = (&inner.database, job) {
-            match database.is_cared_for(job, &cycle.started_at).await {
-                Ok(true) => continue,
-                // It cannot be acted on now either.
-                Err(DatabaseError::Unreachable) => continue,
-                Ok(false) | Err(_) => {}
+/// The most urgent of what stands. The parts in this process are looked at again, which costs next to nothing, so that
+/// their advice never contradicts the figures beside it; the database's last look stands, less what has been done about it.
+async fn next_action(inner: &Inner) -> Option<Advice> {
+    let mut candidates = optimizer::look_again(inner).await;
+    for standing in inner.cycles.standing() {
+        for advice in standing.advice {
+            if advice.part == "database" && !is_cared_for(inner, &advice, &standing.since).await {
+                candidates.push(advice);
             }
         }
-        return Some(advice.clone());
     }
-    None
+    candidates.sort_by_key(|advice| std::cmp::Reverse(advice.severity));
+    candidates.into_iter().next()
+}
+
+async fn is_cared_for(inner: &Inner, advice: &Advice, since: &str) -> bool {
+    let job = advice.action.as_ref().and_then(Action::as_job);
+    let (Some(database), Some(job)) = (&inner.database, job) else {
+        // A pool's figures: the part is looked at again.
+        return true;
+    };
+    match database.is_cared_for(job, since).await {
+        Ok(is_cared_for) => is_cared_for,
+        // It cannot be acted on now either.
+        Err(DatabaseError::Unreachable) => true,
+        Err(_) => false,
+    }
 }

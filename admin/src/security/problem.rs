@@ -1,5 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
@@ -64,6 +66,9 @@ impl IntoResponse for Problem {
 /// The largest request body that is read: 64 KiB. A load-test plan is the largest thing that anyone sends.
 pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
+/// How long a client may take to send its body: 64 KiB take a second over the slowest line that anyone works on.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+
 /// A JSON request body whose every fault is a [`Problem`]. An absent body is read as `{}`.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
@@ -73,8 +78,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-        let body = Bytes::from_request(request, state)
+        let reading = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state));
+        let body = reading
             .await
+            .map_err(|_| {
+                let detail = format!(
+                    "the request body took longer than {} s",
+                    BODY_WITHIN.as_secs()
+                );
+                Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+            })?
             .map_err(|rejection| {
                 let status = rejection.status();
                 let detail = match status {

@@ -303,3 +303,90 @@ async fn health_tells_that_redis_is_away_although_no_request_needs_it() {
         assert!(begin.elapsed() < Duration::from_secs(30));
     }
 }
+
+#[tokio::test]
+async fn a15_secrets_in_utility_statements_are_not_shown_with_the_extension_and_without() {
+    require!(database, extension, statements);
+    let database = testing::database();
+    let admin = admin(&database.url);
+    let role = format!("canary_{}", std::process::id());
+    database.run(&[
+        &format!("CREATE ROLE {role} PASSWORD 'secret-canary-1'"),
+        &format!("ALTER ROLE {role} PASSWORD 'secret-canary-2'"),
+        &format!("DROP ROLE {role}"),
+        "COPY (SELECT 'secret-canary-3') TO '/dev/null'",
+        "DO $$ BEGIN PERFORM 'secret-canary-4'; END $$",
+    ]);
+    let (status, answer) = ask(&admin, Method::GET, "/database/analysis", None).await;
+    assert_eq!(status, StatusCode::OK);
+    let text = answer.to_string();
+    assert!(
+        text.contains("CREATE ROLE ...") && !text.contains("secret-canary"),
+        "{text}"
+    );
+    database.run(&["DROP EXTENSION pg_pitcrew"]);
+    let (status, answer) = ask(&admin, Method::GET, "/database/analysis", None).await;
+    assert_eq!(status, StatusCode::OK);
+    let text = answer["slow_queries"].to_string();
+    assert!(
+        text.contains("CREATE ROLE ...") && !text.contains("secret-canary"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_refuses_what_the_job_would_refuse() {
+    require!(database, extension);
+    let database = testing::database();
+    let admin = admin(&database.url);
+    database.run(&[
+        "CREATE TABLE there (id int)",
+        "CREATE INDEX taken ON there (id)",
+    ]);
+    for (body, wanted) in [
+        (
+            json!({"kind": "reboot", "target": "there"}),
+            "unknown job kind",
+        ),
+        (
+            json!({"kind": "create_index", "target": "there", "options": {"columns": ["nope"]}}),
+            "nope",
+        ),
+        (
+            json!({"kind": "create_index", "target": "there", "options": {"columns": ["id"], "name": "taken"}}),
+            "already exists",
+        ),
+        (
+            json!({"kind": "vac\u{0}uum", "target": "there"}),
+            "cannot be used",
+        ),
+        (
+            json!({"kind": "create_index", "target": "there", "options": {"columns": ["id"], "name": "a\u{0}b"}}),
+            "cannot be used",
+        ),
+    ] {
+        for dry_run in [true, false] {
+            let mut body = body.clone();
+            body["dry_run"] = dry_run.into();
+            let (status, answer) = ask(
+                &admin,
+                Method::POST,
+                "/database/maintenance",
+                Some(body.clone()),
+            )
+            .await;
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {answer}");
+            assert!(
+                answer["detail"].as_str().unwrap().contains(wanted),
+                "{answer}"
+            );
+        }
+    }
+    let dry = json!({"kind": "create_index", "target": "there", "options": {"columns": ["id"]}, "dry_run": true});
+    let (status, plan) = ask(&admin, Method::POST, "/database/maintenance", Some(dry)).await;
+    assert_eq!(status, StatusCode::OK, "{plan}");
+    let command = plan["command"].as_str().unwrap();
+    assert!(command.starts_with("CREATE INDEX CONCURRENTLY"), "{plan}");
+    let (_, jobs) = ask(&admin, Method::GET, "/database/jobs", None).await;
+    assert_eq!(jobs["jobs"], json!([]));
+}

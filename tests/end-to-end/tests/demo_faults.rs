@@ -117,6 +117,75 @@ async fn until_stored(redis: &Redis) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_visitor_hangs_up_is_purged_all_the_same() {
+    require!(database);
+    let database = testing::database();
+    let (client, connection) = tokio_postgres::connect(&database.url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    demo::load(&client, SCALE).await.unwrap();
+    let app = start(&database.url, None).await;
+    let orders_of = async |customer: i32| -> i64 {
+        let sql = "SELECT count(*) FROM orders WHERE o_custkey = $1";
+        client.query_one(sql, &[&customer]).await.unwrap().get(0)
+    };
+    // The insert waits for this lock, so that the visitor is gone before it is committed.
+    let (mut holder, connection) = tokio_postgres::connect(&database.url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let customer = 1;
+    let page = read(&format!("/customers/{customer}/orders"));
+    let mut visitor_who_stays = visitor(app.address).await;
+    let count = |answer: &Answer| {
+        let orders: Value = serde_json::from_slice(&answer.body).unwrap();
+        orders.as_array().unwrap().len() as i64
+    };
+    let before = count(&send(&mut visitor_who_stays, &page, false).await);
+    assert_eq!(before, orders_of(customer).await);
+
+    let lock = holder.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE orders IN SHARE MODE")
+        .await
+        .unwrap();
+    let order = Visit {
+        route: "",
+        path: "/orders".to_owned(),
+        body: Some(format!(
+            r#"{{"customer":{customer},"part":1,"quantity":1}}"#
+        )),
+    };
+    let mut leaving = visitor(app.address).await;
+    let hanging_up = tokio::spawn(async move { send(&mut leaving, &order, false).await });
+    let begin = Instant::now();
+    let waiting =
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass";
+    while client
+        .query_one(waiting, &[])
+        .await
+        .unwrap()
+        .get::<_, i64>(0)
+        == 0
+    {
+        assert!(begin.elapsed() < PATIENCE, "the insert never waited");
+    }
+    hanging_up.abort();
+    assert!(hanging_up.await.unwrap_err().is_cancelled());
+    lock.rollback().await.unwrap();
+    while orders_of(customer).await == before {
+        assert!(begin.elapsed() < PATIENCE, "the order never came");
+    }
+    // Stored for 60 s: without the purge it would stand for as long.
+    while count(&send(&mut visitor_who_stays, &page, false).await) == before {
+        assert!(
+            begin.elapsed() < PATIENCE / 2,
+            "the page is still the old one"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn redis_that_is_killed_in_the_middle_of_the_demo_changes_no_response() {
     require!(database, redis);
     let database = testing::database();

@@ -60,6 +60,17 @@ pub enum Error {
         log: String,
     },
 
+    /// A server that had started is in trouble.
+    #[error("{server} {trouble}{}", indented(log))]
+    Ended {
+        /// Which server.
+        server: String,
+        /// What is seen of it.
+        trouble: &'static str,
+        /// The lines of its log that say why, or nothing.
+        log: String,
+    },
+
     /// The fixed port that was asked for is in use.
     #[error(
         "port {port} on 127.0.0.1 is taken; stop what listens there (`ss -ltnp 'sport = :{port}'` shows it) or leave the port out"

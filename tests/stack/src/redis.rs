@@ -128,6 +128,18 @@ impl Redis {
         Ok((redis, port.parse().unwrap_or_default()))
     }
 
+    /// Whether it answers.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] with its log's last lines.
+    pub fn check_running(&self) -> Result<()> {
+        self.command(&["PING"]).map(drop).map_err(|_| Error::Ended {
+            server: "Redis".into(),
+            trouble: "does not answer any more",
+            log: process::last_lines(&self.dir.join("log"), 5),
+        })
+    }
+
     fn launch(&mut self) -> Result<()> {
         let config = self.dir.join("redis.conf");
         // In a file, not on the command line: every user of the machine may read that.

@@ -51,9 +51,12 @@ impl Story {
         measured.cached_hit_p50_ratio = by_route(&warm.hits, &uncached.routes, 0.5);
         measured.cached_hit_p99_ratio = by_route(&warm.hits, &uncached.routes, 0.99);
         measured.rps_ratio = Some(warm.rate_per_s() / before.rate_per_s());
-        measured.pool_wait_ratio = waited
+        let wait_ratio = waited
             .zip(waited_before)
             .map(|(after, before)| after / before);
+        measured.pool_wait_ratio = wait_ratio;
+        let more_requests = warm.requests as f64 / before.requests as f64;
+        measured.pool_wait_each_ratio = wait_ratio.map(|ratio| ratio / more_requests);
         let p50_ratio = measured.cached_hit_p50_ratio;
         verdict.figure("hit_ratio > 0.85", Some(ratio), |ratio| ratio > 0.85);
         let seen: u64 = warm.hits.values().map(Times::count).sum();

@@ -32,8 +32,11 @@ pub(crate) struct Figures {
     pub(crate) cached_hit_p99_ratio: Option<f64>,
     /// Requests a second of the visitor mix: with index and cache / before.
     pub(crate) rps_ratio: Option<f64>,
-    /// Time waiting for a connection, a request: with index and cache / before.
+    /// Time that all requests of an act waited for a connection: with index and cache / before. The acts take the same time,
+    /// and `rps_ratio` times as many requests come in the second.
     pub(crate) pool_wait_ratio: Option<f64>,
+    /// The same for one request.
+    pub(crate) pool_wait_each_ratio: Option<f64>,
     pub(crate) rss_released_mb: Option<f64>,
     pub(crate) p50_before_ms: Option<f64>,
     pub(crate) p99_before_ms: Option<f64>,

@@ -10,15 +10,15 @@ use crate::visitors::{self, Seen, Times};
 const STAY: Duration = Duration::from_secs(8);
 
 impl Story {
-    /// Lets visitors in; tells what they saw and how long each request waited for a connection, in milliseconds.
+    /// Lets visitors in; tells what they saw and how long they waited for a connection, all together, in milliseconds.
     pub(super) async fn act(&self, past_the_cache: bool) -> Result<(Seen, Option<f64>), Failure> {
         let waited = self.waited_ms().await?;
         let seen = visitors::come(self.app.address, self.population, STAY, past_the_cache).await?;
         let waited_after = self.waited_ms().await?;
-        let each = waited
+        let waited = waited
             .zip(waited_after)
-            .map(|(before, after)| (after - before) / seen.requests as f64);
-        Ok((seen, each))
+            .map(|(before, after)| after - before);
+        Ok((seen, waited))
     }
 
     /// All time that was spent waiting for a connection so far.

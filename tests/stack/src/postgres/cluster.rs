@@ -339,6 +339,42 @@ impl Postgres {
         self.dir.join("data")
     }
 
+    /// Whether it answers, and has had no crash since its last start.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] with the lines of its log that say why.
+    pub fn check_running(&self) -> Result<()> {
+        let log = std::fs::read(self.log_path()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let is_bad = |line: &&str| {
+            [
+                "PANIC:",
+                "No space left on device",
+                "was terminated by signal",
+            ]
+            .iter()
+            .any(|sign| line.contains(sign))
+        };
+        let bad: Vec<&str> = log.lines().filter(is_bad).take(LOG_LINES).collect();
+        let trouble = if self.run("postgres", &["SELECT 1"]).is_err() {
+            "does not answer any more"
+        } else if !bad.is_empty() {
+            "had trouble"
+        } else {
+            return Ok(());
+        };
+        let log = if bad.is_empty() {
+            process::last_lines(&self.log_path(), LOG_LINES)
+        } else {
+            bad.join("\n")
+        };
+        Err(Error::Ended {
+            server: self.server.pg_config.version.clone(),
+            trouble,
+            log,
+        })
+    }
+
     /// The server's log since its last start.
     #[must_use]
     pub fn log_path(&self) -> PathBuf {

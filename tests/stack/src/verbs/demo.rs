@@ -88,11 +88,24 @@ pub(crate) fn run_with(
     } else {
         "demo.json"
     });
+    // Were this run to fail halfway, the figures of the last one would pass for its own.
+    if let Err(source) = std::fs::remove_file(&json)
+        && source.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(Error::Io {
+            action: "remove",
+            path: json,
+            source,
+        });
+    }
     if choice.check {
         command.arg("--check");
     }
     command.arg("--json").arg(json);
     let status = child::foreground(command, signals)?;
+    if !signals.arrived() {
+        explain(&stack, status)?;
+    }
     // A demo that was ended by Ctrl-C ended as it should, unless it was asked for a verdict.
     let ended_on_request = signals.arrived() && !choice.check;
     let code = if ended_on_request {
@@ -104,6 +117,27 @@ pub(crate) fn run_with(
             .unwrap_or(1)
     };
     Ok(ExitCode::from(code))
+}
+
+/// What stands behind a demo that failed: a server of ours that is gone, or the demo's own end.
+fn explain(stack: &Stack, status: std::process::ExitStatus) -> Result<()> {
+    use std::os::unix::process::ExitStatusExt;
+    if status.success() {
+        return Ok(());
+    }
+    if let Some(postgres) = stack.postgres() {
+        postgres.check_running()?;
+    }
+    if let Some(redis) = stack.redis() {
+        redis.check_running()?;
+    }
+    match status.signal() {
+        Some(signal) => Err(Error::Program {
+            program: "demo".into(),
+            detail: format!("signal {signal} ended it"),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Tells the demo where its servers are. By its environment: the URLs hold passwords, and the command line of a process can

@@ -45,67 +45,76 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let root = pitcrew_stack::checkout();
     let extension = Extension::build(&root, &pg_config, Progress::Print)?;
     let files = extension.files(&pg_config.pkglib, &pg_config.share)?;
-    for (target, contents) in &files {
-        if dry_run {
-            println!(
-                "would write {} ({} bytes)",
-                target.display(),
-                contents.len()
-            );
-        } else {
-            install(target, contents)?;
-            println!("wrote {}", target.display());
+    if dry_run {
+        for (target, contents) in &files {
+            let bytes = contents.len();
+            println!("would write {} ({bytes} bytes)", target.display());
         }
+    } else {
+        install(&files)?;
     }
     println!("{}", next_steps(pg_config.major, running.as_ref()));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes beside the target and renames: by ourselves where we may, else by `sudo`, else the user is told what to run.
-fn install(target: &Path, contents: &[u8]) -> Result<()> {
-    match pitcrew_stack::replace_file(target, contents) {
-        Ok(()) => Ok(()),
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            install_as_root(target, contents)
+fn install(files: &[(PathBuf, Vec<u8>)]) -> Result<()> {
+    for (at, (target, contents)) in files.iter().enumerate() {
+        match pitcrew_stack::replace_file(target, contents) {
+            Ok(()) => println!("wrote {}", target.display()),
+            Err(Error::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                return install_as_root(&files[at..]);
+            }
+            Err(error) => return Err(error),
         }
-        Err(error) => Err(error),
     }
+    Ok(())
 }
 
-fn install_as_root(target: &Path, contents: &[u8]) -> Result<()> {
-    let kept = child_results(target)?;
-    fs::write(&kept, contents).map_err(|source| Error::Io {
-        action: "write",
-        path: kept.clone(),
-        source,
-    })?;
-    // `install` unlinks the old file first: a server that has it mapped lives on.
-    let words = [
-        "install".into(),
-        "-m644".into(),
-        kept.display().to_string(),
-        target.display().to_string(),
-    ];
-    let done = Command::new("sudo")
-        .arg("-n")
-        .args(&words)
-        .stdin(Stdio::null())
-        .output();
-    match done {
-        Ok(output) if output.status.success() => Ok(()),
-        _ => Err(Error::Missing {
-            what: format!("the right to write {}", target.display()),
-            fix: format!(
-                "run `sudo {}` (and the same for the other files beside it), or this command as root",
-                words.join(" ")
-            ),
-        }),
+/// All files are laid down first, so that what the user is told to run can be run.
+fn install_as_root(files: &[(PathBuf, Vec<u8>)]) -> Result<()> {
+    let dir = super::child::results_dir(&pitcrew_stack::checkout())?;
+    let mut commands = Vec::new();
+    for (target, contents) in files {
+        let kept = dir.join(target.file_name().unwrap_or_default());
+        fs::write(&kept, contents).map_err(|source| Error::Io {
+            action: "write",
+            path: kept.clone(),
+            source,
+        })?;
+        // `install` unlinks the old file first: a server that has it mapped lives on.
+        let paths = [kept, target.clone()].map(|path| path.display().to_string());
+        commands.push((target, paths));
     }
-}
-
-fn child_results(target: &Path) -> Result<PathBuf> {
-    let name = target.file_name().unwrap_or_default();
-    Ok(super::child::results_dir(&pitcrew_stack::checkout())?.join(name))
+    let is_root_for_the_asking = commands.iter().all(|(target, paths)| {
+        let done = Command::new("sudo")
+            .args(["-n", "install", "-m644"])
+            .args(paths)
+            .stdin(Stdio::null())
+            .output();
+        let done = done.is_ok_and(|output| output.status.success());
+        if done {
+            println!("wrote {} (by sudo)", target.display());
+        }
+        done
+    });
+    if is_root_for_the_asking {
+        return Ok(());
+    }
+    let lines: Vec<String> = commands
+        .iter()
+        .map(|(_, [kept, target])| format!("    sudo install -m644 '{kept}' '{target}'"))
+        .collect();
+    let all: Vec<_> = files
+        .iter()
+        .map(|(target, _)| target.display().to_string())
+        .collect();
+    Err(Error::Missing {
+        what: format!("the right to write {}", all.join(", ")),
+        fix: format!("run this command as root, or:\n{}", lines.join("\n")),
+    })
 }
 
 /// What the running server says.

@@ -19,6 +19,10 @@ pub(crate) const CONNECTIONS: u32 = 4;
 /// their whole answer within 1.5 s: who waits for 5 s waits for a database that is gone, and is told so.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The longest a statement may take, whoever is to blame. The server's own `statement_timeout` does not help where the
+/// server is stopped or the line is dead.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
 const ORDER: &str = "SELECT o_orderkey AS key, o_custkey AS customer, o_orderdate::text AS date, \
     o_orderstatus::text AS status, o_totalprice::float8 AS total FROM orders WHERE o_orderkey = $1";
 const LINES: &str = "SELECT l_partkey AS part, l_quantity::float8 AS quantity, l_extendedprice::float8 AS price \
@@ -104,7 +108,10 @@ impl PostgresStore {
             .get()
             .await
             .map_err(|_| StoreError::Unavailable("no connection was free"))?;
-        let rows = connection.query(sql, parameters).await?;
+        let answer = tokio::time::timeout(STATEMENT_TIMEOUT, connection.query(sql, parameters));
+        let rows = answer
+            .await
+            .map_err(|_| StoreError::Unavailable("the database took too long"))??;
         rows.iter().map(read).collect()
     }
 
