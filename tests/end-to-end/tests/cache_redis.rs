@@ -188,7 +188,7 @@ async fn large_bodies_are_compressed_in_redis_and_read_back_as_they_were() {
             let body = body.clone();
             async move {
                 let response = Response::builder().header("cache-control", "max-age=60");
-                Ok::<_, Infallible>(response.body(Full::from(body)).unwrap())
+                Ok::<_, Infallible>(response.body(Full::<Bytes>::from(body)).unwrap())
             }
         })
     };
