@@ -51,6 +51,7 @@
 //! | `redis` | `cache::RedisStore`, a second level in Redis or Valkey | no |
 //! | `redis-tls` | `rediss://`, by rustls with a provider of its own | no |
 //! | `zstd` | compressed bodies in Redis | no |
+//! | `query` | `CacheHandle::query`: rows of a query, with its tables as tags | no |
 //! | `full` | all of these | no |
 //!
 //! One layer alone pulls in neither Redis nor sysinfo: `default-features = false, features = ["latency"]`.

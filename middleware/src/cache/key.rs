@@ -129,6 +129,22 @@ impl KeyMaker {
         self.finish(bytes)
     }
 
+    /// The key of a query's rows: never that of an answer, whose third field is a scheme.
+    #[cfg(feature = "query")]
+    pub(super) fn of_query(&self, region: &Region, normal: &str, parameters: &[u8]) -> CacheKey {
+        let mut bytes = Vec::with_capacity(normal.len() + parameters.len() + 64);
+        for part in [
+            self.mount.as_bytes(),
+            region.name().as_bytes(),
+            b"query\0",
+            normal.as_bytes(),
+            parameters,
+        ] {
+            field(&mut bytes, part);
+        }
+        self.finish(bytes)
+    }
+
     pub(super) fn finish(&self, bytes: Vec<u8>) -> CacheKey {
         let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
         hasher.write(&bytes);

@@ -227,6 +227,60 @@ impl CacheHandle {
         None
     }
 
+    /// The rows of a query: from this process's cache, from another caller who is fetching the same, or by `fetch`, whose rows
+    /// are then kept for the region's TTL.
+    ///
+    /// The statement is read (feature `query`, crate `sqlparser`): texts that differ in space, comments and case are one,
+    /// `parameters` are part of the key, and each table that it reads is a tag `table:schema.name`, to be purged by
+    /// [`Purge::Tag`] when the table changes. A name without a schema is one of [`Region::search_path`]. Nothing is cached of a
+    /// statement that writes, locks rows, or calls a built-in function whose value is another one each time or session
+    /// (`now()`, `random()`, `current_user`); the outcome says why. A function of your own that is volatile, a view (its
+    /// tables stand elsewhere) and row-level security (rows differ by role) are **not** seen: give a view's tables by
+    /// [`Self::query_tagged`], and keep the others out.
+    ///
+    /// `fetch` runs for whoever leads; its error is that caller's alone. Rows are kept as JSON. A region that does not exist
+    /// is `api`.
+    #[cfg(feature = "query")]
+    pub async fn query<T, P, E, F>(
+        &self,
+        region: &str,
+        sql: &str,
+        parameters: &P,
+        fetch: F,
+    ) -> (Result<T, E>, super::QueryOutcome)
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned,
+        P: serde::Serialize + ?Sized,
+        F: AsyncFnOnce() -> Result<T, E>,
+    {
+        self.query_tagged(region, sql, parameters, &[], fetch).await
+    }
+
+    /// [`Self::query`] with tags besides those of its tables.
+    #[cfg(feature = "query")]
+    pub async fn query_tagged<T, P, E, F>(
+        &self,
+        region: &str,
+        sql: &str,
+        parameters: &P,
+        tags: &[&str],
+        fetch: F,
+    ) -> (Result<T, E>, super::QueryOutcome)
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned,
+        P: serde::Serialize + ?Sized,
+        F: AsyncFnOnce() -> Result<T, E>,
+    {
+        let call = super::query::Call {
+            shared: &self.shared,
+            region: self.shared.region_named(region),
+            sql,
+            parameters: serde_json::to_vec(parameters),
+            more_tags: tags,
+        };
+        call.run(fetch).await
+    }
+
     /// Finishes background work: waits for queued writes and pending purges to reach Redis, `deadline` at most, then
     /// stops. Requests are served on, without L2.
     pub async fn shutdown(&self, deadline: Duration) {

@@ -91,6 +91,8 @@ mod l2;
 mod layer;
 mod outcome;
 mod policy;
+#[cfg(feature = "query")]
+mod query;
 mod refresh;
 mod region;
 mod service;
@@ -102,6 +104,8 @@ mod tags;
 
 #[cfg(feature = "redis")]
 pub use self::l2::{DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
+#[cfg(feature = "query")]
+pub use self::query::{QueryOutcome, Refusal};
 pub use self::{
     body::ResponseBody,
     explain::{Explanation, StoredAnswer},

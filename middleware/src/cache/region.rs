@@ -26,6 +26,7 @@ pub struct Region {
     pub(super) stale_if_error: Duration,
     pub(super) early_refresh: f64,
     pub(super) compress_above: usize,
+    pub(super) search_path: Option<Box<str>>,
     pub(super) client_directives: bool,
     pub(super) normalize_vary: bool,
     pub(super) partial: bool,
@@ -50,6 +51,7 @@ impl Region {
             stale_if_error: Duration::ZERO,
             early_refresh: 0.0,
             compress_above: DEFAULT_COMPRESS_ABOVE_BYTES,
+            search_path: None,
             client_directives: true,
             normalize_vary: false,
             partial: false,
@@ -174,6 +176,13 @@ impl Region {
     #[must_use]
     pub fn compress_above(mut self, bytes: usize) -> Self {
         self.compress_above = bytes;
+        self
+    }
+
+    /// The schema of tables that a cached query names without one (feature `query`). Default `public`.
+    #[must_use]
+    pub fn search_path(mut self, schema: impl Into<Box<str>>) -> Self {
+        self.search_path = Some(schema.into());
         self
     }
 

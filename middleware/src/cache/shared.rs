@@ -85,6 +85,8 @@ pub(super) struct Shared {
     default_region: usize,
     region_for: Option<Box<RegionFn>>,
     uncacheable: Uncacheable,
+    #[cfg(feature = "query")]
+    pub(super) statements: super::query::Statements,
     #[cfg(feature = "redis")]
     pub(super) l2: Option<Arc<super::l2::L2>>,
 }
@@ -127,6 +129,8 @@ impl Shared {
             regions: regions.collect(),
             default_region,
             region_for: parameters.region_for,
+            #[cfg(feature = "query")]
+            statements: super::query::Statements::new(),
             uncacheable: Uncacheable::with(
                 UNCACHEABLE_KEYS,
                 UNCACHEABLE_KEYS as u64,
@@ -170,6 +174,31 @@ impl Shared {
     pub(super) fn bypassed(&self, region: usize, reason: BypassReason) {
         self.counters.bypass(reason);
         self.regions[region].counters.bypasses.add();
+    }
+
+    #[cfg(feature = "query")]
+    pub(super) fn region_named(&self, name: &str) -> usize {
+        let known = self
+            .regions
+            .iter()
+            .position(|state| state.region.name() == name);
+        known.unwrap_or(self.default_region)
+    }
+
+    #[cfg(feature = "query")]
+    pub(super) fn refused_query(&self, region: usize) {
+        self.regions[region].counters.bypasses.add();
+    }
+
+    #[cfg(feature = "query")]
+    pub(super) fn hit_query(&self, region: usize) {
+        self.regions[region].counters.hits.add();
+    }
+
+    #[cfg(feature = "query")]
+    pub(super) fn collapsed_query(&self, region: usize) {
+        self.hit_query(region);
+        self.counters.coalesced.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn missed(&self, region: usize) {

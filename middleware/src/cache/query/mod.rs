@@ -1,0 +1,236 @@
+//! Rows of a query, cached like answers: same store, same purges, same coalescing, tags of the tables that it reads.
+
+mod statement;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use http::{HeaderMap, StatusCode};
+use quick_cache::sync;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::Instant;
+
+pub use self::statement::Refusal;
+use self::statement::{DEFAULT_SCHEMA, Readable, read};
+use super::{
+    coalesce::{FlightKey, Join, Leader, Told},
+    entry::{self, Entry, Origin},
+    invalidation::{Position, tag_slot},
+    key::CacheKey,
+    policy::{Lookup, Share, Stale, VaryNames, Verdict},
+    shared::{Look, Shared},
+};
+
+/// Statements that are remembered with what was read from them.
+const READ_STATEMENTS: usize = 1_024;
+
+type Read = Arc<Result<Readable, Refusal>>;
+
+/// What was read from statements, by their text and search path.
+pub(super) struct Statements(sync::Cache<(Box<str>, Box<str>), Read>);
+
+impl Statements {
+    pub(super) fn new() -> Self {
+        Self(sync::Cache::new(READ_STATEMENTS))
+    }
+
+    fn read(&self, sql: &str, search_path: &str) -> Read {
+        let key: (Box<str>, Box<str>) = (sql.into(), search_path.into());
+        if let Some(known) = self.0.get(&key) {
+            return known;
+        }
+        let found = Arc::new(read(sql, search_path));
+        self.0.insert(key, found.clone());
+        found
+    }
+}
+
+/// Where the rows of a query came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueryOutcome {
+    /// From the cache.
+    Hit,
+    /// From another caller's query that was under way.
+    Collapsed,
+    /// From the database, and stored.
+    Stored,
+    /// From the database, not stored: they cannot be written as JSON, are too large, or were purged meanwhile.
+    NotStored,
+    /// From the database: the statement is not cached.
+    Refused(Refusal),
+}
+
+/// One call of [`CacheHandle::query`](super::CacheHandle::query).
+pub(super) struct Call<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) region: usize,
+    pub(super) sql: &'a str,
+    pub(super) parameters: serde_json::Result<Vec<u8>>,
+    pub(super) more_tags: &'a [&'a str],
+}
+
+impl Call<'_> {
+    pub(super) async fn run<T, E, F>(self, fetch: F) -> (Result<T, E>, QueryOutcome)
+    where
+        T: Serialize + DeserializeOwned,
+        F: AsyncFnOnce() -> Result<T, E>,
+    {
+        let shared = self.shared;
+        let region = shared.region(self.region);
+        let statement = shared.statements.read(
+            self.sql,
+            region.search_path.as_deref().unwrap_or(DEFAULT_SCHEMA),
+        );
+        let planned = match (&*statement, region.ttl) {
+            (Err(refusal), _) => Err(refusal.clone()),
+            (Ok(_), None) => Err(Refusal::NoTtl),
+            (Ok(readable), Some(ttl)) => Ok((readable, ttl)),
+        };
+        let (readable, ttl) = match planned {
+            Ok(planned) => planned,
+            Err(refusal) => {
+                shared.refused_query(self.region);
+                return (fetch().await, QueryOutcome::Refused(refusal));
+            }
+        };
+        let Ok(parameters) = &self.parameters else {
+            return (fetch().await, QueryOutcome::NotStored);
+        };
+        let key = Arc::new(shared.keys.of_query(region, &readable.normal, parameters));
+        // Before anything is read: what is fetched from now on is new to every purge before.
+        let stamp = shared.now();
+        if let Some(rows) = self.stored(&key) {
+            return (Ok(rows), QueryOutcome::Hit);
+        }
+        let deadline = Instant::now() + shared.wait_deadline;
+        let mut leader = None;
+        let flight = FlightKey {
+            key: key.clone(),
+            variant: Box::default(),
+            class: QUERY_CLASS,
+        };
+        match shared.flights.join(flight, shared.clock.now()) {
+            Join::Lead(lead) => leader = Some(lead),
+            Join::Wait(mut waiter) => {
+                let told = tokio::time::timeout_at(deadline, waiter.told()).await;
+                match told.unwrap_or(Told::Alone) {
+                    Told::Entry(entry) if shared.is_alive(&entry) => {
+                        if let Ok(rows) = serde_json::from_slice(&entry.body) {
+                            shared.collapsed_query(self.region);
+                            return (Ok(rows), QueryOutcome::Collapsed);
+                        }
+                    }
+                    Told::Lead(lead) => leader = Some(lead),
+                    Told::Entry(_) | Told::Head(_) | Told::Alone => {}
+                }
+            }
+        }
+        shared.missed(self.region);
+        let fetched = fetch().await;
+        let outcome = match &fetched {
+            Ok(rows) => self.store(&key, rows, readable, ttl, stamp, leader),
+            Err(_) => {
+                // An error is nobody else's.
+                if let Some(leader) = leader {
+                    leader.release();
+                }
+                QueryOutcome::NotStored
+            }
+        };
+        (fetched, outcome)
+    }
+
+    fn stored<T: DeserializeOwned>(&self, key: &CacheKey) -> Option<T> {
+        let look = self
+            .shared
+            .look(key, &HeaderMap::new(), &Lookup::default(), self.region);
+        let Look::Hit(entry, _) = look else {
+            return None;
+        };
+        let rows = serde_json::from_slice(&entry.body).ok()?;
+        self.shared.hit_query(self.region);
+        Some(rows)
+    }
+
+    fn store<T: Serialize>(
+        &self,
+        key: &Arc<CacheKey>,
+        rows: &T,
+        readable: &Readable,
+        ttl: Duration,
+        stamp: Position,
+        leader: Option<Leader>,
+    ) -> QueryOutcome {
+        let release = |leader: Option<Leader>| {
+            if let Some(leader) = leader {
+                leader.release();
+            }
+            QueryOutcome::NotStored
+        };
+        let shared = self.shared;
+        let body = match serde_json::to_vec(rows) {
+            Ok(body) if body.len() <= shared.region(self.region).max_body_bytes => body,
+            _ => return release(leader),
+        };
+        let mut slots = vec![shared.region_slot(self.region)];
+        slots.extend(
+            readable
+                .tables
+                .iter()
+                .map(|table| tag_slot(&format!("table:{table}"))),
+        );
+        slots.extend(self.more_tags.iter().map(|tag| tag_slot(tag)));
+        let entry = Arc::new(entry_of(shared, body, ttl, slots, stamp));
+        let is_alive = shared.is_alive(&entry);
+        if is_alive {
+            shared.store(key, &entry, self.region, None);
+        }
+        if let Some(leader) = leader {
+            leader.done(entry);
+        }
+        if is_alive {
+            QueryOutcome::Stored
+        } else {
+            QueryOutcome::NotStored
+        }
+    }
+}
+
+/// Apart from the classes of credentials: a query's key is never an answer's anyway.
+const QUERY_CLASS: u8 = u8::MAX;
+
+fn entry_of(
+    shared: &Shared,
+    body: Vec<u8>,
+    ttl: Duration,
+    slots: Vec<u32>,
+    stamp: Position,
+) -> Entry {
+    let now = shared.clock.now();
+    let verdict = Verdict {
+        fresh_for: ttl,
+        age: Duration::ZERO,
+        stale: Stale::default(),
+        span: None,
+        vary: VaryNames::default(),
+        share: Share::default(),
+        left_out: Vec::new(),
+        content_length: None,
+    };
+    let origin = Origin {
+        values: Box::default(),
+        slots,
+        stamp,
+        made: now,
+        made_unix_ms: shared.clock.unix_ms(),
+        asked: None,
+        called: now,
+    };
+    entry::with_body(
+        StatusCode::OK,
+        &HeaderMap::new(),
+        body.into(),
+        verdict,
+        origin,
+    )
+}

@@ -1,0 +1,403 @@
+//! What a statement is, read from its text: its fingerprint, the tables that it reads, or why its rows are not cached.
+
+use std::{collections::BTreeSet, fmt, ops::ControlFlow};
+
+use sqlparser::{
+    ast::{Expr, ObjectName, ObjectNamePart, Query, SetExpr, Statement, Visit, Visitor},
+    dialect::PostgreSqlDialect,
+    parser::Parser,
+    tokenizer::{Token, Tokenizer},
+};
+
+/// Longer texts are not read: parsing them would take longer than most queries.
+pub(super) const MAX_TEXT_BYTES: usize = 64 << 10;
+/// Schema of names without one, unless the region says otherwise.
+pub(super) const DEFAULT_SCHEMA: &str = "public";
+
+/// Built-in functions whose value is another one each time, or another one in another session or transaction (PostgreSQL,
+/// 9.9.5, 9.17, 9.27, 9.28 and pgcrypto's `gen_random_*`). A function that is not built in is taken for what it should be: the
+/// page says so.
+const VOLATILE: [&str; 34] = [
+    "clock_timestamp",
+    "current_catalog",
+    "current_database",
+    "current_date",
+    "current_query",
+    "current_role",
+    "current_schema",
+    "current_schemas",
+    "current_setting",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "currval",
+    "gen_random_bytes",
+    "gen_random_uuid",
+    "inet_client_addr",
+    "inet_client_port",
+    "lastval",
+    "localtime",
+    "localtimestamp",
+    "nextval",
+    "now",
+    "pg_backend_pid",
+    "pg_current_wal_lsn",
+    "pg_sleep",
+    "random",
+    "random_normal",
+    "session_user",
+    "setseed",
+    "setval",
+    "statement_timestamp",
+    "timeofday",
+    "transaction_timestamp",
+    "txid_current",
+];
+/// Beginnings of the names of whole families of such functions.
+const VOLATILE_PREFIXES: [&str; 6] = [
+    "pg_advisory_",
+    "pg_try_advisory_",
+    "pg_stat_",
+    "uuid_generate_",
+    "uuidv",
+    "lo_",
+];
+
+/// Why a statement's rows are not cached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The text is longer than 64 KiB.
+    TooLong,
+    /// It cannot be read as one statement of PostgreSQL.
+    NotReadable,
+    /// It is more than one statement.
+    Several,
+    /// It is no `SELECT`, `VALUES` or `TABLE`, or it writes in a `WITH`.
+    Writes,
+    /// It takes row locks, which only the database can give.
+    Locks,
+    /// It calls this function, whose value is another one each time or for each session.
+    Volatile(String),
+    /// Its region has no TTL, and nothing else says how long rows are good for.
+    NoTtl,
+    /// A table has more parts in its name than schema and name.
+    TableName(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => write!(f, "the text is longer than {MAX_TEXT_BYTES} bytes"),
+            Self::NotReadable => f.write_str("it cannot be read as a statement of PostgreSQL"),
+            Self::Several => f.write_str("it is more than one statement"),
+            Self::Writes => f.write_str("it is no plain SELECT, or writes in its WITH"),
+            Self::Locks => f.write_str("it locks rows (FOR UPDATE, FOR SHARE)"),
+            Self::Volatile(name) => {
+                write!(
+                    f,
+                    "it calls {name}(), which is another value each time or session"
+                )
+            }
+            Self::NoTtl => f.write_str("its region has no TTL: set one with Region::ttl"),
+            Self::TableName(name) => write!(f, "the table name {name} has too many parts"),
+        }
+    }
+}
+
+/// A statement whose rows may be cached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Readable {
+    /// The text without comments and superfluous space, what is not quoted in lower case.
+    pub(super) normal: String,
+    /// `schema.table` of every table that it reads, sorted.
+    pub(super) tables: Vec<String>,
+}
+
+/// Reads a statement. `search_path` is where a name without a schema is looked for: its first entry counts.
+pub(super) fn read(text: &str, search_path: &str) -> Result<Readable, Refusal> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(Refusal::TooLong);
+    }
+    let dialect = PostgreSqlDialect {};
+    let statements = Parser::parse_sql(&dialect, text).map_err(|_| Refusal::NotReadable)?;
+    let [statement] = statements.as_slice() else {
+        return Err(if statements.is_empty() {
+            Refusal::NotReadable
+        } else {
+            Refusal::Several
+        });
+    };
+    let Statement::Query(query) = statement else {
+        return Err(Refusal::Writes);
+    };
+    let mut reader = Reader {
+        schema: search_path,
+        tables: BTreeSet::new(),
+        defined: BTreeSet::new(),
+    };
+    if let ControlFlow::Break(refusal) = query.visit(&mut reader) {
+        return Err(refusal);
+    }
+    let defined = reader.defined;
+    let tables = reader.tables.into_iter();
+    Ok(Readable {
+        normal: normal(text)?,
+        // A name that a WITH defines is a table only where another scope means one of that name: leaving it out could miss
+        // that, so it stays in. Tags that no table has are never purged.
+        tables: tables
+            .filter(|(table, is_bare)| !(*is_bare && defined.contains(&bare(table))))
+            .map(|(table, _)| table)
+            .collect(),
+    })
+}
+
+fn bare(table: &str) -> String {
+    table.rsplit('.').next().unwrap_or(table).to_owned()
+}
+
+/// The tokens with one space between them: two texts that differ in space, comments and the case of what is not quoted have
+/// one form. Constants stay: they decide the rows.
+fn normal(text: &str) -> Result<String, Refusal> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
+        .tokenize()
+        .map_err(|_| Refusal::NotReadable)?;
+    let mut normal = String::with_capacity(text.len());
+    for token in tokens {
+        let token = match &token {
+            Token::Whitespace(_) | Token::SemiColon | Token::EOF => continue,
+            Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase(),
+            other => other.to_string(),
+        };
+        if !normal.is_empty() {
+            normal.push(' ');
+        }
+        normal.push_str(&token);
+    }
+    Ok(normal)
+}
+
+struct Reader<'a> {
+    schema: &'a str,
+    /// With whether the text gave no schema.
+    tables: BTreeSet<(String, bool)>,
+    /// Names of `WITH` queries.
+    defined: BTreeSet<String>,
+}
+
+impl Visitor for Reader<'_> {
+    type Break = Refusal;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
+        if !query.locks.is_empty() {
+            return ControlFlow::Break(Refusal::Locks);
+        }
+        if let Some(with) = &query.with {
+            for table in &with.cte_tables {
+                self.defined.insert(folded(&table.alias.name));
+            }
+        }
+        if writes(&query.body) {
+            return ControlFlow::Break(Refusal::Writes);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Refusal> {
+        let names: Vec<String> = parts(relation);
+        match names.as_slice() {
+            [table] => {
+                let schema = self.schema;
+                self.tables.insert((format!("{schema}.{table}"), true));
+            }
+            [schema, table] => {
+                self.tables.insert((format!("{schema}.{table}"), false));
+            }
+            _ => return ControlFlow::Break(Refusal::TableName(relation.to_string())),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
+        let name = match expr {
+            Expr::Function(function) => parts(&function.name).pop(),
+            // `CURRENT_DATE` and its like may stand without parentheses; a quoted one is a column.
+            Expr::Identifier(name) if name.quote_style.is_none() => Some(folded(name)),
+            _ => None,
+        };
+        if let Some(name) = name
+            && is_volatile(&name)
+            && (matches!(expr, Expr::Function(_)) || is_bare_keyword(&name))
+        {
+            return ControlFlow::Break(Refusal::Volatile(name));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `SELECT ... INTO` makes a table; INSERT, UPDATE, DELETE and MERGE may stand in a `WITH`.
+fn writes(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::Select(select) => select.into.is_some(),
+        SetExpr::SetOperation { left, right, .. } => writes(left) || writes(right),
+        SetExpr::Query(_) | SetExpr::Values(_) | SetExpr::Table(_) => false,
+        _ => true,
+    }
+}
+
+fn is_volatile(name: &str) -> bool {
+    VOLATILE.contains(&name)
+        || VOLATILE_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+/// Functions that the grammar lets stand without parentheses (PostgreSQL, appendix C: reserved words).
+fn is_bare_keyword(name: &str) -> bool {
+    matches!(
+        name,
+        "current_catalog"
+            | "current_date"
+            | "current_role"
+            | "current_schema"
+            | "current_time"
+            | "current_timestamp"
+            | "current_user"
+            | "localtime"
+            | "localtimestamp"
+            | "session_user"
+    )
+}
+
+/// The parts of a name as the server reads them: what is not quoted in lower case.
+fn parts(name: &ObjectName) -> Vec<String> {
+    name.0
+        .iter()
+        .map(|part| match part {
+            ObjectNamePart::Identifier(identifier) => folded(identifier),
+            other => other.to_string(),
+        })
+        .collect()
+}
+
+fn folded(identifier: &sqlparser::ast::Ident) -> String {
+    if identifier.quote_style.is_some() {
+        identifier.value.clone()
+    } else {
+        identifier.value.to_lowercase()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tables(text: &str) -> Vec<String> {
+        read(text, DEFAULT_SCHEMA).unwrap().tables
+    }
+
+    #[test]
+    fn tables_are_found_wherever_they_stand() {
+        assert_eq!(
+            tables("SELECT * FROM orders o JOIN sales.Parts p ON true"),
+            ["public.orders", "sales.parts"]
+        );
+        assert_eq!(
+            tables("select (select max(x) from a) from b where exists (select 1 from c)"),
+            ["public.a", "public.b", "public.c"]
+        );
+        assert_eq!(
+            tables("SELECT 1 FROM \"Select\".\"a\"\"b\""),
+            ["Select.a\"b"]
+        );
+        assert_eq!(
+            tables("SELECT 1 FROM a UNION ALL SELECT 2 FROM b"),
+            ["public.a", "public.b"]
+        );
+        assert_eq!(tables("VALUES (1)"), Vec::<String>::new());
+        assert_eq!(
+            tables("WITH x AS (SELECT * FROM a) SELECT * FROM x JOIN b ON true"),
+            ["public.a", "public.b"]
+        );
+        assert_eq!(
+            tables("SELECT 1 FROM a, LATERAL (SELECT * FROM b WHERE b.x = a.x) q"),
+            ["public.a", "public.b"]
+        );
+        assert_eq!(read("SELECT 1 FROM t", "app").unwrap().tables, ["app.t"]);
+    }
+
+    #[test]
+    fn space_comments_and_case_do_not_matter_and_constants_and_quotes_do() {
+        let normal = |text: &str| read(text, DEFAULT_SCHEMA).unwrap().normal;
+        let one = normal("SELECT  a FROM t -- comment\nWHERE b = $1;");
+        assert_eq!(one, normal("select a from T where b=$1 /* x */"));
+        for other in [
+            "select a from t where b = $2",
+            "select a from t where b = 1",
+            "select \"A\" from t where b = $1",
+            "select a from t where b = 'x'",
+        ] {
+            assert_ne!(one, normal(other), "{other}");
+        }
+        assert_ne!(normal("select 'A'"), normal("select 'a'"));
+    }
+
+    #[test]
+    fn what_writes_locks_or_differs_each_time_is_refused() {
+        let refused = |text: &str| read(text, DEFAULT_SCHEMA).unwrap_err();
+        for text in [
+            "INSERT INTO t VALUES (1)",
+            "UPDATE t SET a = 1",
+            "DELETE FROM t",
+            "WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x",
+            "WITH x AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM x",
+            "SELECT * INTO new FROM t",
+            "CREATE TABLE t (a int)",
+        ] {
+            assert_eq!(refused(text), Refusal::Writes, "{text}");
+        }
+        assert_eq!(refused("SELECT * FROM t FOR UPDATE"), Refusal::Locks);
+        assert_eq!(
+            refused("SELECT * FROM (SELECT * FROM t FOR SHARE) x"),
+            Refusal::Locks
+        );
+        for (text, name) in [
+            ("SELECT now()", "now"),
+            ("SELECT * FROM t WHERE at > CURRENT_DATE", "current_date"),
+            ("SELECT * FROM t ORDER BY RANDOM()", "random"),
+            ("SELECT pg_catalog.nextval('s')", "nextval"),
+            ("SELECT pg_advisory_lock(1)", "pg_advisory_lock"),
+            ("SELECT current_user", "current_user"),
+        ] {
+            assert_eq!(refused(text), Refusal::Volatile(name.to_owned()), "{text}");
+        }
+        assert_eq!(refused("SELECT 1; SELECT 2"), Refusal::Several);
+        for text in ["", ";", "SELEC 1", "SELECT 'x"] {
+            assert_eq!(refused(text), Refusal::NotReadable, "{text}");
+        }
+        assert_eq!(
+            refused(&format!("SELECT '{}'", "x".repeat(MAX_TEXT_BYTES))),
+            Refusal::TooLong
+        );
+    }
+
+    #[test]
+    fn columns_that_are_called_like_functions_are_columns() {
+        for text in [
+            "SELECT now FROM t",
+            "SELECT \"current_date\" FROM t",
+            "SELECT t.random FROM t",
+        ] {
+            assert!(read(text, DEFAULT_SCHEMA).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_deeply_nested_text_is_refused_and_does_no_harm() {
+        let deep = format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000));
+        assert_eq!(
+            read(&deep, DEFAULT_SCHEMA).unwrap_err(),
+            Refusal::NotReadable
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! Rows of queries in the cache.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use pitcrew::{
+    CacheHandle, CacheLayer,
+    cache::{Purge, QueryOutcome, Refusal, Region},
+    clock::Clock,
+};
+
+struct Database {
+    handle: CacheHandle,
+    clock: Clock,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Database {
+    fn new() -> Self {
+        let clock = Clock::manual();
+        let (_, handle) = CacheLayer::builder()
+            .region(Region::queries().ttl(Duration::from_secs(60)))
+            .clock(clock.clone())
+            .build();
+        Self {
+            handle,
+            clock,
+            calls: Arc::default(),
+        }
+    }
+
+    /// Rows that tell how often the database was asked.
+    async fn ask(&self, sql: &str, parameters: &[i64]) -> (Vec<usize>, QueryOutcome) {
+        let calls = &self.calls;
+        let fetch = async || Ok::<_, &str>(vec![calls.fetch_add(1, Ordering::SeqCst)]);
+        let (rows, outcome) = self.handle.query("queries", sql, parameters, fetch).await;
+        (rows.unwrap(), outcome)
+    }
+}
+
+const SQL: &str = "SELECT total FROM orders WHERE customer = $1";
+
+#[tokio::test]
+async fn the_same_query_with_the_same_parameters_is_asked_once_until_its_ttl_ends() {
+    let database = Database::new();
+    assert_eq!(
+        database.ask(SQL, &[1]).await,
+        (vec![0], QueryOutcome::Stored)
+    );
+    let same = "select total\n  from Orders where customer=$1 -- again";
+    assert_eq!(database.ask(same, &[1]).await, (vec![0], QueryOutcome::Hit));
+    assert_eq!(
+        database.ask(SQL, &[2]).await,
+        (vec![1], QueryOutcome::Stored)
+    );
+    database.clock.advance(Duration::from_secs(61));
+    assert_eq!(database.ask(SQL, &[1]).await.1, QueryOutcome::Stored);
+    let stats = database.handle.stats();
+    assert_eq!((stats.hits, stats.misses), (1, 3));
+}
+
+#[tokio::test]
+async fn a_purge_of_a_table_takes_the_rows_that_were_read_from_it() {
+    let database = Database::new();
+    let joined = "SELECT 1 FROM orders JOIN sales.parts ON true";
+    for sql in [SQL, joined, "SELECT 1 FROM other"] {
+        database.ask(sql, &[]).await;
+    }
+    database
+        .handle
+        .purge(Purge::Tag("table:sales.parts".into()))
+        .await;
+    assert_eq!(database.ask(joined, &[]).await.1, QueryOutcome::Stored);
+    assert_eq!(database.ask(SQL, &[]).await.1, QueryOutcome::Hit);
+    database
+        .handle
+        .purge(Purge::Tag("table:public.orders".into()))
+        .await;
+    assert_eq!(database.ask(SQL, &[]).await.1, QueryOutcome::Stored);
+    assert_eq!(
+        database.ask("SELECT 1 FROM other", &[]).await.1,
+        QueryOutcome::Hit
+    );
+}
+
+#[tokio::test]
+async fn c16_rows_that_were_read_before_a_purge_are_not_kept() {
+    let database = Database::new();
+    let handle = database.handle.clone();
+    let slow = async || {
+        handle.purge(Purge::Tag("table:public.orders".into())).await;
+        Ok::<_, &str>(vec![7])
+    };
+    let (rows, outcome) = database.handle.query("queries", SQL, &[1], slow).await;
+    assert_eq!((rows.unwrap(), outcome), (vec![7], QueryOutcome::NotStored));
+    assert_eq!(database.ask(SQL, &[1]).await.1, QueryOutcome::Stored);
+}
+
+#[tokio::test]
+async fn c11_many_who_ask_at_once_are_one_query() {
+    let database = Arc::new(Database::new());
+    let gate = Arc::new(tokio::sync::Notify::new());
+    let asking: Vec<_> = (0..100)
+        .map(|_| {
+            let (database, gate) = (database.clone(), gate.clone());
+            tokio::spawn(async move {
+                let calls = &database.calls;
+                let fetch = async || {
+                    calls.fetch_add(1, Ordering::SeqCst);
+                    gate.notified().await;
+                    Ok::<_, &str>(vec![1])
+                };
+                database
+                    .handle
+                    .query("queries", SQL, &[1], fetch)
+                    .await
+                    .0
+                    .unwrap()
+            })
+        })
+        .collect();
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    gate.notify_one();
+    for one in asking {
+        assert_eq!(one.await.unwrap(), vec![1]);
+    }
+    assert_eq!(database.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_error_is_its_callers_alone_and_is_not_kept() {
+    let database = Database::new();
+    let failing = async || Err::<Vec<usize>, _>("gone");
+    let (rows, outcome) = database.handle.query("queries", SQL, &[1], failing).await;
+    assert_eq!(
+        (rows.unwrap_err(), outcome),
+        ("gone", QueryOutcome::NotStored)
+    );
+    assert_eq!(database.ask(SQL, &[1]).await.1, QueryOutcome::Stored);
+}
+
+#[tokio::test]
+async fn what_cannot_be_cached_is_fetched_each_time_and_says_why() {
+    let database = Database::new();
+    for (sql, refusal) in [
+        ("SELECT now()", Refusal::Volatile("now".into())),
+        ("UPDATE t SET a = 1", Refusal::Writes),
+        ("SELECT * FROM t FOR UPDATE", Refusal::Locks),
+        ("no SQL", Refusal::NotReadable),
+    ] {
+        for _ in 0..2 {
+            let (_, outcome) = database.ask(sql, &[]).await;
+            assert_eq!(outcome, QueryOutcome::Refused(refusal.clone()), "{sql}");
+        }
+    }
+    assert_eq!(database.calls.load(Ordering::SeqCst), 8);
+    let fetch = async || Ok::<_, &str>(vec![1]);
+    let (_, outcome) = database.handle.query("api", SQL, &[1], fetch).await;
+    assert_eq!(outcome, QueryOutcome::Refused(Refusal::NoTtl));
+}
+
+#[tokio::test]
+async fn tags_of_a_view_are_given_by_hand() {
+    let database = Database::new();
+    let ask = async || {
+        let fetch = async || Ok::<_, &str>(vec![1]);
+        let sql = "SELECT * FROM a_view";
+        let tags = ["table:public.below"];
+        database
+            .handle
+            .query_tagged("queries", sql, &[0], &tags, fetch)
+            .await
+            .1
+    };
+    assert_eq!(ask().await, QueryOutcome::Stored);
+    assert_eq!(ask().await, QueryOutcome::Hit);
+    database
+        .handle
+        .purge(Purge::Tag("table:public.below".into()))
+        .await;
+    assert_eq!(ask().await, QueryOutcome::Stored);
+}
