@@ -1,0 +1,98 @@
+//! The origin behind the servers that are compared, and the clients in front of them.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use axum::Router;
+use axum::routing::any;
+use bytes::Bytes;
+use http::header;
+
+use crate::contenders::KEYS;
+use crate::handler::BODY_BYTES;
+
+/// Connections at once, each with one request under way.
+const CONNECTIONS: usize = 16;
+
+/// Serves 2 KiB for every path on a free port, which it prints, until it is ended.
+pub(crate) fn origin() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let body = Bytes::from(vec![b'x'; BODY_BYTES]);
+        let headers = [
+            (header::CACHE_CONTROL, "max-age=3600"),
+            (header::CONTENT_TYPE, "application/json"),
+            (header::ETAG, "\"1\""),
+        ];
+        let app = Router::new().fallback(any(move || {
+            let body = body.clone();
+            async move { (headers, body) }
+        }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        println!(
+            "listening on http://{}",
+            listener.local_addr().expect("an address")
+        );
+        axum::serve(listener, app).await.expect("to serve");
+    });
+}
+
+/// Sends `count` requests over [`CONNECTIONS`] connections and answers requests a second. Ends the process where an
+/// answer is none.
+pub(crate) fn load(address: &str, count: usize) -> f64 {
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        for connection in 0..CONNECTIONS {
+            scope.spawn(move || {
+                client(address, (connection..count).step_by(CONNECTIONS)).expect("answers");
+            });
+        }
+    });
+    count as f64 / begin.elapsed().as_secs_f64()
+}
+
+/// One connection: asks for each key in turn.
+fn client(address: &str, keys: impl Iterator<Item = usize>) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    let mut received = vec![0; 16 << 10];
+    for key in keys {
+        let request = format!(
+            "GET /items/{} HTTP/1.1\r\nhost: example.org\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\
+             accept: */*\r\naccept-encoding: gzip, br\r\n\r\n",
+            key % KEYS
+        );
+        stream.write_all(request.as_bytes())?;
+        let mut length = 0;
+        loop {
+            let count = stream.read(&mut received[length..])?;
+            if count == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            length += count;
+            if let Some(head) = head_bytes(&received[..length]) {
+                if !received.starts_with(b"HTTP/1.1 200") {
+                    return Err(std::io::Error::other("an answer that is not 200"));
+                }
+                // All of them say a length of two KiB; one that did not would never end, or end wrong.
+                if length == head + BODY_BYTES {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn head_bytes(received: &[u8]) -> Option<usize> {
+    let end = received
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")?;
+    Some(end + 4)
+}
