@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: peers requests COUNT | hits CACHE THREADS COUNT | collapsed CACHE COUNT | \
     uncacheable CACHE COUNT | vary CACHE | l2-gets URL COUNT | raw-gets URL COUNT | purges URL KEYS READINGS | \
-    traces SEED | origin | load ADDRESS COUNT";
+    traces SEED | origin ADDRESS | load ADDRESS COUNT";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,8 +44,8 @@ fn measure(words: &[&str]) -> Option<Vec<f64>> {
         ["raw-gets", url, count] => vec![l2::raw_gets(url, number(count)?)],
         ["purges", url, keys, readings] => l2::purges(url, number(keys)?, number(readings)?),
         ["traces", seed] => traces::hit_ratios(number(seed)? as u64).concat(),
-        ["origin"] => {
-            over_http::origin();
+        ["origin", address] => {
+            over_http::origin(address);
             Vec::new()
         }
         ["load", address, count] => vec![over_http::load(address, number(count)?)],

@@ -15,8 +15,8 @@ use crate::handler::BODY_BYTES;
 /// Connections at once, each with one request under way.
 const CONNECTIONS: usize = 16;
 
-/// Serves 2 KiB for every path on a free port, which it prints, until it is ended.
-pub(crate) fn origin() {
+/// Serves 2 KiB for every path until it is ended.
+pub(crate) fn origin(address: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -32,19 +32,14 @@ pub(crate) fn origin() {
             let body = body.clone();
             async move { (headers, body) }
         }));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        let listener = tokio::net::TcpListener::bind(address)
             .await
             .expect("a port");
-        println!(
-            "listening on http://{}",
-            listener.local_addr().expect("an address")
-        );
         axum::serve(listener, app).await.expect("to serve");
     });
 }
 
-/// Sends `count` requests over [`CONNECTIONS`] connections and answers requests a second. Ends the process where an
-/// answer is none.
+/// Sends `count` requests over [`CONNECTIONS`] connections and answers requests a second.
 pub(crate) fn load(address: &str, count: usize) -> f64 {
     let begin = Instant::now();
     std::thread::scope(|scope| {
