@@ -40,9 +40,19 @@ pub(super) fn instructions(peers: &Peers<'_>, _: &Stack) -> Result<Vec<Figure>> 
     let count =
         |words: &[&str]| -> Result<f64> { Ok(peers.instructions(words)?.unwrap_or(f64::NAN)) };
     let hit = |name: &'static str| -> Reading<'_, Error> {
-        Box::new(move || Ok(count(&["hits", name, "1"])? - count(&["requests"])?))
+        Box::new(move || count(&["hits", name, "1"]))
     };
-    let read = rounds(1, &mut [hit("pitcrew"), hit("pitcrew"), hit(FLOOR)])?;
+    let requests: Reading<'_, Error> = Box::new(|| count(&["requests"]));
+    let mut read = rounds(
+        1,
+        &mut [requests, hit("pitcrew"), hit("pitcrew"), hit(FLOOR)],
+    )?;
+    let made = read.remove(0);
+    for column in &mut read {
+        for (hit, made) in column.iter_mut().zip(&made) {
+            *hit -= made;
+        }
+    }
     let version = peers.version(FLOOR);
     Ok(vec![
         Figure::ratio("hit_instr_vs_floor", &read[0], &read[1], &read[2]).against(FLOOR, version),

@@ -21,6 +21,28 @@ const FILL: usize = 4_096;
 /// As many as the cores that are measured on.
 const NGINX_WORKERS: usize = 2;
 
+/// What Varnish notes of a hit.
+const VARNISH_LOG: [&str; 18] = [
+    "Begin",
+    "End",
+    "Link",
+    "Hit",
+    "Timestamp",
+    "ReqStart",
+    "ReqMethod",
+    "ReqURL",
+    "ReqProtocol",
+    "ReqHeader",
+    "ReqUnset",
+    "ReqAcct",
+    "RespProtocol",
+    "RespStatus",
+    "RespReason",
+    "RespHeader",
+    "VCL_call",
+    "VCL_return",
+];
+
 pub(super) fn figures(peers: &Peers<'_>, stack: &Stack) -> Result<Vec<Figure>> {
     let origin = origin(peers, stack)?;
     let ours = reverse_proxy(stack, origin.address())?;
@@ -174,17 +196,11 @@ http {{
 fn varnish(stack: &Stack, program: &Path, origin: &str) -> Result<HttpServer> {
     let dir = stack.slot().folder("varnish")?;
     let address = free_address()?;
+    let mask = format!("vsl_mask=-{}", VARNISH_LOG.join(",-"));
     let mut command = Command::new(program);
     command
         .args(["-F", "-j", "none", "-a", &address, "-b", origin])
-        .args([
-            "-s",
-            "malloc,64m",
-            "-p",
-            "vsl_mask=none",
-            "-p",
-            "thread_pools=2",
-        ])
+        .args(["-s", "malloc,64m", "-p", &mask, "-p", "thread_pools=2"])
         .args(["-p", "timeout_idle=3600"])
         .arg("-n")
         .arg(dir.join("work"));
