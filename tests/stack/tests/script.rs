@@ -374,6 +374,24 @@ fn without_cargo_the_command_that_brings_it_is_shown() {
 }
 
 #[test]
+fn what_a_bench_compares_with_is_installed_but_not_insisted_on() {
+    let machine = Machine::new("peers");
+    machine.user(0);
+    machine.cargo();
+    machine.apt(&machine.complete());
+    let (code, text) = machine.run(&["bench", "-y"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("ran bench -y"), "{text}");
+    let wanted = machine.apt_log();
+    assert!(wanted.contains("valgrind nginx varnish"), "{wanted}");
+    // None of the three is there now; a bench leaves out what it cannot compare with.
+    let (code, text) = machine.run(&["bench"]);
+    assert_eq!(code, 0, "{text}");
+    let (_, text) = machine.run(&["doctor"]);
+    assert!(text.contains("install -y varnish"), "{text}");
+}
+
+#[test]
 fn doctor_names_a_fix_for_each_need() {
     let machine = Machine::new("doctor");
     machine.user(1000);
