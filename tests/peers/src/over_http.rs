@@ -1,27 +1,24 @@
 //! The origin behind the servers that are compared, and the clients in front of them.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Instant;
 
 use axum::Router;
 use axum::routing::any;
 use bytes::Bytes;
 use http::header;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::contenders::KEYS;
 use crate::handler::BODY_BYTES;
+use crate::hits::runtime;
 
 /// Connections at once, each with one request under way.
-const CONNECTIONS: usize = 16;
+const CONNECTIONS: usize = 32;
 
 /// Serves 2 KiB for every path until it is ended.
 pub(crate) fn origin(address: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    runtime().block_on(async {
         let body = Bytes::from(vec![b'x'; BODY_BYTES]);
         let headers = [
             (header::CACHE_CONTROL, "max-age=3600"),
@@ -39,22 +36,27 @@ pub(crate) fn origin(address: &str) {
     });
 }
 
-/// Sends `count` requests over [`CONNECTIONS`] connections and answers requests a second.
+/// Sends `count` requests over [`CONNECTIONS`] connections and answers requests a second. One thread has them all: were
+/// each client asleep while it waits, the servers would pay for waking it.
 pub(crate) fn load(address: &str, count: usize) -> f64 {
-    let begin = Instant::now();
-    std::thread::scope(|scope| {
-        for connection in 0..CONNECTIONS {
-            scope.spawn(move || {
-                client(address, (connection..count).step_by(CONNECTIONS)).expect("answers");
-            });
+    runtime().block_on(async {
+        let begin = Instant::now();
+        let clients: Vec<_> = (0..CONNECTIONS)
+            .map(|connection| {
+                let keys = (connection..count).step_by(CONNECTIONS);
+                tokio::spawn(client(address.to_owned(), keys))
+            })
+            .collect();
+        for client in clients {
+            client.await.expect("a client").expect("answers");
         }
-    });
-    count as f64 / begin.elapsed().as_secs_f64()
+        count as f64 / begin.elapsed().as_secs_f64()
+    })
 }
 
 /// One connection: asks for each key in turn.
-fn client(address: &str, keys: impl Iterator<Item = usize>) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(address)?;
+async fn client(address: String, keys: impl Iterator<Item = usize>) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut received = vec![0; 16 << 10];
     for key in keys {
@@ -63,10 +65,10 @@ fn client(address: &str, keys: impl Iterator<Item = usize>) -> std::io::Result<(
              accept: */*\r\naccept-encoding: gzip, br\r\n\r\n",
             key % KEYS
         );
-        stream.write_all(request.as_bytes())?;
+        stream.write_all(request.as_bytes()).await?;
         let mut length = 0;
         loop {
-            let count = stream.read(&mut received[length..])?;
+            let count = stream.read(&mut received[length..]).await?;
             if count == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use pitcrew::CacheLayer;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use tower::{Layer, Service};
 
@@ -28,9 +29,8 @@ const CAPACITY_BYTES: u64 = 16 << 20;
 struct Shape {
     /// Exponent of Zipf's law.
     skew: f64,
-    /// Requests after which every rank moves on by `step` objects.
+    /// Requests after which a popular object and any other change places.
     drift_every: usize,
-    step: u32,
     /// Share of the requests that belong to scans, and their length.
     scanned: f64,
     scan_length: usize,
@@ -40,15 +40,13 @@ struct Shape {
 const SHAPES: [Shape; 2] = [
     Shape {
         skew: 0.9,
-        drift_every: 1_000,
-        step: 25,
+        drift_every: 50,
         scanned: 0.05,
         scan_length: 500,
     },
     Shape {
         skew: 0.8,
-        drift_every: 5_000,
-        step: 25,
+        drift_every: 500,
         scanned: 0.3,
         scan_length: 5_000,
     },
@@ -63,7 +61,9 @@ fn trace(shape: &Shape, seed: u64) -> Vec<u32> {
         sum += f64::from(rank).powf(-shape.skew);
         sums.push(sum);
     }
-    let mut offset = 0;
+    // By rank.
+    let mut objects: Vec<u32> = (0..OBJECTS).collect();
+    objects.shuffle(&mut random);
     // Scanned objects are new each time.
     let mut fresh = OBJECTS;
     let mut trace = Vec::with_capacity(REQUESTS + shape.scan_length);
@@ -75,13 +75,16 @@ fn trace(shape: &Shape, seed: u64) -> Vec<u32> {
             trace.extend(fresh..fresh + shape.scan_length as u32);
             fresh += shape.scan_length as u32;
         }
+        let mut rank = || {
+            let drawn = random.random::<f64>() * sum;
+            sums.partition_point(|sum| *sum < drawn)
+        };
+        trace.push(objects[rank()]);
         asked += 1;
         if asked % shape.drift_every == 0 {
-            offset += shape.step;
+            let popular = rank();
+            objects.swap(popular, random.random_range(0..OBJECTS as usize));
         }
-        let rank = sums.partition_point(|sum| *sum < random.random::<f64>() * sums[sums.len() - 1]);
-        // Popular objects lie apart, so that drift takes some and leaves others.
-        trace.push((rank as u32).wrapping_mul(7_919).wrapping_add(offset) % OBJECTS);
     }
     trace.truncate(REQUESTS);
     trace
@@ -145,32 +148,39 @@ fn moka(trace: &[u32], overhead: u64) -> f64 {
         .max_capacity(CAPACITY_BYTES)
         .weigher(move |object: &u32, ()| (body_bytes(*object) as u64 + overhead) as u32)
         .build();
-    let hit = |object: &&u32| {
-        let held = cache.get(*object).is_some();
-        if !held {
-            cache.insert(**object, ());
+    let mut hits = 0;
+    for object in trace {
+        if cache.get(object).is_some() {
+            hits += 1;
+        } else {
+            cache.insert(*object, ());
         }
         // At once, not some time later: its policy at its best.
         cache.run_pending_tasks();
-        held
-    };
-    trace.iter().filter(hit).count() as f64 / trace.len() as f64
+        assert!(cache.weighted_size() <= CAPACITY_BYTES, "equal bytes");
+    }
+    f64::from(hits) / trace.len() as f64
 }
 
 fn tiny_ufo(trace: &[u32], overhead: u64) -> f64 {
     // Its weights are 16 bits wide.
     const UNIT: u64 = 16;
-    let weight = |object: u32| (body_bytes(object) as u64 + overhead).div_ceil(UNIT) as u16;
-    let limit = usize::try_from(CAPACITY_BYTES / UNIT).expect("small");
-    let cache = tinyufo::TinyUfo::new(limit, OBJECTS as usize / 10);
-    let hit = |object: &&u32| {
-        let held = cache.get(*object).is_some();
-        if !held {
-            cache.put(**object, (), weight(**object));
+    let limit = CAPACITY_BYTES / UNIT;
+    let cache = tinyufo::TinyUfo::new(limit as usize, OBJECTS as usize / 10);
+    let (mut hits, mut held) = (0, 0);
+    for object in trace {
+        if cache.get(object).is_some() {
+            hits += 1;
+            continue;
         }
-        held
-    };
-    trace.iter().filter(hit).count() as f64 / trace.len() as f64
+        let weight = (body_bytes(*object) as u64 + overhead).div_ceil(UNIT);
+        held += weight;
+        for evicted in cache.put(*object, (), weight as u16) {
+            held -= u64::from(evicted.weight);
+        }
+        assert!(held <= limit, "equal bytes");
+    }
+    f64::from(hits) / trace.len() as f64
 }
 
 /// Hit ratios of ours, ours again, moka and TinyUFO on each trace.
