@@ -177,6 +177,10 @@ fn entry_at(stamp: Position, changed: bool) -> Arc<Entry> {
         made: Duration::ZERO,
         age: Duration::ZERO,
         fresh_for: Duration::ZERO,
+        stale: crate::cache::policy::Stale::default(),
+        span: None,
+        asked: None,
+        took: Duration::ZERO,
     })
 }
 
