@@ -101,7 +101,7 @@ mod sync;
 mod tags;
 
 #[cfg(feature = "redis")]
-pub use self::l2::{DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
+pub use self::l2::{DEFAULT_SERVE_WHILE_AWAY, DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
 pub use self::{
     body::ResponseBody,
     explain::{Explanation, StoredAnswer},

@@ -13,7 +13,8 @@ pub(in crate::cache) const SLOTS: usize = 65_536;
 pub(in crate::cache) const ALL: u32 = SLOTS as u32;
 /// Every instance must agree on slots, so the key of this hash is fixed. Whoever finds two names in one slot makes
 /// more purged than was asked, never less.
-const SLOT_HASH_KEY: (u64, u64) = (0x7069_7463_7265_7731, 0x736c_6f74_7300_0001);
+pub(in crate::cache) const SLOT_HASH_KEY: (u64, u64) =
+    (0x7069_7463_7265_7731, 0x736c_6f74_7300_0001);
 
 /// What [`CacheHandle::purge`](super::super::CacheHandle::purge) removes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +49,7 @@ impl Purge {
 pub enum PurgeState {
     /// No older answer is served from this level by this instance.
     Done,
-    /// Redis could not be told yet. Until it is, this instance reads nothing from L2; it keeps trying.
+    /// Redis has not confirmed it yet. Until it has, this instance reads nothing from L2; it keeps telling it.
     Pending,
     /// There is no such level.
     Off,

@@ -11,6 +11,7 @@ const WORTH_IT: usize = 10;
 /// A body of this many bytes is packed on a thread for blocking work: it takes more than half a millisecond.
 const LARGE_BYTES: usize = 256 << 10;
 /// What a value says to be longer unpacked is not unpacked: nobody stores such a body.
+#[cfg(feature = "zstd")]
 pub(super) const MAX_UNPACKED_BYTES: usize = 256 << 20;
 
 /// The body, packed; `None` where it stands as it is: it is small, or packing saves nothing.
