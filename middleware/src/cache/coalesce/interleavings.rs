@@ -405,14 +405,15 @@ fn whoever_waits_takes_nothing_that_was_purged_before_the_hand_over() {
         let returned = purged.clone();
         let purges = thread::spawn(move || {
             changed.store(true, Ordering::Relaxed);
-            purging.purge(0);
+            purging.purge(&[0]);
             returned.store(true, Ordering::Release);
         });
         if let Join::Wait(mut waiter) = world.join(Duration::ZERO)
             && let Told::Entry(entry) = block_on(waiter.told())
         {
             let purged = purged.load(Ordering::Acquire);
-            let alive = positions.alive(entry.stamp, &entry.slots);
+            let (made, now) = (Duration::ZERO, Duration::ZERO);
+            let alive = positions.alive(entry.stamp, &entry.slots, made, now);
             assert!(!(purged && alive) || *entry.values == [1]);
         }
         leads.join().unwrap();

@@ -235,6 +235,7 @@ impl Log {
 
     /// Whether a purge of this instance holds for L2 too. Where too many waited at once, all of them do until that is
     /// through.
+    #[cfg(feature = "redis")]
     pub(in crate::cache) fn is_done(&self, number: u64) -> bool {
         let is_all = |pending: &Pending| pending.names == [Name::ALL];
         !self.pending.contains_key(&number) && !self.pending.values().any(is_all)

@@ -52,8 +52,7 @@ pub use self::{
     error::RedisStoreError,
 };
 use super::{
-    entry::Entry, invalidation::Invalidation, key::CacheKey, policy::VaryNames, shared::Found,
-    stats::L2Stats,
+    invalidation::Invalidation, key::CacheKey, policy::VaryNames, shared::Found, stats::L2Stats,
 };
 use crate::clock::Clock;
 
@@ -204,77 +203,6 @@ impl L2 {
         }
         let hash = hasher.finish128();
         format!("{}{:016x}{:016x}", self.entry_prefix, hash.h1, hash.h2)
-    }
-
-    // Writing
-
-    /// Queues an answer; full, the oldest queued one is given up.
-    pub(super) fn write(
-        self: &Arc<Self>,
-        key: &Arc<CacheKey>,
-        entry: &Arc<Entry>,
-        compress_above: usize,
-    ) {
-        // What is older than the first table, or is a part, nobody could use.
-        if entry.stamp.redis() == 0 || entry.span.is_some() || self.stopped.load(Ordering::Acquire)
-        {
-            return;
-        }
-        let dropped = self.writer.push(writer::Write {
-            key: key.clone(),
-            entry: entry.clone(),
-            compress_above,
-        });
-        self.counters
-            .dropped_writes
-            .fetch_add(dropped, Ordering::Relaxed);
-        writer::ensure(self);
-    }
-
-    /// Writes one answer. What Redis does not take is lost to L2, nothing more.
-    async fn put(&self, write: &writer::Write) {
-        let (entry, now) = (&write.entry, self.clock.now());
-        let ttl = crate::clock::millis(entry.useful_for(now));
-        if ttl == 0 {
-            return;
-        }
-        if !self.breaker.allows() {
-            self.counters.dropped_writes.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let resident = crate::clock::millis(now.saturating_sub(entry.made));
-        let made_unix_ms = self.clock.unix_ms().saturating_sub(resident);
-        let key = write.key.bytes();
-        let packed = compress::pack(&entry.body, write.compress_above).await;
-        let value = wire::encode_answer(key, entry, packed.as_deref(), made_unix_ms);
-        let mut pipeline = redis::pipe();
-        let mut set = |redis_key: String, value: Vec<u8>| {
-            pipeline
-                .cmd("SET")
-                .arg(redis_key)
-                .arg(value)
-                .arg("PX")
-                .arg(ttl)
-                .ignore();
-        };
-        if entry.vary.names.is_empty() {
-            set(self.entry_key(key, None), value);
-        } else {
-            set(
-                self.entry_key(key, Some((&entry.vary, &entry.values))),
-                value,
-            );
-            set(
-                self.entry_key(key, None),
-                wire::encode_vary(key, &entry.vary),
-            );
-        }
-        if self
-            .judged(self.call::<()>(&pipeline, BACKGROUND_TIMEOUT).await)
-            .is_none()
-        {
-            self.counters.dropped_writes.fetch_add(1, Ordering::Relaxed);
-        }
     }
 
     // The handle

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{L2, task::Running};
+use super::{BACKGROUND_TIMEOUT, L2, compress, task::Running, wire};
 use crate::cache::{entry::Entry, key::CacheKey};
 
 /// Answers that wait to be written at most.
@@ -77,8 +77,79 @@ impl Writer {
     }
 }
 
+impl L2 {
+    /// Queues an answer; full, the oldest queued one is given up.
+    pub(in crate::cache) fn write(
+        self: &Arc<Self>,
+        key: &Arc<CacheKey>,
+        entry: &Arc<Entry>,
+        compress_above: usize,
+    ) {
+        // What is older than the first table, or is a part, nobody could use.
+        if entry.stamp.redis() == 0 || entry.span.is_some() || self.stopped.load(Ordering::Acquire)
+        {
+            return;
+        }
+        let dropped = self.writer.push(Write {
+            key: key.clone(),
+            entry: entry.clone(),
+            compress_above,
+        });
+        self.counters
+            .dropped_writes
+            .fetch_add(dropped, Ordering::Relaxed);
+        ensure(self);
+    }
+
+    /// Writes one answer. What Redis does not take is lost to L2, nothing more.
+    pub(super) async fn put(&self, write: &Write) {
+        let (entry, now) = (&write.entry, self.clock.now());
+        let ttl = crate::clock::millis(entry.useful_for(now));
+        if ttl == 0 {
+            return;
+        }
+        if !self.breaker.allows() {
+            self.counters.dropped_writes.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let resident = crate::clock::millis(now.saturating_sub(entry.made));
+        let made_unix_ms = self.clock.unix_ms().saturating_sub(resident);
+        let key = write.key.bytes();
+        let packed = compress::pack(&entry.body, write.compress_above).await;
+        let value = wire::encode_answer(key, entry, packed.as_deref(), made_unix_ms);
+        let mut pipeline = redis::pipe();
+        let mut set = |redis_key: String, value: Vec<u8>| {
+            pipeline
+                .cmd("SET")
+                .arg(redis_key)
+                .arg(value)
+                .arg("PX")
+                .arg(ttl)
+                .ignore();
+        };
+        if entry.vary.names.is_empty() {
+            set(self.entry_key(key, None), value);
+        } else {
+            set(
+                self.entry_key(key, Some((&entry.vary, &entry.values))),
+                value,
+            );
+            set(
+                self.entry_key(key, None),
+                wire::encode_vary(key, &entry.vary),
+            );
+        }
+        if self
+            .judged(self.call::<()>(&pipeline, BACKGROUND_TIMEOUT).await)
+            .is_none()
+        {
+            self.counters.dropped_writes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Starts the writing task unless it runs.
-pub(super) fn ensure(l2: &Arc<L2>) {
+fn ensure(l2: &Arc<L2>) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         return;
     };
