@@ -11,7 +11,7 @@ use tower_layer::Layer;
 
 use super::{
     explain::Explanation,
-    invalidation::{Purge, PurgeReport, PurgeState},
+    invalidation::{Kind, Purge, PurgeReport, PurgeState},
     region::Region,
     service::Cache,
     shared::{Parameters, RegionFn, Shared},
@@ -199,7 +199,19 @@ impl CacheHandle {
     /// neither from Redis nor from its own process. One that does not hear it serves what it holds for at most
     /// `RedisStore::serve_while_away`.
     pub async fn purge(&self, purge: Purge) -> PurgeReport {
-        let commands = self.shared.positions.purge(&[purge.slot()]);
+        self.purge_as(Kind::Hard, purge).await
+    }
+
+    /// Makes stored answers stale: each is still given while one fetch in the background replaces it, by its validators
+    /// where it has any. An answer that must not be given stale (`must-revalidate`,
+    /// `proxy-revalidate`, `no-cache`) is validated before it is given, and so is one that is found in L2. Else as
+    /// [`purge`](Self::purge).
+    pub async fn purge_softly(&self, purge: Purge) -> PurgeReport {
+        self.purge_as(Kind::Soft, purge).await
+    }
+
+    async fn purge_as(&self, kind: Kind, purge: Purge) -> PurgeReport {
+        let commands = self.shared.positions.purge(kind, &[purge.slot()]);
         self.shared.counters.purges.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.shared.l2

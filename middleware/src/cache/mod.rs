@@ -36,7 +36,7 @@
 //! Every answer carries `Cache-Status` (RFC 9211), a hit `Age` besides:
 //!
 //! - `pitcrew; hit; ttl=53`, with `detail=l2` where it came from Redis; a stale one with its time below zero and
-//!   `detail=stale-while-revalidate` or `max-stale`;
+//!   `detail=stale-while-revalidate` or `max-stale`; one that was purged softly `detail=soft-purge`;
 //! - `pitcrew; fwd=stale; fwd-status=304; ttl=60; stored`: the handler has confirmed it;
 //! - `pitcrew; fwd=stale; ttl=-5; detail=stale-if-error`: the handler failed;
 //! - `pitcrew; fwd=uri-miss; stored`; also `vary-miss`, `stale`, `request`; `collapsed` for one that was given another
@@ -46,7 +46,8 @@
 //!
 //! # Purging
 //!
-//! By path, region, tag or all, in O(1); see [`CacheHandle::purge`]. A handler tags its answer with [`tag()`] or with the
+//! By path, region, tag, cache group (RFC 9875) or all, in O(1); see [`CacheHandle::purge`], and
+//! [`CacheHandle::purge_softly`], which lets an answer be given until it is replaced. A handler tags its answer with [`tag()`] or with the
 //! response header `x-cache-tags: orders, parts`, which is not sent on. A purge also keeps out what is being made by
 //! requests that began before it.
 //!

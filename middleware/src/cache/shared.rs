@@ -20,7 +20,7 @@ use super::{
     coalesce::Flights,
     early,
     entry::Entry,
-    invalidation::{Invalidation, Position, region_slot},
+    invalidation::{Invalidation, Kind, Life, Position, region_slot},
     key::{CacheKey, KeyMaker},
     outcome::{BypassReason, Miss, Outcome},
     policy::{Lookup, VaryNames, request::Credentials},
@@ -249,14 +249,22 @@ impl Shared {
     }
 
     pub(super) fn is_alive(&self, entry: &Entry) -> bool {
+        self.life(entry) != Life::Dead
+    }
+
+    fn life(&self, entry: &Entry) -> Life {
         // What a handler said was true at the earliest when it was called.
         let made = entry.made.saturating_sub(entry.took);
         let now = self.clock.now();
-        self.positions.alive(entry.stamp, &entry.slots, made, now)
+        self.positions.life(entry.stamp, &entry.slots, made, now)
     }
 
-    /// Alive, fresh, and fresh enough for this client (RFC 9111, 4 and 5.2.1).
+    /// Not purged, fresh, and fresh enough for this client (RFC 9111, 4 and 5.2.1).
     pub(super) fn is_usable(&self, entry: &Entry, lookup: &Lookup) -> bool {
+        self.is_fresh(entry, lookup) && self.life(entry) == Life::Fresh
+    }
+
+    fn is_fresh(&self, entry: &Entry, lookup: &Lookup) -> bool {
         let now = self.clock.now();
         let ttl = entry.ttl(now);
         !ttl.is_zero()
@@ -264,7 +272,6 @@ impl Shared {
             && lookup
                 .min_fresh
                 .is_none_or(|min_fresh| ttl >= Duration::from_secs(min_fresh))
-            && self.is_alive(entry)
     }
 
     /// What the cache in this process has for a request.
@@ -291,15 +298,21 @@ impl Shared {
             };
             return Look::Miss(miss, slot.vary.clone(), None);
         };
-        if !lookup.refresh && self.is_usable(entry, lookup) {
-            let beta = self.region(region).early_refresh;
-            if beta > 0.0 && early::is_due(entry, self.clock.now(), beta) {
-                return Look::Refresh(entry.clone(), slot.vary.clone(), Outcome::Hit);
+        let life = self.life(entry);
+        if !lookup.refresh && life != Life::Dead && self.is_fresh(entry, lookup) {
+            if life == Life::Fresh {
+                let beta = self.region(region).early_refresh;
+                if beta > 0.0 && early::is_due(entry, self.clock.now(), beta) {
+                    return Look::Refresh(entry.clone(), slot.vary.clone(), Outcome::Hit);
+                }
+                return Look::Hit(entry.clone(), Outcome::Hit);
             }
-            return Look::Hit(entry.clone(), Outcome::Hit);
+            if !entry.stale.forbidden {
+                return Look::Refresh(entry.clone(), slot.vary.clone(), Outcome::PurgedSoftly);
+            }
         }
         // What was purged is not to come back, confirmed or not.
-        if !self.is_alive(entry) {
+        if life == Life::Dead {
             return Look::Miss(Miss::Stale, slot.vary.clone(), None);
         }
         let entry = entry.clone();
@@ -358,7 +371,10 @@ impl Shared {
         }
         if matches!(
             outcome,
-            Outcome::Stale | Outcome::StaleWhileRevalidate | Outcome::StaleIfError
+            Outcome::Stale
+                | Outcome::StaleWhileRevalidate
+                | Outcome::StaleIfError
+                | Outcome::PurgedSoftly
         ) {
             self.counters.stale.fetch_add(1, Ordering::Relaxed);
         }
@@ -382,7 +398,7 @@ impl Shared {
     /// Kills what was stored with these slots. Redis is told in the background; until it knows, this instance reads nothing
     /// from it.
     pub(super) fn invalidate(&self, slots: &[u32]) {
-        let commands = self.positions.purge(slots);
+        let commands = self.positions.purge(Kind::Hard, slots);
         self.counters
             .invalidations
             .fetch_add(slots.len() as u64, Ordering::Relaxed);

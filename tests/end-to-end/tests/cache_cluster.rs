@@ -89,6 +89,24 @@ async fn a_purge_by_one_instance_is_seen_by_the_process_of_another() {
 }
 
 #[tokio::test]
+async fn a_soft_purge_makes_another_process_fetch_in_the_background() {
+    require!(redis);
+    for purge in [Purge::Tag("orders".into()), Purge::All] {
+        let redis = redis();
+        let [one, two] = pair(&redis).await;
+        one.handle.purge_softly(purge.clone()).await;
+        eventually("the other instance hears of it", LONG, || async {
+            let (status, body) = two.ask("/a").await;
+            assert_eq!(body, "two0", "given until it is replaced: {purge:?}");
+            status.ends_with("soft-purge")
+        })
+        .await;
+        lets_go(&two).await;
+        assert_eq!(two.calls(), 2, "{purge:?}");
+    }
+}
+
+#[tokio::test]
 async fn another_name_is_left_alone_everywhere() {
     require!(redis);
     let redis = redis();

@@ -49,12 +49,11 @@ mod table;
 use std::{sync::PoisonError, time::Duration};
 
 pub use self::name::{Purge, PurgeReport, PurgeState};
-use self::table::Life;
 pub(super) use self::{
     log::{Action, Command, Log},
     name::{ALL, Kind, Name, group_slot, path_slot, region_slot, tag_slot},
     position::Position,
-    table::Table,
+    table::{Life, Table},
 };
 #[cfg(feature = "redis")]
 pub(super) use self::{
@@ -105,13 +104,13 @@ impl Invalidation {
         self.table.now()
     }
 
-    /// Kills every entry with one of these slots whose request began before this call. Redis is to be told what this
-    /// answers; without one that is nothing.
+    /// Makes every entry with one of these slots, whose request began before this call, dead or stale. Redis is to be told
+    /// what this answers; without one that is nothing.
     ///
     /// A request that begins meanwhile may read the new position; it began after the purge was called, so what it
     /// reads is new.
-    pub(super) fn purge(&self, slots: &[u32]) -> Vec<Command> {
-        let names = slots.iter().map(|slot| Name::slot(Kind::Hard, *slot));
+    pub(super) fn purge(&self, kind: Kind, slots: &[u32]) -> Vec<Command> {
+        let names = slots.iter().map(|slot| Name::slot(kind, *slot));
         let actions = self.tell(|log, table| log.purge(table, names.collect()));
         let commands = actions.into_iter().filter_map(|action| match action {
             Action::Send(command) => Some(command),
@@ -126,17 +125,19 @@ impl Invalidation {
         event(&mut log, &self.table)
     }
 
-    /// Whether an entry that began at `stamp` and was made at `made` may be served `now`: none of its slots stands higher,
-    /// and if one should that would have been heard, or not long ago.
-    pub(super) fn alive(
+    /// What has become of an entry that began at `stamp` and was made at `made`. Dead is also one that may have been purged
+    /// unheard for too long.
+    pub(super) fn life(
         &self,
         stamp: Position,
         slots: &[u32],
         made: Duration,
         now: Duration,
-    ) -> bool {
-        self.table.life(stamp, slots, None) != Life::Dead
-            && self.table.vouches_for(made, now, self.serve_while_away)
+    ) -> Life {
+        match self.table.life(stamp, slots, None) {
+            life if self.table.vouches_for(made, now, self.serve_while_away) => life,
+            _ => Life::Dead,
+        }
     }
 
     /// The purges of this instance that were not read back yet.
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     fn alive(positions: &Invalidation, stamp: Position, slots: &[u32]) -> bool {
-        positions.alive(stamp, slots, Duration::ZERO, Duration::ZERO)
+        positions.life(stamp, slots, Duration::ZERO, Duration::ZERO) != Life::Dead
     }
 
     #[test]
@@ -177,7 +178,7 @@ mod tests {
         let slots = [path_slot("/a"), region_slot("api")];
         let before = positions.now();
         assert!(alive(&positions, before, &slots));
-        positions.purge(&[Purge::Path("/a?x=1".into()).slot()]);
+        positions.purge(Kind::Hard, &[Purge::Path("/a?x=1".into()).slot()]);
         assert!(!alive(&positions, before, &slots));
         assert!(alive(&positions, positions.now(), &slots));
     }
@@ -186,7 +187,7 @@ mod tests {
     fn a_purge_of_all_kills_entries_without_slots() {
         let positions = Invalidation::alone();
         let before = positions.now();
-        positions.purge(&[ALL]);
+        positions.purge(Kind::Hard, &[ALL]);
         assert!(!alive(&positions, before, &[]));
     }
 
@@ -194,7 +195,7 @@ mod tests {
     fn another_name_is_left_alone() {
         let positions = Invalidation::alone();
         let before = positions.now();
-        positions.purge(&[tag_slot("orders")]);
+        positions.purge(Kind::Hard, &[tag_slot("orders")]);
         assert!(alive(
             &positions,
             before,

@@ -16,7 +16,8 @@ pub(in crate::cache) const ALL: u32 = SLOTS as u32;
 pub(in crate::cache) const SLOT_HASH_KEY: (u64, u64) =
     (0x7069_7463_7265_7731, 0x736c_6f74_7300_0001);
 
-/// What [`CacheHandle::purge`](super::super::CacheHandle::purge) removes.
+/// What [`CacheHandle::purge`](super::super::CacheHandle::purge) and
+/// [`CacheHandle::purge_softly`](super::super::CacheHandle::purge_softly) name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Purge {
@@ -27,6 +28,13 @@ pub enum Purge {
     Region(String),
     /// Every answer that carries this tag: from [`tag`](super::super::tag()) or from the response header `x-cache-tags`.
     Tag(String),
+    /// Every answer that its host has put into this cache group (RFC 9875).
+    Group {
+        /// As the client asks for it.
+        host: String,
+        /// The group's name.
+        name: String,
+    },
     /// Everything.
     All,
 }
@@ -37,6 +45,7 @@ impl Purge {
             Self::Path(path) => path_slot(path.split(['?', '#']).next().unwrap_or(path)),
             Self::Region(region) => region_slot(region),
             Self::Tag(tag) => tag_slot(tag),
+            Self::Group { host, name } => group_slot(host, name),
             Self::All => ALL,
         }
     }

@@ -24,7 +24,7 @@ use crate::cache::invalidation::Action;
 /// Longest time between two looks at the header.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Pause before a connection that was lost is opened again.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// Starts the task unless it runs.
 pub(super) fn ensure(l2: &Arc<L2>) {
