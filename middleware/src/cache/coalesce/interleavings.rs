@@ -30,6 +30,7 @@ use super::*;
 use crate::cache::{
     invalidation::{Invalidation, Kind, Life, Position},
     key::KeyMaker,
+    policy::Stale,
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -177,6 +178,10 @@ fn entry_at(stamp: Position, changed: bool) -> Arc<Entry> {
         made: Duration::ZERO,
         age: Duration::ZERO,
         fresh_for: Duration::ZERO,
+        stale: Stale::default(),
+        span: None,
+        asked: None,
+        took: Duration::ZERO,
     })
 }
 
