@@ -152,7 +152,6 @@ impl Forward {
             );
         }
         let key = if verdict.span.is_some() {
-            self.l2_stamp = None;
             Arc::new(shared.keys.of_part(&self.key))
         } else {
             self.key.clone()
@@ -165,7 +164,6 @@ impl Forward {
             headers,
             verdict,
             origin: self.origin(values, slots),
-            l2_stamp: self.l2_stamp,
             leader: self.leader.take(),
             tags: std::mem::take(&mut self.tags),
         };
@@ -252,7 +250,7 @@ impl Forward {
         };
         shared.counters.revalidated.fetch_add(1, Ordering::Relaxed);
         if shared.is_alive(&entry) {
-            shared.store(&self.key, &entry, self.region, self.l2_stamp);
+            shared.store(&self.key, &entry, self.region);
         }
         if let Some(leader) = self.leader.take() {
             if entry.ttl(shared.clock.now()).is_zero() {
@@ -325,7 +323,7 @@ impl Forward {
             .flatten();
         match renewed {
             Some(entry) if shared.is_alive(&entry) => {
-                shared.store(&self.key, &entry, self.region, self.l2_stamp);
+                shared.store(&self.key, &entry, self.region);
             }
             Some(_) => {}
             None => shared.forget(&self.key),

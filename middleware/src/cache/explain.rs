@@ -95,6 +95,11 @@ impl Shared {
                     .to_owned(),
                 Some(describe(&entry)),
             ),
+            Look::Refresh(entry, _, Outcome::PurgedSoftly) => explained(
+                "stale",
+                "it was purged softly: given, while a new one is fetched".to_owned(),
+                Some(describe(&entry)),
+            ),
             Look::Hit(entry, _) | Look::Refresh(entry, ..) => explained(
                 "hit",
                 format!("fresh for {} s more", entry.ttl_s(now)),
@@ -107,7 +112,9 @@ impl Shared {
                         "answers under this key are stored, but for other requests (Vary, or credentials)"
                     }
                     (Miss::Stale, Some(_)) => "what is stored is stale: the handler is asked",
-                    (Miss::Stale, None) => "what is stored was purged",
+                    (Miss::Stale, None) => {
+                        "what is stored was purged, or may have been while others' purges could not be heard"
+                    }
                     _ if self.is_uncacheable(&key, lookup.credentials) => {
                         "nothing is stored, and the last answer forbade storing"
                     }

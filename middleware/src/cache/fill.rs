@@ -44,7 +44,6 @@ pub(super) struct Fill {
     pub(super) headers: HeaderMap,
     pub(super) verdict: Verdict,
     pub(super) origin: Origin,
-    pub(super) l2_stamp: Option<u64>,
     pub(super) leader: Option<Leader>,
     pub(super) tags: Tags,
 }
@@ -76,8 +75,7 @@ impl Fill {
         ));
         let alive = self.shared.is_alive(&entry);
         if alive {
-            self.shared
-                .store(&self.key, &entry, self.region, self.l2_stamp);
+            self.shared.store(&self.key, &entry, self.region);
         }
         if let Some(leader) = self.leader {
             // Also when a purge came meanwhile: those who began before it may have it, the others see that it is dead.

@@ -36,7 +36,6 @@ pub(super) struct Forward {
     /// Groups are of one host.
     pub(super) host: Box<str>,
     pub(super) stamp: Position,
-    pub(super) l2_stamp: Option<u64>,
     pub(super) miss: Miss,
     /// What may be validated, or stand in for an error.
     pub(super) stale: Option<Arc<Entry>>,
@@ -78,7 +77,6 @@ impl Forward {
             path_slot: path_slot(asked_uri(parts).path()),
             host: asked_host(parts).unwrap_or_default().into(),
             stamp: shared.now(),
-            l2_stamp: None,
             miss: Miss::Uri,
             stale: None,
             validating: false,
@@ -146,10 +144,7 @@ impl Forward {
     }
 
     fn look(&self, request: &HeaderMap) -> Next {
-        match self
-            .shared
-            .look_in_l2(&self.key, request, self.path_slot, self.region, self.stamp)
-        {
+        match self.shared.look_in_l2(&self.key, request) {
             Some(looking) => Next::Look(looking),
             None => Next::Call,
         }
@@ -237,7 +232,7 @@ impl Forward {
 
     /// What the look-up in L2 found.
     pub(super) fn found<R: Body>(&mut self, found: Found, request: &HeaderMap) -> Step<R> {
-        self.l2_stamp = found.stamp;
+        self.stamp = found.begin;
         let matching = found
             .entry
             .filter(|entry| entry.matches(request, self.lookup.credentials));

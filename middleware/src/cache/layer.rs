@@ -11,7 +11,7 @@ use tower_layer::Layer;
 
 use super::{
     explain::Explanation,
-    invalidation::{Purge, PurgeReport, PurgeState},
+    invalidation::{Kind, Purge, PurgeReport, PurgeState},
     region::Region,
     service::Cache,
     shared::{Parameters, RegionFn, Shared},
@@ -192,25 +192,38 @@ impl CacheHandle {
     /// is stored.
     ///
     /// When this returns, this instance serves nothing older ([`PurgeState::Done`] for `local`). For L2 the report says
-    /// whether Redis knows: [`PurgeState::Pending`] means that it could not be told within the store's timeout; then
-    /// this instance reads nothing from L2 until a background task has told it.
+    /// whether Redis has confirmed it: [`PurgeState::Pending`] means that it did not within the store's timeout; then
+    /// this instance reads nothing from L2 until a background task has seen to it.
     ///
-    /// Other instances read nothing older from L2 once the purge is `Done`; what they hold in their own process lives
-    /// on until its time to live ends.
+    /// Once the purge is `Done`, every other instance that hears Redis serves nothing older a network round trip later,
+    /// neither from Redis nor from its own process. One that does not hear it serves what it holds for at most
+    /// `RedisStore::serve_while_away`.
     pub async fn purge(&self, purge: Purge) -> PurgeReport {
-        let slot = purge.slot();
+        self.purge_as(Kind::Hard, purge).await
+    }
+
+    /// Makes stored answers stale: each is still given while one fetch in the background replaces it, by its validators
+    /// where it has any. An answer that must not be given stale (`must-revalidate`,
+    /// `proxy-revalidate`, `no-cache`) is validated before it is given, and so is one that is found in L2. Else as
+    /// [`purge`](Self::purge).
+    pub async fn purge_softly(&self, purge: Purge) -> PurgeReport {
+        self.purge_as(Kind::Soft, purge).await
+    }
+
+    async fn purge_as(&self, kind: Kind, purge: Purge) -> PurgeReport {
+        let commands = self.shared.positions.purge(kind, &[purge.slot()]);
         self.shared.counters.purges.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "redis")]
-        if let Some(l2) = &self.shared.l2 {
-            // Pending before the local table moves: no request may take from L2 what L1 has just refused.
-            l2.begin_purge(slot);
-            self.shared.positions.purge(slot);
+        if let Some(l2) = &self.shared.l2
+            && let Some(command) = commands.into_iter().next()
+        {
             return PurgeReport {
                 local: PurgeState::Done,
-                l2: l2.purge().await,
+                l2: l2.purge(command).await,
             };
         }
-        self.shared.positions.purge(slot);
+        #[cfg(not(feature = "redis"))]
+        drop(commands);
         PurgeReport {
             local: PurgeState::Done,
             l2: PurgeState::Off,

@@ -36,7 +36,7 @@
 //! Every answer carries `Cache-Status` (RFC 9211), a hit `Age` besides:
 //!
 //! - `pitcrew; hit; ttl=53`, with `detail=l2` where it came from Redis; a stale one with its time below zero and
-//!   `detail=stale-while-revalidate` or `max-stale`;
+//!   `detail=stale-while-revalidate` or `max-stale`; one that was purged softly `detail=soft-purge`;
 //! - `pitcrew; fwd=stale; fwd-status=304; ttl=60; stored`: the handler has confirmed it;
 //! - `pitcrew; fwd=stale; ttl=-5; detail=stale-if-error`: the handler failed;
 //! - `pitcrew; fwd=uri-miss; stored`; also `vary-miss`, `stale`, `request`; `collapsed` for one that was given another
@@ -46,7 +46,8 @@
 //!
 //! # Purging
 //!
-//! By path, region, tag or all, in O(1); see [`CacheHandle::purge`]. A handler tags its answer with [`tag()`] or with the
+//! By path, region, tag, cache group (RFC 9875) or all, in O(1); see [`CacheHandle::purge`], and
+//! [`CacheHandle::purge_softly`], which lets an answer be given until it is replaced. A handler tags its answer with [`tag()`] or with the
 //! response header `x-cache-tags: orders, parts`, which is not sent on. A purge also keeps out what is being made by
 //! requests that began before it.
 //!
@@ -55,10 +56,15 @@
 //! | | this instance | other instances of the same namespace |
 //! |---|---|---|
 //! | no Redis | serves nothing older | nothing: each has its own cache |
-//! | Redis told (`l2: done`) | serves nothing older | find nothing older in Redis; what they hold in process lives until its time to live ends |
-//! | Redis away (`l2: pending`) | serves nothing older, reads nothing from Redis, goes on telling it | as before the purge, until it is told |
+//! | Redis there (`l2: done`) | serves nothing older | a network round trip later serve nothing older, neither from Redis nor from their own process |
+//! | Redis slow or away (`l2: pending`) | serves nothing older, reads nothing from Redis, goes on telling it | as before the purge, until it is told |
+//! | another instance does not hear Redis | | that one reads nothing from Redis; what it holds it serves for 30 s at most, counted from the handler's answer or from when it heard Redis last (`RedisStore::serve_while_away`) |
 //! | this instance ends while pending | | the purge is lost; [`CacheHandle::shutdown`] tries to deliver it |
-//! | Redis loses its data | serves nothing older | entries of before are dead: positions only grow with the clock, and a table that is missing kills all |
+//! | Redis loses its data (restarted empty, flushed, evicted) | serves nothing older | within a second everything of before counts as purged |
+//! | a fail-over loses the last purges | serves nothing older, and purges again what was lost | until an instance that knew of it has reconnected, those that did not may serve older answers, until their time to live ends |
+//!
+//! An instance that does not hear Redis for 3 s, or whose connection breaks, counts as not hearing it; when it is back
+//! it reads all purges at once. [`L2Stats`] counts these table reads, and the hits of times without news.
 //!
 //! # Where this cache decides otherwise
 //!
@@ -69,7 +75,8 @@
 //!
 //! # Limits
 //!
-//! The region's TTL bounds how long another instance may serve what was purged here. Background fetches: 256 at one time,
+//! While a purge of its own is not confirmed an instance reads nothing from Redis, about a round trip each; one that purges
+//! all the time has little of it. Background fetches: 256 at one time,
 //! then the stale answer is given and none goes; [`CacheStats::dropped_refreshes`] counts that.
 
 mod answer;
@@ -103,7 +110,7 @@ mod sync;
 mod tags;
 
 #[cfg(feature = "redis")]
-pub use self::l2::{DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
+pub use self::l2::{DEFAULT_SERVE_WHILE_AWAY, DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
 #[cfg(feature = "query")]
 pub use self::query::{QueryOutcome, Refusal};
 pub use self::{

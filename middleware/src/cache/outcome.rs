@@ -142,6 +142,8 @@ pub(super) enum Outcome {
     Stale,
     /// From this process and stale, while a new one is fetched in the background.
     StaleWhileRevalidate,
+    /// From this process and purged softly, while a new one is fetched in the background.
+    PurgedSoftly,
     /// From this process and stale, because the handler failed.
     StaleIfError,
     /// From this process: the handler has confirmed it.
@@ -174,6 +176,8 @@ impl Outcome {
             Self::StaleWhileRevalidate => {
                 format!("pitcrew; hit{ttl}; detail=stale-while-revalidate")
             }
+            // Its time to live says nothing any more.
+            Self::PurgedSoftly => "pitcrew; hit; detail=soft-purge".to_owned(),
             Self::StaleIfError => format!("pitcrew; fwd=stale{ttl}; detail=stale-if-error"),
             Self::Revalidated(miss) => {
                 format!(

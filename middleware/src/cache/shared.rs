@@ -20,7 +20,7 @@ use super::{
     coalesce::Flights,
     early,
     entry::Entry,
-    invalidation::{Invalidation, Position, region_slot},
+    invalidation::{Invalidation, Kind, Life, Position, region_slot},
     key::{CacheKey, KeyMaker},
     outcome::{BypassReason, Miss, Outcome},
     policy::{Lookup, VaryNames, request::Credentials},
@@ -42,8 +42,8 @@ type Uncacheable = sync::Cache<u64, Duration, quick_cache::UnitWeighter, PassThr
 /// What a look-up in L2 brought.
 pub(super) struct Found {
     pub(super) entry: Option<Arc<Entry>>,
-    /// The position in Redis before the handler is called; without it the answer is not written to L2.
-    pub(super) stamp: Option<u64>,
+    /// The position when the look-up began: where it brought nothing, the request begins here.
+    pub(super) begin: Position,
 }
 
 /// What the cache in this process has for a request.
@@ -78,7 +78,7 @@ pub(super) struct Shared {
     pub(super) fills: AtomicUsize,
     pub(super) refreshes: AtomicUsize,
     pub(super) wait_deadline: Duration,
-    pub(super) positions: Invalidation,
+    pub(super) positions: Arc<Invalidation>,
     store: Store,
     capacity_bytes: u64,
     regions: Vec<RegionState>,
@@ -116,6 +116,16 @@ impl Shared {
             region,
             counters: RegionCounters::default(),
         });
+        #[cfg(feature = "redis")]
+        let (l2, positions) = match parameters.l2 {
+            Some(store) => {
+                let (l2, positions) = store.open(parameters.clock.clone());
+                (Some(Arc::new(l2)), positions)
+            }
+            None => (None, Arc::new(Invalidation::alone())),
+        };
+        #[cfg(not(feature = "redis"))]
+        let positions = Arc::new(Invalidation::alone());
         Self {
             keys: KeyMaker::new(&parameters.mount),
             flights: Arc::new(Flights::new(parameters.wait_deadline)),
@@ -123,7 +133,7 @@ impl Shared {
             fills: AtomicUsize::new(0),
             refreshes: AtomicUsize::new(0),
             wait_deadline: parameters.wait_deadline,
-            positions: Invalidation::alone(),
+            positions,
             store: Store::new(parameters.capacity_bytes),
             capacity_bytes: parameters.capacity_bytes,
             regions: regions.collect(),
@@ -139,9 +149,7 @@ impl Shared {
                 sync::DefaultLifecycle::default(),
             ),
             #[cfg(feature = "redis")]
-            l2: parameters
-                .l2
-                .map(|store| Arc::new(store.open(parameters.clock.clone()))),
+            l2,
             clock: parameters.clock,
         }
     }
@@ -270,11 +278,22 @@ impl Shared {
     }
 
     pub(super) fn is_alive(&self, entry: &Entry) -> bool {
-        self.positions.alive(entry.stamp, &entry.slots)
+        self.life(entry) != Life::Dead
     }
 
-    /// Alive, fresh, and fresh enough for this client (RFC 9111, 4 and 5.2.1).
+    fn life(&self, entry: &Entry) -> Life {
+        // What a handler said was true at the earliest when it was called.
+        let made = entry.made.saturating_sub(entry.took);
+        let now = self.clock.now();
+        self.positions.life(entry.stamp, &entry.slots, made, now)
+    }
+
+    /// Not purged, fresh, and fresh enough for this client (RFC 9111, 4 and 5.2.1).
     pub(super) fn is_usable(&self, entry: &Entry, lookup: &Lookup) -> bool {
+        self.is_fresh(entry, lookup) && self.life(entry) == Life::Fresh
+    }
+
+    fn is_fresh(&self, entry: &Entry, lookup: &Lookup) -> bool {
         let now = self.clock.now();
         let ttl = entry.ttl(now);
         !ttl.is_zero()
@@ -282,7 +301,6 @@ impl Shared {
             && lookup
                 .min_fresh
                 .is_none_or(|min_fresh| ttl >= Duration::from_secs(min_fresh))
-            && self.is_alive(entry)
     }
 
     /// What the cache in this process has for a request.
@@ -309,15 +327,21 @@ impl Shared {
             };
             return Look::Miss(miss, slot.vary.clone(), None);
         };
-        if !lookup.refresh && self.is_usable(entry, lookup) {
-            let beta = self.region(region).early_refresh;
-            if beta > 0.0 && early::is_due(entry, self.clock.now(), beta) {
-                return Look::Refresh(entry.clone(), slot.vary.clone(), Outcome::Hit);
+        let life = self.life(entry);
+        if !lookup.refresh && life != Life::Dead && self.is_fresh(entry, lookup) {
+            if life == Life::Fresh {
+                let beta = self.region(region).early_refresh;
+                if beta > 0.0 && early::is_due(entry, self.clock.now(), beta) {
+                    return Look::Refresh(entry.clone(), slot.vary.clone(), Outcome::Hit);
+                }
+                return Look::Hit(entry.clone(), Outcome::Hit);
             }
-            return Look::Hit(entry.clone(), Outcome::Hit);
+            if !entry.stale.forbidden {
+                return Look::Refresh(entry.clone(), slot.vary.clone(), Outcome::PurgedSoftly);
+            }
         }
         // What was purged is not to come back, confirmed or not.
-        if !self.is_alive(entry) {
+        if life == Life::Dead {
             return Look::Miss(Miss::Stale, slot.vary.clone(), None);
         }
         let entry = entry.clone();
@@ -370,9 +394,16 @@ impl Shared {
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
         self.regions[region].counters.hits.add();
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.l2 {
+            l2.served();
+        }
         if matches!(
             outcome,
-            Outcome::Stale | Outcome::StaleWhileRevalidate | Outcome::StaleIfError
+            Outcome::Stale
+                | Outcome::StaleWhileRevalidate
+                | Outcome::StaleIfError
+                | Outcome::PurgedSoftly
         ) {
             self.counters.stale.fetch_add(1, Ordering::Relaxed);
         }
@@ -396,44 +427,31 @@ impl Shared {
     /// Kills what was stored with these slots. Redis is told in the background; until it knows, this instance reads nothing
     /// from it.
     pub(super) fn invalidate(&self, slots: &[u32]) {
-        for &slot in slots {
-            #[cfg(feature = "redis")]
-            if let Some(l2) = &self.l2 {
-                l2.begin_purge(slot);
-            }
-            self.positions.purge(slot);
-        }
+        let commands = self.positions.purge(Kind::Hard, slots);
         self.counters
             .invalidations
             .fetch_add(slots.len() as u64, Ordering::Relaxed);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
-            l2.purge_in_background();
+            l2.purge_in_background(commands);
         }
+        #[cfg(not(feature = "redis"))]
+        drop(commands);
     }
 
     // Storing
 
     /// Puts an answer of the handler into both levels.
-    pub(super) fn store(
-        &self,
-        key: &Arc<CacheKey>,
-        entry: &Arc<Entry>,
-        region: usize,
-        l2_stamp: Option<u64>,
-    ) {
+    pub(super) fn store(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>, region: usize) {
         self.keep(key, entry);
         self.regions[region]
             .counters
             .stores
             .fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "redis")]
-        if let (Some(l2), Some(stamp)) = (&self.l2, l2_stamp) {
-            let above = self.region(region).compress_above;
-            l2.write(key, entry, stamp, above);
+        if let Some(l2) = &self.l2 {
+            l2.write(key, entry, self.region(region).compress_above);
         }
-        #[cfg(not(feature = "redis"))]
-        let _ = l2_stamp;
     }
 
     /// Forgets everything under a key, in this process.
@@ -451,18 +469,10 @@ impl Shared {
         &self,
         key: &Arc<CacheKey>,
         request: &HeaderMap,
-        path_slot: u32,
-        region: usize,
-        stamp: Position,
     ) -> Option<Pin<Box<dyn Future<Output = Found> + Send>>> {
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
-            return l2.look(
-                key.clone(),
-                request,
-                [path_slot, self.region_slot(region)],
-                stamp,
-            );
+            return l2.look(key.clone(), request);
         }
         None
     }

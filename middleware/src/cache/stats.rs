@@ -89,7 +89,8 @@ pub struct LevelStats {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct L2Stats {
-    /// `up`, or `down` while the circuit breaker keeps requests away from Redis.
+    /// `up`, or `down` while requests are kept away from Redis: it does not answer, or purges of other instances cannot be
+    /// heard from it.
     pub state: &'static str,
     /// Look-ups that found a usable answer.
     pub hits: u64,
@@ -99,8 +100,12 @@ pub struct L2Stats {
     pub errors: u64,
     /// Writes that were given up because the queue was full or Redis was down.
     pub dropped_writes: u64,
-    /// Purges that Redis has not confirmed; while there is one, nothing is read from L2.
+    /// Purges of this instance that were not read back from Redis yet; while there is one, nothing is read from L2.
     pub pending_purges: u64,
+    /// Times that the purges of all instances were read as a whole: at the start, and after each gap.
+    pub table_reads: u64,
+    /// Hits in this process at a time when others' purges could not be heard.
+    pub unconfirmed_hits: u64,
 }
 
 pub(super) fn ratio(hits: u64, misses: u64) -> f64 {

@@ -175,6 +175,14 @@ pub(crate) fn last_lines(path: &Path, lines: usize) -> String {
 
 /// Runs a program to its end and answers its standard output.
 pub(crate) fn output(command: &mut Command) -> crate::error::Result<String> {
+    Ok(output_of(command)?.0)
+}
+
+/// Runs a program to its end and answers both its outputs.
+///
+/// # Errors
+/// [`Error::Program`](crate::Error::Program) with the last lines of its standard error where it fails.
+pub fn output_of(command: &mut Command) -> crate::error::Result<(String, String)> {
     use crate::error::Error;
     let program = describe(command);
     let done = command
@@ -184,10 +192,10 @@ pub(crate) fn output(command: &mut Command) -> crate::error::Result<String> {
             program: program.clone(),
             detail: error.to_string(),
         })?;
+    let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
     if done.status.success() {
-        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
+        return Ok((String::from_utf8_lossy(&done.stdout).into_owned(), stderr));
     }
-    let stderr = String::from_utf8_lossy(&done.stderr);
     let last: Vec<&str> = stderr.lines().rev().take(5).collect();
     let detail = format!(
         "{}: {}",
@@ -195,6 +203,16 @@ pub(crate) fn output(command: &mut Command) -> crate::error::Result<String> {
         last.into_iter().rev().collect::<Vec<_>>().join(" | ")
     );
     Err(Error::Program { program, detail })
+}
+
+/// A program on the PATH, or where servers lie, whither a user's PATH need not lead.
+#[must_use]
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|dir| dir.join(name))
+        .find(|candidate| candidate.is_file())
 }
 
 /// The program and its arguments as a person would type them.

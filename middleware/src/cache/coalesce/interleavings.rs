@@ -28,7 +28,7 @@ use loom::{
 
 use super::*;
 use crate::cache::{
-    invalidation::{Invalidation, Position},
+    invalidation::{Invalidation, Kind, Life, Position},
     key::KeyMaker,
 };
 
@@ -177,6 +177,10 @@ fn entry_at(stamp: Position, changed: bool) -> Arc<Entry> {
         made: Duration::ZERO,
         age: Duration::ZERO,
         fresh_for: Duration::ZERO,
+        stale: crate::cache::policy::Stale::default(),
+        span: None,
+        asked: None,
+        took: Duration::ZERO,
     })
 }
 
@@ -405,14 +409,15 @@ fn whoever_waits_takes_nothing_that_was_purged_before_the_hand_over() {
         let returned = purged.clone();
         let purges = thread::spawn(move || {
             changed.store(true, Ordering::Relaxed);
-            purging.purge(0);
+            purging.purge(Kind::Hard, &[0]);
             returned.store(true, Ordering::Release);
         });
         if let Join::Wait(mut waiter) = world.join(Duration::ZERO)
             && let Told::Entry(entry) = block_on(waiter.told())
         {
             let purged = purged.load(Ordering::Acquire);
-            let alive = positions.alive(entry.stamp, &entry.slots);
+            let (made, now) = (Duration::ZERO, Duration::ZERO);
+            let alive = positions.life(entry.stamp, &entry.slots, made, now) != Life::Dead;
             assert!(!(purged && alive) || *entry.values == [1]);
         }
         leads.join().unwrap();

@@ -26,10 +26,10 @@ use loom::{
 };
 
 use super::{
-    log::{LEASE, Record, Snapshot},
+    log::{Record, Snapshot},
     name::Target,
     patterns::{Pattern, Subject},
-    table::Slots,
+    table::{LEASE, Slots},
     *,
 };
 

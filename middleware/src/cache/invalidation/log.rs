@@ -17,8 +17,6 @@ use super::{
     table::{Slots, Table},
 };
 
-/// How long an instance counts as connected after Redis was asked and has answered: three heartbeats.
-pub(in crate::cache) const LEASE: Duration = Duration::from_secs(3);
 /// Purges and names that wait at most. Past that everything is purged: more than was asked, never less.
 const MAX_PENDING: usize = 4_096;
 
@@ -167,7 +165,7 @@ impl Log {
 
     pub(in crate::cache) fn disconnected(&mut self, table: &Table) {
         self.feed = Feed::Away;
-        table.connected_until(Duration::ZERO);
+        table.disconnected();
     }
 
     /// The table, asked for at `asked`.
@@ -189,7 +187,7 @@ impl Log {
         if !lost.is_empty() {
             actions.extend(self.purge(table, lost));
         }
-        table.connected_until(asked + LEASE);
+        table.heard(asked);
         actions
     }
 
@@ -231,8 +229,16 @@ impl Log {
             return self.read_table(table);
         }
         // From when it was asked: an answer may have lain in a buffer while this process stood still.
-        table.connected_until(asked + LEASE);
+        table.heard(asked);
         self.resend(table, |_| true)
+    }
+
+    /// Whether a purge of this instance holds for L2 too. Where too many waited at once, all of them do until that is
+    /// through.
+    #[cfg(feature = "redis")]
+    pub(in crate::cache) fn is_done(&self, number: u64) -> bool {
+        let is_all = |pending: &Pending| pending.names == [Name::ALL];
+        !self.pending.contains_key(&number) && !self.pending.values().any(is_all)
     }
 
     // What follows from them
@@ -245,7 +251,7 @@ impl Log {
 
     fn read_table(&mut self, table: &Table) -> Vec<Action> {
         self.feed = Feed::Reading;
-        table.connected_until(Duration::ZERO);
+        table.disconnected();
         vec![Action::ReadTable(table.now().redis())]
     }
 

@@ -27,8 +27,8 @@
 #[cfg(all(test, pitcrew_loom))]
 mod interleavings;
 #[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "what the cluster needs waits for its I/O")
+    not(any(test, feature = "redis")),
+    expect(dead_code, reason = "there is no cluster without Redis")
 )]
 mod log;
 #[cfg(test)]
@@ -36,30 +36,31 @@ mod model;
 mod name;
 mod patterns;
 #[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "what the cluster needs waits for its I/O")
+    not(any(test, feature = "redis")),
+    expect(dead_code, reason = "there is no cluster without Redis")
 )]
 mod position;
 #[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "what the cluster needs waits for its I/O")
+    not(any(test, feature = "redis")),
+    expect(dead_code, reason = "there is no cluster without Redis")
 )]
 mod table;
 
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Duration};
 
-pub(super) use self::name::ALL;
-#[cfg(feature = "redis")]
-pub(super) use self::name::SLOTS;
 pub use self::name::{Purge, PurgeReport, PurgeState};
-use self::{
-    log::Log,
-    name::{Kind, Name},
+pub(super) use self::{
+    log::{Action, Command, Log},
+    name::{ALL, Kind, Name, group_slot, path_slot, region_slot, tag_slot},
+    position::Position,
     table::{Life, Table},
 };
+#[cfg(feature = "redis")]
 pub(super) use self::{
-    name::{group_slot, path_slot, region_slot, tag_slot},
-    position::Position,
+    log::{Record, Snapshot},
+    name::{SLOT_HASH_KEY, SLOTS, Target},
+    patterns::{MAX_PATTERNS, Pattern},
+    table::Slots,
 };
 use super::sync::Mutex;
 
@@ -67,6 +68,8 @@ use super::sync::Mutex;
 pub(super) struct Invalidation {
     table: Table,
     log: Mutex<Log>,
+    /// How long an answer is served without news of others' purges.
+    serve_while_away: Duration,
 }
 
 impl Invalidation {
@@ -74,6 +77,16 @@ impl Invalidation {
         Self {
             table: Table::new(),
             log: Mutex::new(Log::alone()),
+            serve_while_away: Duration::MAX,
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(super) fn in_cluster(instance: u64, serve_while_away: Duration) -> Self {
+        Self {
+            table: Table::new(),
+            log: Mutex::new(Log::in_cluster(instance)),
+            serve_while_away,
         }
     }
 
@@ -82,6 +95,7 @@ impl Invalidation {
         Self {
             table: Table::with_bounds(1, 1),
             log: Mutex::new(Log::alone()),
+            serve_while_away: Duration::MAX,
         }
     }
 
@@ -90,49 +104,102 @@ impl Invalidation {
         self.table.now()
     }
 
-    /// Kills every entry with this slot whose request began before this call.
+    /// Makes every entry with one of these slots, whose request began before this call, dead or stale. Redis is to be told
+    /// what this answers; without one that is nothing.
     ///
     /// A request that begins meanwhile may read the new position; it began after the purge was called, so what it
     /// reads is new.
-    pub(super) fn purge(&self, slot: u32) {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.purge(&self.table, vec![Name::slot(Kind::Hard, slot)]);
+    pub(super) fn purge(&self, kind: Kind, slots: &[u32]) -> Vec<Command> {
+        let names = slots.iter().map(|slot| Name::slot(kind, *slot));
+        let actions = self.tell(|log, table| log.purge(table, names.collect()));
+        let commands = actions.into_iter().filter_map(|action| match action {
+            Action::Send(command) => Some(command),
+            Action::ReadTable(_) | Action::Follow(_) => None,
+        });
+        commands.collect()
     }
 
-    /// Whether an entry that began at `stamp` is alive: none of its slots stands higher.
-    pub(super) fn alive(&self, stamp: Position, slots: &[u32]) -> bool {
-        self.table.life(stamp, slots, None) != Life::Dead
+    /// Tells the log an event; answers what is to be done.
+    pub(super) fn tell<T>(&self, event: impl FnOnce(&mut Log, &Table) -> T) -> T {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        event(&mut log, &self.table)
+    }
+
+    /// What has become of an entry that began at `stamp` and was made at `made`. Dead is also one that may have been purged
+    /// unheard for too long.
+    pub(super) fn life(
+        &self,
+        stamp: Position,
+        slots: &[u32],
+        made: Duration,
+        now: Duration,
+    ) -> Life {
+        match self.table.life(stamp, slots, None) {
+            life if self.table.vouches_for(made, now, self.serve_while_away) => life,
+            _ => Life::Dead,
+        }
+    }
+
+    /// The purges of this instance that were not read back yet.
+    #[cfg(feature = "redis")]
+    pub(super) fn pending(&self) -> u64 {
+        self.table.pending()
+    }
+
+    /// Whether a purge of this instance is confirmed.
+    #[cfg(feature = "redis")]
+    pub(super) fn is_done(&self, number: u64) -> bool {
+        self.tell(|log, _| log.is_done(number))
+    }
+
+    /// Whether L2 may be read by a request that has read its position.
+    #[cfg(feature = "redis")]
+    pub(super) fn reads_l2(&self, now: Duration) -> bool {
+        self.table.reads_l2(now)
+    }
+
+    #[cfg(feature = "redis")]
+    pub(super) fn is_connected(&self, now: Duration) -> bool {
+        self.table.is_connected(now)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{name::ALL, *};
+    use super::*;
+
+    fn alive(positions: &Invalidation, stamp: Position, slots: &[u32]) -> bool {
+        positions.life(stamp, slots, Duration::ZERO, Duration::ZERO) != Life::Dead
+    }
 
     #[test]
     fn an_entry_whose_request_began_before_the_purge_is_dead_and_one_after_lives() {
         let positions = Invalidation::alone();
         let slots = [path_slot("/a"), region_slot("api")];
         let before = positions.now();
-        assert!(positions.alive(before, &slots));
-        positions.purge(Purge::Path("/a?x=1".into()).slot());
-        assert!(!positions.alive(before, &slots));
-        assert!(positions.alive(positions.now(), &slots));
+        assert!(alive(&positions, before, &slots));
+        positions.purge(Kind::Hard, &[Purge::Path("/a?x=1".into()).slot()]);
+        assert!(!alive(&positions, before, &slots));
+        assert!(alive(&positions, positions.now(), &slots));
     }
 
     #[test]
     fn a_purge_of_all_kills_entries_without_slots() {
         let positions = Invalidation::alone();
         let before = positions.now();
-        positions.purge(ALL);
-        assert!(!positions.alive(before, &[]));
+        positions.purge(Kind::Hard, &[ALL]);
+        assert!(!alive(&positions, before, &[]));
     }
 
     #[test]
     fn another_name_is_left_alone() {
         let positions = Invalidation::alone();
         let before = positions.now();
-        positions.purge(tag_slot("orders"));
-        assert!(positions.alive(before, &[tag_slot("parts"), path_slot("/orders")]));
+        positions.purge(Kind::Hard, &[tag_slot("orders")]);
+        assert!(alive(
+            &positions,
+            before,
+            &[tag_slot("parts"), path_slot("/orders")]
+        ));
     }
 }

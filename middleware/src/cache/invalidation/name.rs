@@ -13,9 +13,11 @@ pub(in crate::cache) const SLOTS: usize = 65_536;
 pub(in crate::cache) const ALL: u32 = SLOTS as u32;
 /// Every instance must agree on slots, so the key of this hash is fixed. Whoever finds two names in one slot makes
 /// more purged than was asked, never less.
-const SLOT_HASH_KEY: (u64, u64) = (0x7069_7463_7265_7731, 0x736c_6f74_7300_0001);
+pub(in crate::cache) const SLOT_HASH_KEY: (u64, u64) =
+    (0x7069_7463_7265_7731, 0x736c_6f74_7300_0001);
 
-/// What [`CacheHandle::purge`](super::super::CacheHandle::purge) removes.
+/// What [`CacheHandle::purge`](super::super::CacheHandle::purge) and
+/// [`CacheHandle::purge_softly`](super::super::CacheHandle::purge_softly) name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Purge {
@@ -26,6 +28,13 @@ pub enum Purge {
     Region(String),
     /// Every answer that carries this tag: from [`tag`](super::super::tag()) or from the response header `x-cache-tags`.
     Tag(String),
+    /// Every answer that its host has put into this cache group (RFC 9875).
+    Group {
+        /// As the client asks for it.
+        host: String,
+        /// The group's name.
+        name: String,
+    },
     /// Everything.
     All,
 }
@@ -36,6 +45,7 @@ impl Purge {
             Self::Path(path) => path_slot(path.split(['?', '#']).next().unwrap_or(path)),
             Self::Region(region) => region_slot(region),
             Self::Tag(tag) => tag_slot(tag),
+            Self::Group { host, name } => group_slot(host, name),
             Self::All => ALL,
         }
     }
@@ -48,7 +58,7 @@ impl Purge {
 pub enum PurgeState {
     /// No older answer is served from this level by this instance.
     Done,
-    /// Redis could not be told yet. Until it is, this instance reads nothing from L2; it keeps trying.
+    /// Redis has not confirmed it yet. Until it has, this instance reads nothing from L2; it keeps telling it.
     Pending,
     /// There is no such level.
     Off,

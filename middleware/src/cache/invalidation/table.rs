@@ -15,6 +15,9 @@ use super::{
 };
 use crate::cache::sync::AtomicU64;
 
+/// How long an instance counts as connected after Redis was asked and has answered: three heartbeats.
+pub(in crate::cache) const LEASE: Duration = Duration::from_secs(3);
+
 /// What has become of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cache) enum Life {
@@ -82,6 +85,8 @@ pub(in crate::cache) struct Table {
     pending: AtomicU64,
     /// Monotonic nanoseconds until which this instance counts as connected; 0 when it is not.
     lease: AtomicU64,
+    /// When the last answer was asked for that made it so.
+    heard: AtomicU64,
     hard: Column,
     /// Soft purges share the counter and have a table of their own (rule 13).
     soft: Column,
@@ -98,6 +103,7 @@ impl Table {
             position: AtomicU64::new(0),
             pending: AtomicU64::new(0),
             lease: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
             hard: Column::new(slots),
             soft: Column::new(slots),
             patterns: Patterns::new(patterns),
@@ -132,7 +138,7 @@ impl Table {
 
     /// Whether L2 may be read. A request asks after it has read its position.
     pub(in crate::cache) fn reads_l2(&self, now: Duration) -> bool {
-        self.pending.load(Acquire) == 0 && self.is_connected(now)
+        self.pending() == 0 && self.is_connected(now)
     }
 
     /// Whether an answer of Redis is recent enough. A lease, because a process that was stopped, a runtime that died and
@@ -141,8 +147,23 @@ impl Table {
         nanos(now) < self.lease.load(Acquire)
     }
 
+    /// Whether an answer made at `made` is safe from purges that went unheard for more than `longest`.
+    pub(in crate::cache) fn vouches_for(
+        &self,
+        made: Duration,
+        now: Duration,
+        longest: Duration,
+    ) -> bool {
+        let heard = Duration::from_nanos(self.heard.load(Acquire));
+        self.is_connected(now) || now < made.max(heard).saturating_add(longest)
+    }
+
     /// Whether this instance has applied the purges that a client has seen (rule 9). By slot, not by position: after a
     /// fail-over a position may stand beyond a purge that is lost.
+    #[cfg_attr(
+        all(not(test), feature = "redis"),
+        expect(dead_code, reason = "no client has a token yet")
+    )]
     pub(in crate::cache) fn has_reached(&self, purges: &[(u32, u64)]) -> bool {
         purges.iter().all(|(slot, redis)| {
             self.hard.at(*slot).max(self.hard.at(ALL)) >= Position::from_redis(*redis)
@@ -177,8 +198,18 @@ impl Table {
         }
     }
 
-    pub(super) fn connected_until(&self, lease: Duration) {
-        self.lease.store(nanos(lease), Release);
+    /// Redis has told all that it knew at `asked`.
+    pub(super) fn heard(&self, asked: Duration) {
+        self.heard.store(nanos(asked), Release);
+        self.lease.store(nanos(asked + LEASE), Release);
+    }
+
+    pub(super) fn disconnected(&self) {
+        self.lease.store(0, Release);
+    }
+
+    pub(in crate::cache) fn pending(&self) -> u64 {
+        self.pending.load(Acquire)
     }
 
     pub(super) fn at(&self, kind: Kind, slot: u32) -> Position {
@@ -230,6 +261,7 @@ impl Table {
             position: cell(&self.position),
             pending: cell(&self.pending),
             lease: cell(&self.lease),
+            heard: cell(&self.heard),
             hard: column(&self.hard),
             soft: column(&self.soft),
             patterns: self.patterns.copy(),
@@ -253,6 +285,20 @@ mod tests {
         let table = Table::with_bounds(4, 4);
         assert_eq!(table.life(table.now(), &[3], None), Life::Fresh);
         assert_eq!(table.life(table.now(), &[4], None), Life::Dead);
+    }
+
+    #[test]
+    fn without_news_an_answer_is_good_for_a_while_from_then_or_from_when_it_was_made() {
+        let table = Table::with_bounds(4, 4);
+        let seconds = Duration::from_secs;
+        let vouches = |made, now| table.vouches_for(seconds(made), seconds(now), seconds(30));
+        assert!(vouches(5, 34) && !vouches(5, 35));
+        table.heard(seconds(100));
+        assert!(vouches(5, 102), "connected");
+        assert!(vouches(5, 129) && !vouches(5, 130), "silent since");
+        table.disconnected();
+        assert!(vouches(5, 129) && !vouches(5, 130));
+        assert!(vouches(110, 139) && !vouches(110, 140));
     }
 
     #[test]

@@ -11,7 +11,8 @@ const WORTH_IT: usize = 10;
 /// A body of this many bytes is packed on a thread for blocking work: it takes more than half a millisecond.
 const LARGE_BYTES: usize = 256 << 10;
 /// What a value says to be longer unpacked is not unpacked: nobody stores such a body.
-pub(super) const MAX_UNPACKED_BYTES: usize = 256 << 20;
+#[cfg(feature = "zstd")]
+const MAX_UNPACKED_BYTES: usize = 256 << 20;
 
 /// The body, packed; `None` where it stands as it is: it is small, or packing saves nothing.
 pub(super) async fn pack(body: &Bytes, above: usize) -> Option<Vec<u8>> {

@@ -1,6 +1,11 @@
 //! Where Redis is and how this app uses it.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use bb8_redis::RedisConnectionManager;
 
@@ -9,10 +14,13 @@ use super::{
     error::RedisStoreError,
     pool::{Opener, Pool},
 };
-use crate::clock::Clock;
+use crate::{cache::invalidation::Invalidation, clock::Clock};
 
 /// Longest time a request waits for Redis unless told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// How long an answer is served from this process without news of others' purges, unless told otherwise.
+pub const DEFAULT_SERVE_WHILE_AWAY: Duration = Duration::from_secs(30);
 
 /// A cache level in Redis or Valkey, shared by every instance that uses the same namespace.
 #[derive(Clone)]
@@ -20,6 +28,7 @@ pub struct RedisStore {
     opener: Opener,
     namespace: String,
     timeout: Duration,
+    serve_while_away: Duration,
 }
 
 impl RedisStore {
@@ -40,6 +49,7 @@ impl RedisStore {
             opener: if is_tls { tls(url)? } else { plain(url)? },
             namespace: "default".to_owned(),
             timeout: DEFAULT_TIMEOUT,
+            serve_while_away: DEFAULT_SERVE_WHILE_AWAY,
         })
     }
 
@@ -74,8 +84,24 @@ impl RedisStore {
         self
     }
 
-    pub(in crate::cache) fn open(self, clock: Clock) -> L2 {
-        L2::new(Pool::new(self.opener), &self.namespace, self.timeout, clock)
+    /// How long an answer in this process may still be served when purges of other instances cannot be heard: counted
+    /// from the handler's answer, or from when they were heard last, whichever is later. So what another instance purged
+    /// meanwhile is served no longer than that, and Redis being away does not empty this cache. Default
+    /// [`DEFAULT_SERVE_WHILE_AWAY`].
+    #[must_use]
+    pub fn serve_while_away(mut self, serve_while_away: Duration) -> Self {
+        self.serve_while_away = serve_while_away;
+        self
+    }
+
+    pub(in crate::cache) fn open(self, clock: Clock) -> (L2, Arc<Invalidation>) {
+        // No other instance's number, nor that of an earlier process.
+        let instance = RandomState::new().hash_one(std::process::id());
+        let invalidation = Arc::new(Invalidation::in_cluster(instance, self.serve_while_away));
+        let pool = Pool::new(self.opener);
+        let following = invalidation.clone();
+        let l2 = L2::new(pool, &self.namespace, self.timeout, clock, following);
+        (l2, invalidation)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The second level: Redis or Valkey, shared by all instances of an app.
 //!
-//! A look-up is one round trip (two for an answer that varies or carries tags): the entry, the positions of its slots and
-//! the counter. An entry carries the counter's value from before its handler was called; it is dead if one of its slots
-//! stands higher in Redis. So a purge by one instance holds for what every instance finds here, also after restarts, and
-//! a fill that began before the purge never counts. The positions are one hash; when that is missing (new, flushed,
-//! evicted) it is made anew with "all" at the present position, so that entries of before are dead.
+//! A look-up is one `GET` (two for an answer that varies). Whether what it finds is dead the table in this process says,
+//! which follows the purges of all instances; as long as it cannot, or a purge of its own is not confirmed, nothing is
+//! read from Redis. What is written there carries what Redis had given of this instance's position when the request
+//! began: so a purge by any instance holds for what every instance finds here, also after restarts, and a fill that began
+//! before the purge never counts.
 //!
 //! Redis trouble is a miss: a soft timeout, then a circuit breaker; writes go through a bounded queue that no request
 //! waits for.
@@ -14,9 +14,12 @@ mod compress;
 mod connect;
 mod error;
 mod find;
+mod follower;
 mod pool;
 mod probe;
 mod purges;
+mod script;
+mod task;
 #[cfg(feature = "redis-tls")]
 mod tls;
 mod wire;
@@ -35,109 +38,126 @@ use std::{
 use http::HeaderMap;
 use redis::{FromRedisValue, Pipeline};
 use siphasher::sip128::{Hasher128, SipHasher13};
+use tokio::sync::Notify;
 
 use self::{
     breaker::Breaker,
     pool::{CallError, Pool},
     probe::Probe,
-    purges::Purges,
+    script::Scripts,
     writer::Writer,
 };
 pub use self::{
-    connect::{DEFAULT_TIMEOUT, RedisStore},
+    connect::{DEFAULT_SERVE_WHILE_AWAY, DEFAULT_TIMEOUT, RedisStore},
     error::RedisStoreError,
 };
 use super::{
-    entry::Entry,
-    invalidation::{Position, PurgeState},
-    key::CacheKey,
-    policy::VaryNames,
-    shared::Found,
-    stats::L2Stats,
+    invalidation::Invalidation, key::CacheKey, policy::VaryNames, shared::Found, stats::L2Stats,
 };
 use crate::clock::Clock;
 
 /// Longest time for what nobody waits for: writes, and purges tried again.
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(1);
+
 #[derive(Default)]
 struct Counters {
     hits: AtomicU64,
     misses: AtomicU64,
     errors: AtomicU64,
     dropped_writes: AtomicU64,
+    table_reads: AtomicU64,
+    unconfirmed_hits: AtomicU64,
     panics: AtomicU64,
 }
 
 /// An open second level.
 pub(super) struct L2 {
     pool: Pool,
-    positions_key: String,
+    scripts: Scripts,
+    invalidation: Arc<Invalidation>,
     entry_prefix: String,
     timeout: Duration,
     clock: Clock,
     breaker: Breaker,
     probe: Probe,
-    purges: Purges,
     writer: Writer,
-    /// Highest position seen, so that a Redis that lost writes never goes back behind it.
-    highest: AtomicU64,
+    following: AtomicBool,
+    /// Whether the follower has once reached Redis, or failed to.
+    settled: AtomicBool,
+    /// The follower has got further, or lost its connection.
+    moved: Notify,
+    /// No reads and writes any more.
     stopped: AtomicBool,
-    retrying: AtomicBool,
+    /// No tasks any more.
+    ended: AtomicBool,
     counters: Counters,
 }
 
 impl L2 {
-    fn new(pool: Pool, namespace: &str, timeout: Duration, clock: Clock) -> Self {
+    fn new(
+        pool: Pool,
+        namespace: &str,
+        timeout: Duration,
+        clock: Clock,
+        invalidation: Arc<Invalidation>,
+    ) -> Self {
         Self {
             pool,
-            positions_key: format!("pitcrew:{{{namespace}}}:positions"),
+            scripts: Scripts::new(namespace),
+            invalidation,
             entry_prefix: format!("pitcrew:{namespace}:e:"),
             timeout,
             clock,
             breaker: Breaker::new(),
             probe: Probe::default(),
-            purges: Purges::default(),
             writer: Writer::default(),
-            highest: AtomicU64::new(0),
+            following: AtomicBool::new(false),
+            settled: AtomicBool::new(false),
+            moved: Notify::new(),
             stopped: AtomicBool::new(false),
-            retrying: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             counters: Counters::default(),
         }
     }
 
-    /// Looks an answer up; `None` where Redis is not asked at all. `stamp` is this instance's position when the request
-    /// began: what is found counts as no newer.
+    /// Looks an answer up; `None` where Redis is not asked at all.
     pub(super) fn look(
         self: &Arc<Self>,
         key: Arc<CacheKey>,
         request: &HeaderMap,
-        slots: [u32; 2],
-        stamp: Position,
     ) -> Option<Pin<Box<dyn Future<Output = Found> + Send>>> {
-        if self.purges.count() > 0 {
-            // Also where the purge's own future was dropped, or its task died with a runtime.
-            writer::ensure_purging(self);
-            return None;
-        }
-        if self.stopped.load(Ordering::Acquire) || !self.breaker.allows() {
+        follower::ensure(self);
+        let is_reachable = !self.is_settled() || self.is_readable();
+        if self.stopped.load(Ordering::Acquire) || !is_reachable || !self.breaker.allows() {
             return None;
         }
         let (l2, request) = (self.clone(), request.clone());
         Some(Box::pin(async move {
-            let looking = tokio::time::timeout(l2.timeout, l2.find(&key, &request, slots, stamp));
-            let result = looking.await.unwrap_or(Err(CallError::Timeout));
-            let found = l2.judged(result).unwrap_or(Found {
-                entry: None,
-                stamp: None,
-            });
-            let counter = if found.entry.is_some() {
+            let looking = async {
+                // The first requests of an instance wait for its table rather than find nothing.
+                l2.until(Self::is_settled).await;
+                // Nothing was read before, so here the request may begin; then only is it asked whether L2 may be read.
+                let begin = l2.invalidation.now();
+                if !l2.is_readable() {
+                    return Ok((begin, None));
+                }
+                Ok((begin, l2.find(&key, &request, begin).await?))
+            };
+            let result = tokio::time::timeout(l2.timeout, looking).await;
+            let result = l2.judged(result.unwrap_or(Err(CallError::Timeout)));
+            let (begin, entry) = result.unwrap_or_else(|| (l2.invalidation.now(), None));
+            let counter = if entry.is_some() {
                 &l2.counters.hits
             } else {
                 &l2.counters.misses
             };
             counter.fetch_add(1, Ordering::Relaxed);
-            found
+            Found { entry, begin }
         }))
+    }
+
+    fn is_readable(&self) -> bool {
+        self.invalidation.reads_l2(self.clock.now())
     }
 
     async fn call<T: FromRedisValue>(
@@ -185,124 +205,35 @@ impl L2 {
         format!("{}{:016x}{:016x}", self.entry_prefix, hash.h1, hash.h2)
     }
 
-    // Writing
-
-    /// Queues an answer; full, the oldest queued one is given up.
-    pub(super) fn write(
-        self: &Arc<Self>,
-        key: &Arc<CacheKey>,
-        entry: &Arc<Entry>,
-        stamp: u64,
-        compress_above: usize,
-    ) {
-        if self.stopped.load(Ordering::Acquire) {
-            return;
-        }
-        let dropped = self.writer.push(writer::Write {
-            key: key.clone(),
-            entry: entry.clone(),
-            stamp,
-            compress_above,
-        });
-        self.counters
-            .dropped_writes
-            .fetch_add(dropped, Ordering::Relaxed);
-        writer::ensure(self);
-    }
-
-    /// Writes one answer. What Redis does not take is lost to L2, nothing more.
-    async fn put(&self, write: &writer::Write) {
-        let (entry, now) = (&write.entry, self.clock.now());
-        let ttl = crate::clock::millis(entry.useful_for(now));
-        if ttl == 0 {
-            return;
-        }
-        if !self.breaker.allows() {
-            self.counters.dropped_writes.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let resident = crate::clock::millis(now.saturating_sub(entry.made));
-        let made_unix_ms = self.clock.unix_ms().saturating_sub(resident);
-        let key = write.key.bytes();
-        let packed = compress::pack(&entry.body, write.compress_above).await;
-        let value = wire::encode_answer(key, entry, packed.as_deref(), write.stamp, made_unix_ms);
-        let mut pipeline = redis::pipe();
-        let mut set = |redis_key: String, value: Vec<u8>| {
-            pipeline
-                .cmd("SET")
-                .arg(redis_key)
-                .arg(value)
-                .arg("PX")
-                .arg(ttl)
-                .ignore();
-        };
-        if entry.vary.names.is_empty() {
-            set(self.entry_key(key, None), value);
-        } else {
-            set(
-                self.entry_key(key, Some((&entry.vary, &entry.values))),
-                value,
-            );
-            set(
-                self.entry_key(key, None),
-                wire::encode_vary(key, &entry.vary),
-            );
-        }
-        if self
-            .judged(self.call::<()>(&pipeline, BACKGROUND_TIMEOUT).await)
-            .is_none()
-        {
-            self.counters.dropped_writes.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    // Purging
-
-    /// From here on this instance reads nothing from L2, until Redis has confirmed.
-    pub(super) fn begin_purge(&self, slot: u32) {
-        self.purges.add(slot);
-    }
-
-    /// Tells Redis what is pending, and goes on in the background where that fails.
-    pub(super) async fn purge(self: &Arc<Self>) -> PurgeState {
-        if self.confirm_purges(self.timeout.max(DEFAULT_TIMEOUT)).await {
-            return PurgeState::Done;
-        }
-        writer::ensure_purging(self);
-        PurgeState::Pending
-    }
-
-    /// [`Self::purge`] for those who do not wait.
-    pub(super) fn purge_in_background(self: &Arc<Self>) {
-        writer::ensure_purging(self);
-    }
-
-    async fn confirm_purges(&self, timeout: Duration) -> bool {
-        let pending = self.purges.all();
-        let slots: Vec<u32> = pending.iter().map(|(slot, _)| *slot).collect();
-        if slots.is_empty() {
-            return true;
-        }
-        let confirmed = self
-            .judged(self.next_position(&slots, timeout).await)
-            .is_some();
-        if confirmed {
-            self.purges.confirm(&pending);
-        }
-        confirmed
-    }
-
     // The handle
 
     pub(super) fn stats(&self) -> L2Stats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         L2Stats {
-            state: if self.breaker.is_open() { "down" } else { "up" },
+            state: if self.is_down() { "down" } else { "up" },
             hits: load(&self.counters.hits),
             misses: load(&self.counters.misses),
             errors: load(&self.counters.errors),
             dropped_writes: load(&self.counters.dropped_writes),
-            pending_purges: self.purges.count() as u64,
+            pending_purges: self.invalidation.pending(),
+            table_reads: load(&self.counters.table_reads),
+            unconfirmed_hits: load(&self.counters.unconfirmed_hits),
+        }
+    }
+
+    fn is_down(&self) -> bool {
+        let is_lost = self.is_settled() && !self.invalidation.is_connected(self.clock.now());
+        is_lost || self.breaker.is_open()
+    }
+
+    /// An answer is given from L1. Counts it where purges of others may have been missed, and sees to it that they are
+    /// heard again.
+    pub(super) fn served(self: &Arc<Self>) {
+        if !self.invalidation.is_connected(self.clock.now()) {
+            self.counters
+                .unconfirmed_hits
+                .fetch_add(1, Ordering::Relaxed);
+            follower::ensure(self);
         }
     }
 
@@ -311,17 +242,19 @@ impl L2 {
     }
 
     /// Writes what is queued and confirms what is pending, `deadline` at most; then L2 is neither read nor written.
-    pub(super) async fn shutdown(&self, deadline: Duration) {
+    pub(super) async fn shutdown(self: &Arc<Self>, deadline: Duration) {
         self.stopped.store(true, Ordering::Release);
         let finishing = async {
-            while !self.confirm_purges(BACKGROUND_TIMEOUT).await {
-                tokio::time::sleep(writer::RETRY_AFTER).await;
+            if self.invalidation.pending() > 0 {
+                follower::ensure(self);
+                self.until(|l2| l2.invalidation.pending() == 0).await;
             }
             while let Some(write) = self.writer.pop() {
                 self.put(&write).await;
             }
         };
         let _ = tokio::time::timeout(deadline, finishing).await;
+        self.ended.store(true, Ordering::Release);
         self.writer.wake();
     }
 }

@@ -30,6 +30,10 @@ pub(super) enum CallError {
     Redis(#[from] RedisError),
     #[error("no connection to Redis")]
     Pool,
+    #[error(
+        "what stands in Redis was not written by this version of pitcrew; give the app a namespace of its own"
+    )]
+    Foreign,
 }
 
 /// How a connection is opened.
@@ -41,12 +45,17 @@ pub(super) enum Opener {
 }
 
 impl Opener {
-    async fn open(&self) -> Result<MultiplexedConnection, RedisError> {
-        match self {
-            Self::Plain(manager) => manager.connect().await,
-            #[cfg(feature = "redis-tls")]
-            Self::Tls(tls) => tls.connect().await,
-        }
+    /// A server that accepts and says nothing would be waited for as long as it lasts, also by bb8.
+    pub(super) async fn open(&self) -> Result<MultiplexedConnection, RedisError> {
+        let opening = async {
+            match self {
+                Self::Plain(manager) => manager.connect().await,
+                #[cfg(feature = "redis-tls")]
+                Self::Tls(tls) => tls.connect().await,
+            }
+        };
+        let opened = tokio::time::timeout(CONNECT_TIMEOUT, opening).await;
+        opened.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
     }
 }
 
@@ -64,13 +73,8 @@ impl ManageConnection for Manager {
     type Error = RedisError;
 
     async fn connect(&self) -> Result<Connection, RedisError> {
-        // bb8 waits for an attempt that hangs (a server that accepts and says nothing) as long as that lasts.
-        let opening = tokio::time::timeout(CONNECT_TIMEOUT, self.opener.open());
-        let inner = opening
-            .await
-            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
         Ok(Connection {
-            inner,
+            inner: self.opener.open().await?,
             broken: Arc::default(),
         })
     }
@@ -96,6 +100,10 @@ impl Pool {
             opener,
             pool: OnceLock::new(),
         }
+    }
+
+    pub(super) fn opener(&self) -> &Opener {
+        &self.opener
     }
 
     fn pool(&self) -> &Bb8<Manager> {
@@ -133,6 +141,7 @@ impl Pool {
             Ok(_) => false,
             Err(CallError::Redis(error)) => error.is_io_error() || error.is_unrecoverable_error(),
             Err(CallError::Timeout | CallError::Pool) => true,
+            Err(CallError::Foreign) => false,
         };
         if broke && let Some(broken) = used {
             broken.store(true, Ordering::Release);

@@ -1,10 +1,13 @@
 //! Whether Redis answers, asked on behalf of a health check: without traffic nobody else would notice.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::Mutex;
 
-use super::{BACKGROUND_TIMEOUT, L2};
+use super::{BACKGROUND_TIMEOUT, L2, follower};
 
 /// A probe's answer is at most so old.
 const PROBE_AGE: Duration = Duration::from_secs(2);
@@ -16,7 +19,8 @@ pub(super) struct Probe(Mutex<Option<(Instant, bool)>>);
 impl L2 {
     /// Asked at most once in [`PROBE_AGE`], whoever wants to know. What it finds the breaker learns too, so that requests
     /// need not find it out by their own time-outs.
-    pub(in crate::cache) async fn probe(&self) -> bool {
+    pub(in crate::cache) async fn probe(self: &Arc<Self>) -> bool {
+        follower::ensure(self);
         let mut last = self.probe.0.lock().await;
         if let Some((at, answered)) = *last
             && at.elapsed() < PROBE_AGE

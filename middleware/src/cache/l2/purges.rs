@@ -1,89 +1,81 @@
-//! Purges that Redis has not confirmed yet.
+//! Purges on their way to Redis.
 
 use std::{
-    collections::HashMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-use crate::cache::invalidation::ALL;
+use super::{BACKGROUND_TIMEOUT, DEFAULT_TIMEOUT, L2, follower};
+use crate::cache::invalidation::{Command, PurgeState};
 
-/// Slots that wait at most. Past that everything is purged: more than was asked, never less.
-const MAX_PENDING: usize = 4_096;
+/// Purges in one round trip.
+const BATCH: usize = 64;
 
-#[derive(Default)]
-pub(super) struct Purges {
-    /// Slot, and the number of the purge that put it there last.
-    slots: Mutex<HashMap<u32, u64>>,
-    next: AtomicU64,
-    count: AtomicUsize,
-}
-
-impl Purges {
-    /// From here on nothing is read from L2, until Redis has confirmed.
-    pub(super) fn add(&self, slot: u32) {
-        let mut slots = self.slots();
-        let number = self.next.fetch_add(1, Ordering::AcqRel);
-        if slots.len() >= MAX_PENDING {
-            slots.clear();
-            slots.insert(ALL, number);
-        } else {
-            slots.insert(slot, number);
-        }
-        self.count.store(slots.len(), Ordering::Release);
-    }
-
-    /// What waits now.
-    pub(super) fn all(&self) -> Vec<(u32, u64)> {
-        self.slots()
-            .iter()
-            .map(|(slot, number)| (*slot, *number))
-            .collect()
-    }
-
-    /// Redis has confirmed these. One that was asked for again meanwhile goes on waiting.
-    pub(super) fn confirm(&self, confirmed: &[(u32, u64)]) {
-        let mut slots = self.slots();
-        for (slot, number) in confirmed {
-            if slots.get(slot) == Some(number) {
-                slots.remove(slot);
+impl L2 {
+    /// Tells Redis, and waits until this instance reads it back from the Stream: from there on L2 may be read again.
+    pub(in crate::cache) async fn purge(self: &Arc<Self>, command: Command) -> PurgeState {
+        follower::ensure(self);
+        let number = command.number;
+        let longest = self.timeout.max(DEFAULT_TIMEOUT);
+        let telling = async {
+            if self.send(&[command], longest).await {
+                self.until(|l2| l2.invalidation.is_done(number)).await;
             }
+        };
+        // Where this takes longer, or fails, the follower sends it again.
+        let _ = tokio::time::timeout(longest, telling).await;
+        if self.invalidation.is_done(number) {
+            PurgeState::Done
+        } else {
+            PurgeState::Pending
         }
-        self.count.store(slots.len(), Ordering::Release);
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Acquire)
+    /// [`Self::purge`] for those who do not wait. What is lost on the way the follower sends again.
+    pub(in crate::cache) fn purge_in_background(self: &Arc<Self>, commands: Vec<Command>) {
+        follower::ensure(self);
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if commands.is_empty() {
+            return;
+        }
+        let l2 = self.clone();
+        runtime.spawn(async move { l2.send(&commands, BACKGROUND_TIMEOUT).await });
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<u32, u64>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_purge_asked_again_while_under_way_stays_pending() {
-        let purges = Purges::default();
-        purges.add(1);
-        let under_way = purges.all();
-        purges.add(1);
-        purges.confirm(&under_way);
-        assert_eq!(purges.count(), 1);
-        purges.confirm(&purges.all());
-        assert_eq!(purges.count(), 0);
+    async fn send(&self, commands: &[Command], timeout: Duration) -> bool {
+        for commands in commands.chunks(BATCH) {
+            let mut pipeline = redis::pipe();
+            for command in commands {
+                self.scripts.purge(&mut pipeline, command);
+            }
+            let sent = self.call::<Vec<u64>>(&pipeline, timeout).await;
+            let Some(positions) = self.judged(sent) else {
+                return false;
+            };
+            self.invalidation.tell(|log, _| {
+                for (command, position) in commands.iter().zip(positions) {
+                    log.accepted(command.number, position);
+                }
+            });
+        }
+        true
     }
 
-    #[test]
-    fn too_many_become_all() {
-        let purges = Purges::default();
-        (0..=MAX_PENDING as u32).for_each(|slot| purges.add(slot));
-        let all: Vec<u32> = purges.all().iter().map(|(slot, _)| *slot).collect();
-        assert_eq!(all, [ALL]);
+    /// Waits for the follower to get so far.
+    pub(super) async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        loop {
+            let moved = self.moved.notified();
+            if holds(self) {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// Whether it is known by now if there is a Redis to follow.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
     }
 }

@@ -17,7 +17,7 @@ use crate::cache::{
 
 const MAGIC: &[u8; 4] = b"PCRW";
 /// Raised with every change of what follows. An older or newer value is a miss.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const KIND_ANSWER: u8 = 1;
 const KIND_VARY: u8 = 2;
 /// How the body stands there.
@@ -38,7 +38,7 @@ pub(super) enum Value {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) entry: Entry,
-    /// Position in Redis before the handler was called.
+    /// What Redis had given of the writer's position when its request began.
     pub(super) stamp: u64,
     /// Wall time when the answer came, milliseconds.
     pub(super) made_unix_ms: u64,
@@ -49,7 +49,6 @@ pub(super) fn encode_answer(
     key: &[u8],
     entry: &Entry,
     packed: Option<&[u8]>,
-    stamp: u64,
     made_unix_ms: u64,
 ) -> Vec<u8> {
     let body = packed.unwrap_or(&entry.body);
@@ -63,7 +62,7 @@ pub(super) fn encode_answer(
             | (u8::from(entry.stale.forbidden) << 2),
     );
     for number in [
-        stamp,
+        entry.stamp.redis(),
         made_unix_ms,
         millis(entry.age),
         millis(entry.fresh_for),
@@ -197,7 +196,7 @@ impl<'a> Input<'a> {
                 authorization: flags & 2 != 0,
             },
             slots: slots.into_boxed_slice(),
-            stamp: Position::default(),
+            stamp: Position::from_redis(5).next_local(),
             made: Duration::ZERO,
             age: Duration::from_millis(age),
             fresh_for: Duration::from_millis(fresh_for),
@@ -287,7 +286,7 @@ mod tests {
                 authorization: false,
             },
             slots: Box::new([7, 9]),
-            stamp: Position::default(),
+            stamp: Position::from_redis(5).next_local(),
             made: Duration::ZERO,
             age: Duration::from_secs(1),
             fresh_for: Duration::from_secs(60),
@@ -304,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let bytes = encode_answer(b"key", &entry(), None, 5, 6);
+        let bytes = encode_answer(b"key", &entry(), None, 6);
         let Some(Value::Answer(answer)) = decode(&bytes, b"key") else {
             panic!("not read")
         };
@@ -325,7 +324,7 @@ mod tests {
 
     #[test]
     fn c12_cut_damaged_wrong_version_and_wrong_key_bytes_are_nothing() {
-        let bytes = encode_answer(b"key", &entry(), None, 5, 6);
+        let bytes = encode_answer(b"key", &entry(), None, 6);
         assert!(decode(&bytes, b"other").is_none());
         for length in 0..bytes.len() {
             assert!(

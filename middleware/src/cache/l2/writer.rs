@@ -1,12 +1,9 @@
-//! The two background tasks of L2: one writes what is queued, one confirms purges that are pending.
-//!
-//! Both start when there is something to do, hold the level weakly, and are started again should their runtime have
-//! died: however a task ends, its guard says so.
+//! Writing what is queued, behind the requests.
 
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -14,15 +11,13 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{BACKGROUND_TIMEOUT, L2};
+use super::{BACKGROUND_TIMEOUT, L2, compress, task::Running, wire};
 use crate::cache::{entry::Entry, key::CacheKey};
 
 /// Answers that wait to be written at most.
 const MAX_QUEUED: usize = 1_024;
 /// Bytes of those.
 const MAX_QUEUED_BYTES: usize = 16 << 20;
-/// Pause between two tries to confirm a purge.
-pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// An idle writer looks this often whether its level still exists.
 const IDLE_CHECK: Duration = Duration::from_secs(5);
 
@@ -30,7 +25,6 @@ const IDLE_CHECK: Duration = Duration::from_secs(5);
 pub(super) struct Write {
     pub(super) key: Arc<CacheKey>,
     pub(super) entry: Arc<Entry>,
-    pub(super) stamp: u64,
     pub(super) compress_above: usize,
 }
 
@@ -83,38 +77,79 @@ impl Writer {
     }
 }
 
-/// Clears a task's flag however the task ends, and counts a panic.
-struct Running {
-    l2: Weak<L2>,
-    flag: fn(&L2) -> &AtomicBool,
-}
-
-impl Running {
-    /// `None` where the task runs already.
-    fn claim(l2: &Arc<L2>, flag: fn(&L2) -> &AtomicBool) -> Option<Self> {
-        let claimed = !flag(l2).swap(true, Ordering::AcqRel);
-        claimed.then(|| Self {
-            l2: Arc::downgrade(l2),
-            flag,
-        })
+impl L2 {
+    /// Queues an answer; full, the oldest queued one is given up.
+    pub(in crate::cache) fn write(
+        self: &Arc<Self>,
+        key: &Arc<CacheKey>,
+        entry: &Arc<Entry>,
+        compress_above: usize,
+    ) {
+        // What is older than the first table, or is a part, nobody could use.
+        if entry.stamp.redis() == 0 || entry.span.is_some() || self.stopped.load(Ordering::Acquire)
+        {
+            return;
+        }
+        let dropped = self.writer.push(Write {
+            key: key.clone(),
+            entry: entry.clone(),
+            compress_above,
+        });
+        self.counters
+            .dropped_writes
+            .fetch_add(dropped, Ordering::Relaxed);
+        ensure(self);
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let Some(l2) = self.l2.upgrade() else { return };
-        (self.flag)(&l2).store(false, Ordering::Release);
-        if std::thread::panicking() {
-            l2.counters.panics.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(
-                "a background task of the second cache level panicked; it starts again when needed"
+    /// Writes one answer. What Redis does not take is lost to L2, nothing more.
+    pub(super) async fn put(&self, write: &Write) {
+        let (entry, now) = (&write.entry, self.clock.now());
+        let ttl = crate::clock::millis(entry.useful_for(now));
+        if ttl == 0 {
+            return;
+        }
+        if !self.breaker.allows() {
+            self.counters.dropped_writes.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let resident = crate::clock::millis(now.saturating_sub(entry.made));
+        let made_unix_ms = self.clock.unix_ms().saturating_sub(resident);
+        let key = write.key.bytes();
+        let packed = compress::pack(&entry.body, write.compress_above).await;
+        let value = wire::encode_answer(key, entry, packed.as_deref(), made_unix_ms);
+        let mut pipeline = redis::pipe();
+        let mut set = |redis_key: String, value: Vec<u8>| {
+            pipeline
+                .cmd("SET")
+                .arg(redis_key)
+                .arg(value)
+                .arg("PX")
+                .arg(ttl)
+                .ignore();
+        };
+        if entry.vary.names.is_empty() {
+            set(self.entry_key(key, None), value);
+        } else {
+            set(
+                self.entry_key(key, Some((&entry.vary, &entry.values))),
+                value,
             );
+            set(
+                self.entry_key(key, None),
+                wire::encode_vary(key, &entry.vary),
+            );
+        }
+        if self
+            .judged(self.call::<()>(&pipeline, BACKGROUND_TIMEOUT).await)
+            .is_none()
+        {
+            self.counters.dropped_writes.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 /// Starts the writing task unless it runs.
-pub(super) fn ensure(l2: &Arc<L2>) {
+fn ensure(l2: &Arc<L2>) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         return;
     };
@@ -136,27 +171,6 @@ pub(super) fn ensure(l2: &Arc<L2>) {
             }
             drop(l2);
             let _ = tokio::time::timeout(IDLE_CHECK, wake.notified()).await;
-        }
-    });
-}
-
-/// Starts the task that confirms pending purges unless it runs.
-pub(super) fn ensure_purging(l2: &Arc<L2>) {
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-        return;
-    };
-    let Some(running) = Running::claim(l2, |l2| &l2.retrying) else {
-        return;
-    };
-    runtime.spawn(async move {
-        loop {
-            tokio::time::sleep(RETRY_AFTER).await;
-            let Some(l2) = running.l2.upgrade() else {
-                return;
-            };
-            if l2.confirm_purges(BACKGROUND_TIMEOUT).await && l2.purges.count() == 0 {
-                return;
-            }
         }
     });
 }

@@ -2,7 +2,7 @@
 
 mod statement;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode};
 use quick_cache::sync;
@@ -183,7 +183,7 @@ impl Call<'_> {
         let entry = Arc::new(entry_of(shared, body, ttl, slots, stamp));
         let is_alive = shared.is_alive(&entry);
         if is_alive {
-            shared.store(key, &entry, self.region, None);
+            shared.store(key, &entry, self.region);
         }
         if let Some(leader) = leader {
             leader.done(entry);

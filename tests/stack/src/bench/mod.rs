@@ -1,7 +1,9 @@
-//! How figures are taken and written: paired rounds, their interval, and the report of a suite.
+//! How figures are taken and written: paired rounds, their interval, servers to compare with, and the report of a suite.
 
 mod paired;
 mod report;
+mod server;
 
-pub use paired::{Interval, ROUNDS, interval, paired};
+pub use paired::{Interval, ROUNDS, Reading, interval, paired, quotients, rounds};
 pub use report::{Figure, write};
+pub use server::{HttpServer, free_address};

@@ -15,28 +15,61 @@ pub struct Interval {
     pub high: f64,
 }
 
+impl Interval {
+    /// The same in another unit.
+    #[must_use]
+    pub fn map(self, convert: impl Fn(f64) -> f64) -> Self {
+        Self {
+            value: convert(self.value),
+            low: convert(self.low),
+            high: convert(self.high),
+        }
+    }
+}
+
+/// A thing that is measured; answers one reading.
+pub type Reading<'a, E> = Box<dyn FnMut() -> Result<f64, E> + 'a>;
+
 /// The quotients `ours / peer` of [`ROUNDS`] paired rounds. `seed` shuffles which of the two goes first, repeatably.
 ///
 /// # Errors
 /// What a measurement answers first.
 pub fn paired<E>(
     seed: u64,
-    mut ours: impl FnMut() -> Result<f64, E>,
-    mut peer: impl FnMut() -> Result<f64, E>,
+    ours: impl FnMut() -> Result<f64, E>,
+    peer: impl FnMut() -> Result<f64, E>,
 ) -> Result<Interval, E> {
+    let readings = rounds(seed, &mut [Box::new(ours), Box::new(peer)])?;
+    Ok(interval(&quotients(&readings[0], &readings[1])))
+}
+
+/// The quotients of two columns, round by round.
+#[must_use]
+pub fn quotients(ours: &[f64], peer: &[f64]) -> Vec<f64> {
+    ours.iter().zip(peer).map(|(a, b)| a / b).collect()
+}
+
+/// [`ROUNDS`] rounds in which each of `measured` is read once, in an order that `seed` shuffles anew every round,
+/// repeatably. Answers one column of readings for each.
+///
+/// # Errors
+/// What a measurement answers first.
+pub fn rounds<E>(seed: u64, measured: &mut [Reading<'_, E>]) -> Result<Vec<Vec<f64>>, E> {
     let mut state = seed;
-    let mut quotients = Vec::with_capacity(ROUNDS);
+    let mut columns = vec![Vec::with_capacity(ROUNDS); measured.len()];
+    let mut order: Vec<usize> = (0..measured.len()).collect();
     for _ in 0..ROUNDS {
-        let (a, b) = if next(&mut state) & 1 == 0 {
-            let a = ours()?;
-            (a, peer()?)
-        } else {
-            let b = peer()?;
-            (ours()?, b)
-        };
-        quotients.push(a / b);
+        // Fisher and Yates.
+        for last in (1..order.len()).rev() {
+            #[expect(clippy::cast_possible_truncation, reason = "below a handful")]
+            let other = (next(&mut state) % (last as u64 + 1)) as usize;
+            order.swap(last, other);
+        }
+        for &which in &order {
+            columns[which].push(measured[which]()?);
+        }
     }
-    Ok(interval(&quotients))
+    Ok(columns)
 }
 
 /// Median and distribution-free 90 % interval of a sample: order statistics, interpolated between the two depths whose

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::paired::Interval;
+use super::paired::{Interval, interval, quotients};
 use crate::error::{Error, Result};
 
 /// One measured figure.
@@ -49,6 +49,26 @@ impl Figure {
             peer_name: None,
             peer_version: None,
         }
+    }
+
+    /// A quotient of paired rounds: our readings over the peer's. `again` are readings of ours taken a second time in
+    /// the same rounds, which is the control.
+    #[must_use]
+    pub fn ratio(figure: &str, ours: &[f64], again: &[f64], peer: &[f64]) -> Self {
+        Self {
+            control: Some(interval(&quotients(again, ours)).value),
+            ours: Some(interval(ours).value),
+            peer: Some(interval(peer).value),
+            ..Self::own(figure, "ratio", interval(&quotients(ours, peer)))
+        }
+    }
+
+    /// Names the peer.
+    #[must_use]
+    pub fn against(mut self, name: &str, version: &str) -> Self {
+        self.peer_name = Some(name.into());
+        self.peer_version = Some(version.into());
+        self
     }
 }
 

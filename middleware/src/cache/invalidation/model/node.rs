@@ -9,11 +9,11 @@ use std::{
 
 use super::{
     super::{
-        log::{Action, Command, LEASE, Log, Snapshot},
+        log::{Action, Command, Log, Snapshot},
         name::Kind,
         patterns::Subject,
         position::Position,
-        table::{Life, Table},
+        table::{LEASE, Life, Table},
     },
     Fault, INNER, KEYS, PATTERNS, REGION, SLOTS, Truth,
     server::Stored,

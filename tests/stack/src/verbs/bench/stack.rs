@@ -1,52 +1,15 @@
-//! `bench`: suites of figures.
+//! Suite `stack`: what a test pays for its servers.
 
-use std::process::ExitCode;
 use std::time::Instant;
 
-use pitcrew_stack::bench::{Figure, interval, write};
+use pitcrew_stack::bench::{Figure, interval};
 use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{
     Error, Options, Place, Postgres, PostgresOptions, Progress, Redis, Result, Stack, TEMPLATE,
 };
 
-use super::{child, unknown};
-
 /// Repetitions of a start.
 const STARTS: usize = 9;
-
-pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
-    let mut wanted = None;
-    for argument in arguments {
-        match argument.as_str() {
-            "-y" => {}
-            name if SUITES.iter().any(|(suite, _)| *suite == name) => wanted = Some(name),
-            other if other.starts_with('-') => return Err(unknown("bench", other)),
-            other => {
-                let names: Vec<&str> = SUITES.iter().map(|(suite, _)| *suite).collect();
-                return Err(Error::Usage(format!(
-                    "bench: no suite `{other}`; there are: {}",
-                    names.join(", ")
-                )));
-            }
-        }
-    }
-    let signals = Signals::install()?;
-    let dir = child::results_dir(&pitcrew_stack::checkout())?.join("bench");
-    for (name, suite) in SUITES
-        .iter()
-        .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name))
-    {
-        let figures = Progress::Print.step(format!("suite {name}"), || suite(&signals))?;
-        let (table, path) = write(&dir, name, &figures)?;
-        println!("{table}-> {}", path.display());
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-type Suite = fn(&Signals) -> Result<Vec<Figure>>;
-
-/// The suites, by name.
-const SUITES: [(&str, Suite); 1] = [("stack", stack)];
 
 /// Repetitions of a start that has nothing prepared.
 const COLD_STARTS: usize = 3;
@@ -78,7 +41,7 @@ fn cold_start(round: usize) -> Result<f64> {
 }
 
 /// What a test pays for its servers.
-fn stack(signals: &Signals) -> Result<Vec<Figure>> {
+pub(super) fn run(signals: &Signals) -> Result<Vec<Figure>> {
     let cold = (0..COLD_STARTS)
         .map(|round| signals.check().and_then(|()| cold_start(round)))
         .collect::<Result<Vec<_>>>()?;

@@ -1,0 +1,228 @@
+//! What is said to Redis about purges: the scripts, and the Stream that tells of new records.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{Cmd, Pipeline};
+
+use super::pool::CallError;
+use crate::cache::invalidation::{
+    Command, Kind, MAX_PATTERNS, Name, Pattern, Record, SLOT_HASH_KEY, SLOTS, Slots, Snapshot,
+    Target,
+};
+
+const PURGE: &str = concat!(
+    include_str!("lua/header.lua"),
+    include_str!("lua/purge.lua")
+);
+const TABLE: &str = concat!(
+    include_str!("lua/header.lua"),
+    include_str!("lua/table.lua")
+);
+const FOLLOW: &str = concat!(
+    include_str!("lua/header.lua"),
+    include_str!("lua/follow.lua")
+);
+
+/// Raised with every change of what the scripts keep.
+const VERSION: u32 = 1;
+/// Records that the Stream keeps, about. Who was away for more of them reads the table.
+const MAX_RECORDS: usize = 16_384;
+/// Records that are read at one time at most.
+pub(super) const BATCH: usize = 512;
+
+pub(super) type TableReply = (u64, u64, u64, u64, Vec<u8>, Vec<u8>, Vec<(String, f64)>);
+/// Ids and fields.
+pub(super) type FollowReply = (Option<u64>, Vec<(String, Vec<String>)>);
+
+/// The scripts of one namespace.
+pub(super) struct Scripts {
+    keys: [String; 5],
+    format: String,
+}
+
+impl Scripts {
+    pub(super) fn new(namespace: &str) -> Self {
+        // One hash tag, for Cluster: what a script changes together must lie together.
+        let key = |part| format!("pitcrew:{{{namespace}}}:purges:{part}");
+        let (low, high) = SLOT_HASH_KEY;
+        Self {
+            keys: ["header", "hard", "soft", "patterns", "stream"].map(key),
+            format: format!("{VERSION}-{SLOTS}-{low:x}{high:x}"),
+        }
+    }
+
+    fn begin<'a>(&self, command: &'a mut Cmd, script: &str, highest: u64) -> &'a mut Cmd {
+        command.arg("EVAL").arg(script).arg(self.keys.len());
+        command.arg(&self.keys[..]);
+        command.arg(&self.format).arg(SLOTS).arg(highest)
+    }
+
+    /// Answers the position.
+    pub(super) fn purge(&self, pipeline: &mut Pipeline, command: &Command) {
+        let mut eval = Cmd::new();
+        self.begin(&mut eval, PURGE, command.highest)
+            .arg(command.instance)
+            .arg(command.number)
+            .arg(MAX_RECORDS)
+            .arg(MAX_PATTERNS)
+            .arg(command.names.iter().map(encode).collect::<Vec<_>>());
+        pipeline.add_command(eval);
+    }
+
+    /// Answers a [`TableReply`].
+    pub(super) fn table(&self, highest: u64) -> Cmd {
+        let mut eval = Cmd::new();
+        self.begin(&mut eval, TABLE, highest);
+        eval
+    }
+
+    /// Answers a [`FollowReply`].
+    pub(super) fn follow(&self, cursor: u64) -> Cmd {
+        let mut eval = Cmd::new();
+        self.begin(&mut eval, FOLLOW, 0).arg(cursor + 1).arg(BATCH);
+        eval
+    }
+
+    /// Answers when there is a record after the cursor, or after `longest`.
+    pub(super) fn wait(&self, cursor: u64, longest: Duration) -> Cmd {
+        let mut read = redis::cmd("XREAD");
+        read.arg("COUNT").arg(1);
+        // 0 would be for ever.
+        read.arg("BLOCK").arg(crate::clock::millis(longest).max(1));
+        read.arg("STREAMS").arg(&self.keys[4]).arg(cursor);
+        read
+    }
+}
+
+/// `h` or `s`, the slot, and for a pattern `:` and the glob.
+fn encode(name: &Name) -> String {
+    let kind = match name.kind {
+        Kind::Hard => 'h',
+        Kind::Soft => 's',
+    };
+    match &name.target {
+        Target::Slot(slot) => format!("{kind}{slot}"),
+        Target::Pattern(pattern) => format!("{kind}{}:{}", pattern.region, pattern.glob),
+    }
+}
+
+fn decode(text: &str) -> Option<Name> {
+    let (kind, rest) = text.split_at_checked(1)?;
+    let kind = match kind {
+        "h" => Kind::Hard,
+        "s" => Kind::Soft,
+        _ => return None,
+    };
+    let (slot, glob) = match rest.split_once(':') {
+        Some((region, glob)) => (region, Some(glob)),
+        None => (rest, None),
+    };
+    let slot = slot.parse().ok().filter(|slot| *slot as usize <= SLOTS)?;
+    let target = match glob {
+        None => Target::Slot(slot),
+        Some(glob) => Target::Pattern(Arc::new(Pattern {
+            region: slot,
+            glob: glob.into(),
+        })),
+    };
+    Some(Name { kind, target })
+}
+
+/// # Errors
+///
+/// [`CallError::Foreign`] for what no script of ours wrote.
+pub(super) fn record((id, fields): &(String, Vec<String>)) -> Result<Record, CallError> {
+    let read = || {
+        let mut record = Record {
+            position: id.strip_suffix("-0")?.parse().ok()?,
+            before: 0,
+            instance: 0,
+            number: 0,
+            names: Vec::new(),
+        };
+        for field in fields.chunks(2) {
+            let [name, value] = field else { return None };
+            match name.as_str() {
+                "before" => record.before = value.parse().ok()?,
+                "instance" => record.instance = value.parse().ok()?,
+                "number" => record.number = value.parse().ok()?,
+                "name" => record.names.push(decode(value)?),
+                _ => return None,
+            }
+        }
+        Some(record)
+    };
+    read().ok_or(CallError::Foreign)
+}
+
+/// # Errors
+///
+/// [`CallError::Foreign`] for what no script of ours wrote.
+pub(super) fn snapshot(reply: TableReply) -> Result<Snapshot, CallError> {
+    let (counter, last, all, soft_all, hard, soft, patterns) = reply;
+    let patterns = patterns.iter().filter(|(name, _)| !name.is_empty());
+    let patterns = patterns.map(|(name, position)| Some((decode(name)?, *position as u64)));
+    let patterns: Option<Vec<_>> = patterns.collect();
+    match (slots(all, &hard), slots(soft_all, &soft), patterns) {
+        (Some(hard), Some(soft), Some(patterns)) => Ok(Snapshot {
+            counter,
+            last,
+            hard,
+            soft,
+            patterns,
+        }),
+        _ => Err(CallError::Foreign),
+    }
+}
+
+fn slots(all: u64, bytes: &[u8]) -> Option<Slots> {
+    let (slots, rest) = bytes.as_chunks::<8>();
+    let is_whole = slots.len() == SLOTS && rest.is_empty();
+    is_whole.then(|| Slots {
+        all,
+        slots: slots.iter().map(|slot| u64::from_le_bytes(*slot)).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_were_written() {
+        let pattern = Pattern {
+            region: 7,
+            glob: "/a:b/*\n?".into(),
+        };
+        for target in [
+            Target::Slot(0),
+            Target::Slot(SLOTS as u32),
+            Target::Pattern(Arc::new(pattern)),
+        ] {
+            for kind in [Kind::Hard, Kind::Soft] {
+                let target = target.clone();
+                let name = Name { kind, target };
+                assert_eq!(decode(&encode(&name)), Some(name));
+            }
+        }
+        for foreign in ["", "h", "x1", "h65537", "h-1", "s:*", "ü1"] {
+            assert_eq!(decode(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_record_or_a_table_of_another_size_is_refused() {
+        let fields = |fields: &[&str]| fields.iter().map(ToString::to_string).collect();
+        let whole = ["before", "4", "instance", "9", "number", "1", "name", "h3"];
+        let read = record(&("5-0".into(), fields(&whole))).unwrap();
+        assert_eq!((read.position, read.before), (5, 4));
+        assert_eq!(read.names, [Name::slot(Kind::Hard, 3)]);
+        assert!(record(&("5-1".into(), fields(&whole))).is_err());
+        assert!(record(&("5-0".into(), fields(&whole[..7]))).is_err());
+        assert!(record(&("5-0".into(), fields(&["name", "?"]))).is_err());
+
+        let table = |bytes| snapshot((1, 1, 1, 0, vec![0; bytes], vec![0; SLOTS * 8], Vec::new()));
+        assert!(table(SLOTS * 8).is_ok());
+        assert!(table(SLOTS * 8 - 8).is_err() && table(SLOTS * 8 + 1).is_err());
+    }
+}
