@@ -30,7 +30,7 @@ use super::{
 };
 
 /// Slots of one answer: path, region, groups, tags, and as many of earlier groups.
-const MAX_SLOTS: usize = 2 + 2 * MAX_GROUPS + MAX_TAGS;
+const MAX_SLOTS: usize = 3 + 2 * MAX_GROUPS + MAX_TAGS;
 
 /// What the head of an answer comes to for one request.
 struct Judged {
@@ -207,7 +207,11 @@ impl Forward {
         // What belongs to more groups than are kept could not be found again.
         let groups =
             groups::names(headers, &groups::CACHE_GROUPS).ok_or(BypassReason::Malformed)?;
-        let mut slots = vec![self.path_slot, shared.region_slot(self.region)];
+        let mut slots = vec![
+            self.path_slot,
+            self.target_slot,
+            shared.region_slot(self.region),
+        ];
         slots.extend(groups.iter().map(|name| group_slot(&self.host, name)));
         Ok(Judged {
             verdict,

@@ -9,7 +9,7 @@ use super::{
     body::ResponseBody,
     entry,
     forward::Forward,
-    invalidation::{ALL, group_slot, path_slot},
+    invalidation::{ALL, group_slot, path_slot, target_slot},
     key::{asked_host, asked_uri},
     outcome::{BypassReason, Miss, Outcome},
     policy::{groups, invalidated, request, response::has_explicit_lifetime},
@@ -86,7 +86,13 @@ impl Changes {
         let groups = groups.iter().map(|name| group_slot(host, name));
         paths
             .iter()
-            .map(|path| path_slot(path))
+            .map(|path| {
+                if *path == self.path {
+                    target_slot(path, self.query.as_deref())
+                } else {
+                    path_slot(path)
+                }
+            })
             .chain(groups)
             .collect()
     }
@@ -113,7 +119,8 @@ impl Drop for Changes {
     /// the same, so its target counts as old.
     fn drop(&mut self) {
         if !self.is_answered {
-            self.shared.invalidate(&[path_slot(&self.path)]);
+            self.shared
+                .invalidate(&[target_slot(&self.path, self.query.as_deref())]);
         }
     }
 }

@@ -51,7 +51,7 @@ use std::{sync::PoisonError, time::Duration};
 pub use self::name::{Purge, PurgeReport, PurgeState};
 pub(super) use self::{
     log::{Action, Command, Log},
-    name::{ALL, Kind, Name, group_slot, path_slot, region_slot, tag_slot},
+    name::{ALL, Kind, Name, group_slot, path_slot, region_slot, tag_slot, target_slot},
     position::Position,
     table::{Life, Table},
 };
