@@ -460,6 +460,70 @@ async fn early_refresh_fetches_before_staleness_and_serves_fresh_answers_meanwhi
 }
 
 #[tokio::test]
+async fn an_early_refresh_goes_as_often_as_the_formula_says() {
+    let clock = Clock::manual();
+    let moving = clock.clone();
+    let handler = Handler::new(move |_, call| {
+        let moving = moving.clone();
+        Box::pin(async move {
+            // Each first answer takes five seconds, a fetch in the background none.
+            if call < 2_000 {
+                moving.advance(5 * SECOND);
+            }
+            Ok(answer(&[("cache-control", "max-age=100000")], "x"))
+        })
+    });
+    let region = Region::api().early_refresh(1.0);
+    let builder = CacheLayer::builder().region(region).clock(clock.clone());
+    let (app, handle) = cached(&handler, builder);
+    for n in 0..2_000 {
+        ask(&app, get(&format!("/{n}"))).await;
+    }
+    // The last was made now, the first 9,995 s before: each is asked once when 3.4657 s (5 ln 2) are left of it.
+    clock.advance(100_000 * SECOND - 9_995 * SECOND - Duration::from_secs_f64(3.4657));
+    for n in 0..2_000 {
+        ask(&app, get(&format!("/{n}"))).await;
+        // No more than 256 may be under way at one time.
+        tokio::task::yield_now().await;
+        clock.advance(5 * SECOND);
+    }
+    settle().await;
+    assert_eq!(handle.stats().dropped_refreshes, 0);
+    let share = handle.stats().background_refreshes as f64 / 2_000.0;
+    assert!((share - 0.5).abs() < 0.06, "{share}");
+    assert_eq!(
+        handler.calls() as u64,
+        2_000 + handle.stats().background_refreshes
+    );
+}
+
+#[tokio::test]
+async fn a_head_within_the_stale_window_fetches_nothing_and_a_private_answer_ends_it() {
+    let handler = Handler::new(|_, call| {
+        let control = match call {
+            0 => "max-age=10, stale-while-revalidate=60",
+            _ => "private",
+        };
+        ready(answer(&[("cache-control", control)], call.to_string()))
+    });
+    let (app, _, clock) = clocked(&handler);
+    ask(&app, get("/")).await;
+    clock.advance(11 * SECOND);
+    for _ in 0..5 {
+        assert!(ask(&app, method("HEAD", "/", &[])).await.is_hit());
+    }
+    settle().await;
+    assert_eq!(handler.calls(), 1);
+    assert_eq!(ask(&app, get("/")).await.body, "0");
+    settle().await;
+    assert_eq!(handler.calls(), 2);
+    assert!(
+        !ask(&app, get("/")).await.is_hit(),
+        "the newest answer is private"
+    );
+}
+
+#[tokio::test]
 async fn a_background_fetch_that_fails_leaves_the_stale_answer_and_is_tried_again() {
     let handler = Handler::new(|_, call| match call {
         0 => {
@@ -580,21 +644,30 @@ fn changing(status: u16, headers: &'static [(&'static str, &'static str)]) -> Ha
 async fn a_successful_unsafe_request_makes_its_target_and_what_it_names_old() {
     let named = &[
         ("location", "/b"),
-        ("content-location", "http://app.example/c"),
+        ("content-location", "http://app.example/c?y=2"),
     ];
     for verb in ["POST", "PUT", "DELETE", "PATCH", "M-SEARCH"] {
         let (app, handle, _) = clocked(&changing(201, named));
-        for path in ["/a", "/a?x=1", "/b", "/c", "/d"] {
+        for path in ["/a", "/a?x=1", "/b", "/c?y=2", "/d"] {
             ask(&app, get(path)).await;
         }
         ask(&app, method(verb, "/a", &[])).await;
-        for path in ["/a", "/b", "/c"] {
+        for path in ["/a", "/b", "/c?y=2"] {
             assert!(!ask(&app, get(path)).await.is_hit(), "{verb} {path}");
         }
         assert!(ask(&app, get("/d")).await.is_hit());
         assert!(ask(&app, get("/a?x=1")).await.is_hit(), "another target");
         assert_eq!(handle.stats().invalidations, 3);
     }
+}
+
+#[tokio::test]
+async fn what_a_key_leaves_out_is_left_out_of_a_changed_target_too() {
+    let region = Region::api().ignore_query(["utm_*"]);
+    let (app, ..) = clocked_in(&changing(200, &[]), region);
+    ask(&app, get("/a?x=1&utm_a=1")).await;
+    ask(&app, method("PUT", "/a?utm_b=2&x=1", &[])).await;
+    assert!(!ask(&app, get("/a?x=1")).await.is_hit());
 }
 
 #[tokio::test]

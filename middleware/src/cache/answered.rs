@@ -117,6 +117,15 @@ impl Forward {
                     parts.status,
                     reason,
                 );
+                // What is stored was for everybody; the newest answer says that it is not (any more).
+                if self.stale.is_some()
+                    && matches!(
+                        reason,
+                        BypassReason::NoStore | BypassReason::Private | BypassReason::Vary
+                    )
+                {
+                    shared.forget(&self.key);
+                }
                 shared.bypassed(self.region, reason);
                 let outcome = Outcome::Unstorable(self.miss, reason);
                 return self.client(parts, ResponseBody::passing(body), outcome);

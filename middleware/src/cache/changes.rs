@@ -9,8 +9,8 @@ use super::{
     body::ResponseBody,
     entry,
     forward::Forward,
-    invalidation::{ALL, group_slot, path_slot, target_slot},
-    key::{asked_host, asked_uri},
+    invalidation::{ALL, group_slot, target_slot},
+    key::asked_host,
     outcome::{BypassReason, Miss, Outcome},
     policy::{groups, invalidated, request, response::has_explicit_lifetime},
     shared::Shared,
@@ -19,9 +19,8 @@ use super::{
 /// What is known of an unsafe request before its answer.
 pub(super) struct Changes {
     shared: Arc<Shared>,
-    /// As the client asked for it.
-    path: String,
-    query: Option<String>,
+    /// Path and query as the client asked for them, less what the region's keys leave out.
+    target: String,
     host: Option<String>,
     /// For an answer to POST that a later GET may be given (RFC 9110, 9.3.3).
     kept: Option<Box<Forward>>,
@@ -34,10 +33,8 @@ impl Changes {
         if !invalidated::is_unsafe(&parts.method) {
             return None;
         }
-        let uri = asked_uri(parts);
         Some(Self {
-            path: uri.path().to_owned(),
-            query: uri.query().map(str::to_owned),
+            target: shared.region(region).key.target_of(parts),
             host: asked_host(parts).map(str::to_owned),
             kept: kept(shared, parts, region),
             is_answered: false,
@@ -74,8 +71,8 @@ impl Changes {
 
     fn old_slots(&self, status: StatusCode, headers: &HeaderMap) -> Vec<u32> {
         let host = self.host.as_deref();
-        let paths = invalidated::paths(&self.path, host, status, headers);
-        if paths.is_empty() {
+        let targets = invalidated::targets(&self.target, host, status, headers);
+        if targets.is_empty() {
             return Vec::new();
         }
         let Some(groups) = groups::names(headers, &groups::CACHE_GROUP_INVALIDATION) else {
@@ -84,33 +81,19 @@ impl Changes {
         };
         let host = host.unwrap_or_default();
         let groups = groups.iter().map(|name| group_slot(host, name));
-        paths
+        targets
             .iter()
-            .map(|path| {
-                if *path == self.path {
-                    target_slot(path, self.query.as_deref())
-                } else {
-                    path_slot(path)
-                }
-            })
+            .map(|target| target_slot(target))
             .chain(groups)
             .collect()
     }
 
     fn says_what_a_get_would(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        let named = headers
-            .get(CONTENT_LOCATION)
-            .and_then(|value| value.to_str().ok());
-        let is_target = named.is_some_and(|named| {
-            let query = named
-                .split('#')
-                .next()
-                .and_then(|named| named.split_once('?'))
-                .map(|(_, query)| query);
-            let path = invalidated::path_of(&self.path, self.host.as_deref(), named);
-            path.as_ref() == Some(&self.path) && query == self.query.as_deref()
-        });
-        status == StatusCode::OK && is_target && has_explicit_lifetime(headers)
+        let host = self.host.as_deref();
+        let named = invalidated::named(&self.target, host, headers, &CONTENT_LOCATION);
+        status == StatusCode::OK
+            && named.as_ref() == Some(&self.target)
+            && has_explicit_lifetime(headers)
     }
 }
 
@@ -119,8 +102,7 @@ impl Drop for Changes {
     /// the same, so its target counts as old.
     fn drop(&mut self) {
         if !self.is_answered {
-            self.shared
-                .invalidate(&[target_slot(&self.path, self.query.as_deref())]);
+            self.shared.invalidate(&[target_slot(&self.target)]);
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     coalesce::{FlightKey, Join, Leader, Told, Waiter},
     entry::Entry,
     invalidation::{Position, path_slot, target_slot},
-    key::{CacheKey, asked_host, asked_uri},
+    key::{CacheKey, asked_host, asked_target, asked_uri},
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},
     shared::{Found, Look, Shared},
@@ -76,7 +76,7 @@ impl Forward {
             key: Arc::new(key),
             region,
             path_slot: path_slot(asked_uri(parts).path()),
-            target_slot: target_slot(asked_uri(parts).path(), asked_uri(parts).query()),
+            target_slot: target_slot(asked_target(parts)),
             host: asked_host(parts).unwrap_or_default().into(),
             stamp: shared.now(),
             miss: Miss::Uri,
@@ -124,7 +124,14 @@ impl Forward {
                 let look = self
                     .shared
                     .look(&self.key, request, &self.lookup, self.region);
-                if let Look::Hit(entry, outcome) = look {
+                let is_new = |entry: &Arc<Entry>| {
+                    let known = self.stale.as_ref();
+                    known.is_none_or(|known| !Arc::ptr_eq(known, entry))
+                };
+                // Of an early refresh it is the answer that is to be replaced.
+                if let Look::Hit(entry, outcome) = look
+                    && is_new(&entry)
+                {
                     leader.done(entry.clone());
                     return Next::Reply(entry, outcome);
                 }

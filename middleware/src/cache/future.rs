@@ -92,6 +92,8 @@ where
             // A look into Redis would only find the same stale answer again.
             Next::Look(_) | Next::Call => State::Readying,
         };
+        // HEAD, or a key whose last answer could not be shared: nobody would keep the next one from fetching too.
+        forward.leader.as_ref()?;
         Some(Self {
             state,
             held: Some(held),

@@ -166,6 +166,12 @@ pub(super) fn asked_uri(parts: &Parts) -> &http::Uri {
     &parts.uri
 }
 
+/// Path and query as the client asked for them.
+pub(super) fn asked_target(parts: &Parts) -> &str {
+    let target = asked_uri(parts).path_and_query();
+    target.map_or("/", http::uri::PathAndQuery::as_str)
+}
+
 /// The host that the client asked.
 pub(super) fn asked_host(parts: &Parts) -> Option<&str> {
     let authority = asked_uri(parts).authority();

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, Uri, header::COOKIE, request::Parts, uri::PathAndQuery};
 
-use super::key::field;
+use super::key::{asked_target, asked_uri, field};
 
 type KeyFn = dyn Fn(&Parts) -> String + Send + Sync;
 type IdentityFn = dyn Fn(&Parts) -> Option<String> + Send + Sync;
@@ -25,6 +25,15 @@ impl KeyRule {
     /// Who asks, where the region tells people apart.
     pub(super) fn identity_of(&self, parts: &Parts) -> Option<String> {
         self.identity.as_ref().and_then(|identity| identity(parts))
+    }
+
+    /// Path and query as the client asked for them, as [`Self::rewrite`] leaves them.
+    pub(super) fn target_of(&self, parts: &Parts) -> String {
+        let rewritten = self.rewritten(asked_uri(parts));
+        let target = rewritten.as_ref().and_then(Uri::path_and_query);
+        target
+            .map_or(asked_target(parts), PathAndQuery::as_str)
+            .to_owned()
     }
 
     /// Takes what is left out of the key out of the request as well: what the handler does not see cannot decide its answer,

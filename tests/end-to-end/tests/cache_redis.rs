@@ -541,3 +541,26 @@ async fn over_tls_redis_is_verified_and_the_process_default_provider_stays_untou
     assert_eq!(handle.probe_l2().await, Some(false));
     assert!(rustls::crypto::CryptoProvider::get_default().is_none());
 }
+
+#[tokio::test]
+async fn rows_that_one_instance_fetched_another_finds() {
+    require!(redis);
+    let redis = redis();
+    let instance = || {
+        let store = RedisStore::connect(&redis.url()).unwrap().namespace("rows");
+        let region = pitcrew::cache::Region::queries().ttl(Duration::from_secs(60));
+        CacheLayer::builder().region(region).redis(store).build().1
+    };
+    let ask = async |handle: &pitcrew::CacheHandle, row: i32| {
+        let fetch = async || Ok::<_, Infallible>(vec![row]);
+        let sql = "SELECT a FROM t WHERE b = $1";
+        handle.query("queries", sql, &[1], fetch).await.0.unwrap()
+    };
+    let (one, two) = (instance(), instance());
+    assert_eq!(ask(&one, 1).await, [1]);
+    entries(&redis, "rows", 1).await;
+    assert_eq!(ask(&two, 2).await, [1], "from Redis");
+    one.purge(Purge::Tag("table:public.t".into())).await;
+    let third = instance();
+    assert_eq!(ask(&third, 3).await, [3], "purged for every instance");
+}

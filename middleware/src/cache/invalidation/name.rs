@@ -79,11 +79,8 @@ pub(in crate::cache) fn path_slot(path: &str) -> u32 {
 }
 
 /// One target, its query included: what an unsafe request makes old (RFC 9111, 4.4).
-pub(in crate::cache) fn target_slot(path: &str, query: Option<&str>) -> u32 {
-    match query {
-        Some(query) => slot(b'u', &format!("{path}?{query}")),
-        None => slot(b'u', path),
-    }
+pub(in crate::cache) fn target_slot(target: &str) -> u32 {
+    slot(b'u', target)
 }
 
 pub(in crate::cache) fn region_slot(region: &str) -> u32 {

@@ -14,8 +14,8 @@ pub(crate) fn is_unsafe(method: &Method) -> bool {
     )
 }
 
-/// The paths that are old now; none after an error, which changed nothing.
-pub(crate) fn paths(
+/// The targets that are old now, each a path with its query; none after an error, which changed nothing.
+pub(crate) fn targets(
     target: &str,
     host: Option<&str>,
     status: StatusCode,
@@ -24,44 +24,59 @@ pub(crate) fn paths(
     if !(status.is_success() || status.is_redirection()) {
         return Vec::new();
     }
-    let mut paths = vec![target.to_owned()];
+    let mut targets = vec![target.to_owned()];
     for name in [LOCATION, CONTENT_LOCATION] {
-        let named = named(headers, &name).and_then(|uri| path_of(target, host, uri));
-        if let Some(path) = named
-            && !paths.contains(&path)
+        if let Some(named) = named(target, host, headers, &name)
+            && !targets.contains(&named)
         {
-            paths.push(path);
+            targets.push(named);
         }
     }
-    paths
+    targets
 }
 
-fn named<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).map(HeaderValue::to_str)?.ok()
+/// The target that a field names, within the same origin.
+pub(crate) fn named(
+    target: &str,
+    host: Option<&str>,
+    headers: &HeaderMap,
+    name: &HeaderName,
+) -> Option<String> {
+    let reference = headers.get(name).map(HeaderValue::to_str)?.ok()?;
+    resolved(target, host, reference)
 }
 
-/// The path of a reference, resolved against the target (RFC 3986, 5.2); none where it leads to another origin.
-pub(crate) fn path_of(target: &str, host: Option<&str>, reference: &str) -> Option<String> {
-    let reference = reference.split(['?', '#']).next().unwrap_or_default();
-    if reference.starts_with("//") || reference.contains("://") {
-        let absolute = reference
-            .strip_prefix("//")
-            .map(|rest| format!("http://{rest}"));
-        let uri: Uri = absolute.as_deref().unwrap_or(reference).parse().ok()?;
+/// A reference, resolved against the target (RFC 3986, 5.2); none where it leads to another origin.
+fn resolved(target: &str, host: Option<&str>, reference: &str) -> Option<String> {
+    let reference = reference.split('#').next().unwrap_or_default();
+    let (path, query) = match reference.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (reference, None),
+    };
+    let target_path = target.split('?').next().unwrap_or_default();
+    let path = if path.starts_with("//") || path.contains("://") {
+        let absolute = path.strip_prefix("//").map(|rest| format!("http://{rest}"));
+        let uri: Uri = absolute.as_deref().unwrap_or(path).parse().ok()?;
         let is_same = host.is_some_and(|host| {
             uri.authority()
                 .is_some_and(|authority| authority.as_str().eq_ignore_ascii_case(host))
         });
-        return is_same.then(|| uri.path().to_owned());
-    }
-    if reference.is_empty() {
-        return None;
-    }
-    if reference.starts_with('/') {
-        return Some(without_dots(reference));
-    }
-    let directory = &target[..=target.rfind('/')?];
-    Some(without_dots(&format!("{directory}{reference}")))
+        is_same.then(|| uri.path().to_owned())?
+    } else if path.starts_with('/') {
+        without_dots(path)
+    } else if !path.is_empty() {
+        let directory = &target_path[..=target_path.rfind('/')?];
+        without_dots(&format!("{directory}{path}"))
+    } else if query.is_some() {
+        target_path.to_owned()
+    } else {
+        // Nothing, or a fragment alone: the target itself.
+        return Some(target.to_owned());
+    };
+    Some(match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    })
 }
 
 /// RFC 3986, 5.2.4.
@@ -97,23 +112,27 @@ mod tests {
             headers.append(*name, value.parse().unwrap());
         }
         let status = StatusCode::from_u16(status).unwrap();
-        paths("/a/b", Some("shop.example:80"), status, &headers)
+        targets("/a/b?q=1", Some("shop.example:80"), status, &headers)
     }
 
     #[test]
     fn the_target_and_what_the_answer_names_is_old_after_a_success() {
-        assert_eq!(of(200, &[]), ["/a/b"]);
-        assert_eq!(of(303, &[("location", "/c?x#y")]), ["/a/b", "/c"]);
-        assert_eq!(of(201, &[("content-location", "c")]), ["/a/b", "/a/c"]);
-        assert_eq!(of(201, &[("location", "../c/./d")]), ["/a/b", "/c/d"]);
-        assert_eq!(of(201, &[("location", "..")]), ["/a/b", "/"]);
+        assert_eq!(of(200, &[]), ["/a/b?q=1"]);
+        assert_eq!(of(303, &[("location", "/c?x#y")]), ["/a/b?q=1", "/c?x"]);
+        assert_eq!(of(201, &[("content-location", "c")]), ["/a/b?q=1", "/a/c"]);
+        assert_eq!(of(201, &[("location", "../c/./d")]), ["/a/b?q=1", "/c/d"]);
+        assert_eq!(of(201, &[("location", "..")]), ["/a/b?q=1", "/"]);
         let same = [("location", "http://Shop.example:80/c")];
-        assert_eq!(of(201, &same), ["/a/b", "/c"]);
+        assert_eq!(of(201, &same), ["/a/b?q=1", "/c"]);
         assert_eq!(
             of(201, &[("location", "//shop.example:80/c")]),
-            ["/a/b", "/c"]
+            ["/a/b?q=1", "/c"]
         );
-        assert_eq!(of(200, &[("content-location", "/a/b")]), ["/a/b"]);
+        assert_eq!(
+            of(200, &[("content-location", "/a/b")]),
+            ["/a/b?q=1", "/a/b"],
+            "another target"
+        );
     }
 
     #[test]
@@ -125,7 +144,7 @@ mod tests {
             "https://shop.example/c",
             "http://[/",
         ] {
-            assert_eq!(of(201, &[("location", other)]), ["/a/b"], "{other}");
+            assert_eq!(of(201, &[("location", other)]), ["/a/b?q=1"], "{other}");
         }
     }
 

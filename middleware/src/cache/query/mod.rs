@@ -16,6 +16,7 @@ use super::{
     entry::{self, Entry, Origin},
     invalidation::{Position, tag_slot},
     key::CacheKey,
+    outcome::Outcome,
     policy::{Lookup, Share, Stale, VaryNames, Verdict},
     shared::{Look, Shared},
 };
@@ -98,8 +99,9 @@ impl Call<'_> {
         };
         let key = Arc::new(shared.keys.of_query(region, &readable.normal, parameters));
         // Before anything is read: what is fetched from now on is new to every purge before.
-        let stamp = shared.now();
-        if let Some(rows) = self.stored(&key) {
+        let mut stamp = shared.now();
+        if let Some((_, rows)) = self.stored(&key) {
+            shared.hit_query(self.region);
             return (Ok(rows), QueryOutcome::Hit);
         }
         let deadline = Instant::now() + shared.wait_deadline;
@@ -125,6 +127,19 @@ impl Call<'_> {
                 }
             }
         }
+        if let Some(lead) = leader.take() {
+            // A whole flight may have ended between the look and this; else another instance may have the rows.
+            let mut found = self.stored(&key);
+            if found.is_none() {
+                found = self.stored_in_l2(&key, &mut stamp).await;
+            }
+            if let Some((entry, rows)) = found {
+                lead.done(entry);
+                shared.hit_query(self.region);
+                return (Ok(rows), QueryOutcome::Hit);
+            }
+            leader = Some(lead);
+        }
         shared.missed(self.region);
         let fetched = fetch().await;
         let outcome = match &fetched {
@@ -140,16 +155,33 @@ impl Call<'_> {
         (fetched, outcome)
     }
 
-    fn stored<T: DeserializeOwned>(&self, key: &CacheKey) -> Option<T> {
+    fn stored<T: DeserializeOwned>(&self, key: &CacheKey) -> Option<(Arc<Entry>, T)> {
         let look = self
             .shared
             .look(key, &HeaderMap::new(), &Lookup::default(), self.region);
-        let Look::Hit(entry, _) = look else {
+        // Rows that are purged softly, or stale, are fetched anew by whoever asks; those of an early refresh are fresh.
+        let (Look::Hit(entry, _) | Look::Refresh(entry, _, Outcome::Hit)) = look else {
             return None;
         };
         let rows = serde_json::from_slice(&entry.body).ok()?;
-        self.shared.hit_query(self.region);
-        Some(rows)
+        Some((entry, rows))
+    }
+
+    /// What is fetched after this look begins where it began.
+    async fn stored_in_l2<T: DeserializeOwned>(
+        &self,
+        key: &Arc<CacheKey>,
+        stamp: &mut Position,
+    ) -> Option<(Arc<Entry>, T)> {
+        let found = self.shared.look_in_l2(key, &HeaderMap::new())?.await;
+        *stamp = found.begin;
+        let entry = found.entry?;
+        if !self.shared.is_usable(&entry, &Lookup::default()) {
+            return None;
+        }
+        let rows = serde_json::from_slice(&entry.body).ok()?;
+        self.shared.keep(key, &entry);
+        Some((entry, rows))
     }
 
     fn store<T: Serialize>(

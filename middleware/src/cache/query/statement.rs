@@ -134,26 +134,16 @@ pub(super) fn read(text: &str, search_path: &str) -> Result<Readable, Refusal> {
     let mut reader = Reader {
         schema: search_path,
         tables: BTreeSet::new(),
-        defined: BTreeSet::new(),
     };
     if let ControlFlow::Break(refusal) = query.visit(&mut reader) {
         return Err(refusal);
     }
-    let defined = reader.defined;
-    let tables = reader.tables.into_iter();
     Ok(Readable {
         normal: normal(text)?,
-        // A name that a WITH defines is a table only where another scope means one of that name: leaving it out could miss
-        // that, so it stays in. Tags that no table has are never purged.
-        tables: tables
-            .filter(|(table, is_bare)| !(*is_bare && defined.contains(&bare(table))))
-            .map(|(table, _)| table)
-            .collect(),
+        // Names that a WITH defines are among them: the same name may mean a table in another scope, and a tag that no table
+        // has is never purged.
+        tables: reader.tables.into_iter().collect(),
     })
-}
-
-fn bare(table: &str) -> String {
-    table.rsplit('.').next().unwrap_or(table).to_owned()
 }
 
 /// The tokens with one space between them: two texts that differ in space, comments and the case of what is not quoted have
@@ -179,10 +169,7 @@ fn normal(text: &str) -> Result<String, Refusal> {
 
 struct Reader<'a> {
     schema: &'a str,
-    /// With whether the text gave no schema.
-    tables: BTreeSet<(String, bool)>,
-    /// Names of `WITH` queries.
-    defined: BTreeSet<String>,
+    tables: BTreeSet<String>,
 }
 
 impl Visitor for Reader<'_> {
@@ -191,11 +178,6 @@ impl Visitor for Reader<'_> {
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
         if !query.locks.is_empty() {
             return ControlFlow::Break(Refusal::Locks);
-        }
-        if let Some(with) = &query.with {
-            for table in &with.cte_tables {
-                self.defined.insert(folded(&table.alias.name));
-            }
         }
         if writes(&query.body) {
             return ControlFlow::Break(Refusal::Writes);
@@ -208,10 +190,10 @@ impl Visitor for Reader<'_> {
         match names.as_slice() {
             [table] => {
                 let schema = self.schema;
-                self.tables.insert((format!("{schema}.{table}"), true));
+                self.tables.insert(format!("{schema}.{table}"));
             }
             [schema, table] => {
-                self.tables.insert((format!("{schema}.{table}"), false));
+                self.tables.insert(format!("{schema}.{table}"));
             }
             _ => return ControlFlow::Break(Refusal::TableName(relation.to_string())),
         }
@@ -317,7 +299,7 @@ mod tests {
         assert_eq!(tables("VALUES (1)"), Vec::<String>::new());
         assert_eq!(
             tables("WITH x AS (SELECT * FROM a) SELECT * FROM x JOIN b ON true"),
-            ["public.a", "public.b"]
+            ["public.a", "public.b", "public.x"]
         );
         assert_eq!(
             tables("SELECT 1 FROM a, LATERAL (SELECT * FROM b WHERE b.x = a.x) q"),
