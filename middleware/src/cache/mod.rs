@@ -30,7 +30,7 @@
 //! | What does a client get? | 304 where it has the stored answer (`If-None-Match`, `If-Modified-Since`), one range of it (`Range`, `If-Range`), its head for HEAD. On a miss the handler makes the whole for all, and the client still gets the 304 that it asked for. |
 //! | For whom? | A request with `Authorization` only where the answer says `public`, `s-maxage` or `must-revalidate`; one with `Cookie` only where it says `public` or `s-maxage`. |
 //! | Many at once? | One calls the handler, the others wait for its answer, 5 s at most. They are released as soon as the head shows that it cannot be shared. |
-//! | What makes old? | A purge; and a POST, PUT, DELETE or any other unsafe request that succeeds: its target, and what its `Location` and `Content-Location` name within the same origin (RFC 9111, 4.4). |
+//! | What makes old? | A purge; and a POST, PUT, DELETE or any other unsafe request that succeeds, or is given up before its answer: its target, and what its `Location` and `Content-Location` name within the same origin (RFC 9111, 4.4). |
 //! | Clients' wishes? | `no-store` passes, `no-cache` and `max-age=0` validate or fetch anew, `max-age`, `min-fresh`, `max-stale` and `only-if-cached` are obeyed; a region may refuse them. |
 //!
 //! Every answer carries `Cache-Status` (RFC 9211), a hit `Age` besides:
