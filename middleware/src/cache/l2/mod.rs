@@ -146,14 +146,18 @@ impl L2 {
             let result = tokio::time::timeout(l2.timeout, looking).await;
             let result = l2.judged(result.unwrap_or(Err(CallError::Timeout)));
             let (begin, entry) = result.unwrap_or_else(|| (l2.invalidation.now(), None));
-            let counter = if entry.is_some() {
-                &l2.counters.hits
-            } else {
-                &l2.counters.misses
-            };
-            counter.fetch_add(1, Ordering::Relaxed);
             Found { entry, begin }
         }))
+    }
+
+    /// A look-up is over. Whether what was found is of use, whoever asked knows: a purge may have made it old.
+    pub(super) fn looked(&self, is_hit: bool) {
+        let counter = if is_hit {
+            &self.counters.hits
+        } else {
+            &self.counters.misses
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     fn is_readable(&self) -> bool {

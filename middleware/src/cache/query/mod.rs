@@ -175,11 +175,13 @@ impl Call<'_> {
     ) -> Option<(Arc<Entry>, T)> {
         let found = self.shared.look_in_l2(key, &HeaderMap::new())?.await;
         *stamp = found.begin;
-        let entry = found.entry?;
-        if !self.shared.is_usable(&entry, &Lookup::default()) {
-            return None;
-        }
-        let rows = serde_json::from_slice(&entry.body).ok()?;
+        let usable = found.entry.and_then(|entry| {
+            let is_usable = self.shared.is_usable(&entry, &Lookup::default());
+            let rows = serde_json::from_slice(&entry.body).ok();
+            is_usable.then_some(entry).zip(rows)
+        });
+        self.shared.looked_in_l2(usable.is_some());
+        let (entry, rows) = usable?;
         self.shared.keep(key, &entry);
         Some((entry, rows))
     }
