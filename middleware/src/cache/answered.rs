@@ -65,13 +65,7 @@ impl Forward {
         if let Some(leader) = self.leader.take() {
             leader.done(stale.clone());
         }
-        Some(self.shared.hit(
-            &stale,
-            &self.request,
-            &self.lookup,
-            self.region,
-            Outcome::StaleIfError,
-        ))
+        Some(self.reply(&stale, &self.request, Outcome::StaleIfError))
     }
 
     /// The handler's answer is there.
@@ -161,7 +155,7 @@ impl Forward {
             );
         }
         let key = if verdict.span.is_some() {
-            Arc::new(shared.keys.of_part(&self.key))
+            shared.keys.of_part(&self.key).kept()
         } else {
             self.key.clone()
         };
@@ -259,7 +253,7 @@ impl Forward {
                 leader.release();
             }
             let outcome = Outcome::Miss(self.miss);
-            return shared.answer(stale, &self.request, &self.lookup, outcome);
+            return shared.answer(stale, self.asked(&self.request), outcome);
         };
         shared.counters.revalidated.fetch_add(1, Ordering::Relaxed);
         if shared.is_alive(&entry) {
@@ -273,7 +267,7 @@ impl Forward {
             }
         }
         let outcome = Outcome::Revalidated(self.miss);
-        let mut response = shared.answer(&entry, &self.request, &self.lookup, outcome);
+        let mut response = shared.answer(&entry, self.asked(&self.request), outcome);
         // Stored for nobody, but meant for this client.
         if not_modified.contains_key(SET_COOKIE) {
             response.headers_mut().remove(SET_COOKIE);
@@ -293,7 +287,7 @@ impl Forward {
         }
         // Without a date of its own it is of now; the stored one's would make it as old as that.
         date::add_date(&mut new_headers, self.shared.clock.unix_ms());
-        let mut headers = conditional::updated(&stale.headers, &new_headers);
+        let mut headers = conditional::updated(&stale.headers.stored(), &new_headers);
         for value in new.get_all(AGE) {
             headers.append(AGE, value.clone());
         }

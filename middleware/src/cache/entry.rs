@@ -11,11 +11,11 @@ use http::{
     },
 };
 
-use super::invalidation::Position;
 use super::policy::{
     OWN_TARGET, Share, Stale, VaryNames, Verdict, conditional, date, range::Span,
     request::Credentials, vary,
 };
+use super::{invalidation::Position, reply_headers::ReplyHeaders};
 
 /// Where a handler may write tags; never sent on.
 pub(super) const TAGS_HEADER: HeaderName = HeaderName::from_static("x-cache-tags");
@@ -55,7 +55,7 @@ const HEADER_OVERHEAD_BYTES: usize = 104;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: ReplyHeaders,
     pub(super) body: Bytes,
     pub(super) vary: VaryNames,
     /// What the request held in these fields.
@@ -193,7 +193,7 @@ pub(super) fn with_body(
     }
     Entry {
         status,
-        headers: stored,
+        headers: ReplyHeaders::new(stored),
         body,
         vary: verdict.vary,
         values: origin.values,

@@ -12,6 +12,7 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use super::{
+    answer::Asked,
     body::ResponseBody,
     coalesce::{FlightKey, Join, Leader, Told, Waiter},
     entry::Entry,
@@ -73,7 +74,7 @@ impl Forward {
         Self {
             shared: shared.clone(),
             lookup,
-            key: Arc::new(key),
+            key: key.kept(),
             region,
             path_slot: path_slot(asked_uri(parts).path()),
             target_slot: target_slot(asked_target(parts)),
@@ -121,9 +122,7 @@ impl Forward {
         match self.shared.flights.join(key, self.shared.clock.now()) {
             Join::Lead(leader) => {
                 // Between the look and this a whole flight may have ended: its answer is there, and another call is not due.
-                let look = self
-                    .shared
-                    .look(&self.key, request, &self.lookup, self.region);
+                let look = self.shared.look(&self.key, self.asked(request));
                 let is_new = |entry: &Arc<Entry>| {
                     let known = self.stale.as_ref();
                     known.is_none_or(|known| !Arc::ptr_eq(known, entry))
@@ -142,14 +141,23 @@ impl Forward {
         }
     }
 
+    /// Counts a hit and builds its answer.
     pub(super) fn reply<R: Body>(
         &self,
         entry: &Entry,
         request: &HeaderMap,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
-        self.shared
-            .hit(entry, request, &self.lookup, self.region, outcome)
+        self.shared.hit(entry, self.asked(request), outcome)
+    }
+
+    pub(super) fn asked<'a>(&'a self, request: &'a HeaderMap) -> Asked<'a> {
+        Asked {
+            headers: request,
+            lookup: &self.lookup,
+            region: self.region,
+            now: self.shared.clock.now(),
+        }
     }
 
     fn look(&self, request: &HeaderMap) -> Next {
@@ -201,13 +209,7 @@ impl Forward {
                 let shared = &self.shared;
                 if entry.matches(request, self.lookup.credentials) && shared.is_alive(&entry) {
                     shared.counters.coalesced.fetch_add(1, Ordering::Relaxed);
-                    return Step::Reply(shared.hit(
-                        &entry,
-                        request,
-                        &self.lookup,
-                        self.region,
-                        Outcome::Collapsed,
-                    ));
+                    return Step::Reply(self.reply(&entry, request, Outcome::Collapsed));
                 }
                 // It began before a purge, or it is another variant. Somebody may have stored a newer one by now.
                 let vary = entry.vary.clone();
@@ -219,18 +221,10 @@ impl Forward {
     /// Looks again and joins again, a bounded number of times.
     fn regroup<R: Body>(&mut self, request: &HeaderMap, vary: &VaryNames) -> Step<R> {
         self.turns += 1;
-        let look = self
-            .shared
-            .look(&self.key, request, &self.lookup, self.region);
+        let look = self.shared.look(&self.key, self.asked(request));
         // Whoever comes here has waited already: a fetch of its own in the background is somebody else's.
         if let Look::Hit(entry, outcome) | Look::Refresh(entry, _, outcome) = look {
-            return Step::Reply(self.shared.hit(
-                &entry,
-                request,
-                &self.lookup,
-                self.region,
-                outcome,
-            ));
+            return Step::Reply(self.reply(&entry, request, outcome));
         }
         Step::Next(if self.turns >= MAX_TURNS {
             Next::Call
@@ -262,10 +256,7 @@ impl Forward {
         if let Some(leader) = self.leader.take() {
             leader.done(entry.clone());
         }
-        Step::Reply(
-            self.shared
-                .hit(&entry, request, &self.lookup, self.region, Outcome::L2),
-        )
+        Step::Reply(self.reply(&entry, request, Outcome::L2))
     }
 
     /// The handler gets the request: with conditions of ours in the place of the client's, where the answer may then be
@@ -283,7 +274,7 @@ impl Forward {
         }
         self.validating = validates;
         let stored = self.stale.as_ref().filter(|_| validates);
-        conditional::condition(request, stored.map(|stale| &stale.headers));
+        conditional::condition(request, stored.map(|stale| &*stale.headers));
     }
 }
 

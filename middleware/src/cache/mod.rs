@@ -102,12 +102,14 @@ mod policy;
 mod query;
 mod refresh;
 mod region;
+mod reply_headers;
 mod service;
 mod shared;
 mod stats;
 mod store;
 mod sync;
 mod tags;
+mod text;
 
 #[cfg(feature = "redis")]
 pub use self::l2::{DEFAULT_SERVE_WHILE_AWAY, DEFAULT_TIMEOUT, RedisStore, RedisStoreError};

@@ -12,12 +12,13 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
+    answer::Asked,
     body::ResponseBody,
     changes::Changes,
     forward::Forward,
     future::{Held, ResponseFuture},
     outcome::{Miss, Outcome},
-    policy::classify,
+    policy::{Fields, classify},
     refresh,
     shared::{Look, Shared},
 };
@@ -64,11 +65,14 @@ where
         let settings = shared.region(region);
         let identity = settings.key.identity_of(&parts);
         let has_body = !body.is_end_stream();
-        let judged = classify(&parts, has_body, settings, identity.is_some()).and_then(|lookup| {
-            settings.key.rewrite(&mut parts);
-            let key = shared.keys.key(&parts, settings, identity.as_deref())?;
-            Ok((lookup, key))
-        });
+        let fields = Fields::of(&parts.headers);
+        let judged =
+            classify(&parts, fields, has_body, settings, identity.is_some()).and_then(|lookup| {
+                settings.key.rewrite(&mut parts);
+                let keys = &shared.keys;
+                let key = keys.key(&parts, fields, settings, identity.as_deref())?;
+                Ok((lookup, key))
+            });
         let (lookup, key) = match judged {
             Ok(judged) => judged,
             Err(reason) => {
@@ -80,25 +84,28 @@ where
         };
         // Before anything is looked up or read: what is made from now on is new to every purge before.
         let stamp = shared.now();
-        let (miss, vary, stale, refreshing) =
-            match shared.look(&key, &parts.headers, &lookup, region) {
-                Look::Hit(entry, outcome) => {
-                    let response = shared.hit(&entry, &parts.headers, &lookup, region, outcome);
+        let asked = Asked {
+            headers: &parts.headers,
+            lookup: &lookup,
+            region,
+            now: shared.clock.now(),
+        };
+        let (miss, vary, stale, refreshing) = match shared.look(&key, asked) {
+            Look::Hit(entry, outcome) => {
+                key.spare();
+                return ResponseFuture::reply(shared.hit(&entry, asked, outcome));
+            }
+            Look::Refresh(entry, vary, outcome) => (Miss::Stale, vary, Some(entry), Some(outcome)),
+            Look::Miss(miss, vary, stale) => {
+                if let Some(response) = shared.part(&key, asked) {
                     return ResponseFuture::reply(response);
                 }
-                Look::Refresh(entry, vary, outcome) => {
-                    (Miss::Stale, vary, Some(entry), Some(outcome))
+                if lookup.only_if_cached {
+                    return ResponseFuture::reply(only_if_cached());
                 }
-                Look::Miss(miss, vary, stale) => {
-                    if let Some(response) = shared.part(&key, &parts.headers, &lookup, region) {
-                        return ResponseFuture::reply(response);
-                    }
-                    if lookup.only_if_cached {
-                        return ResponseFuture::reply(only_if_cached());
-                    }
-                    (miss, vary, stale, None)
-                }
-            };
+                (miss, vary, stale, None)
+            }
+        };
         let mut forward = Forward::new(shared, lookup, key, region, &parts);
         forward.stamp = stamp;
         forward.miss = miss;
@@ -107,7 +114,7 @@ where
         if let (Some(outcome), Some(entry)) = (refreshing, stale)
             && tokio::runtime::Handle::try_current().is_ok()
         {
-            let response = shared.hit(&entry, &parts.headers, &lookup, region, outcome);
+            let response = shared.hit(&entry, asked, outcome);
             let held = Held {
                 inner,
                 ready: true,

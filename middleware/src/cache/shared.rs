@@ -15,7 +15,7 @@ use http_body::Body;
 use quick_cache::sync;
 
 use super::{
-    answer::{answer, from_part},
+    answer::{Asked, answer, from_part},
     body::ResponseBody,
     coalesce::Flights,
     early,
@@ -62,6 +62,15 @@ fn is_young_enough(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
     lookup
         .max_age
         .is_none_or(|max_age| entry.age(now) <= Duration::from_secs(max_age))
+}
+
+fn is_fresh(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
+    let ttl = entry.ttl(now);
+    !ttl.is_zero()
+        && is_young_enough(entry, lookup, now)
+        && lookup
+            .min_fresh
+            .is_none_or(|min_fresh| ttl >= Duration::from_secs(min_fresh))
 }
 
 struct RegionState {
@@ -278,39 +287,24 @@ impl Shared {
     }
 
     pub(super) fn is_alive(&self, entry: &Entry) -> bool {
-        self.life(entry) != Life::Dead
+        self.life(entry, self.clock.now()) != Life::Dead
     }
 
-    fn life(&self, entry: &Entry) -> Life {
+    fn life(&self, entry: &Entry, now: Duration) -> Life {
         // What a handler said was true at the earliest when it was called.
         let made = entry.made.saturating_sub(entry.took);
-        let now = self.clock.now();
         self.positions.life(entry.stamp, &entry.slots, made, now)
     }
 
     /// Not purged, fresh, and fresh enough for this client (RFC 9111, 4 and 5.2.1).
     pub(super) fn is_usable(&self, entry: &Entry, lookup: &Lookup) -> bool {
-        self.is_fresh(entry, lookup) && self.life(entry) == Life::Fresh
-    }
-
-    fn is_fresh(&self, entry: &Entry, lookup: &Lookup) -> bool {
         let now = self.clock.now();
-        let ttl = entry.ttl(now);
-        !ttl.is_zero()
-            && is_young_enough(entry, lookup, now)
-            && lookup
-                .min_fresh
-                .is_none_or(|min_fresh| ttl >= Duration::from_secs(min_fresh))
+        is_fresh(entry, lookup, now) && self.life(entry, now) == Life::Fresh
     }
 
     /// What the cache in this process has for a request.
-    pub(super) fn look(
-        &self,
-        key: &CacheKey,
-        request: &HeaderMap,
-        lookup: &Lookup,
-        region: usize,
-    ) -> Look {
+    pub(super) fn look(&self, key: &CacheKey, asked: Asked<'_>) -> Look {
+        let Asked { lookup, now, .. } = asked;
         let Some(slot) = self.store.get(key) else {
             let miss = if lookup.refresh {
                 Miss::Request
@@ -319,7 +313,7 @@ impl Shared {
             };
             return Look::Miss(miss, VaryNames::default(), None);
         };
-        let Some(entry) = slot.select(request, lookup.credentials) else {
+        let Some(entry) = slot.select(asked.headers, lookup.credentials) else {
             let miss = if lookup.refresh {
                 Miss::Request
             } else {
@@ -327,11 +321,11 @@ impl Shared {
             };
             return Look::Miss(miss, slot.vary.clone(), None);
         };
-        let life = self.life(entry);
-        if !lookup.refresh && life != Life::Dead && self.is_fresh(entry, lookup) {
+        let life = self.life(entry, now);
+        if !lookup.refresh && life != Life::Dead && is_fresh(entry, lookup, now) {
             if life == Life::Fresh {
-                let beta = self.region(region).early_refresh;
-                if beta > 0.0 && early::is_due(entry, self.clock.now(), beta) {
+                let beta = self.region(asked.region).early_refresh;
+                if beta > 0.0 && early::is_due(entry, now, beta) {
                     return Look::Refresh(entry.clone(), slot.vary.clone(), Outcome::Hit);
                 }
                 return Look::Hit(entry.clone(), Outcome::Hit);
@@ -348,7 +342,6 @@ impl Shared {
         if lookup.refresh {
             return Look::Miss(Miss::Request, slot.vary.clone(), Some(entry));
         }
-        let now = self.clock.now();
         let staleness = entry.staleness(now);
         if lookup.min_fresh.is_none() && is_young_enough(&entry, lookup, now) {
             let taken = lookup.max_stale.map(Duration::from_secs);
@@ -367,19 +360,18 @@ impl Shared {
     pub(super) fn part<R: Body>(
         &self,
         key: &CacheKey,
-        request: &HeaderMap,
-        lookup: &Lookup,
-        region: usize,
+        asked: Asked<'_>,
     ) -> Option<Response<ResponseBody<R>>> {
+        let Asked { lookup, region, .. } = asked;
         if !lookup.range || lookup.refresh || !self.region(region).partial {
             return None;
         }
         let slot = self.store.get(&self.keys.of_part(key))?;
-        let entry = slot.select(request, lookup.credentials)?;
+        let entry = slot.select(asked.headers, lookup.credentials)?;
         if !self.is_usable(entry, lookup) {
             return None;
         }
-        let response = from_part(entry, request, self.clock.now())?;
+        let response = from_part(entry, asked)?;
         self.regions[region].counters.hits.add();
         Some(response)
     }
@@ -388,12 +380,10 @@ impl Shared {
     pub(super) fn hit<R: Body>(
         &self,
         entry: &Entry,
-        request: &HeaderMap,
-        lookup: &Lookup,
-        region: usize,
+        asked: Asked<'_>,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
-        self.regions[region].counters.hits.add();
+        self.regions[asked.region].counters.hits.add();
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
             l2.served();
@@ -407,19 +397,17 @@ impl Shared {
         ) {
             self.counters.stale.fetch_add(1, Ordering::Relaxed);
         }
-        self.answer(entry, request, lookup, outcome)
+        self.answer(entry, asked, outcome)
     }
 
     /// The answer from a stored entry.
     pub(super) fn answer<R: Body>(
         &self,
         entry: &Entry,
-        request: &HeaderMap,
-        lookup: &Lookup,
+        asked: Asked<'_>,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
-        let (now, unix_ms) = (self.clock.now(), self.clock.unix_ms());
-        answer(entry, request, lookup, now, unix_ms, outcome)
+        answer(entry, asked, &self.clock, outcome)
     }
 
     // Invalidating

@@ -218,6 +218,7 @@ mod tests {
 
     use super::*;
     use crate::cache::invalidation::Position;
+    use crate::cache::reply_headers::ReplyHeaders;
     use crate::cache::{key::KeyMaker, policy::Share};
 
     fn entry(vary: &[&'static str], value: &str, body: usize) -> Arc<Entry> {
@@ -231,7 +232,7 @@ mod tests {
         let values = vary.values(&request(value)).unwrap();
         Arc::new(Entry {
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            headers: ReplyHeaders::new(HeaderMap::new()),
             body: Bytes::from(vec![0; body]),
             vary,
             values,

@@ -13,6 +13,7 @@ use crate::cache::{
     entry::Entry,
     invalidation::{Position, SLOTS},
     policy::{Share, Stale, VaryNames},
+    reply_headers::ReplyHeaders,
 };
 
 const MAGIC: &[u8; 4] = b"PCRW";
@@ -76,8 +77,9 @@ pub(super) fn encode_answer(
         .slots
         .iter()
         .for_each(|slot| out.extend_from_slice(&slot.to_le_bytes()));
-    put_count(&mut out, entry.headers.len());
-    for (name, value) in &entry.headers {
+    let headers = entry.headers.stored();
+    put_count(&mut out, headers.len());
+    for (name, value) in &headers {
         put(&mut out, name.as_str().as_bytes());
         put(&mut out, value.as_bytes());
     }
@@ -187,7 +189,7 @@ impl<'a> Input<'a> {
         };
         let entry = Entry {
             status,
-            headers,
+            headers: ReplyHeaders::new(headers),
             body: body.into(),
             vary,
             values,
@@ -274,7 +276,7 @@ mod tests {
         headers.append("x-a", HeaderValue::from_static("2"));
         Entry {
             status: StatusCode::OK,
-            headers,
+            headers: ReplyHeaders::new(headers),
             body: Bytes::from_static(b"hello"),
             vary: VaryNames {
                 names: vec![HeaderName::from_static("accept")],

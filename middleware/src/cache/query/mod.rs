@@ -12,6 +12,7 @@ use tokio::time::Instant;
 pub use self::statement::Refusal;
 use self::statement::{DEFAULT_SCHEMA, Readable, read};
 use super::{
+    answer::Asked,
     coalesce::{FlightKey, Join, Leader, Told},
     entry::{self, Entry, Origin},
     invalidation::{Position, tag_slot},
@@ -97,7 +98,10 @@ impl Call<'_> {
         let Ok(parameters) = &self.parameters else {
             return (fetch().await, QueryOutcome::NotStored);
         };
-        let key = Arc::new(shared.keys.of_query(region, &readable.normal, parameters));
+        let key = shared
+            .keys
+            .of_query(region, &readable.normal, parameters)
+            .kept();
         // Before anything is read: what is fetched from now on is new to every purge before.
         let mut stamp = shared.now();
         if let Some((_, rows)) = self.stored(&key) {
@@ -156,9 +160,15 @@ impl Call<'_> {
     }
 
     fn stored<T: DeserializeOwned>(&self, key: &CacheKey) -> Option<(Arc<Entry>, T)> {
-        let look = self
-            .shared
-            .look(key, &HeaderMap::new(), &Lookup::default(), self.region);
+        let look = self.shared.look(
+            key,
+            Asked {
+                headers: &HeaderMap::new(),
+                lookup: &Lookup::default(),
+                region: self.region,
+                now: self.shared.clock.now(),
+            },
+        );
         // Rows that are purged softly, or stale, are fetched anew by whoever asks; those of an early refresh are fresh.
         let (Look::Hit(entry, _) | Look::Refresh(entry, _, Outcome::Hit)) = look else {
             return None;
