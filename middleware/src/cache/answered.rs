@@ -19,7 +19,7 @@ use super::{
     entry::{self, Entry, Origin},
     fill::{Collected, Fill, collect},
     forward::Forward,
-    invalidation::{group_slot, tag_slot},
+    invalidation::{group_slot, tag_slot, target_slot},
     outcome::{BypassReason, Outcome},
     policy::{
         Verdict, conditional, date,
@@ -212,7 +212,7 @@ impl Forward {
             groups::names(headers, &groups::CACHE_GROUPS).ok_or(BypassReason::Malformed)?;
         let mut slots = vec![
             self.path_slot,
-            self.target_slot,
+            target_slot(&self.target),
             shared.region_slot(self.region),
         ];
         slots.extend(groups.iter().map(|name| group_slot(&self.host, name)));
@@ -227,6 +227,7 @@ impl Forward {
         Origin {
             values,
             slots,
+            target: self.target.clone(),
             stamp: self.stamp,
             made: self.shared.clock.now(),
             made_unix_ms: self.shared.clock.unix_ms(),

@@ -16,7 +16,7 @@ use super::{
     body::ResponseBody,
     coalesce::{FlightKey, Join, Leader, Told, Waiter},
     entry::Entry,
-    invalidation::{Position, path_slot, target_slot},
+    invalidation::{Position, path_slot},
     key::{CacheKey, asked_host, asked_target, asked_uri},
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},
@@ -34,7 +34,8 @@ pub(super) struct Forward {
     pub(super) key: Arc<CacheKey>,
     pub(super) region: usize,
     pub(super) path_slot: u32,
-    pub(super) target_slot: u32,
+    /// Path and query as the client asks for them.
+    pub(super) target: Box<str>,
     /// Groups are of one host.
     pub(super) host: Box<str>,
     pub(super) stamp: Position,
@@ -77,7 +78,7 @@ impl Forward {
             key: key.kept(),
             region,
             path_slot: path_slot(asked_uri(parts).path()),
-            target_slot: target_slot(asked_target(parts)),
+            target: asked_target(parts).into(),
             host: asked_host(parts).unwrap_or_default().into(),
             stamp: shared.now(),
             miss: Miss::Uri,

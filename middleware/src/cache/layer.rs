@@ -11,7 +11,7 @@ use tower_layer::Layer;
 
 use super::{
     explain::Explanation,
-    invalidation::{Kind, Purge, PurgeReport, PurgeState},
+    invalidation::{Kind, Name, Purge, PurgeReport, PurgeState},
     region::Region,
     service::Cache,
     shared::{Parameters, RegionFn, Shared},
@@ -211,7 +211,11 @@ impl CacheHandle {
     }
 
     async fn purge_as(&self, kind: Kind, purge: Purge) -> PurgeReport {
-        let commands = self.shared.positions.purge(kind, &[purge.slot()]);
+        let name = Name {
+            kind,
+            target: purge.target(),
+        };
+        let commands = self.shared.positions.purge(vec![name]);
         self.shared.counters.purges.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.shared.l2

@@ -119,7 +119,7 @@ pub use self::{
     body::ResponseBody,
     explain::{Explanation, StoredAnswer},
     future::ResponseFuture,
-    invalidation::{Purge, PurgeReport, PurgeState},
+    invalidation::{MAX_PATTERN_BYTES, Purge, PurgeReport, PurgeState},
     layer::{CacheBuilder, CacheHandle, CacheLayer, DEFAULT_CAPACITY_BYTES, DEFAULT_WAIT_DEADLINE},
     outcome::BypassReason,
     region::{DEFAULT_COMPRESS_ABOVE_BYTES, DEFAULT_MAX_BODY_BYTES, Region},

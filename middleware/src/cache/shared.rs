@@ -20,7 +20,7 @@ use super::{
     coalesce::Flights,
     early,
     entry::Entry,
-    invalidation::{Invalidation, Kind, Life, Position, region_slot},
+    invalidation::{Invalidation, Kind, Life, Name, Position, region_slot},
     key::{CacheKey, KeyMaker},
     outcome::{BypassReason, Miss, Outcome},
     policy::{Lookup, VaryNames, request::Credentials},
@@ -293,7 +293,7 @@ impl Shared {
     fn life(&self, entry: &Entry, now: Duration) -> Life {
         // What a handler said was true at the earliest when it was called.
         let made = entry.made.saturating_sub(entry.took);
-        self.positions.life(entry.stamp, &entry.slots, made, now)
+        self.positions.life(entry.stamp, entry.subject(), made, now)
     }
 
     /// Not purged, fresh, and fresh enough for this client (RFC 9111, 4 and 5.2.1).
@@ -415,7 +415,8 @@ impl Shared {
     /// Kills what was stored with these slots. Redis is told in the background; until it knows, this instance reads nothing
     /// from it.
     pub(super) fn invalidate(&self, slots: &[u32]) {
-        let commands = self.positions.purge(Kind::Hard, slots);
+        let names = slots.iter().map(|slot| Name::slot(Kind::Hard, *slot));
+        let commands = self.positions.purge(names.collect());
         self.counters
             .invalidations
             .fetch_add(slots.len() as u64, Ordering::Relaxed);

@@ -238,6 +238,8 @@ mod tests {
             values,
             share: Share::default(),
             slots: Box::default(),
+            target: Box::default(),
+            checked: AtomicU64::new(0),
             stamp: Position::default(),
             made: Duration::ZERO,
             age: Duration::ZERO,

@@ -264,6 +264,7 @@ fn entry_of(
     let origin = Origin {
         values: Box::default(),
         slots,
+        target: Box::default(),
         stamp,
         made: now,
         made_unix_ms: shared.clock.unix_ms(),
