@@ -85,8 +85,11 @@ async fn a_killed_master_is_replaced_and_its_purges_hold() {
     // Nobody else hears of it: the purge lives in this instance alone.
     drop(two);
     purge_that_is_lost(&redis, &one).await;
+    let last = |server: &Redis| server.command(&["HGET", "pitcrew:{demo}:purges:header", "last"]);
+    let lost = last(&redis.servers()[0]).unwrap();
     redis.servers_mut()[0].kill();
     redis.servers()[1].resume();
+    assert_ne!(last(&redis.servers()[1]).unwrap(), lost);
     eventually("the replica is promoted", FAIL_OVER, || async {
         let (status, _) = one.ask(&unseen()).await;
         assert_eq!(status, "pitcrew; fwd=uri-miss; stored");

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bb8::ManageConnection;
 use bb8_redis::RedisConnectionManager;
-use redis::{FromRedisValue, Pipeline, RedisError, aio::MultiplexedConnection};
+use redis::{
+    ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind, aio::MultiplexedConnection,
+};
 
 /// Longest time to open one connection, in the background.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -103,7 +105,6 @@ impl Link {
     /// Whether it must be replaced after this error (`None`: no answer in time), opened so long ago.
     pub(super) fn is_broken_by(&self, error: Option<&RedisError>, age: Duration) -> bool {
         match self {
-            // Of a read-only server, somebody else is the master by now.
             Self::Server(_) => error.is_none_or(|error| {
                 error.is_io_error() || error.is_unrecoverable_error() || is_read_only(error)
             }),
@@ -113,7 +114,37 @@ impl Link {
     }
 }
 
+/// So is a master that was demoted; its connections may last.
 fn is_read_only(error: &RedisError) -> bool {
-    // Redis 6 says it within the message where a script met it.
-    error.to_string().contains("READONLY")
+    // Redis 6 says it within the message of a script's error.
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+        || error.to_string().contains("-READONLY")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demoted_master_is_told_from_one_that_refuses_something_else() {
+        for (error, is_demoted) in [
+            (
+                "READONLY You can't write against a read only replica.",
+                true,
+            ),
+            (
+                "ERR Error running script (call to f_8f): @user_script:9: @user_script: 9: -READONLY You can't write",
+                true,
+            ),
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                false,
+            ),
+            ("NOREPLICAS Not enough good replicas to write.", false),
+        ] {
+            let value = redis::parse_redis_value(format!("-{error}\r\n").as_bytes()).unwrap();
+            let read = value.extract_error().unwrap_err();
+            assert_eq!(is_read_only(&read), is_demoted, "{error}");
+        }
+    }
 }
