@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
 
+use tokio::time::Instant;
+
 use super::{
     L2,
-    pool::CallError,
     wire::{self, Value},
 };
 use crate::cache::{entry::Entry, invalidation::Position, key::CacheKey, policy::VaryNames};
@@ -22,34 +23,41 @@ impl L2 {
         key: &CacheKey,
         request: &HeaderMap,
         begin: Position,
-    ) -> Result<Option<Arc<Entry>>, CallError> {
-        let answer = match self.get(key, None).await? {
-            Some(Value::Answer(answer)) if answer.entry.vary.names.is_empty() => Some(answer),
-            Some(Value::Answer(_)) | None => None,
-            Some(Value::Vary(names)) => self.find_variant(key, &names, request).await?,
+        deadline: Instant,
+    ) -> Option<Arc<Entry>> {
+        let answer = match self.get(key, None, deadline).await? {
+            Value::Answer(answer) if answer.entry.vary.names.is_empty() => answer,
+            Value::Answer(_) => return None,
+            Value::Vary(names) => self.find_variant(key, &names, request, deadline).await?,
         };
         let now_ms = self.clock.unix_ms();
-        let trusted = answer.filter(|answer| answer.made_unix_ms <= now_ms + MAX_CLOCK_SKEW_MS);
-        Ok(trusted.map(|answer| {
-            let mut entry = answer.entry;
-            entry.stamp = Position::imported(answer.stamp, begin);
-            entry.made = self.clock.now();
-            entry.age += Duration::from_millis(now_ms.saturating_sub(answer.made_unix_ms));
-            Arc::new(entry)
-        }))
+        if answer.made_unix_ms > now_ms + MAX_CLOCK_SKEW_MS {
+            return None;
+        }
+        let mut entry = answer.entry;
+        entry.stamp = Position::imported(answer.stamp, begin);
+        entry.made = self.clock.now();
+        entry.age += Duration::from_millis(now_ms.saturating_sub(answer.made_unix_ms));
+        Some(Arc::new(entry))
     }
 
     async fn get(
         &self,
         key: &CacheKey,
         variant: Option<(&VaryNames, &[u8])>,
-    ) -> Result<Option<Value>, CallError> {
+        deadline: Instant,
+    ) -> Option<Value> {
+        let redis_key = self.entry_key(key.bytes(), variant);
+        // Whoever asked for the first of two keys has passed its breaker; in a cluster the second lies elsewhere.
+        if variant.is_some() && !self.breakers.of(&redis_key).allows() {
+            return None;
+        }
         let mut pipeline = redis::pipe();
-        pipeline
-            .cmd("GET")
-            .arg(self.entry_key(key.bytes(), variant));
-        let (bytes,): (Option<Vec<u8>>,) = self.call(&pipeline, self.timeout).await?;
-        Ok(bytes.and_then(|bytes| wire::decode(&bytes, key.bytes())))
+        pipeline.cmd("GET").arg(&redis_key);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let got = self.call(&pipeline, left).await;
+        let (bytes,): (Option<Vec<u8>>,) = self.judged(&redis_key, got)?;
+        wire::decode(&bytes?, key.bytes())
     }
 
     async fn find_variant(
@@ -57,17 +65,16 @@ impl L2 {
         key: &CacheKey,
         names: &VaryNames,
         request: &HeaderMap,
-    ) -> Result<Option<Box<wire::Answer>>, CallError> {
-        let Some(values) = names.values(request) else {
-            return Ok(None);
-        };
-        Ok(match self.get(key, Some((names, &values))).await? {
-            Some(Value::Answer(answer))
+        deadline: Instant,
+    ) -> Option<Box<wire::Answer>> {
+        let values = names.values(request)?;
+        match self.get(key, Some((names, &values)), deadline).await? {
+            Value::Answer(answer)
                 if answer.entry.values == values && answer.entry.vary == *names =>
             {
                 Some(answer)
             }
             _ => None,
-        })
+        }
     }
 }

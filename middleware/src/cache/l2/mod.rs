@@ -10,15 +10,21 @@
 //! waits for.
 
 mod breaker;
+mod breakers;
+#[cfg(feature = "redis-cluster")]
+mod cluster;
 mod compress;
 mod connect;
 mod error;
 mod find;
 mod follower;
+mod opener;
 mod pool;
 mod probe;
 mod purges;
 mod script;
+#[cfg(feature = "redis-sentinel")]
+mod sentinel;
 mod task;
 #[cfg(feature = "redis-tls")]
 mod tls;
@@ -38,10 +44,10 @@ use std::{
 use http::HeaderMap;
 use redis::{FromRedisValue, Pipeline};
 use siphasher::sip128::{Hasher128, SipHasher13};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use self::{
-    breaker::Breaker,
+    breakers::Breakers,
     pool::{CallError, Pool},
     probe::Probe,
     script::Scripts,
@@ -78,7 +84,7 @@ pub(super) struct L2 {
     entry_prefix: String,
     timeout: Duration,
     clock: Clock,
-    breaker: Breaker,
+    breakers: Breakers,
     probe: Probe,
     writer: Writer,
     following: AtomicBool,
@@ -101,14 +107,15 @@ impl L2 {
         clock: Clock,
         invalidation: Arc<Invalidation>,
     ) -> Self {
+        let opener = pool.opener();
         Self {
+            scripts: Scripts::new(namespace, opener.fails_over()),
+            breakers: Breakers::new(opener.is_cluster()),
             pool,
-            scripts: Scripts::new(namespace),
             invalidation,
             entry_prefix: format!("pitcrew:{namespace}:e:"),
             timeout,
             clock,
-            breaker: Breaker::new(),
             probe: Probe::default(),
             writer: Writer::default(),
             following: AtomicBool::new(false),
@@ -128,24 +135,25 @@ impl L2 {
     ) -> Option<Pin<Box<dyn Future<Output = Found> + Send>>> {
         follower::ensure(self);
         let is_reachable = !self.is_settled() || self.is_readable();
-        if self.stopped.load(Ordering::Acquire) || !is_reachable || !self.breaker.allows() {
+        if self.stopped.load(Ordering::Acquire) || !is_reachable {
+            return None;
+        }
+        let redis_key = self.entry_key(key.bytes(), None);
+        if !self.breakers.of(&redis_key).allows() {
             return None;
         }
         let (l2, request) = (self.clone(), request.clone());
         Some(Box::pin(async move {
-            let looking = async {
-                // The first requests of an instance wait for its table rather than find nothing.
-                l2.until(Self::is_settled).await;
-                // Nothing was read before, so here the request may begin; then only is it asked whether L2 may be read.
-                let begin = l2.invalidation.now();
-                if !l2.is_readable() {
-                    return Ok((begin, None));
-                }
-                Ok((begin, l2.find(&key, &request, begin).await?))
+            let deadline = Instant::now() + l2.timeout;
+            // The first requests of an instance wait for its table rather than find nothing.
+            let settled = tokio::time::timeout_at(deadline, l2.until(Self::is_settled)).await;
+            // Nothing was read before, so here the request may begin; then only is it asked whether L2 may be read.
+            let begin = l2.invalidation.now();
+            let entry = match settled {
+                Err(_) => l2.judged(&redis_key, Err(CallError::Timeout)),
+                Ok(()) if l2.is_readable() => l2.find(&key, &request, begin, deadline).await,
+                Ok(()) => None,
             };
-            let result = tokio::time::timeout(l2.timeout, looking).await;
-            let result = l2.judged(result.unwrap_or(Err(CallError::Timeout)));
-            let (begin, entry) = result.unwrap_or_else(|| (l2.invalidation.now(), None));
             Found { entry, begin }
         }))
     }
@@ -172,15 +180,16 @@ impl L2 {
         self.pool.call(pipeline, timeout).await
     }
 
-    /// Tells the breaker and the counters.
-    fn judged<T>(&self, result: Result<T, CallError>) -> Option<T> {
+    /// Tells the breaker of what was asked for, and the counters.
+    fn judged<T>(&self, redis_key: &str, result: Result<T, CallError>) -> Option<T> {
+        let breaker = self.breakers.of(redis_key);
         match result {
             Ok(value) => {
-                self.breaker.succeeded();
+                breaker.succeeded();
                 Some(value)
             }
             Err(error) => {
-                self.breaker.failed();
+                breaker.failed();
                 self.counters.errors.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(%error, "the second cache level did not answer");
                 None
@@ -227,7 +236,7 @@ impl L2 {
 
     fn is_down(&self) -> bool {
         let is_lost = self.is_settled() && !self.invalidation.is_connected(self.clock.now());
-        is_lost || self.breaker.is_open()
+        is_lost || self.breakers.of(self.scripts.key()).is_open()
     }
 
     /// An answer is given from L1. Counts it where purges of others may have been missed, and sees to it that they are

@@ -51,7 +51,7 @@ impl L2 {
                 self.scripts.purge(&mut pipeline, command);
             }
             let sent = self.call::<Vec<u64>>(&pipeline, timeout).await;
-            let Some(positions) = self.judged(sent) else {
+            let Some(positions) = self.judged(self.scripts.key(), sent) else {
                 return false;
             };
             self.invalidation.tell(|log, _| {
