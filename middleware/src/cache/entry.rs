@@ -239,7 +239,7 @@ pub(super) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
         .flat_map(|value| value.split(','))
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
         .collect();
-    let mut stored = HeaderMap::with_capacity(headers.len() + 3);
+    let mut stored = HeaderMap::with_capacity(headers.len() + 2 + ReplyHeaders::PLACES);
     for (name, value) in headers {
         if NOT_STORED.contains(name) || named.contains(name) {
             continue;

@@ -20,7 +20,7 @@ use super::{
     key::{CacheKey, asked_host, asked_target, asked_uri},
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},
-    shared::{Found, Look, Shared},
+    shared::{Found, Look, Looking, Shared},
     tags::Tags,
 };
 
@@ -57,7 +57,7 @@ pub(super) struct Forward {
 /// Where a miss goes.
 pub(super) enum Next {
     Wait(Pin<Box<dyn Future<Output = (Waiter, Told)> + Send>>),
-    Look(Pin<Box<dyn Future<Output = Found> + Send>>),
+    Look(Looking),
     /// Somebody has stored it between our look and our turn to lead.
     Reply(Arc<Entry>, Outcome),
     Call,
@@ -101,7 +101,7 @@ impl Forward {
         }
         if self.lookup.refresh {
             // The client wants its own answer, and it replaces what is stored.
-            return self.look(request);
+            return self.look();
         }
         // A part can neither be shared nor made whole from.
         if self.lookup.head
@@ -136,7 +136,7 @@ impl Forward {
                     return Next::Reply(entry, outcome);
                 }
                 self.leader = Some(leader);
-                self.look(request)
+                self.look()
             }
             Join::Wait(waiter) => Next::Wait(self.wait(waiter)),
         }
@@ -161,8 +161,8 @@ impl Forward {
         }
     }
 
-    fn look(&self, request: &HeaderMap) -> Next {
-        match self.shared.look_in_l2(&self.key, request) {
+    fn look(&self) -> Next {
+        match self.shared.look_in_l2(&self.key) {
             Some(looking) => Next::Look(looking),
             None => Next::Call,
         }
@@ -188,7 +188,7 @@ impl Forward {
         match told {
             Told::Lead(leader) => {
                 self.leader = Some(leader);
-                Step::Next(self.look(request))
+                Step::Next(self.look())
             }
             Told::Alone => Step::Next(Next::Call),
             Told::Head(head) => {
@@ -234,9 +234,36 @@ impl Forward {
         })
     }
 
+    /// This instance has heard of what the client has written, or it takes too long: then the handler is asked, past all
+    /// who ask the same (rule 9 of the invalidation).
+    #[cfg(feature = "redis")]
+    pub(super) fn caught_up<R: Body>(&mut self, is_reached: bool, request: &HeaderMap) -> Step<R> {
+        self.stamp = self.shared.now();
+        if !is_reached {
+            return Step::Next(Next::Call);
+        }
+        match self.shared.look(&*self.key, self.asked(request)) {
+            Look::Hit(entry, outcome) | Look::Refresh(entry, _, outcome) => {
+                Step::Reply(self.reply(&entry, request, outcome))
+            }
+            Look::Miss(miss, vary, stale) => {
+                self.miss = miss;
+                self.stale = stale;
+                Step::Next(self.next(request, &vary))
+            }
+        }
+    }
+
     /// What the look-up in L2 found.
     pub(super) fn found<R: Body>(&mut self, found: Found, request: &HeaderMap) -> Step<R> {
         self.stamp = found.begin;
+        if let Some(vary) = found.vary
+            && let Some(looking) = self
+                .shared
+                .look_on_in_l2(&self.key, vary, request, found.begin)
+        {
+            return Step::Next(Next::Look(looking));
+        }
         let matching = found
             .entry
             .filter(|entry| entry.matches(request, self.lookup.credentials));

@@ -44,6 +44,8 @@ impl CacheLayer {
             clock: Clock::system(),
             #[cfg(feature = "redis")]
             redis: None,
+            #[cfg(feature = "redis")]
+            own_writes: None,
         }
     }
 }
@@ -72,6 +74,8 @@ pub struct CacheBuilder {
     clock: Clock,
     #[cfg(feature = "redis")]
     redis: Option<super::RedisStore>,
+    #[cfg(feature = "redis")]
+    own_writes: Option<super::ReadYourWrites>,
 }
 
 impl CacheBuilder {
@@ -125,6 +129,22 @@ impl CacheBuilder {
         self
     }
 
+    /// Lets a client see what it has changed, whichever instance answers it next. Off by default; of no effect without
+    /// [`redis`](Self::redis).
+    ///
+    /// The answer to an unsafe request (POST, PUT, PATCH, DELETE ...) then carries a token: what the request has purged, by
+    /// itself (RFC 9111, 4.4) and by [`CacheHandle::purge`] in its handler's own task, and the positions that Redis gave.
+    /// The answer waits for these, as long as a request waits for Redis at most. A request with a token that its instance
+    /// has not reached waits as long, then is answered by the handler. A token counts for
+    /// `RedisStore::serve_while_away` and 10 s. Who forges one has his own requests answered by the handler, as by
+    /// `Cache-Control: no-cache`, nothing more; what a soft purge makes stale may still be given.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub fn read_your_writes(mut self, carrier: super::ReadYourWrites) -> Self {
+        self.own_writes = Some(carrier);
+        self
+    }
+
     /// Replaces the clock; for tests.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
@@ -144,6 +164,8 @@ impl CacheBuilder {
             region_for: self.region_for,
             #[cfg(feature = "redis")]
             l2: self.redis,
+            #[cfg(feature = "redis")]
+            own_writes: self.own_writes,
         }));
         (
             CacheLayer {
@@ -215,7 +237,7 @@ impl CacheHandle {
             kind,
             target: purge.target(),
         };
-        let commands = self.shared.positions.purge(vec![name]);
+        let commands = self.shared.purge(vec![name]);
         self.shared.counters.purges.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.shared.l2

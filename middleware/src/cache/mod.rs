@@ -97,12 +97,15 @@ mod key_rule;
 mod l2;
 mod layer;
 mod outcome;
+#[cfg(feature = "redis")]
+mod own_writes;
 mod policy;
 #[cfg(feature = "query")]
 mod query;
 mod refresh;
 mod region;
 mod reply_headers;
+mod scope;
 mod service;
 mod shared;
 mod stats;
@@ -113,6 +116,8 @@ mod text;
 
 #[cfg(feature = "redis")]
 pub use self::l2::{DEFAULT_SERVE_WHILE_AWAY, DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
+#[cfg(feature = "redis")]
+pub use self::own_writes::ReadYourWrites;
 #[cfg(feature = "query")]
 pub use self::query::{QueryOutcome, Refusal};
 pub use self::{

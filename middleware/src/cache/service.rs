@@ -65,6 +65,8 @@ where
         let settings = shared.region(region);
         let identity = settings.key.identity_of(&parts);
         let has_body = !body.is_end_stream();
+        #[cfg(feature = "redis")]
+        let unreached = shared.unreached(&mut parts.headers);
         let fields = Fields::of(&parts.headers);
         let judged =
             classify(&parts, fields, has_body, settings, identity.is_some()).and_then(|lookup| {
@@ -78,10 +80,23 @@ where
             Err(reason) => {
                 shared.bypassed(region, reason);
                 let changes = Changes::of(shared, &parts, region);
+                #[cfg(feature = "redis")]
+                let changes = changes.map(|changes| changes.after(unreached));
                 let inner = inner.call(Request::from_parts(parts, body));
                 return ResponseFuture::bypass(inner, reason, changes);
             }
         };
+        #[cfg(feature = "redis")]
+        if let Some(token) = unreached {
+            let forward = Forward::new(shared, lookup, key, region, &parts);
+            let held = Held {
+                inner: self.inner.clone(),
+                ready: false,
+                parts,
+                body,
+            };
+            return ResponseFuture::behind(held, forward, token);
+        }
         // Before anything is looked up or read: what is made from now on is new to every purge before.
         let stamp = shared.now();
         let asked = Asked {

@@ -14,13 +14,15 @@ use http::{HeaderMap, Response, StatusCode, request::Parts};
 use http_body::Body;
 use quick_cache::sync;
 
+#[cfg(feature = "redis")]
+use super::own_writes::{ReadYourWrites, Token};
 use super::{
     answer::{Asked, answer, from_part},
     body::ResponseBody,
     coalesce::Flights,
     early,
     entry::Entry,
-    invalidation::{Invalidation, Kind, Life, Name, Position, region_slot},
+    invalidation::{Command, Invalidation, Kind, Life, Name, Position, region_slot},
     key::{CacheKey, KeyMaker},
     outcome::{BypassReason, Miss, Outcome},
     policy::{Lookup, VaryNames, request::Credentials},
@@ -36,6 +38,10 @@ const UNCACHEABLE_KEYS: usize = 8_192;
 /// only its first requests after that do not coalesce.
 const UNCACHEABLE_FOR: Duration = Duration::from_secs(60);
 
+/// How much longer than the longest service of what is purged unheard a client's token counts: for clocks that differ.
+#[cfg(feature = "redis")]
+const TOKEN_MARGIN: Duration = Duration::from_secs(10);
+
 pub(super) type RegionFn = dyn Fn(&Parts) -> Option<&'static str> + Send + Sync;
 type Uncacheable = sync::Cache<u64, Duration, quick_cache::UnitWeighter, PassThroughBuilder>;
 
@@ -44,7 +50,11 @@ pub(super) struct Found {
     pub(super) entry: Option<Arc<Entry>>,
     /// The position when the look-up began: where it brought nothing, the request begins here.
     pub(super) begin: Position,
+    /// Where answers under this key vary: by which fields, and until when to look on.
+    pub(super) vary: Option<(VaryNames, tokio::time::Instant)>,
 }
+
+pub(super) type Looking = Pin<Box<dyn Future<Output = Found> + Send>>;
 
 /// What the cache in this process has for a request.
 pub(super) enum Look {
@@ -98,6 +108,8 @@ pub(super) struct Shared {
     pub(super) statements: super::query::Statements,
     #[cfg(feature = "redis")]
     pub(super) l2: Option<Arc<super::l2::L2>>,
+    #[cfg(feature = "redis")]
+    pub(super) own_writes: Option<ReadYourWrites>,
 }
 
 /// What [`Shared`] is made from.
@@ -110,6 +122,8 @@ pub(super) struct Parameters {
     pub(super) region_for: Option<Box<RegionFn>>,
     #[cfg(feature = "redis")]
     pub(super) l2: Option<super::RedisStore>,
+    #[cfg(feature = "redis")]
+    pub(super) own_writes: Option<ReadYourWrites>,
 }
 
 impl Shared {
@@ -159,6 +173,8 @@ impl Shared {
             ),
             #[cfg(feature = "redis")]
             l2,
+            #[cfg(feature = "redis")]
+            own_writes: parameters.own_writes,
             clock: parameters.clock,
         }
     }
@@ -416,7 +432,7 @@ impl Shared {
     /// from it.
     pub(super) fn invalidate(&self, slots: &[u32]) {
         let names = slots.iter().map(|slot| Name::slot(Kind::Hard, *slot));
-        let commands = self.positions.purge(names.collect());
+        let commands = self.purge(names.collect());
         self.counters
             .invalidations
             .fetch_add(slots.len() as u64, Ordering::Relaxed);
@@ -426,6 +442,38 @@ impl Shared {
         }
         #[cfg(not(feature = "redis"))]
         drop(commands);
+    }
+
+    /// Purges in this process; Redis is to be told what this answers.
+    pub(super) fn purge(&self, names: Vec<Name>) -> Vec<Command> {
+        #[cfg(feature = "redis")]
+        {
+            let commands = self.positions.purge(names.clone());
+            super::own_writes::purged(&names, &commands);
+            commands
+        }
+        #[cfg(not(feature = "redis"))]
+        self.positions.purge(names)
+    }
+
+    // Own writes of clients
+
+    /// Takes a client's token out of its request: `Some` where this instance has not reached what it says.
+    #[cfg(feature = "redis")]
+    pub(super) fn unreached(&self, request: &mut HeaderMap) -> Option<Token> {
+        let text = self.own_writes.as_ref()?.take(request)?;
+        let now_s = self.clock.unix_ms() / 1_000;
+        let token = Token::read(&text, now_s, self.token_lifetime())?;
+        // Without Redis there is no other instance to be behind.
+        self.l2.as_ref()?;
+        let is_reached = token.is_reached(|purges| self.positions.has_reached(purges));
+        (!is_reached).then_some(token)
+    }
+
+    /// For as long as an instance that does not hear of a purge may serve what is older.
+    #[cfg(feature = "redis")]
+    pub(super) fn token_lifetime(&self) -> Duration {
+        self.positions.serve_while_away() + TOKEN_MARGIN
     }
 
     // Storing
@@ -454,14 +502,27 @@ impl Shared {
     }
 
     #[cfg_attr(not(feature = "redis"), allow(clippy::unused_self, unused_variables))]
-    pub(super) fn look_in_l2(
-        &self,
-        key: &Arc<CacheKey>,
-        request: &HeaderMap,
-    ) -> Option<Pin<Box<dyn Future<Output = Found> + Send>>> {
+    pub(super) fn look_in_l2(&self, key: &Arc<CacheKey>) -> Option<Looking> {
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
-            return l2.look(key.clone(), request);
+            return l2.look(key.clone());
+        }
+        None
+    }
+
+    /// Looks on, after a look-up in L2 that has found how answers vary.
+    #[cfg_attr(not(feature = "redis"), allow(clippy::unused_self, unused_variables))]
+    pub(super) fn look_on_in_l2(
+        &self,
+        key: &Arc<CacheKey>,
+        vary: (VaryNames, tokio::time::Instant),
+        request: &HeaderMap,
+        begin: Position,
+    ) -> Option<Looking> {
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.l2 {
+            let values = vary.0.values(request)?;
+            return Some(l2.look_for_variant(key.clone(), vary, values, begin));
         }
         None
     }

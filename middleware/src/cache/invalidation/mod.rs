@@ -146,6 +146,23 @@ impl Invalidation {
         self.table.pending()
     }
 
+    #[cfg(feature = "redis")]
+    pub(super) fn serve_while_away(&self) -> Duration {
+        self.serve_while_away
+    }
+
+    /// Whether this instance has applied the purges that a client has seen (rule 9).
+    #[cfg(feature = "redis")]
+    pub(super) fn has_reached(&self, purges: &[(u32, u64)]) -> bool {
+        self.table.has_reached(purges)
+    }
+
+    /// The position, as Redis counts, of the last hard purge of a slot.
+    #[cfg(feature = "redis")]
+    pub(super) fn purged_at(&self, slot: u32) -> u64 {
+        self.table.at(Kind::Hard, slot).redis()
+    }
+
     /// Whether a purge of this instance is confirmed.
     #[cfg(feature = "redis")]
     pub(super) fn is_done(&self, number: u64) -> bool {

@@ -32,8 +32,6 @@ mod wire;
 mod writer;
 
 use std::{
-    future::Future,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -41,13 +39,13 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderMap;
 use redis::{FromRedisValue, Pipeline};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use tokio::{sync::Notify, time::Instant};
 
 use self::{
     breakers::Breakers,
+    find::Lead,
     pool::{CallError, Pool},
     probe::Probe,
     script::Scripts,
@@ -58,7 +56,11 @@ pub use self::{
     error::RedisStoreError,
 };
 use super::{
-    invalidation::Invalidation, key::CacheKey, policy::VaryNames, shared::Found, stats::L2Stats,
+    invalidation::{Invalidation, Position},
+    key::CacheKey,
+    policy::VaryNames,
+    shared::{Found, Looking},
+    stats::L2Stats,
 };
 use crate::clock::Clock;
 
@@ -127,35 +129,60 @@ impl L2 {
         }
     }
 
-    /// Looks an answer up; `None` where Redis is not asked at all.
-    pub(super) fn look(
-        self: &Arc<Self>,
-        key: Arc<CacheKey>,
-        request: &HeaderMap,
-    ) -> Option<Pin<Box<dyn Future<Output = Found> + Send>>> {
+    /// Looks up what stands under a key; `None` where Redis is not asked at all.
+    pub(super) fn look(self: &Arc<Self>, key: Arc<CacheKey>) -> Option<Looking> {
         follower::ensure(self);
-        let is_reachable = !self.is_settled() || self.is_readable();
-        if self.stopped.load(Ordering::Acquire) || !is_reachable {
+        let is_settled = self.is_settled();
+        if self.stopped.load(Ordering::Acquire) || (is_settled && !self.is_readable()) {
             return None;
         }
         let redis_key = self.entry_key(key.bytes(), None);
         if !self.breakers.of(&redis_key).allows() {
             return None;
         }
-        let (l2, request) = (self.clone(), request.clone());
+        let l2 = self.clone();
         Some(Box::pin(async move {
             let deadline = Instant::now() + l2.timeout;
             // The first requests of an instance wait for its table rather than find nothing.
-            let settled = tokio::time::timeout_at(deadline, l2.until(Self::is_settled)).await;
+            let is_late = !is_settled
+                && tokio::time::timeout_at(deadline, l2.until(Self::is_settled))
+                    .await
+                    .is_err();
             // Nothing was read before, so here the request may begin; then only is it asked whether L2 may be read.
             let begin = l2.invalidation.now();
-            let entry = match settled {
-                Err(_) => l2.judged(&redis_key, Err(CallError::Timeout)),
-                Ok(()) if l2.is_readable() => l2.find(&key, &request, begin, deadline).await,
-                Ok(()) => None,
+            let lead = if is_late {
+                l2.judged(&redis_key, Err(CallError::Timeout))
+            } else if l2.is_readable() {
+                l2.find(&key, &redis_key, begin, deadline).await
+            } else {
+                None
             };
-            Found { entry, begin }
+            let (entry, vary) = match lead {
+                Some(Lead::Answer(entry)) => (Some(entry), None),
+                Some(Lead::Vary(names)) => (None, Some((names, deadline))),
+                None => (None, None),
+            };
+            Found { entry, begin, vary }
         }))
+    }
+
+    /// Looks on, after a look-up that has found how answers vary, for a request with these values.
+    pub(super) fn look_for_variant(
+        self: &Arc<Self>,
+        key: Arc<CacheKey>,
+        (names, deadline): (VaryNames, Instant),
+        values: Box<[u8]>,
+        begin: Position,
+    ) -> Looking {
+        let l2 = self.clone();
+        Box::pin(async move {
+            let found = l2.find_variant(&key, &names, &values, begin, deadline);
+            Found {
+                entry: found.await,
+                begin,
+                vary: None,
+            }
+        })
     }
 
     /// A look-up is over. Whether what was found is of use, whoever asked knows: a purge may have made it old.
@@ -215,7 +242,13 @@ impl L2 {
             write(values);
         }
         let hash = hasher.finish128();
-        format!("{}{:016x}{:016x}", self.entry_prefix, hash.h1, hash.h2)
+        let mut redis_key = String::with_capacity(self.entry_prefix.len() + 32);
+        redis_key.push_str(&self.entry_prefix);
+        for half in [hash.h1, hash.h2] {
+            let digit = |at| char::from(b"0123456789abcdef"[(half >> (4 * at)) as usize & 15]);
+            redis_key.extend((0..16).rev().map(digit));
+        }
+        redis_key
     }
 
     // The handle

@@ -183,7 +183,7 @@ impl Call<'_> {
         key: &Arc<CacheKey>,
         stamp: &mut Position,
     ) -> Option<(Arc<Entry>, T)> {
-        let found = self.shared.look_in_l2(key, &HeaderMap::new())?.await;
+        let found = self.shared.look_in_l2(key)?.await;
         *stamp = found.begin;
         let usable = found.entry.and_then(|entry| {
             let is_usable = self.shared.is_usable(&entry, &Lookup::default());
