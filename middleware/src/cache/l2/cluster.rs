@@ -25,7 +25,8 @@ const RETRIES: u32 = 2;
 /// Longest pause before one of these.
 const RETRY_WAIT_MS: u64 = 10;
 /// A connection that fails is replaced when it is this old. It repairs its nodes by itself, but one that vanished without
-/// a word it asks for as long as TCP believes in it, also when the slots have moved to another node.
+/// a word it asks for as long as TCP believes in it, also when the slots have moved to another node. While a
+/// node hangs, each renewal costs the others some half a second of misses.
 const RENEW_AFTER: Duration = Duration::from_secs(10);
 /// A node that has just learnt of a move may name one that has not.
 const MAX_REDIRECTS: usize = 3;

@@ -60,7 +60,8 @@ impl RedisStore {
     /// one is away nothing is read from the cluster, and purges wait (`l2: pending`) until its replica takes over. Any
     /// other master takes its own entries along: they are misses, and the others are still found. That needs
     /// `cluster-require-full-coverage no` where a master can be lost without a replica; by Redis' default all of the
-    /// cluster stops then. A node that vanishes without a word is noticed at the latest 10 s after another has its slots.
+    /// cluster stops then. A node that vanishes without a word is left by the requests for its slots about 10 s
+    /// after another has them, at the latest.
     ///
     /// A namespace with braces would be a hash tag of its own, and keep all entries on one master.
     ///

@@ -98,11 +98,11 @@ impl Link {
         }
     }
 
+    /// Whether it must be replaced after this error (`None`: no answer in time), opened so long ago.
     #[cfg_attr(
         not(feature = "redis-cluster"),
         expect(unused_variables, reason = "one server's connection breaks at any age")
     )]
-    /// Whether it must be replaced after this error (`None`: no answer in time), opened so long ago.
     pub(super) fn is_broken_by(&self, error: Option<&RedisError>, age: Duration) -> bool {
         match self {
             Self::Server(_) => error.is_none_or(|error| {

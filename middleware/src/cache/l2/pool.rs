@@ -1,8 +1,8 @@
-//! Connections to Redis: bb8 over bb8-redis, with a flag that says which connections are broken.
+//! Connections to Redis: bb8 over the `redis` crate's, with a flag that says which connections are broken.
 //!
 //! Every published manager's `has_broken` is a constant `false`, so without a PING at each check-out a pool stays dead
-//! for ever after Redis restarts; and the PING costs most of the throughput. So the flag: set on any I/O error and on a
-//! timeout, read at check-out and by bb8 at check-in.
+//! for ever after Redis restarts; and the PING costs most of the throughput. So the flag: set on any I/O error, on a
+//! timeout and by a demoted master (in a cluster, by [`Link::is_broken_by`]), read at check-out and by bb8 at check-in.
 
 use std::{
     sync::{
