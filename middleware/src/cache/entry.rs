@@ -1,6 +1,6 @@
 //! A stored answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -11,11 +11,11 @@ use http::{
     },
 };
 
-use super::invalidation::Position;
 use super::policy::{
     OWN_TARGET, Share, Stale, VaryNames, Verdict, conditional, date, range::Span,
     request::Credentials, vary,
 };
+use super::{invalidation::Position, series::Series};
 
 /// Where a handler may write tags; never sent on.
 pub(super) const TAGS_HEADER: HeaderName = HeaderName::from_static("x-cache-tags");
@@ -77,6 +77,15 @@ pub(super) struct Entry {
     pub(super) asked: Option<HeaderValue>,
     /// Time that the handler needed for its head; zero where that is not known.
     pub(super) took: Duration,
+    pub(super) credit: Credit,
+}
+
+/// To whom the hits of an answer are counted, and what each saves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Credit {
+    pub(super) series: Series,
+    /// Microseconds that the handler took for the answer itself, its confirmations left out; 0 where that is not known.
+    pub(super) saves_us: u32,
 }
 
 impl Entry {
@@ -148,6 +157,14 @@ impl Entry {
     }
 }
 
+/// An answer that comes from elsewhere, counted as one of this series. Nobody else has it yet.
+pub(super) fn credited(mut entry: Arc<Entry>, series: Series) -> Arc<Entry> {
+    if let Some(entry) = Arc::get_mut(&mut entry) {
+        entry.credit.series = series;
+    }
+    entry
+}
+
 /// What a stored answer needs that comes from its request.
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
@@ -160,6 +177,7 @@ pub(super) struct Origin {
     pub(super) asked: Option<HeaderValue>,
     /// Monotonic time when the handler was called.
     pub(super) called: Duration,
+    pub(super) series: Series,
 }
 
 /// Builds an entry. Everything is copied into allocations of its own: a header or body that is a slice of a larger read
@@ -191,6 +209,7 @@ pub(super) fn with_body(
     if status != StatusCode::NO_CONTENT {
         stored.insert(CONTENT_LENGTH, HeaderValue::from(body.len() as u64));
     }
+    let took = origin.made.saturating_sub(origin.called);
     Entry {
         status,
         headers: stored,
@@ -206,7 +225,11 @@ pub(super) fn with_body(
         stale: verdict.stale,
         span: verdict.span,
         asked: origin.asked,
-        took: origin.made.saturating_sub(origin.called),
+        took,
+        credit: Credit {
+            series: origin.series,
+            saves_us: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
+        },
     }
 }
 

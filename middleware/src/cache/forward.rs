@@ -14,11 +14,12 @@ use tokio::time::Instant;
 use super::{
     body::ResponseBody,
     coalesce::{FlightKey, Join, Leader, Told, Waiter},
-    entry::Entry,
+    entry::{self, Entry},
     invalidation::{Position, path_slot, target_slot},
     key::{CacheKey, asked_host, asked_target, asked_uri},
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},
+    series::Series,
     shared::{Found, Look, Shared},
     tags::Tags,
 };
@@ -32,6 +33,9 @@ pub(super) struct Forward {
     pub(super) lookup: Lookup,
     pub(super) key: Arc<CacheKey>,
     pub(super) region: usize,
+    pub(super) series: Series,
+    /// Whether it is no request of a client's, or is counted already.
+    pub(super) uncounted: bool,
     pub(super) path_slot: u32,
     pub(super) target_slot: u32,
     /// Groups are of one host.
@@ -75,6 +79,8 @@ impl Forward {
             lookup,
             key: Arc::new(key),
             region,
+            series: shared.series.of(region, parts),
+            uncounted: false,
             path_slot: path_slot(asked_uri(parts).path()),
             target_slot: target_slot(asked_target(parts)),
             host: asked_host(parts).unwrap_or_default().into(),
@@ -142,14 +148,23 @@ impl Forward {
         }
     }
 
+    /// Counts a hit and builds its answer.
     pub(super) fn reply<R: Body>(
         &self,
         entry: &Entry,
         request: &HeaderMap,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
-        self.shared
-            .hit(entry, request, &self.lookup, self.region, outcome)
+        if self.uncounted {
+            return self.shared.answer(entry, request, &self.lookup, outcome);
+        }
+        self.shared.hit(entry, request, &self.lookup, outcome)
+    }
+
+    pub(super) fn count(&self, outcome: Outcome) {
+        if !self.uncounted {
+            self.shared.count(self.series, outcome);
+        }
     }
 
     fn look(&self, request: &HeaderMap) -> Next {
@@ -163,9 +178,15 @@ impl Forward {
         let deadline = *self
             .deadline
             .get_or_insert_with(|| Instant::now() + self.shared.wait_deadline);
+        let shared = self.shared.clone();
         Box::pin(async move {
             let told = tokio::time::timeout_at(deadline, waiter.told()).await;
-            (waiter, told.unwrap_or(Told::Alone))
+            let told = told.unwrap_or_else(|_| {
+                let timeouts = &shared.counters.wait_timeouts;
+                timeouts.fetch_add(1, Ordering::Relaxed);
+                Told::Alone
+            });
+            (waiter, told)
         })
     }
 
@@ -200,14 +221,7 @@ impl Forward {
                 drop(waiter);
                 let shared = &self.shared;
                 if entry.matches(request, self.lookup.credentials) && shared.is_alive(&entry) {
-                    shared.counters.coalesced.fetch_add(1, Ordering::Relaxed);
-                    return Step::Reply(shared.hit(
-                        &entry,
-                        request,
-                        &self.lookup,
-                        self.region,
-                        Outcome::Collapsed,
-                    ));
+                    return Step::Reply(self.reply(&entry, request, Outcome::Collapsed));
                 }
                 // It began before a purge, or it is another variant. Somebody may have stored a newer one by now.
                 let vary = entry.vary.clone();
@@ -224,13 +238,7 @@ impl Forward {
             .look(&self.key, request, &self.lookup, self.region);
         // Whoever comes here has waited already: a fetch of its own in the background is somebody else's.
         if let Look::Hit(entry, outcome) | Look::Refresh(entry, _, outcome) = look {
-            return Step::Reply(self.shared.hit(
-                &entry,
-                request,
-                &self.lookup,
-                self.region,
-                outcome,
-            ));
+            return Step::Reply(self.reply(&entry, request, outcome));
         }
         Step::Next(if self.turns >= MAX_TURNS {
             Next::Call
@@ -244,7 +252,8 @@ impl Forward {
         self.stamp = found.begin;
         let matching = found
             .entry
-            .filter(|entry| entry.matches(request, self.lookup.credentials));
+            .filter(|entry| entry.matches(request, self.lookup.credentials))
+            .map(|entry| entry::credited(entry, self.series));
         let is_hit = matching.as_ref().is_some_and(|entry| {
             !self.lookup.refresh && self.shared.is_usable(entry, &self.lookup)
         });
@@ -262,10 +271,7 @@ impl Forward {
         if let Some(leader) = self.leader.take() {
             leader.done(entry.clone());
         }
-        Step::Reply(
-            self.shared
-                .hit(&entry, request, &self.lookup, self.region, Outcome::L2),
-        )
+        Step::Reply(self.reply(&entry, request, Outcome::L2))
     }
 
     /// The handler gets the request: with conditions of ours in the place of the client's, where the answer may then be

@@ -84,6 +84,7 @@ mod answered;
 mod body;
 mod changes;
 mod coalesce;
+mod count;
 mod early;
 mod entry;
 mod explain;
@@ -100,14 +101,20 @@ mod outcome;
 mod policy;
 #[cfg(feature = "query")]
 mod query;
+mod recompute;
 mod refresh;
 mod region;
+mod series;
 mod service;
 mod shared;
 mod stats;
 mod store;
+mod suspects;
 mod sync;
 mod tags;
+mod tally;
+mod tasks;
+mod truth;
 
 #[cfg(feature = "redis")]
 pub use self::l2::{DEFAULT_SERVE_WHILE_AWAY, DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
@@ -118,10 +125,14 @@ pub use self::{
     explain::{Explanation, StoredAnswer},
     future::ResponseFuture,
     invalidation::{Purge, PurgeReport, PurgeState},
-    layer::{CacheBuilder, CacheHandle, CacheLayer, DEFAULT_CAPACITY_BYTES, DEFAULT_WAIT_DEADLINE},
+    layer::{
+        CacheBuilder, CacheHandle, CacheLayer, DEFAULT_CAPACITY_BYTES, DEFAULT_MAX_SERIES,
+        DEFAULT_WAIT_DEADLINE,
+    },
     outcome::BypassReason,
     region::{DEFAULT_COMPRESS_ABOVE_BYTES, DEFAULT_MAX_BODY_BYTES, Region},
     service::Cache,
-    stats::{CacheStats, L2Stats, LevelStats, RegionStats},
+    stats::{CacheStats, Figures, L2Stats, LevelStats, RegionStats, RouteStats},
     tags::tag,
+    truth::{Recomputation, StaleFinding, TruthStats},
 };

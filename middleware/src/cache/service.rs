@@ -20,6 +20,7 @@ use super::{
     policy::classify,
     refresh,
     shared::{Look, Shared},
+    truth::Sample,
 };
 
 /// Caches the inner service's answers. Made by [`CacheLayer`](super::CacheLayer).
@@ -72,7 +73,8 @@ where
         let (lookup, key) = match judged {
             Ok(judged) => judged,
             Err(reason) => {
-                shared.bypassed(region, reason);
+                let outcome = Outcome::Bypass(reason);
+                shared.count(shared.series.of(region, &parts), outcome);
                 let changes = Changes::of(shared, &parts, region);
                 let inner = inner.call(Request::from_parts(parts, body));
                 return ResponseFuture::bypass(inner, reason, changes);
@@ -83,7 +85,18 @@ where
         let (miss, vary, stale, refreshing) =
             match shared.look(&key, &parts.headers, &lookup, region) {
                 Look::Hit(entry, outcome) => {
-                    let response = shared.hit(&entry, &parts.headers, &lookup, region, outcome);
+                    let response = shared.hit(&entry, &parts.headers, &lookup, outcome);
+                    if let Some(truth) = &shared.truth
+                        && outcome == Outcome::Hit
+                    {
+                        let held = Held {
+                            inner,
+                            ready: true,
+                            parts,
+                            body,
+                        };
+                        truth.sample(shared, Sample::new(key, entry, lookup, region), held);
+                    }
                     return ResponseFuture::reply(response);
                 }
                 Look::Refresh(entry, vary, outcome) => {
@@ -93,7 +106,12 @@ where
                     if let Some(response) = shared.part(&key, &parts.headers, &lookup, region) {
                         return ResponseFuture::reply(response);
                     }
+                    if miss == Miss::Purged {
+                        shared.forget_purged(&key);
+                    }
                     if lookup.only_if_cached {
+                        let series = shared.series.of(region, &parts);
+                        shared.count(series, Outcome::OnlyIfCached);
                         return ResponseFuture::reply(only_if_cached());
                     }
                     (miss, vary, stale, None)
@@ -107,7 +125,7 @@ where
         if let (Some(outcome), Some(entry)) = (refreshing, stale)
             && tokio::runtime::Handle::try_current().is_ok()
         {
-            let response = shared.hit(&entry, &parts.headers, &lookup, region, outcome);
+            let response = shared.hit(&entry, &parts.headers, &lookup, outcome);
             let held = Held {
                 inner,
                 ready: true,

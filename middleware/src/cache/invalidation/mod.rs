@@ -140,6 +140,11 @@ impl Invalidation {
         }
     }
 
+    /// Whether it is a purge that an entry is dead of, and not that others' purges cannot be heard.
+    pub(super) fn is_purged(&self, stamp: Position, slots: &[u32]) -> bool {
+        self.table.life(stamp, slots, None) == Life::Dead
+    }
+
     /// The purges of this instance that were not read back yet.
     #[cfg(feature = "redis")]
     pub(super) fn pending(&self) -> u64 {

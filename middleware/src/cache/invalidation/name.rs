@@ -40,6 +40,17 @@ pub enum Purge {
 }
 
 impl Purge {
+    /// As figures call what it names.
+    pub(in crate::cache) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Path(_) => "path",
+            Self::Region(_) => "region",
+            Self::Tag(_) => "tag",
+            Self::Group { .. } => "group",
+            Self::All => "all",
+        }
+    }
+
     pub(in crate::cache) fn slot(&self) -> u32 {
         match self {
             Self::Path(path) => path_slot(path.split(['?', '#']).next().unwrap_or(path)),

@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher13;
 
 use super::compress::unpack;
 use crate::cache::{
-    entry::Entry,
+    entry::{Credit, Entry},
     invalidation::{Position, SLOTS},
     policy::{Share, Stale, VaryNames},
 };
@@ -209,6 +209,7 @@ impl<'a> Input<'a> {
             span: None,
             asked: None,
             took: Duration::ZERO,
+            credit: Credit::default(),
         };
         Some(Answer {
             entry,
@@ -298,6 +299,7 @@ mod tests {
             span: None,
             asked: None,
             took: Duration::ZERO,
+            credit: Credit::default(),
         }
     }
 
