@@ -35,7 +35,6 @@ pub(super) enum Amount {
     /// Requests whose handler failed without an answer.
     Errors,
     /// Statements that are not cached.
-    #[cfg_attr(not(feature = "query"), expect(dead_code, reason = "no queries"))]
     RefusedQueries,
     Revalidated,
     Stores,
