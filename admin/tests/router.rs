@@ -542,6 +542,16 @@ async fn cache_figures_follow_the_app_and_a_purge_empties_what_it_names() {
     visit(&app, "/items/1").await;
     let stats = ask(&app, Method::GET, "/cache/stats", None).await.json();
     assert_eq!((&stats["hits"], &stats["misses"]), (&json!(1), &json!(1)));
+    let route = &stats["routes"][0];
+    assert_eq!(
+        (
+            &route["region"],
+            &route["hit_kinds"],
+            &route["miss_reasons"]
+        ),
+        (&json!("api"), &json!({"fresh": 1}), &json!({"uri-miss": 1}))
+    );
+    assert_eq!(stats["truth"], Value::Null);
 
     let dry = ask(
         &app,
@@ -573,9 +583,23 @@ async fn cache_figures_follow_the_app_and_a_purge_empties_what_it_names() {
         2
     );
 
+    let named = [
+        json!({"key": "/items/1"}),
+        json!({"prefix": "/items/"}),
+        json!({"pattern": "/*/1"}),
+        json!({"all": true}),
+    ];
+    for (purge, misses) in named.into_iter().zip(3..) {
+        ask(&app, Method::POST, "/cache/clear", Some(purge.clone())).await;
+        visit(&app, "/items/1").await;
+        let stats = ask(&app, Method::GET, "/cache/stats", None).await.json();
+        assert_eq!(stats["misses"], misses, "{purge}");
+    }
+
     for wrong in [
         json!({}),
         json!({"path": "/", "all": true}),
+        json!({"key": "/", "prefix": "/"}),
         json!({"region": "apy"}),
         json!({"all": false}),
     ] {

@@ -661,7 +661,7 @@ async fn regions_have_their_own_ttl_and_figures() {
 }
 
 #[tokio::test]
-async fn purges_by_path_tag_region_and_all() {
+async fn purges_by_path_key_prefix_pattern_tag_region_and_all() {
     let handler = Handler::new(|request, call| {
         if request.uri().path() == "/tagged" {
             assert!(pitcrew::cache::tag("orders"));
@@ -675,12 +675,16 @@ async fn purges_by_path_tag_region_and_all() {
     let (app, handle) = cached(&handler, CacheLayer::builder());
     let cases = [
         ("/p?x=1", Purge::Path("/p".into())),
+        ("/key?x=1", Purge::Key("/key?x=1".into())),
+        ("/prefix/1?x", Purge::Prefix("/prefix/".into())),
+        ("/pattern/1.png", Purge::Pattern("/*/?.png".into())),
         ("/tagged", Purge::Tag("orders".into())),
         ("/header", Purge::Tag("suppliers".into())),
         ("/region", Purge::Region("api".into())),
         ("/all", Purge::All),
     ];
-    for (path, purge) in cases {
+    for (path, purge) in &cases {
+        let (path, purge) = (*path, purge.clone());
         let first = ask(&app, get(path)).await;
         assert!(
             !first.headers.contains_key("x-cache-tags"),
@@ -696,7 +700,14 @@ async fn purges_by_path_tag_region_and_all() {
         );
         assert!(ask(&app, get(path)).await.is_hit());
     }
-    assert_eq!(handle.stats().purges, 5);
-    handle.purge(Purge::Tag("nobody".into())).await;
-    assert!(ask(&app, get("/all")).await.is_hit());
+    assert_eq!(handle.stats().purges, cases.len() as u64);
+    for other in [
+        Purge::Tag("nobody".into()),
+        Purge::Key("/all?".into()),
+        Purge::Prefix("/all/".into()),
+        Purge::Pattern("/al".into()),
+    ] {
+        handle.purge(other.clone()).await;
+        assert!(ask(&app, get("/all")).await.is_hit(), "{other:?}");
+    }
 }

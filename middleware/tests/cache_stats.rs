@@ -1,14 +1,10 @@
-//! The figures: every request is one outcome, in its region and its route, and events say no more than they may.
+//! The figures: every request is one outcome, in its region and its route.
 
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
-use std::{
-    fmt::Write,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use pitcrew::{
     CacheHandle, CacheLayer,
@@ -17,7 +13,6 @@ use pitcrew::{
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
-use tracing::{Level, Metadata, Subscriber, field::Field, span};
 
 use support::*;
 
@@ -388,78 +383,6 @@ async fn what_an_answer_to_head_shows_to_be_old_is_a_delete() {
     ask(&app, method("HEAD", "/", &[])).await;
     let stats = handle.stats();
     assert_eq!((stats.deletes, stats.l1.entries), (1, 0));
-}
-
-/// Keeps the events of `pitcrew::cache`, as text.
-#[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Events {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "pitcrew::cache" && *metadata.level() <= Level::DEBUG
-    }
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Text(String);
-        impl tracing::field::Visit for Text {
-            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                write!(self.0, "{}={value:?} ", field.name()).unwrap();
-            }
-        }
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.0.lock().unwrap().push(text.0.trim_end().to_owned());
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
-#[tokio::test]
-async fn each_outcome_is_an_event_and_none_tells_a_query_a_field_or_a_key() {
-    let events = Events::default();
-    let _default = tracing::subscriber::set_default(events.clone());
-    let handler = Handler::new(|request, _| {
-        if request.uri().path() == "/broken/s3cret" {
-            return Box::pin(std::future::ready(Err("s3cret")));
-        }
-        ready(answer(
-            &[("cache-control", "max-age=60"), ("x-own", "s3cret")],
-            "s3cret",
-        ))
-    });
-    let builder = routed().region(Region::api().per_identity(|_| Some("s3cret".into())));
-    let (app, _handle) = cached(&handler, builder);
-    let secret = [("authorization", "s3cret"), ("cookie", "a=s3cret")];
-    for (verb, path) in [
-        ("GET", "/orders/s3cret?token=s3cret"),
-        ("GET", "/orders/s3cret?token=s3cret"),
-        ("POST", "/orders/s3cret?token=s3cret"),
-        ("GET", "/orders/s3cret?token=s3cret"),
-    ] {
-        ask(&app, method(verb, path, &secret)).await;
-    }
-    assert!(app.clone().oneshot(get("/broken/s3cret")).await.is_err());
-    let seen = events.0.lock().unwrap().clone();
-    let of = |route: &str, outcome: &str, reason: &str| {
-        format!(
-            "message=request region=\"api\" route=\"{route}\" outcome=\"{outcome}\" reason=\"{reason}\""
-        )
-    };
-    assert_eq!(
-        seen,
-        [
-            of("/orders/{id}", "stored", "uri-miss"),
-            of("/orders/{id}", "hit", "fresh"),
-            of("/orders/{id}", "bypass", "method"),
-            of("/orders/{id}", "stored", "purged"),
-            of("/broken/{id}", "error", ""),
-        ]
-    );
-    assert!(seen.iter().all(|event| !event.contains("s3cret")));
 }
 
 #[cfg(feature = "query")]

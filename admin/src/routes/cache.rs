@@ -22,11 +22,14 @@ pub(super) async fn stats(State(inner): App) -> Answer<CacheStats> {
     handle(&inner).map(|cache| Json(cache.stats()))
 }
 
-/// What to purge: exactly one of the four.
+/// What to purge: exactly one of these.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Clear {
     path: Option<String>,
+    key: Option<String>,
+    prefix: Option<String>,
+    pattern: Option<String>,
     tag: Option<String>,
     region: Option<String>,
     all: Option<bool>,
@@ -46,40 +49,7 @@ pub(super) async fn clear(
     problem::Json(clear): problem::Json<Clear>,
 ) -> Answer<Cleared> {
     let cache = handle(&inner)?;
-    let all = clear.all.unwrap_or(false);
-    let (purge, purged) = match (clear.path, clear.tag, clear.region, all) {
-        (Some(path), None, None, false) => {
-            let text = format!("path {path}");
-            (Purge::Path(path), text)
-        }
-        (None, Some(tag), None, false) => {
-            let text = format!("tag {tag}");
-            (Purge::Tag(tag), text)
-        }
-        (None, None, Some(region), false) => {
-            // A mistyped region would purge nothing and say `done`.
-            let stats = cache.stats();
-            if !stats.regions.iter().any(|known| known.name == region) {
-                let known: Vec<_> = stats
-                    .regions
-                    .iter()
-                    .map(|region| region.name.as_str())
-                    .collect();
-                let detail = format!(
-                    "there is no region `{region}`; there are: {}",
-                    known.join(", ")
-                );
-                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
-            }
-            let text = format!("region {region}");
-            (Purge::Region(region), text)
-        }
-        (None, None, None, true) => (Purge::All, "all".to_owned()),
-        _ => {
-            let detail = "name exactly one of `path`, `tag`, `region`, or `\"all\": true`";
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
-        }
-    };
+    let (purge, purged) = named(cache, &clear)?;
     let report = if clear.dry_run {
         None
     } else {
@@ -90,4 +60,45 @@ pub(super) async fn clear(
         dry_run: clear.dry_run,
         report,
     }))
+}
+
+/// The purge that is named, and its words.
+fn named(cache: &CacheHandle, clear: &Clear) -> Result<(Purge, String), Problem> {
+    let by = |what: &str, name: &Option<String>, purge: fn(String) -> Purge| {
+        let name = name.clone()?;
+        let text = format!("{what} {name}");
+        Some((purge(name), text))
+    };
+    let all = clear.all.unwrap_or(false);
+    let mut named = [
+        by("path", &clear.path, Purge::Path),
+        by("key", &clear.key, Purge::Key),
+        by("prefix", &clear.prefix, Purge::Prefix),
+        by("pattern", &clear.pattern, Purge::Pattern),
+        by("tag", &clear.tag, Purge::Tag),
+        by("region", &clear.region, Purge::Region),
+        all.then(|| (Purge::All, "all".to_owned())),
+    ]
+    .into_iter()
+    .flatten();
+    let (Some(named), None) = (named.next(), named.next()) else {
+        let detail = "name exactly one of `path`, `key`, `prefix`, `pattern`, `tag`, `region`, or `\"all\": true`";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    };
+    if let Purge::Region(region) = &named.0 {
+        is_known(cache, region)?;
+    }
+    Ok(named)
+}
+
+/// A mistyped region would purge nothing and say `done`.
+fn is_known(cache: &CacheHandle, region: &str) -> Result<(), Problem> {
+    let regions = cache.stats().regions;
+    let known: Vec<_> = regions.iter().map(|region| region.name.as_str()).collect();
+    if known.contains(&region) {
+        return Ok(());
+    }
+    let known = known.join(", ");
+    let detail = format!("there is no region `{region}`; there are: {known}");
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
 }

@@ -12,42 +12,63 @@ use http_body::Body;
 use super::{
     body::ResponseBody,
     entry::Entry,
-    outcome::Outcome,
+    outcome::{CACHE_STATUS, Outcome},
     policy::{
         Lookup, conditional,
         range::{self, Part},
     },
+    text,
 };
+use crate::clock::Clock;
 
-/// The reply that a request gets from a stored answer. `now` is monotonic time, `unix_ms` the same moment.
-pub(super) fn answer<R: Body>(
-    entry: &Entry,
-    request: &HeaderMap,
-    lookup: &Lookup,
-    now: Duration,
-    unix_ms: u64,
-    outcome: Outcome,
-) -> Response<ResponseBody<R>> {
-    let mut response = if lookup.conditional && is_not_modified(entry, request, now, unix_ms) {
-        not_modified(&entry.headers)
-    } else if lookup.range
-        && entry.status == StatusCode::OK
-        && conditional::range_applies(request, &entry.headers)
-    {
-        part(entry, request)
-    } else {
-        whole(entry, lookup.head)
-    };
-    let headers = response.headers_mut();
-    headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
-    outcome.write(headers, Some(entry.ttl_s(now)));
-    response
+/// What a stored answer is asked with.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) headers: &'a HeaderMap,
+    pub(super) lookup: &'a Lookup,
+    pub(super) region: usize,
+    /// Monotonic time: one moment for the look and the reply.
+    pub(super) now: Duration,
 }
 
-fn is_not_modified(entry: &Entry, request: &HeaderMap, now: Duration, unix_ms: u64) -> bool {
-    let resident = crate::clock::millis(now.saturating_sub(entry.made));
-    let made_unix_ms = unix_ms.saturating_sub(resident);
-    conditional::is_not_modified(request, entry.status, &entry.headers, made_unix_ms)
+/// The reply that a request gets from a stored answer.
+pub(super) fn answer<R: Body>(
+    entry: &Entry,
+    asked: Asked<'_>,
+    clock: &Clock,
+    outcome: Outcome,
+) -> Response<ResponseBody<R>> {
+    let headers = headers(entry, outcome, asked.now);
+    if asked.lookup.conditional && is_not_modified(entry, asked, clock) {
+        let mut response = not_modified(&headers);
+        for name in [AGE, CACHE_STATUS] {
+            for value in headers.get_all(&name) {
+                response.headers_mut().append(name.clone(), value.clone());
+            }
+        }
+        response
+    } else if asked.lookup.range
+        && entry.status == StatusCode::OK
+        && conditional::range_applies(asked.headers, &entry.headers)
+    {
+        part(entry, asked.headers, headers)
+    } else {
+        whole(entry, headers, asked.lookup.head)
+    }
+}
+
+/// The stored fields with those that each reply gets anew.
+fn headers(entry: &Entry, outcome: Outcome, now: Duration) -> HeaderMap {
+    let age = text::decimal(entry.age(now).as_secs());
+    entry
+        .headers
+        .reply(age, outcome.member(Some(entry.ttl_s(now))))
+}
+
+fn is_not_modified(entry: &Entry, asked: Asked<'_>, clock: &Clock) -> bool {
+    let resident = crate::clock::millis(asked.now.saturating_sub(entry.made));
+    let made_unix_ms = clock.unix_ms().saturating_sub(resident);
+    conditional::is_not_modified(asked.headers, entry.status, &entry.headers, made_unix_ms)
 }
 
 /// A 304 about an answer with these fields.
@@ -58,7 +79,7 @@ pub(super) fn not_modified<R: Body>(stored: &HeaderMap) -> Response<ResponseBody
     response
 }
 
-fn whole<R: Body>(entry: &Entry, head: bool) -> Response<ResponseBody<R>> {
+fn whole<R: Body>(entry: &Entry, headers: HeaderMap, head: bool) -> Response<ResponseBody<R>> {
     // An answer to HEAD has the fields of the GET, `Content-Length` included, and no content (RFC 9110, 9.3.2).
     let bytes = if head {
         Bytes::new()
@@ -67,7 +88,7 @@ fn whole<R: Body>(entry: &Entry, head: bool) -> Response<ResponseBody<R>> {
     };
     let mut response = Response::new(ResponseBody::full(bytes));
     *response.status_mut() = entry.status;
-    *response.headers_mut() = entry.headers.clone();
+    *response.headers_mut() = headers;
     debug_assert!(
         entry.status == StatusCode::NO_CONTENT || entry.headers.contains_key(CONTENT_LENGTH)
     );
@@ -77,40 +98,38 @@ fn whole<R: Body>(entry: &Entry, head: bool) -> Response<ResponseBody<R>> {
 /// What a stored part (206) gives of a request for a range; `None` where it does not hold all of it.
 pub(super) fn from_part<R: Body>(
     entry: &Entry,
-    request: &HeaderMap,
-    now: Duration,
+    asked: Asked<'_>,
 ) -> Option<Response<ResponseBody<R>>> {
+    let request = asked.headers;
     let span = entry.span?;
     if !conditional::range_applies(request, &entry.headers) {
         return None;
     }
     // The very same question has the very same answer, whatever its bytes are said to be.
     if entry.asked.is_some() && request.get(RANGE) == entry.asked.as_ref() {
-        let mut response = whole(entry, false);
-        let headers = response.headers_mut();
-        headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
-        Outcome::Hit.write(headers, Some(entry.ttl_s(now)));
-        return Some(response);
+        return Some(whole(entry, headers(entry, Outcome::Hit, asked.now), false));
     }
-    let asked = span.covers(request, entry.body.len())?;
+    let wanted = span.covers(request, entry.body.len())?;
     let bytes = entry
         .body
-        .slice(asked.start - span.first..asked.end - span.first);
-    let mut headers = entry.headers.clone();
+        .slice(wanted.start - span.first..wanted.end - span.first);
+    let mut headers = headers(entry, Outcome::Hit, asked.now);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len() as u64));
-    headers.insert(CONTENT_RANGE, range::content_range(&asked, span.total)?);
-    headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
-    Outcome::Hit.write(&mut headers, Some(entry.ttl_s(now)));
+    headers.insert(CONTENT_RANGE, range::content_range(&wanted, span.total)?);
     let mut response = Response::new(ResponseBody::full(bytes));
     *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     *response.headers_mut() = headers;
     Some(response)
 }
 
-fn part<R: Body>(entry: &Entry, request: &HeaderMap) -> Response<ResponseBody<R>> {
+fn part<R: Body>(
+    entry: &Entry,
+    request: &HeaderMap,
+    mut headers: HeaderMap,
+) -> Response<ResponseBody<R>> {
     let length = entry.body.len();
     let (status, bytes, content_range) = match Part::of(request, length) {
-        Part::Whole => return whole(entry, false),
+        Part::Whole => return whole(entry, headers, false),
         Part::Bytes(bytes) => (
             StatusCode::PARTIAL_CONTENT,
             entry.body.slice(bytes.clone()),
@@ -122,7 +141,6 @@ fn part<R: Body>(entry: &Entry, request: &HeaderMap) -> Response<ResponseBody<R>
             range::unsatisfied_range(length),
         ),
     };
-    let mut headers = entry.headers.clone();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len() as u64));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if let Some(content_range) = content_range {

@@ -16,7 +16,7 @@ use super::{
     entry::{self, Entry, Origin},
     fill::{Collected, Fill, collect},
     forward::Forward,
-    invalidation::{group_slot, tag_slot},
+    invalidation::{group_slot, tag_slot, target_slot},
     outcome::{BypassReason, Outcome},
     policy::{
         Verdict, conditional, date,
@@ -156,7 +156,7 @@ impl Forward {
             );
         }
         let key = if verdict.span.is_some() {
-            Arc::new(shared.keys.of_part(&self.key))
+            shared.keys.of_part(&self.key).kept()
         } else {
             self.key.clone()
         };
@@ -214,7 +214,7 @@ impl Forward {
             groups::names(headers, &groups::CACHE_GROUPS).ok_or(BypassReason::Malformed)?;
         let mut slots = vec![
             self.path_slot,
-            self.target_slot,
+            target_slot(&self.target),
             shared.region_slot(self.region),
         ];
         slots.extend(groups.iter().map(|name| group_slot(&self.host, name)));
@@ -229,6 +229,7 @@ impl Forward {
         Origin {
             values,
             slots,
+            target: self.target.clone(),
             stamp: self.stamp,
             made: self.shared.clock.now(),
             made_unix_ms: self.shared.clock.unix_ms(),
@@ -256,7 +257,7 @@ impl Forward {
             }
             let outcome = Outcome::Miss(self.miss);
             self.count(outcome);
-            return shared.answer(stale, &self.request, &self.lookup, outcome);
+            return shared.answer(stale, self.asked(&self.request), outcome);
         };
         shared.add(self.series, Amount::Revalidated, 1);
         if shared.is_alive(&entry) {
@@ -271,7 +272,7 @@ impl Forward {
         }
         let outcome = Outcome::Revalidated(self.miss);
         self.count(outcome);
-        let mut response = shared.answer(&entry, &self.request, &self.lookup, outcome);
+        let mut response = shared.answer(&entry, self.asked(&self.request), outcome);
         // Stored for nobody, but meant for this client.
         if not_modified.contains_key(SET_COOKIE) {
             response.headers_mut().remove(SET_COOKIE);
@@ -291,7 +292,7 @@ impl Forward {
         }
         // Without a date of its own it is of now; the stored one's would make it as old as that.
         date::add_date(&mut new_headers, self.shared.clock.unix_ms());
-        let mut headers = conditional::updated(&stale.headers, &new_headers);
+        let mut headers = conditional::updated(&stale.headers.stored(), &new_headers);
         for value in new.get_all(AGE) {
             headers.append(AGE, value.clone());
         }

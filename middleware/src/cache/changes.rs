@@ -12,7 +12,7 @@ use super::{
     invalidation::{ALL, group_slot, target_slot},
     key::asked_host,
     outcome::{BypassReason, Miss, Outcome},
-    policy::{groups, invalidated, request, response::has_explicit_lifetime},
+    policy::{Fields, groups, invalidated, request, response::has_explicit_lifetime},
     shared::Shared,
 };
 
@@ -123,8 +123,12 @@ fn kept(shared: &Arc<Shared>, parts: &Parts, region: usize) -> Option<Box<Forwar
         return None;
     }
     let identity = settings.key.identity_of(parts);
-    let lookup = request::as_get(parts, settings, identity.is_some())?;
-    let key = shared.keys.key(parts, settings, identity.as_deref()).ok()?;
+    let fields = Fields::of(&parts.headers);
+    let lookup = request::as_get(parts, fields, settings, identity.is_some())?;
+    let key = shared
+        .keys
+        .key(parts, fields, settings, identity.as_deref());
+    let key = key.ok()?;
     let mut forward = Forward::new(shared, lookup, key, region, parts);
     forward.miss = Miss::Method;
     forward.uncounted = true;

@@ -1,6 +1,9 @@
 //! A stored answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
@@ -15,7 +18,11 @@ use super::policy::{
     OWN_TARGET, Share, Stale, VaryNames, Verdict, conditional, date, range::Span,
     request::Credentials, vary,
 };
-use super::{invalidation::Position, series::Series};
+use super::{
+    invalidation::{Position, Subject},
+    reply_headers::ReplyHeaders,
+    series::Series,
+};
 
 /// Where a handler may write tags; never sent on.
 pub(super) const TAGS_HEADER: HeaderName = HeaderName::from_static("x-cache-tags");
@@ -55,7 +62,7 @@ const HEADER_OVERHEAD_BYTES: usize = 104;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: ReplyHeaders,
     pub(super) body: Bytes,
     pub(super) vary: VaryNames,
     /// What the request held in these fields.
@@ -63,6 +70,10 @@ pub(super) struct Entry {
     pub(super) share: Share,
     /// Slots of the invalidation table: path, region and tags.
     pub(super) slots: Box<[u32]>,
+    /// Path and query as the client asks for them; empty for the rows of a query.
+    pub(super) target: Box<str>,
+    /// Up to where the patterns of purges were held against it.
+    pub(super) checked: AtomicU64,
     /// This instance's position when the request began.
     pub(super) stamp: Position,
     /// Monotonic time when the answer came.
@@ -142,6 +153,15 @@ impl Entry {
             && self.vary.differ_in_language_alone(values, &self.values)
     }
 
+    /// What purges name it by.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject {
+            slots: &self.slots,
+            target: &self.target,
+            checked: &self.checked,
+        }
+    }
+
     /// Bytes that holding it costs.
     pub(super) fn weight(&self) -> usize {
         let headers = self
@@ -154,6 +174,7 @@ impl Entry {
             + self.values.len()
             + self.vary.names.len() * size_of::<HeaderName>()
             + self.slots.len() * size_of::<u32>()
+            + self.target.len()
     }
 }
 
@@ -170,6 +191,7 @@ pub(super) fn credited(mut entry: Arc<Entry>, series: Series) -> Arc<Entry> {
 pub(super) struct Origin {
     pub(super) values: Box<[u8]>,
     pub(super) slots: Vec<u32>,
+    pub(super) target: Box<str>,
     pub(super) stamp: Position,
     pub(super) made: Duration,
     pub(super) made_unix_ms: u64,
@@ -212,12 +234,14 @@ pub(super) fn with_body(
     let took = origin.made.saturating_sub(origin.called);
     Entry {
         status,
-        headers: stored,
+        headers: ReplyHeaders::new(stored),
         body,
         vary: verdict.vary,
         values: origin.values,
         share: verdict.share,
         slots: origin.slots.into_boxed_slice(),
+        target: origin.target,
+        checked: AtomicU64::new(0),
         stamp: origin.stamp,
         made: origin.made,
         age: verdict.age,

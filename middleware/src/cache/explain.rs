@@ -4,9 +4,10 @@ use http::request::Parts;
 use serde::Serialize;
 
 use super::{
+    answer::Asked,
     key::{asked_host, asked_uri},
     outcome::{Miss, Outcome},
-    policy::classify,
+    policy::{Fields, classify},
     shared::{Look, Shared},
 };
 
@@ -52,7 +53,8 @@ impl Shared {
         let index = self.region_of(&parts);
         let region = self.region(index);
         let identity = region.key.identity_of(&parts);
-        let classified = classify(&parts, has_body, region, identity.is_some());
+        let fields = Fields::of(&parts.headers);
+        let classified = classify(&parts, fields, has_body, region, identity.is_some());
         region.key.rewrite(&mut parts);
         let uri = asked_uri(&parts);
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -64,7 +66,7 @@ impl Shared {
             stored,
         };
         let judged = classified.and_then(|lookup| {
-            let key = self.keys.key(&parts, region, identity.as_deref())?;
+            let key = self.keys.key(&parts, fields, region, identity.as_deref())?;
             Ok((lookup, key))
         });
         let (lookup, key) = match judged {
@@ -83,7 +85,13 @@ impl Shared {
             vary: entry.vary.names.iter().map(ToString::to_string).collect(),
             has_validator: super::policy::conditional::has_validator(&entry.headers),
         };
-        match self.look(&key, &parts.headers, &lookup, index) {
+        let asked = Asked {
+            headers: &parts.headers,
+            lookup: &lookup,
+            region: index,
+            now,
+        };
+        match self.look(&key, asked) {
             Look::Hit(entry, Outcome::Stale) => explained(
                 "stale",
                 "it is stale, and the client takes it so (max-stale)".to_owned(),

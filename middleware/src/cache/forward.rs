@@ -12,10 +12,11 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use super::{
+    answer::Asked,
     body::ResponseBody,
     coalesce::{FlightKey, Join, Leader, Told, Waiter},
     entry::{self, Entry},
-    invalidation::{Position, path_slot, target_slot},
+    invalidation::{Position, path_slot},
     key::{CacheKey, asked_host, asked_target, asked_uri},
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},
@@ -37,7 +38,8 @@ pub(super) struct Forward {
     /// Whether it is no request of a client's, or is counted already.
     pub(super) uncounted: bool,
     pub(super) path_slot: u32,
-    pub(super) target_slot: u32,
+    /// Path and query as the client asks for them.
+    pub(super) target: Box<str>,
     /// Groups are of one host.
     pub(super) host: Box<str>,
     pub(super) stamp: Position,
@@ -77,12 +79,12 @@ impl Forward {
         Self {
             shared: shared.clone(),
             lookup,
-            key: Arc::new(key),
+            key: key.kept(),
             region,
             series: shared.series.of(region, parts),
             uncounted: false,
             path_slot: path_slot(asked_uri(parts).path()),
-            target_slot: target_slot(asked_target(parts)),
+            target: asked_target(parts).into(),
             host: asked_host(parts).unwrap_or_default().into(),
             stamp: shared.now(),
             miss: Miss::Uri,
@@ -127,9 +129,7 @@ impl Forward {
         match self.shared.flights.join(key, self.shared.clock.now()) {
             Join::Lead(leader) => {
                 // Between the look and this a whole flight may have ended: its answer is there, and another call is not due.
-                let look = self
-                    .shared
-                    .look(&self.key, request, &self.lookup, self.region);
+                let look = self.shared.look(&self.key, self.asked(request));
                 let is_new = |entry: &Arc<Entry>| {
                     let known = self.stale.as_ref();
                     known.is_none_or(|known| !Arc::ptr_eq(known, entry))
@@ -155,15 +155,25 @@ impl Forward {
         request: &HeaderMap,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
+        let asked = self.asked(request);
         if self.uncounted {
-            return self.shared.answer(entry, request, &self.lookup, outcome);
+            return self.shared.answer(entry, asked, outcome);
         }
-        self.shared.hit(entry, request, &self.lookup, outcome)
+        self.shared.hit(entry, asked, outcome)
     }
 
     pub(super) fn count(&self, outcome: Outcome) {
         if !self.uncounted {
             self.shared.count(self.series, outcome);
+        }
+    }
+
+    pub(super) fn asked<'a>(&'a self, request: &'a HeaderMap) -> Asked<'a> {
+        Asked {
+            headers: request,
+            lookup: &self.lookup,
+            region: self.region,
+            now: self.shared.clock.now(),
         }
     }
 
@@ -233,9 +243,7 @@ impl Forward {
     /// Looks again and joins again, a bounded number of times.
     fn regroup<R: Body>(&mut self, request: &HeaderMap, vary: &VaryNames) -> Step<R> {
         self.turns += 1;
-        let look = self
-            .shared
-            .look(&self.key, request, &self.lookup, self.region);
+        let look = self.shared.look(&self.key, self.asked(request));
         // Whoever comes here has waited already: a fetch of its own in the background is somebody else's.
         if let Look::Hit(entry, outcome) | Look::Refresh(entry, _, outcome) = look {
             return Step::Reply(self.reply(&entry, request, outcome));
@@ -289,7 +297,7 @@ impl Forward {
         }
         self.validating = validates;
         let stored = self.stale.as_ref().filter(|_| validates);
-        conditional::condition(request, stored.map(|stale| &stale.headers));
+        conditional::condition(request, stored.map(|stale| &*stale.headers));
     }
 }
 

@@ -35,9 +35,10 @@ where
 {
     #[pin]
     state: State<S::Future, R>,
-    /// The request, as long as the handler does not have it.
-    held: Option<Held<S, B>>,
-    forward: Option<Forward>,
+    /// The request, as long as the handler does not have it. Boxed, as is what follows: a hit has neither, and should not
+    /// move the room for them.
+    held: Option<Box<Held<S, B>>>,
+    forward: Option<Box<Forward>>,
 }
 
 #[pin_project(project = StateProj)]
@@ -97,8 +98,8 @@ where
         forward.leader.as_ref()?;
         Some(Self {
             state,
-            held: Some(held),
-            forward: Some(forward),
+            held: Some(Box::new(held)),
+            forward: Some(Box::new(forward)),
         })
     }
 
@@ -125,8 +126,8 @@ where
         };
         Self {
             state,
-            held: Some(held),
-            forward: Some(forward),
+            held: Some(Box::new(held)),
+            forward: Some(Box::new(forward)),
         }
     }
 }
@@ -177,12 +178,18 @@ where
                     if !held.ready {
                         ready!(held.inner.poll_ready(cx))?;
                     }
-                    let Some(mut held) = this.held.take() else {
+                    let Some(held) = this.held.take() else {
                         panic!("polled after it was done")
                     };
-                    forward.send(&mut held.parts.headers);
-                    let request = Request::from_parts(held.parts, held.body);
-                    let inner = forward.tags.scope(|| held.inner.call(request));
+                    let Held {
+                        mut inner,
+                        mut parts,
+                        body,
+                        ..
+                    } = *held;
+                    forward.send(&mut parts.headers);
+                    let request = Request::from_parts(parts, body);
+                    let inner = forward.tags.scope(|| inner.call(request));
                     this.state.set(State::Calling(inner));
                     continue;
                 }

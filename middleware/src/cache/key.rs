@@ -3,20 +3,29 @@
 //! A keyed 128-bit hash picks the slot; equality of the whole key decides. So neither a collision nor a crafted field
 //! (`a=1&b` against `a=1%26b`) ever gives one request another's answer.
 
-use std::hash::{Hash, Hasher};
+use std::{
+    cell::Cell,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use http::{HeaderMap, HeaderName, header::HOST, request::Parts};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::{outcome::BypassReason, region::Region};
+use super::{
+    outcome::BypassReason,
+    policy::{Field, Fields},
+    region::Region,
+};
 
 /// Longest value of a forwarded field (SECURITY C5): what an honest proxy sends is far shorter.
 const MAX_FORWARDED_BYTES: usize = 255;
 /// Longest whole key. Paths of 8 KiB, which servers commonly take, fit.
 const MAX_KEY_BYTES: usize = 32 << 10;
 
+const FORWARDED_NAMES: usize = 4;
 /// Fields that say under which name, scheme and port a proxy was asked: an app may build links from them.
-const FORWARDED: [HeaderName; 4] = [
+const FORWARDED: [HeaderName; FORWARDED_NAMES] = [
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-forwarded-port"),
@@ -28,10 +37,32 @@ const FORWARDED: [HeaderName; 4] = [
 pub(super) struct CacheKey {
     high: u64,
     low: u64,
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
 }
 
+thread_local! {
+    /// Where the next key of this thread is written: a hit needs its key no longer than it looks.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+/// Room for most keys.
+const SPARE_BYTES: usize = 256;
+
 impl CacheKey {
+    /// To be kept: it holds no more than its bytes.
+    pub(super) fn kept(mut self) -> Arc<Self> {
+        self.bytes.shrink_to_fit();
+        Arc::new(self)
+    }
+
+    /// Not needed any more: the next key is written in its place.
+    pub(super) fn spare(mut self) {
+        if self.bytes.capacity() <= SPARE_BYTES {
+            self.bytes.clear();
+            // At a thread's end there is no next one.
+            let _ = SPARE.try_with(|spare| spare.set(self.bytes));
+        }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -79,14 +110,17 @@ impl KeyMaker {
         }
     }
 
-    /// The key of a request in a region. `identity` is who asks, where the region tells people apart.
+    /// The key of a request in a region. `fields` are those of its headers; `identity` is who asks, where the region tells
+    /// people apart.
     pub(super) fn key(
         &self,
         parts: &Parts,
+        fields: Fields,
         region: &Region,
         identity: Option<&str>,
     ) -> Result<CacheKey, BypassReason> {
-        let mut bytes = Vec::with_capacity(192);
+        let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+        bytes.reserve(SPARE_BYTES);
         field(&mut bytes, self.mount.as_bytes());
         field(&mut bytes, region.name().as_bytes());
         region.key.write(&mut bytes, parts, identity);
@@ -104,8 +138,12 @@ impl KeyMaker {
             (None, _) => field(&mut bytes, b""),
             (Some(_), Some(_)) => return Err(BypassReason::Key),
         }
-        for name in &FORWARDED {
-            forwarded(&mut bytes, &parts.headers, name)?;
+        if fields.has(Field::Forwarded) {
+            for name in &FORWARDED {
+                forwarded(&mut bytes, &parts.headers, name)?;
+            }
+        } else {
+            bytes.extend_from_slice(&[0; FORWARDED_NAMES]);
         }
         target(&mut bytes, uri);
         // Under `nest` the service sees a shorter path, and a layer outside may have rewritten it: where it differs from
@@ -124,7 +162,7 @@ impl KeyMaker {
 
     /// The key under which a part of an answer is kept: never that of a whole one, which is a list of fields.
     pub(super) fn of_part(&self, key: &CacheKey) -> CacheKey {
-        let mut bytes = key.bytes.to_vec();
+        let mut bytes = key.bytes.clone();
         bytes.push(b'p');
         self.finish(bytes)
     }
@@ -152,7 +190,7 @@ impl KeyMaker {
         CacheKey {
             high: hash.h1,
             low: hash.h2,
-            bytes: bytes.into_boxed_slice(),
+            bytes,
         }
     }
 }
@@ -244,10 +282,12 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    fn keyed(maker: &KeyMaker, parts: &Parts) -> Result<CacheKey, BypassReason> {
+        maker.key(parts, Fields::of(&parts.headers), &Region::api(), None)
+    }
+
     fn key(maker: &KeyMaker, uri: &str, headers: &[(&str, &str)]) -> CacheKey {
-        maker
-            .key(&parts(uri, headers), &Region::api(), None)
-            .unwrap()
+        keyed(maker, &parts(uri, headers)).unwrap()
     }
 
     #[test]
@@ -301,9 +341,7 @@ mod tests {
         );
         assert_ne!(
             base,
-            KeyMaker::new("v1")
-                .key(&parts("/a", &[("host", "a.example")]), &Region::api(), None)
-                .unwrap()
+            key(&KeyMaker::new("v1"), "/a", &[("host", "a.example")])
         );
     }
 
@@ -329,7 +367,7 @@ mod tests {
         ] {
             assert_ne!(base, key(&maker, "/a", &[(name, "evil.example")]), "{name}");
             let long = "x".repeat(256);
-            let refused = maker.key(&parts("/a", &[(name, &long)]), &Region::api(), None);
+            let refused = keyed(&maker, &parts("/a", &[(name, &long)]));
             assert_eq!(refused.unwrap_err(), BypassReason::Key, "{name}");
         }
         let twice = key(
@@ -342,10 +380,9 @@ mod tests {
 
     #[test]
     fn two_hosts_are_refused() {
-        let refused = KeyMaker::new("").key(
+        let refused = keyed(
+            &KeyMaker::new(""),
             &parts("/a", &[("host", "a"), ("host", "b")]),
-            &Region::api(),
-            None,
         );
         assert_eq!(refused.unwrap_err(), BypassReason::Key);
     }
@@ -364,7 +401,7 @@ mod tests {
                 // `http` reads a leading `//` as it is in origin form; some texts are no target at all.
                 let uri: http::Uri = uri.parse().ok()?;
                 let request = http::Request::builder().uri(uri).header("host", host).header("x-forwarded-host", forwarded);
-                maker.key(&request.body(()).ok()?.into_parts().0, &Region::api(), None).ok()
+                keyed(&maker, &request.body(()).ok()?.into_parts().0).ok()
             };
             if let (Some(a), Some(b)) = (make(&one), make(&other)) {
                 prop_assert_eq!(one == other, a == b);

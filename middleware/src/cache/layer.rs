@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use super::{
     explain::Explanation,
-    invalidation::{Kind, Purge, PurgeReport, PurgeState},
+    invalidation::{Kind, Name, Purge, PurgeReport, PurgeState},
     region::Region,
     service::Cache,
     shared::{Parameters, RegionFn, Shared},
@@ -266,9 +266,12 @@ impl CacheHandle {
     }
 
     async fn purge_as(&self, kind: Kind, purge: Purge) -> PurgeReport {
-        let commands = self.shared.positions.purge(kind, &[purge.slot()]);
-        let is_soft = kind == Kind::Soft;
-        self.shared.counters.purge(is_soft, purge.kind());
+        self.shared.counters.purge(kind == Kind::Soft, purge.kind());
+        let name = Name {
+            kind,
+            target: purge.target(),
+        };
+        let commands = self.shared.positions.purge(vec![name]);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.shared.l2
             && let Some(command) = commands.into_iter().next()

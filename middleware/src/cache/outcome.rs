@@ -1,9 +1,11 @@
 //! What became of a request, and why.
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::text::Text;
 
 /// RFC 9211.
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Why the cache stayed out of a request, or its answer out of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -185,43 +187,42 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// Adds our member of `Cache-Status` after those of caches nearer to the origin (RFC 9211, 2). `ttl_s` is for how long a
-    /// stored answer stays fresh, below zero when it is stale (2.4).
-    pub(super) fn write(self, headers: &mut http::HeaderMap, ttl_s: Option<i64>) {
-        let ttl = ttl_s.map_or_else(String::new, |ttl_s| format!("; ttl={ttl_s}"));
-        let value = match self {
-            Self::Hit => format!("pitcrew; hit{ttl}"),
-            Self::L2 => format!("pitcrew; hit{ttl}; detail=l2"),
-            Self::Stale => format!("pitcrew; hit{ttl}; detail=max-stale"),
-            Self::StaleWhileRevalidate => {
-                format!("pitcrew; hit{ttl}; detail=stale-while-revalidate")
-            }
-            // Its time to live says nothing any more.
-            Self::PurgedSoftly => "pitcrew; hit; detail=soft-purge".to_owned(),
-            Self::StaleIfError => format!("pitcrew; fwd=stale{ttl}; detail=stale-if-error"),
-            Self::Revalidated(miss) => {
-                format!(
-                    "pitcrew; fwd={}; fwd-status=304{ttl}; stored",
-                    miss.as_str()
-                )
-            }
-            Self::Collapsed => "pitcrew; fwd=uri-miss; collapsed".to_owned(),
-            Self::Stored(miss) => format!("pitcrew; fwd={}; stored", miss.as_str()),
-            Self::Streaming(miss) => format!("pitcrew; fwd={}; detail=streaming", miss.as_str()),
-            Self::Miss(miss) => format!("pitcrew; fwd={}", miss.as_str()),
-            Self::Unstorable(miss, reason) => {
-                format!("pitcrew; fwd={}; detail={}", miss.as_str(), reason.as_str())
-            }
-            Self::Bypass(BypassReason::Method) => "pitcrew; fwd=method".to_owned(),
-            Self::Bypass(reason) => format!("pitcrew; fwd=bypass; detail={}", reason.as_str()),
-            Self::OnlyIfCached => "pitcrew; detail=only-if-cached".to_owned(),
-        };
-        append(headers, value);
+    /// Adds our member of `Cache-Status` after those of caches nearer to the origin (RFC 9211, 2).
+    pub(super) fn write(self, headers: &mut HeaderMap, ttl_s: Option<i64>) {
+        headers.append(CACHE_STATUS, self.member(ttl_s));
     }
-}
 
-fn append(headers: &mut http::HeaderMap, value: String) {
-    if let Ok(value) = http::HeaderValue::try_from(value) {
-        headers.append(CACHE_STATUS, value);
+    /// Our member of `Cache-Status`. `ttl_s` is for how long a stored answer stays fresh, below zero when it is stale (2.4).
+    pub(super) fn member(self, ttl_s: Option<i64>) -> HeaderValue {
+        let with_ttl = |text: Text| match ttl_s {
+            Some(ttl_s) => text.add("; ttl=").number(ttl_s),
+            None => text,
+        };
+        let hit = || with_ttl(Text::new("pitcrew; hit"));
+        let forwarded = |why: &str| Text::new("pitcrew; fwd=").add(why);
+        let text = match self {
+            Self::Hit => hit(),
+            Self::L2 => hit().add("; detail=l2"),
+            Self::Stale => hit().add("; detail=max-stale"),
+            Self::StaleWhileRevalidate => hit().add("; detail=stale-while-revalidate"),
+            // Its time to live says nothing any more.
+            Self::PurgedSoftly => Text::new("pitcrew; hit; detail=soft-purge"),
+            Self::StaleIfError => with_ttl(forwarded("stale")).add("; detail=stale-if-error"),
+            Self::Revalidated(miss) => {
+                with_ttl(forwarded(miss.as_str()).add("; fwd-status=304")).add("; stored")
+            }
+            Self::Collapsed => forwarded("uri-miss").add("; collapsed"),
+            Self::Stored(miss) => forwarded(miss.as_str()).add("; stored"),
+            Self::Streaming(miss) => forwarded(miss.as_str()).add("; detail=streaming"),
+            Self::Miss(miss) => forwarded(miss.as_str()),
+            Self::Unstorable(miss, reason) => {
+                let forwarded = forwarded(miss.as_str());
+                forwarded.add("; detail=").add(reason.as_str())
+            }
+            Self::Bypass(BypassReason::Method) => forwarded("method"),
+            Self::Bypass(reason) => forwarded("bypass; detail=").add(reason.as_str()),
+            Self::OnlyIfCached => Text::new("pitcrew; detail=only-if-cached"),
+        };
+        text.value()
     }
 }

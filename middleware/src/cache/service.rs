@@ -12,12 +12,13 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
+    answer::Asked,
     body::ResponseBody,
     changes::Changes,
     forward::Forward,
     future::{Held, ResponseFuture},
     outcome::{Miss, Outcome},
-    policy::classify,
+    policy::{Fields, classify},
     refresh,
     shared::{Look, Shared},
     truth::Sample,
@@ -65,11 +66,14 @@ where
         let settings = shared.region(region);
         let identity = settings.key.identity_of(&parts);
         let has_body = !body.is_end_stream();
-        let judged = classify(&parts, has_body, settings, identity.is_some()).and_then(|lookup| {
-            settings.key.rewrite(&mut parts);
-            let key = shared.keys.key(&parts, settings, identity.as_deref())?;
-            Ok((lookup, key))
-        });
+        let fields = Fields::of(&parts.headers);
+        let judged =
+            classify(&parts, fields, has_body, settings, identity.is_some()).and_then(|lookup| {
+                settings.key.rewrite(&mut parts);
+                let keys = &shared.keys;
+                let key = keys.key(&parts, fields, settings, identity.as_deref())?;
+                Ok((lookup, key))
+            });
         let (lookup, key) = match judged {
             Ok(judged) => judged,
             Err(reason) => {
@@ -82,13 +86,17 @@ where
         };
         // Before anything is looked up or read: what is made from now on is new to every purge before.
         let stamp = shared.now();
-        let (miss, vary, stale, refreshing) =
-            match shared.look(&key, &parts.headers, &lookup, region) {
-                Look::Hit(entry, outcome) => {
-                    let response = shared.hit(&entry, &parts.headers, &lookup, outcome);
-                    if let Some(truth) = &shared.truth
-                        && outcome == Outcome::Hit
-                    {
+        let asked = Asked {
+            headers: &parts.headers,
+            lookup: &lookup,
+            region,
+            now: shared.clock.now(),
+        };
+        let (miss, vary, stale, refreshing) = match shared.look(&key, asked) {
+            Look::Hit(entry, outcome) => {
+                let response = shared.hit(&entry, asked, outcome);
+                match &shared.truth {
+                    Some(truth) if outcome == Outcome::Hit => {
                         let held = Held {
                             inner,
                             ready: true,
@@ -97,26 +105,26 @@ where
                         };
                         truth.sample(shared, Sample::new(key, entry, lookup, region), held);
                     }
+                    _ => key.spare(),
+                }
+                return ResponseFuture::reply(response);
+            }
+            Look::Refresh(entry, vary, outcome) => (Miss::Stale, vary, Some(entry), Some(outcome)),
+            Look::Miss(miss, vary, stale) => {
+                if let Some(response) = shared.part(&key, asked) {
                     return ResponseFuture::reply(response);
                 }
-                Look::Refresh(entry, vary, outcome) => {
-                    (Miss::Stale, vary, Some(entry), Some(outcome))
+                if miss == Miss::Purged {
+                    shared.forget_purged(&key);
                 }
-                Look::Miss(miss, vary, stale) => {
-                    if let Some(response) = shared.part(&key, &parts.headers, &lookup, region) {
-                        return ResponseFuture::reply(response);
-                    }
-                    if miss == Miss::Purged {
-                        shared.forget_purged(&key);
-                    }
-                    if lookup.only_if_cached {
-                        let series = shared.series.of(region, &parts);
-                        shared.count(series, Outcome::OnlyIfCached);
-                        return ResponseFuture::reply(only_if_cached());
-                    }
-                    (miss, vary, stale, None)
+                if lookup.only_if_cached {
+                    let series = shared.series.of(region, &parts);
+                    shared.count(series, Outcome::OnlyIfCached);
+                    return ResponseFuture::reply(only_if_cached());
                 }
-            };
+                (miss, vary, stale, None)
+            }
+        };
         let mut forward = Forward::new(shared, lookup, key, region, &parts);
         forward.stamp = stamp;
         forward.miss = miss;
@@ -125,7 +133,7 @@ where
         if let (Some(outcome), Some(entry)) = (refreshing, stale)
             && tokio::runtime::Handle::try_current().is_ok()
         {
-            let response = shared.hit(&entry, &parts.headers, &lookup, outcome);
+            let response = shared.hit(&entry, asked, outcome);
             let held = Held {
                 inner,
                 ready: true,

@@ -15,13 +15,13 @@ use http_body::Body;
 use quick_cache::sync;
 
 use super::{
-    answer::{answer, from_part},
+    answer::{Asked, answer, from_part},
     body::ResponseBody,
     coalesce::Flights,
     count::Counters,
     early,
     entry::Entry,
-    invalidation::{Invalidation, Kind, Life, Position, region_slot},
+    invalidation::{Invalidation, Kind, Life, Name, Position, region_slot},
     key::{CacheKey, KeyMaker},
     outcome::{BypassReason, Miss, Outcome},
     policy::{Lookup, VaryNames, request::Credentials},
@@ -67,6 +67,15 @@ fn is_young_enough(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
     lookup
         .max_age
         .is_none_or(|max_age| entry.age(now) <= Duration::from_secs(max_age))
+}
+
+fn is_fresh(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
+    let ttl = entry.ttl(now);
+    !ttl.is_zero()
+        && is_young_enough(entry, lookup, now)
+        && lookup
+            .min_fresh
+            .is_none_or(|min_fresh| ttl >= Duration::from_secs(min_fresh))
 }
 
 struct RegionState {
@@ -212,29 +221,19 @@ impl Shared {
     }
 
     pub(super) fn is_alive(&self, entry: &Entry) -> bool {
-        self.life(entry) != Life::Dead
+        self.life(entry, self.clock.now()) != Life::Dead
     }
 
-    fn life(&self, entry: &Entry) -> Life {
+    fn life(&self, entry: &Entry, now: Duration) -> Life {
         // What a handler said was true at the earliest when it was called.
         let made = entry.made.saturating_sub(entry.took);
-        let now = self.clock.now();
-        self.positions.life(entry.stamp, &entry.slots, made, now)
+        self.positions.life(entry.stamp, entry.subject(), made, now)
     }
 
     /// Not purged, fresh, and fresh enough for this client (RFC 9111, 4 and 5.2.1).
     pub(super) fn is_usable(&self, entry: &Entry, lookup: &Lookup) -> bool {
-        self.is_fresh(entry, lookup) && self.life(entry) == Life::Fresh
-    }
-
-    fn is_fresh(&self, entry: &Entry, lookup: &Lookup) -> bool {
         let now = self.clock.now();
-        let ttl = entry.ttl(now);
-        !ttl.is_zero()
-            && is_young_enough(entry, lookup, now)
-            && lookup
-                .min_fresh
-                .is_none_or(|min_fresh| ttl >= Duration::from_secs(min_fresh))
+        is_fresh(entry, lookup, now) && self.life(entry, now) == Life::Fresh
     }
 
     /// Whether this very answer is still what a request would be given.
@@ -248,13 +247,8 @@ impl Shared {
     }
 
     /// What the cache in this process has for a request.
-    pub(super) fn look(
-        &self,
-        key: &CacheKey,
-        request: &HeaderMap,
-        lookup: &Lookup,
-        region: usize,
-    ) -> Look {
+    pub(super) fn look(&self, key: &CacheKey, asked: Asked<'_>) -> Look {
+        let Asked { lookup, now, .. } = asked;
         let Some(slot) = self.store.get(key) else {
             let miss = if lookup.refresh {
                 Miss::Request
@@ -263,7 +257,7 @@ impl Shared {
             };
             return Look::Miss(miss, VaryNames::default(), None);
         };
-        let Some(entry) = slot.select(request, lookup.credentials) else {
+        let Some(entry) = slot.select(asked.headers, lookup.credentials) else {
             let miss = if lookup.refresh {
                 Miss::Request
             } else {
@@ -271,11 +265,11 @@ impl Shared {
             };
             return Look::Miss(miss, slot.vary.clone(), None);
         };
-        let life = self.life(entry);
-        if !lookup.refresh && life != Life::Dead && self.is_fresh(entry, lookup) {
+        let life = self.life(entry, now);
+        if !lookup.refresh && life != Life::Dead && is_fresh(entry, lookup, now) {
             if life == Life::Fresh {
-                let beta = self.region(region).early_refresh;
-                if beta > 0.0 && early::is_due(entry, self.clock.now(), beta) {
+                let beta = self.region(asked.region).early_refresh;
+                if beta > 0.0 && early::is_due(entry, now, beta) {
                     return Look::Refresh(entry.clone(), slot.vary.clone(), Outcome::Hit);
                 }
                 return Look::Hit(entry.clone(), Outcome::Hit);
@@ -286,7 +280,7 @@ impl Shared {
         }
         // What was purged is not to come back, confirmed or not.
         if life == Life::Dead {
-            let miss = if self.positions.is_purged(entry.stamp, &entry.slots) {
+            let miss = if self.positions.is_purged(entry.stamp, entry.subject()) {
                 Miss::Purged
             } else {
                 Miss::Stale
@@ -297,7 +291,6 @@ impl Shared {
         if lookup.refresh {
             return Look::Miss(Miss::Request, slot.vary.clone(), Some(entry));
         }
-        let now = self.clock.now();
         let staleness = entry.staleness(now);
         if lookup.min_fresh.is_none() && is_young_enough(&entry, lookup, now) {
             let taken = lookup.max_stale.map(Duration::from_secs);
@@ -316,19 +309,18 @@ impl Shared {
     pub(super) fn part<R: Body>(
         &self,
         key: &CacheKey,
-        request: &HeaderMap,
-        lookup: &Lookup,
-        region: usize,
+        asked: Asked<'_>,
     ) -> Option<Response<ResponseBody<R>>> {
+        let Asked { lookup, region, .. } = asked;
         if !lookup.range || lookup.refresh || !self.region(region).partial {
             return None;
         }
         let slot = self.store.get(&self.keys.of_part(key))?;
-        let entry = slot.select(request, lookup.credentials)?;
+        let entry = slot.select(asked.headers, lookup.credentials)?;
         if !self.is_usable(entry, lookup) {
             return None;
         }
-        let response = from_part(entry, request, self.clock.now())?;
+        let response = from_part(entry, asked)?;
         self.count_hit(entry, Outcome::Hit);
         Some(response)
     }
@@ -337,8 +329,7 @@ impl Shared {
     pub(super) fn hit<R: Body>(
         &self,
         entry: &Entry,
-        request: &HeaderMap,
-        lookup: &Lookup,
+        asked: Asked<'_>,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
         self.count_hit(entry, outcome);
@@ -346,19 +337,17 @@ impl Shared {
         if let Some(l2) = &self.l2 {
             l2.served();
         }
-        self.answer(entry, request, lookup, outcome)
+        self.answer(entry, asked, outcome)
     }
 
     /// The answer from a stored entry.
     pub(super) fn answer<R: Body>(
         &self,
         entry: &Entry,
-        request: &HeaderMap,
-        lookup: &Lookup,
+        asked: Asked<'_>,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
-        let (now, unix_ms) = (self.clock.now(), self.clock.unix_ms());
-        answer(entry, request, lookup, now, unix_ms, outcome)
+        answer(entry, asked, &self.clock, outcome)
     }
 
     // Invalidating
@@ -366,7 +355,8 @@ impl Shared {
     /// Kills what was stored with these slots. Redis is told in the background; until it knows, this instance reads nothing
     /// from it.
     pub(super) fn invalidate(&self, slots: &[u32]) {
-        let commands = self.positions.purge(Kind::Hard, slots);
+        let names = slots.iter().map(|slot| Name::slot(Kind::Hard, *slot));
+        let commands = self.positions.purge(names.collect());
         self.counters
             .invalidations
             .fetch_add(slots.len() as u64, Ordering::Relaxed);
@@ -381,6 +371,7 @@ impl Shared {
     // Storing
 
     /// Puts an answer of the handler into both levels.
+    #[cfg_attr(not(feature = "redis"), allow(unused_variables))]
     pub(super) fn store(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>, region: usize) {
         self.keep(key, entry);
         let series = entry.credit.series;
@@ -399,7 +390,7 @@ impl Shared {
 
     /// Takes a key out whose answers are all purged: a purge itself looks at nothing that is stored.
     pub(super) fn forget_purged(&self, key: &CacheKey) {
-        let purged = |entry: &Entry| self.positions.is_purged(entry.stamp, &entry.slots);
+        let purged = |entry: &Entry| self.positions.is_purged(entry.stamp, entry.subject());
         self.deleted(self.store.remove_if(key, purged).as_deref());
     }
 

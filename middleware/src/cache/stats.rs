@@ -72,7 +72,7 @@ pub struct CacheStats {
     pub purges: u64,
     /// Of these, soft ones.
     pub soft_purges: u64,
-    /// Purges by what they named: `path`, `region`, `tag`, `group`, `all`; what never occurred is left out.
+    /// Purges by what they named: `path`, `key`, `prefix`, `pattern`, `region`, `tag`, `group`, `all`; what never occurred is left out.
     pub purge_kinds: BTreeMap<&'static str, u64>,
     /// Answers that were meant to be stored and were not: the body failed, was larger than it said, or carried
     /// trailers.

@@ -233,6 +233,7 @@ mod tests {
 
     use super::*;
     use crate::cache::invalidation::Position;
+    use crate::cache::reply_headers::ReplyHeaders;
     use crate::cache::{key::KeyMaker, policy::Share};
 
     fn entry(vary: &[&'static str], value: &str, body: usize) -> Arc<Entry> {
@@ -246,12 +247,14 @@ mod tests {
         let values = vary.values(&request(value)).unwrap();
         Arc::new(Entry {
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            headers: ReplyHeaders::new(HeaderMap::new()),
             body: Bytes::from(vec![0; body]),
             vary,
             values,
             share: Share::default(),
             slots: Box::default(),
+            target: Box::default(),
+            checked: AtomicU64::new(0),
             stamp: Position::default(),
             made: Duration::ZERO,
             age: Duration::ZERO,

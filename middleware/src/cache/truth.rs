@@ -148,8 +148,8 @@ impl Truth {
         }
         let now = shared.clock.now();
         let suspect = match self.suspects.known(&sample.entry, now) {
-            Known::Nothing if early::uniform() > self.share => return,
-            Known::Young => return,
+            Known::Nothing if early::uniform() > self.share => return sample.key.spare(),
+            Known::Young => return sample.key.spare(),
             Known::Nothing => None,
             Known::Ripe(suspect) => Some(suspect),
         };

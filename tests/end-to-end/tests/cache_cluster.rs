@@ -76,6 +76,9 @@ async fn a_purge_by_one_instance_is_seen_by_the_process_of_another() {
     for purge in [
         Purge::Tag("orders".into()),
         Purge::Path("/a".into()),
+        Purge::Key("/a".into()),
+        Purge::Prefix("/".into()),
+        Purge::Pattern("?a".into()),
         Purge::Region("api".into()),
         Purge::All,
     ] {
@@ -91,7 +94,11 @@ async fn a_purge_by_one_instance_is_seen_by_the_process_of_another() {
 #[tokio::test]
 async fn a_soft_purge_makes_another_process_fetch_in_the_background() {
     require!(redis);
-    for purge in [Purge::Tag("orders".into()), Purge::All] {
+    for purge in [
+        Purge::Tag("orders".into()),
+        Purge::Prefix("/".into()),
+        Purge::All,
+    ] {
         let redis = redis();
         let [one, two] = pair(&redis).await;
         one.handle.purge_softly(purge.clone()).await;

@@ -312,6 +312,9 @@ async fn a_purge_holds_for_what_every_instance_finds_and_across_restarts() {
     for purge in [
         Purge::Tag("orders".into()),
         Purge::Path("/a".into()),
+        Purge::Key("/a".into()),
+        Purge::Prefix("/".into()),
+        Purge::Pattern("?a".into()),
         Purge::Region("api".into()),
         Purge::All,
     ] {

@@ -28,8 +28,9 @@ use loom::{
 
 use super::*;
 use crate::cache::{
-    invalidation::{Invalidation, Kind, Life, Position},
+    invalidation::{Invalidation, Kind, Life, Name, Position},
     key::KeyMaker,
+    reply_headers::ReplyHeaders,
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -167,12 +168,14 @@ fn entry() -> Arc<Entry> {
 fn entry_at(stamp: Position, changed: bool) -> Arc<Entry> {
     Arc::new(Entry {
         status: http::StatusCode::OK,
-        headers: http::HeaderMap::new(),
+        headers: ReplyHeaders::new(http::HeaderMap::new()),
         body: bytes::Bytes::new(),
         vary: VaryNames::default(),
         values: Box::new([u8::from(changed)]),
         share: Share::default(),
         slots: Box::new([0]),
+        target: Box::default(),
+        checked: std::sync::atomic::AtomicU64::new(0),
         stamp,
         made: Duration::ZERO,
         age: Duration::ZERO,
@@ -410,7 +413,7 @@ fn whoever_waits_takes_nothing_that_was_purged_before_the_hand_over() {
         let returned = purged.clone();
         let purges = thread::spawn(move || {
             changed.store(true, Ordering::Relaxed);
-            purging.purge(Kind::Hard, &[0]);
+            purging.purge(vec![Name::slot(Kind::Hard, 0)]);
             returned.store(true, Ordering::Release);
         });
         if let Join::Wait(mut waiter) = world.join(Duration::ZERO)
@@ -418,7 +421,7 @@ fn whoever_waits_takes_nothing_that_was_purged_before_the_hand_over() {
         {
             let purged = purged.load(Ordering::Acquire);
             let (made, now) = (Duration::ZERO, Duration::ZERO);
-            let alive = positions.life(entry.stamp, &entry.slots, made, now) != Life::Dead;
+            let alive = positions.life(entry.stamp, entry.subject(), made, now) != Life::Dead;
             assert!(!(purged && alive) || *entry.values == [1]);
         }
         leads.join().unwrap();

@@ -35,6 +35,7 @@ use super::{
 
 const REGION: u32 = 1;
 const DATUM: &[u32] = &[0];
+const IN_REGION: &[u32] = &[0, REGION];
 /// The position at which another instance, further on, has stored what it read before the purge.
 const AHEAD: u64 = 6;
 
@@ -96,7 +97,12 @@ impl World {
     }
 
     fn life(&self, stamp: Position) -> Life {
-        self.table.life(stamp, DATUM, None)
+        let subject = Subject {
+            slots: DATUM,
+            target: "/a/b",
+            checked: &Checked::new(0),
+        };
+        self.table.life(stamp, subject)
     }
 }
 
@@ -200,11 +206,11 @@ fn a_pattern_is_never_taken_as_looked_at() {
         };
         let look = move |world: &World, checked: &Checked| {
             let subject = Subject {
-                region: REGION,
-                key: "/a/b",
+                slots: IN_REGION,
+                target: "/a/b",
                 checked,
             };
-            world.table.life(stamp, DATUM, Some(subject))
+            world.table.life(stamp, subject)
         };
         // The first look may come too early; it must not spoil the second.
         let early = move |world: &World| {

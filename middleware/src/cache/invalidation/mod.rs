@@ -48,10 +48,11 @@ mod table;
 
 use std::{sync::PoisonError, time::Duration};
 
-pub use self::name::{Purge, PurgeReport, PurgeState};
+pub use self::name::{MAX_PATTERN_BYTES, Purge, PurgeReport, PurgeState};
 pub(super) use self::{
     log::{Action, Command, Log},
     name::{ALL, Kind, Name, group_slot, path_slot, region_slot, tag_slot, target_slot},
+    patterns::Subject,
     position::Position,
     table::{Life, Table},
 };
@@ -104,14 +105,13 @@ impl Invalidation {
         self.table.now()
     }
 
-    /// Makes every entry with one of these slots, whose request began before this call, dead or stale. Redis is to be told
+    /// Makes every entry that is named, and whose request began before this call, dead or stale. Redis is to be told
     /// what this answers; without one that is nothing.
     ///
     /// A request that begins meanwhile may read the new position; it began after the purge was called, so what it
     /// reads is new.
-    pub(super) fn purge(&self, kind: Kind, slots: &[u32]) -> Vec<Command> {
-        let names = slots.iter().map(|slot| Name::slot(kind, *slot));
-        let actions = self.tell(|log, table| log.purge(table, names.collect()));
+    pub(super) fn purge(&self, names: Vec<Name>) -> Vec<Command> {
+        let actions = self.tell(|log, table| log.purge(table, names));
         let commands = actions.into_iter().filter_map(|action| match action {
             Action::Send(command) => Some(command),
             Action::ReadTable(_) | Action::Follow(_) => None,
@@ -130,19 +130,19 @@ impl Invalidation {
     pub(super) fn life(
         &self,
         stamp: Position,
-        slots: &[u32],
+        subject: Subject<'_>,
         made: Duration,
         now: Duration,
     ) -> Life {
-        match self.table.life(stamp, slots, None) {
+        match self.table.life(stamp, subject) {
             life if self.table.vouches_for(made, now, self.serve_while_away) => life,
             _ => Life::Dead,
         }
     }
 
     /// Whether it is a purge that an entry is dead of, and not that others' purges cannot be heard.
-    pub(super) fn is_purged(&self, stamp: Position, slots: &[u32]) -> bool {
-        self.table.life(stamp, slots, None) == Life::Dead
+    pub(super) fn is_purged(&self, stamp: Position, subject: Subject<'_>) -> bool {
+        self.table.life(stamp, subject) == Life::Dead
     }
 
     /// The purges of this instance that were not read back yet.
@@ -171,10 +171,21 @@ impl Invalidation {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{name::Target, *};
 
     fn alive(positions: &Invalidation, stamp: Position, slots: &[u32]) -> bool {
-        positions.life(stamp, slots, Duration::ZERO, Duration::ZERO) != Life::Dead
+        let checked = std::sync::atomic::AtomicU64::new(0);
+        let subject = Subject {
+            slots,
+            target: "/",
+            checked: &checked,
+        };
+        positions.life(stamp, subject, Duration::ZERO, Duration::ZERO) != Life::Dead
+    }
+
+    fn purge(positions: &Invalidation, target: Target) {
+        let kind = Kind::Hard;
+        positions.purge(vec![Name { kind, target }]);
     }
 
     #[test]
@@ -183,7 +194,7 @@ mod tests {
         let slots = [path_slot("/a"), region_slot("api")];
         let before = positions.now();
         assert!(alive(&positions, before, &slots));
-        positions.purge(Kind::Hard, &[Purge::Path("/a?x=1".into()).slot()]);
+        purge(&positions, Purge::Path("/a?x=1".into()).target());
         assert!(!alive(&positions, before, &slots));
         assert!(alive(&positions, positions.now(), &slots));
     }
@@ -192,7 +203,7 @@ mod tests {
     fn a_purge_of_all_kills_entries_without_slots() {
         let positions = Invalidation::alone();
         let before = positions.now();
-        positions.purge(Kind::Hard, &[ALL]);
+        purge(&positions, Target::Slot(ALL));
         assert!(!alive(&positions, before, &[]));
     }
 
@@ -200,7 +211,7 @@ mod tests {
     fn another_name_is_left_alone() {
         let positions = Invalidation::alone();
         let before = positions.now();
-        positions.purge(Kind::Hard, &[tag_slot("orders")]);
+        purge(&positions, Target::Slot(tag_slot("orders")));
         assert!(alive(
             &positions,
             before,

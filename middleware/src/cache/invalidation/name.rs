@@ -24,6 +24,16 @@ pub enum Purge {
     /// Every answer for this path, as the client asks for it (percent-encoding as sent), whatever host, query or
     /// variant.
     Path(String),
+    /// Every answer for this path and query, as the client asks for them less the parameters that its region ignores,
+    /// whatever host or variant.
+    Key(String),
+    /// Every answer whose path and query begin so, in any region.
+    Prefix(String),
+    /// Every answer whose path and query look like this, in any region: `*` is any run of characters, `?` any one (so it
+    /// is also the question mark of a query). Of the last 1,024 prefixes and patterns each is held against what is stored;
+    /// what is older than those becomes a purge of all that was stored before it. Past [`MAX_PATTERN_BYTES`] the rest counts
+    /// as `*`.
+    Pattern(String),
     /// Every answer of this region.
     Region(String),
     /// Every answer that carries this tag: from [`tag`](super::super::tag()) or from the response header `x-cache-tags`.
@@ -39,11 +49,17 @@ pub enum Purge {
     All,
 }
 
+/// Bytes of a prefix or a pattern that are looked at.
+pub const MAX_PATTERN_BYTES: usize = 1_024;
+
 impl Purge {
     /// As figures call what it names.
     pub(in crate::cache) const fn kind(&self) -> &'static str {
         match self {
             Self::Path(_) => "path",
+            Self::Key(_) => "key",
+            Self::Prefix(_) => "prefix",
+            Self::Pattern(_) => "pattern",
             Self::Region(_) => "region",
             Self::Tag(_) => "tag",
             Self::Group { .. } => "group",
@@ -51,15 +67,28 @@ impl Purge {
         }
     }
 
-    pub(in crate::cache) fn slot(&self) -> u32 {
-        match self {
+    pub(in crate::cache) fn target(&self) -> Target {
+        Target::Slot(match self {
             Self::Path(path) => path_slot(path.split(['?', '#']).next().unwrap_or(path)),
+            Self::Key(target) => target_slot(target.split('#').next().unwrap_or(target)),
+            // A star in a prefix takes more than itself: more is purged than was asked, never less.
+            Self::Prefix(prefix) => return pattern(&format!("{prefix}*")),
+            Self::Pattern(glob) => return pattern(glob),
             Self::Region(region) => region_slot(region),
             Self::Tag(tag) => tag_slot(tag),
             Self::Group { host, name } => group_slot(host, name),
             Self::All => ALL,
-        }
+        })
     }
+}
+
+fn pattern(glob: &str) -> Target {
+    let kept = glob.floor_char_boundary(MAX_PATTERN_BYTES);
+    let rest = if kept < glob.len() { "*" } else { "" };
+    Target::Pattern(Arc::new(Pattern {
+        region: ALL,
+        glob: format!("{}{rest}", &glob[..kept]).into(),
+    }))
 }
 
 /// How far a purge has come at one level.
@@ -160,5 +189,17 @@ mod tests {
     fn paths_regions_and_tags_of_one_name_are_apart() {
         let slots = [path_slot("x"), region_slot("x"), tag_slot("x")];
         assert!(slots[0] != slots[1] && slots[1] != slots[2] && slots[0] != slots[2]);
+    }
+
+    #[test]
+    fn a_pattern_past_its_bound_purges_more_and_is_cut_between_characters() {
+        let glob_of = |purge: Purge| match purge.target() {
+            Target::Pattern(pattern) => pattern.glob.clone(),
+            Target::Slot(slot) => panic!("{slot}"),
+        };
+        assert_eq!(&*glob_of(Purge::Prefix("/a".into())), "/a*");
+        assert_eq!(&*glob_of(Purge::Pattern("/a?b".into())), "/a?b");
+        let long = glob_of(Purge::Pattern(format!("/{}", "é".repeat(2_000))));
+        assert!(long.len() <= MAX_PATTERN_BYTES + 1 && long.ends_with("é*"));
     }
 }

@@ -1,4 +1,4 @@
-//! Live patterns: purges of every key of a region that looks like this.
+//! Live patterns: purges of every target of a region that looks like this.
 //!
 //! They cannot be hashed into slots, so each entry is held against each pattern, once: it remembers the generation of
 //! the list up to which it was looked at. By generation, not by position: a table read may bring a pattern whose
@@ -9,7 +9,10 @@ use std::sync::{
     atomic::{AtomicU64 as Checked, Ordering},
 };
 
-use super::{name::Kind, position::Position};
+use super::{
+    name::{ALL, Kind},
+    position::Position,
+};
 use crate::cache::sync::{AtomicU64, Mutex};
 
 /// Patterns that are held at most; the oldest beyond becomes a purge of its whole region.
@@ -18,9 +21,16 @@ pub(in crate::cache) const MAX_PATTERNS: usize = 1_024;
 /// `*` is any run of characters, `?` any one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::cache) struct Pattern {
-    /// The region's slot.
+    /// The region's slot, or [`ALL`](super::ALL) for every region.
     pub(in crate::cache) region: u32,
     pub(in crate::cache) glob: Box<str>,
+}
+
+impl Pattern {
+    fn names(&self, subject: Subject<'_>) -> bool {
+        let is_in_region = self.region == ALL || subject.slots.contains(&self.region);
+        is_in_region && matches(&self.glob, subject.target)
+    }
 }
 
 /// A pattern and how far it reaches.
@@ -42,8 +52,10 @@ pub(in crate::cache) struct Patterns {
 /// What an entry is held against patterns by.
 #[derive(Clone, Copy)]
 pub(in crate::cache) struct Subject<'a> {
-    pub(in crate::cache) region: u32,
-    pub(in crate::cache) key: &'a str,
+    /// Its slots; its region's is among them.
+    pub(in crate::cache) slots: &'a [u32],
+    /// Path and query as the client asks for them.
+    pub(in crate::cache) target: &'a str,
     /// The generation up to which no pattern names the entry; 0 for a new one.
     pub(in crate::cache) checked: &'a Checked,
 }
@@ -114,8 +126,7 @@ impl Patterns {
         let strictest = list
             .iter()
             .filter(|live| live.generation > checked && live.position > stamp)
-            .filter(|live| live.pattern.region == subject.region)
-            .filter(|live| matches(&live.pattern.glob, subject.key))
+            .filter(|live| live.pattern.names(subject))
             .map(|live| live.kind)
             .min_by_key(|kind| *kind as u8);
         if strictest.is_none() {
@@ -172,10 +183,10 @@ mod tests {
         Position::from_redis(position)
     }
 
-    fn subject<'a>(key: &'a str, checked: &'a Checked) -> Subject<'a> {
+    fn subject<'a>(target: &'a str, checked: &'a Checked) -> Subject<'a> {
         Subject {
-            region: REGION,
-            key,
+            slots: &[REGION],
+            target,
             checked,
         }
     }
@@ -238,10 +249,24 @@ mod tests {
         let hard = patterns.strictest(at(4), subject("/a", &checked));
         assert_eq!((soft, hard), (Some(Kind::Soft), Some(Kind::Hard)));
         let elsewhere = Subject {
-            region: REGION + 1,
+            slots: &[REGION + 1],
             ..subject("/a", &checked)
         };
         assert_eq!(patterns.strictest(at(4), elsewhere), None);
+    }
+
+    #[test]
+    fn one_of_all_regions_names_each() {
+        let patterns = Patterns::new(8);
+        let checked = Checked::new(0);
+        let everywhere = Pattern {
+            region: ALL,
+            glob: "/a*".into(),
+        };
+        patterns.raise(Kind::Hard, &Arc::new(everywhere), at(5));
+        let named = patterns.strictest(at(4), subject("/a?b", &checked));
+        assert_eq!(named, Some(Kind::Hard));
+        assert_eq!(patterns.strictest(at(4), subject("/b", &checked)), None);
     }
 
     #[test]

@@ -118,20 +118,15 @@ impl Table {
     }
 
     /// Whether an entry that began at `stamp` is dead, stale or fresh at this moment (rule 11).
-    pub(in crate::cache) fn life(
-        &self,
-        stamp: Position,
-        slots: &[u32],
-        subject: Option<Subject<'_>>,
-    ) -> Life {
+    pub(in crate::cache) fn life(&self, stamp: Position, subject: Subject<'_>) -> Life {
         // Rule 2: above such a stamp no purge could be numbered.
-        if stamp.is_full() || self.hard.stands_higher(stamp, slots) {
+        if stamp.is_full() || self.hard.stands_higher(stamp, subject.slots) {
             return Life::Dead;
         }
-        match subject.and_then(|subject| self.patterns.strictest(stamp, subject)) {
+        match self.patterns.strictest(stamp, subject) {
             Some(Kind::Hard) => Life::Dead,
             Some(Kind::Soft) => Life::Stale,
-            None if self.soft.stands_higher(stamp, slots) => Life::Stale,
+            None if self.soft.stands_higher(stamp, subject.slots) => Life::Stale,
             None => Life::Fresh,
         }
     }
@@ -280,11 +275,21 @@ impl Table {
 mod tests {
     use super::*;
 
+    fn life(table: &Table, stamp: Position, slots: &[u32]) -> Life {
+        let checked = std::sync::atomic::AtomicU64::new(0);
+        let subject = Subject {
+            slots,
+            target: "/",
+            checked: &checked,
+        };
+        table.life(stamp, subject)
+    }
+
     #[test]
     fn a_slot_of_a_larger_table_counts_as_purged() {
         let table = Table::with_bounds(4, 4);
-        assert_eq!(table.life(table.now(), &[3], None), Life::Fresh);
-        assert_eq!(table.life(table.now(), &[4], None), Life::Dead);
+        assert_eq!(life(&table, table.now(), &[3]), Life::Fresh);
+        assert_eq!(life(&table, table.now(), &[4]), Life::Dead);
     }
 
     #[test]
@@ -306,18 +311,18 @@ mod tests {
         let table = Table::with_bounds(4, 4);
         let stamp = table.now();
         table.raise(&[Name::slot(Kind::Soft, 1)], Position::from_redis(1));
-        assert_eq!(table.life(stamp, &[0], None), Life::Fresh);
-        assert_eq!(table.life(stamp, &[1], None), Life::Stale);
+        assert_eq!(life(&table, stamp, &[0]), Life::Fresh);
+        assert_eq!(life(&table, stamp, &[1]), Life::Stale);
         table.raise(&[Name::slot(Kind::Hard, 1)], Position::from_redis(1));
-        assert_eq!(table.life(stamp, &[1], None), Life::Dead);
+        assert_eq!(life(&table, stamp, &[1]), Life::Dead);
     }
 
     #[test]
     fn a_position_that_is_full_stamps_nothing_that_is_served() {
         let table = Table::with_bounds(4, 4);
         (0..5_000).for_each(|_| table.advance(table.now().next_local()));
-        assert_eq!(table.life(table.now(), &[], None), Life::Dead);
+        assert_eq!(life(&table, table.now(), &[]), Life::Dead);
         table.advance(Position::from_redis(1));
-        assert_eq!(table.life(table.now(), &[], None), Life::Fresh);
+        assert_eq!(life(&table, table.now(), &[]), Life::Fresh);
     }
 }

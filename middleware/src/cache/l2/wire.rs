@@ -3,7 +3,7 @@
 //! `magic, version, kind, checksum, key, ...`, every variable part with its length. The whole key stands in the value:
 //! the Redis key is only a hash of it. Numbers are little-endian.
 
-use std::{hash::Hasher, time::Duration};
+use std::{hash::Hasher, sync::atomic::AtomicU64, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use siphasher::sip::SipHasher13;
@@ -13,11 +13,12 @@ use crate::cache::{
     entry::{Credit, Entry},
     invalidation::{Position, SLOTS},
     policy::{Share, Stale, VaryNames},
+    reply_headers::ReplyHeaders,
 };
 
 const MAGIC: &[u8; 4] = b"PCRW";
 /// Raised with every change of what follows. An older or newer value is a miss.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const KIND_ANSWER: u8 = 1;
 const KIND_VARY: u8 = 2;
 /// How the body stands there.
@@ -76,8 +77,10 @@ pub(super) fn encode_answer(
         .slots
         .iter()
         .for_each(|slot| out.extend_from_slice(&slot.to_le_bytes()));
-    put_count(&mut out, entry.headers.len());
-    for (name, value) in &entry.headers {
+    put(&mut out, entry.target.as_bytes());
+    let headers = entry.headers.stored();
+    put_count(&mut out, headers.len());
+    for (name, value) in &headers {
         put(&mut out, name.as_str().as_bytes());
         put(&mut out, value.as_bytes());
     }
@@ -171,6 +174,7 @@ impl<'a> Input<'a> {
             }
             slots.push(slot);
         }
+        let target = str::from_utf8(self.take()?).ok()?.into();
         let mut headers = HeaderMap::new();
         for _ in 0..self.count()? {
             let name = HeaderName::from_bytes(self.take()?).ok()?;
@@ -187,7 +191,7 @@ impl<'a> Input<'a> {
         };
         let entry = Entry {
             status,
-            headers,
+            headers: ReplyHeaders::new(headers),
             body: body.into(),
             vary,
             values,
@@ -196,6 +200,8 @@ impl<'a> Input<'a> {
                 authorization: flags & 2 != 0,
             },
             slots: slots.into_boxed_slice(),
+            target,
+            checked: AtomicU64::new(0),
             stamp: Position::from_redis(5).next_local(),
             made: Duration::ZERO,
             age: Duration::from_millis(age),
@@ -275,7 +281,7 @@ mod tests {
         headers.append("x-a", HeaderValue::from_static("2"));
         Entry {
             status: StatusCode::OK,
-            headers,
+            headers: ReplyHeaders::new(headers),
             body: Bytes::from_static(b"hello"),
             vary: VaryNames {
                 names: vec![HeaderName::from_static("accept")],
@@ -287,6 +293,8 @@ mod tests {
                 authorization: false,
             },
             slots: Box::new([7, 9]),
+            target: "/a?b".into(),
+            checked: AtomicU64::new(0),
             stamp: Position::from_redis(5).next_local(),
             made: Duration::ZERO,
             age: Duration::from_secs(1),
@@ -317,8 +325,20 @@ mod tests {
             (&wrote.body, &wrote.vary, &wrote.values, wrote.share)
         );
         assert_eq!(
-            (read.age, read.fresh_for, read.stale, &read.slots),
-            (wrote.age, wrote.fresh_for, wrote.stale, &wrote.slots)
+            (
+                read.age,
+                read.fresh_for,
+                read.stale,
+                &read.slots,
+                &read.target
+            ),
+            (
+                wrote.age,
+                wrote.fresh_for,
+                wrote.stale,
+                &wrote.slots,
+                &wrote.target
+            )
         );
         let vary = encode_vary(b"key", &wrote.vary);
         assert!(matches!(decode(&vary, b"key"), Some(Value::Vary(names)) if names == wrote.vary));

@@ -3,6 +3,7 @@
 pub(super) mod conditional;
 pub(super) mod date;
 pub(super) mod directives;
+pub(super) mod fields;
 pub(super) mod groups;
 pub(super) mod invalidated;
 pub(super) mod range;
@@ -11,6 +12,7 @@ pub(super) mod response;
 pub(super) mod vary;
 
 pub(super) use self::{
+    fields::{Field, Fields},
     request::{Lookup, classify},
     response::{OWN_TARGET, Share, Stale, Verdict, judge},
     vary::VaryNames,

@@ -1,25 +1,16 @@
 //! What a request allows the cache to do.
 
 use http::{
-    HeaderMap, HeaderName, Method,
-    header::{
-        AUTHORIZATION, CONTENT_LENGTH, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-        IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TRANSFER_ENCODING, UPGRADE,
-    },
+    HeaderMap, Method,
+    header::{CONTENT_LENGTH, PRAGMA, TRANSFER_ENCODING},
     request::Parts,
 };
 
-use super::directives::{Directives, Scope};
+use super::{
+    directives::{Directives, Scope},
+    fields::{Field, Fields},
+};
 use crate::cache::{outcome::BypassReason, region::Region};
-
-/// Fields by which a client may have the app answer for another target or method than the key says (SECURITY C5).
-const REWRITING: [HeaderName; 5] = [
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
-];
 
 /// What the client brought that may make its answer its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,9 +49,10 @@ pub(crate) struct Lookup {
     pub(crate) range: bool,
 }
 
-/// Whether the cache may look at a request at all.
+/// Whether the cache may look at a request at all. `fields` are those of its headers.
 pub(crate) fn classify(
     parts: &Parts,
+    fields: Fields,
     has_body: bool,
     region: &Region,
     has_identity: bool,
@@ -71,23 +63,19 @@ pub(crate) fn classify(
         _ => return Err(BypassReason::Method),
     };
     let headers = &parts.headers;
-    let declares_body = headers.contains_key(TRANSFER_ENCODING)
-        || headers
-            .get(CONTENT_LENGTH)
-            .is_some_and(|length| length.as_bytes() != b"0");
-    if has_body || declares_body {
+    if has_body || (fields.has(Field::Framing) && declares_body(headers)) {
         return Err(BypassReason::RequestBody);
     }
-    if REWRITING.iter().any(|name| headers.contains_key(name)) {
+    if fields.has(Field::Rewriting) {
         return Err(BypassReason::Rewrite);
     }
-    if headers.contains_key(UPGRADE) {
+    if fields.has(Field::Upgrade) {
         return Err(BypassReason::Upgrade);
     }
-    if headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE) {
+    if fields.has(Field::Precondition) {
         return Err(BypassReason::Precondition);
     }
-    let directives = if region.client_directives {
+    let directives = if region.client_directives && fields.has(Field::CacheControl) {
         Directives::of(headers)
     } else {
         Directives::default()
@@ -97,13 +85,14 @@ pub(crate) fn classify(
     }
     let pragma = region.client_directives
         && !directives.present
+        && fields.has(Field::Pragma)
         && headers
             .get_all(PRAGMA)
             .iter()
             .any(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache"));
     Ok(Lookup {
         head,
-        credentials: credentials(headers, region, has_identity),
+        credentials: credentials(fields, region, has_identity),
         identity: has_identity,
         // A client's directive that cannot be read asks for something; a new answer is the one that is never wrong.
         refresh: directives.no_cache != Scope::Nothing
@@ -114,30 +103,39 @@ pub(crate) fn classify(
         min_fresh: directives.min_fresh,
         max_stale: directives.max_stale,
         only_if_cached: directives.only_if_cached,
-        conditional: headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE),
+        conditional: fields.has(Field::Conditional),
         // 14.2: `Range` means something for GET alone.
-        range: !head && headers.contains_key(RANGE),
+        range: !head && fields.has(Field::Range),
     })
 }
 
+fn declares_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH);
+    headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
+}
+
 /// An identity in the key stands for all credentials.
-fn credentials(headers: &HeaderMap, region: &Region, has_identity: bool) -> Credentials {
+fn credentials(fields: Fields, region: &Region, has_identity: bool) -> Credentials {
     Credentials {
-        authorization: !has_identity && headers.contains_key(AUTHORIZATION),
-        cookie: !has_identity && !region.insecure_cookie && headers.contains_key(COOKIE),
+        authorization: !has_identity && fields.has(Field::Authorization),
+        cookie: !has_identity && !region.insecure_cookie && fields.has(Field::Cookie),
     }
 }
 
 /// The look-up that a GET by the sender of this POST would be: its answer may be kept for one. `None` where the target is
 /// not what the key would say.
-pub(crate) fn as_get(parts: &Parts, region: &Region, has_identity: bool) -> Option<Lookup> {
-    let headers = &parts.headers;
-    let is_rewritten = REWRITING.iter().any(|name| headers.contains_key(name));
-    if parts.method != Method::POST || is_rewritten || headers.contains_key(UPGRADE) {
+pub(crate) fn as_get(
+    parts: &Parts,
+    fields: Fields,
+    region: &Region,
+    has_identity: bool,
+) -> Option<Lookup> {
+    let is_rewritten = fields.has(Field::Rewriting) || fields.has(Field::Upgrade);
+    if parts.method != Method::POST || is_rewritten {
         return None;
     }
     Some(Lookup {
-        credentials: credentials(headers, region, has_identity),
+        credentials: credentials(fields, region, has_identity),
         identity: has_identity,
         ..Lookup::default()
     })
@@ -147,13 +145,17 @@ pub(crate) fn as_get(parts: &Parts, region: &Region, has_identity: bool) -> Opti
 mod tests {
     use super::*;
 
+    fn judge(parts: &Parts, has_body: bool, region: &Region) -> Result<Lookup, BypassReason> {
+        classify(parts, Fields::of(&parts.headers), has_body, region, false)
+    }
+
     fn classify_with(headers: &[(&str, &str)]) -> Result<Lookup, BypassReason> {
         let mut request = http::Request::builder().uri("/");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let parts = request.body(()).unwrap().into_parts().0;
-        classify(&parts, false, &Region::api(), false)
+        judge(&parts, false, &Region::api())
     }
 
     #[test]
@@ -191,7 +193,7 @@ mod tests {
             .into_parts()
             .0;
         assert_eq!(
-            classify(&parts, true, &Region::api(), false),
+            judge(&parts, true, &Region::api()),
             Err(BypassReason::RequestBody)
         );
     }
@@ -231,7 +233,7 @@ mod tests {
             .into_parts()
             .0;
         assert_eq!(
-            classify(&parts, false, &Region::api(), false),
+            judge(&parts, false, &Region::api()),
             Err(BypassReason::Method)
         );
         assert!(classify_with(&[("range", "bytes=0-1")]).unwrap().range);
@@ -259,7 +261,7 @@ mod tests {
             let request = http::Request::builder().uri("/").header(name, value);
             let parts = request.body(()).unwrap().into_parts().0;
             assert_eq!(
-                classify(&parts, false, &deaf, false),
+                judge(&parts, false, &deaf),
                 Ok(Lookup::default()),
                 "{value}"
             );

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 pub use self::statement::Refusal;
 use self::statement::{DEFAULT_SCHEMA, Readable, read};
 use super::{
+    answer::Asked,
     coalesce::{FlightKey, Join, Leader, Told},
     entry::{self, Entry, Origin},
     invalidation::{Position, tag_slot},
@@ -99,7 +100,10 @@ impl Call<'_> {
         let Ok(parameters) = &self.parameters else {
             return (fetch().await, QueryOutcome::NotStored);
         };
-        let key = Arc::new(shared.keys.of_query(region, &readable.normal, parameters));
+        let key = shared
+            .keys
+            .of_query(region, &readable.normal, parameters)
+            .kept();
         // Before anything is read: what is fetched from now on is new to every purge before.
         let mut stamp = shared.now();
         let miss = match self.stored(&key) {
@@ -179,9 +183,15 @@ impl Call<'_> {
     }
 
     fn stored<T: DeserializeOwned>(&self, key: &CacheKey) -> Result<(Arc<Entry>, T), Miss> {
-        let look = self
-            .shared
-            .look(key, &HeaderMap::new(), &Lookup::default(), self.region);
+        let look = self.shared.look(
+            key,
+            Asked {
+                headers: &HeaderMap::new(),
+                lookup: &Lookup::default(),
+                region: self.region,
+                now: self.shared.clock.now(),
+            },
+        );
         // Rows that are purged softly, or stale, are fetched anew by whoever asks; those of an early refresh are fresh.
         let entry = match look {
             Look::Hit(entry, _) | Look::Refresh(entry, _, Outcome::Hit) => entry,
@@ -249,6 +259,7 @@ impl Call<'_> {
         let origin = Origin {
             values: Box::default(),
             slots,
+            target: Box::default(),
             stamp: begin.stamp,
             made: shared.clock.now(),
             made_unix_ms: shared.clock.unix_ms(),

@@ -15,7 +15,7 @@ use super::{
         position::Position,
         table::{LEASE, Life, Table},
     },
-    Fault, INNER, KEYS, PATTERNS, REGION, SLOTS, Truth,
+    Fault, INNER, KEYS, PATTERNS, SLOTS, Truth,
     server::Stored,
 };
 
@@ -125,11 +125,11 @@ impl Node {
     pub(super) fn life(&self, key: usize, entry: &Entry) -> (Life, u64) {
         let checked = AtomicU64::new(entry.checked);
         let subject = Subject {
-            region: REGION,
-            key: ["inner", "outer"][key],
+            slots: entry.slots,
+            target: ["inner", "outer"][key],
             checked: &checked,
         };
-        let life = self.table.life(entry.stamp, entry.slots, Some(subject));
+        let life = self.table.life(entry.stamp, subject);
         (life, checked.load(Ordering::Relaxed))
     }
 
