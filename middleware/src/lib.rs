@@ -74,7 +74,7 @@ pub mod clock;
 pub mod latency;
 #[cfg(feature = "memory")]
 pub mod memory;
-#[cfg(any(feature = "latency", feature = "memory"))]
+#[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 pub mod route;
 #[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 mod shard;

@@ -179,6 +179,7 @@ fn kept(shared: &Arc<Shared>, parts: &Parts, region: usize) -> Option<Box<Forwar
     let key = key.ok()?;
     let mut forward = Forward::new(shared, lookup, key, region, parts);
     forward.miss = Miss::Method;
+    forward.uncounted = true;
     forward.request = parts.headers.clone();
     Some(Box::new(forward))
 }

@@ -15,11 +15,12 @@ use super::{
     answer::Asked,
     body::ResponseBody,
     coalesce::{FlightKey, Join, Leader, Told, Waiter},
-    entry::Entry,
+    entry::{self, Entry},
     invalidation::{Position, path_slot},
     key::{CacheKey, asked_host, asked_target, asked_uri},
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},
+    series::Series,
     shared::{Found, Look, Looking, Shared},
     tags::Tags,
 };
@@ -33,6 +34,9 @@ pub(super) struct Forward {
     pub(super) lookup: Lookup,
     pub(super) key: Arc<CacheKey>,
     pub(super) region: usize,
+    pub(super) series: Series,
+    /// Whether it is no request of a client's, or is counted already.
+    pub(super) uncounted: bool,
     pub(super) path_slot: u32,
     /// Path and query as the client asks for them.
     pub(super) target: Box<str>,
@@ -77,6 +81,8 @@ impl Forward {
             lookup,
             key: key.kept(),
             region,
+            series: shared.series.of(region, parts),
+            uncounted: false,
             path_slot: path_slot(asked_uri(parts).path()),
             target: asked_target(parts).into(),
             host: asked_host(parts).unwrap_or_default().into(),
@@ -149,7 +155,17 @@ impl Forward {
         request: &HeaderMap,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
-        self.shared.hit(entry, self.asked(request), outcome)
+        let asked = self.asked(request);
+        if self.uncounted {
+            return self.shared.answer(entry, asked, outcome);
+        }
+        self.shared.hit(entry, asked, outcome)
+    }
+
+    pub(super) fn count(&self, outcome: Outcome) {
+        if !self.uncounted {
+            self.shared.count(self.series, outcome);
+        }
     }
 
     pub(super) fn asked<'a>(&'a self, request: &'a HeaderMap) -> Asked<'a> {
@@ -172,9 +188,15 @@ impl Forward {
         let deadline = *self
             .deadline
             .get_or_insert_with(|| Instant::now() + self.shared.wait_deadline);
+        let shared = self.shared.clone();
         Box::pin(async move {
             let told = tokio::time::timeout_at(deadline, waiter.told()).await;
-            (waiter, told.unwrap_or(Told::Alone))
+            let told = told.unwrap_or_else(|_| {
+                let timeouts = &shared.counters.wait_timeouts;
+                timeouts.fetch_add(1, Ordering::Relaxed);
+                Told::Alone
+            });
+            (waiter, told)
         })
     }
 
@@ -209,7 +231,6 @@ impl Forward {
                 drop(waiter);
                 let shared = &self.shared;
                 if entry.matches(request, self.lookup.credentials) && shared.is_alive(&entry) {
-                    shared.counters.coalesced.fetch_add(1, Ordering::Relaxed);
                     return Step::Reply(self.reply(&entry, request, Outcome::Collapsed));
                 }
                 // It began before a purge, or it is another variant. Somebody may have stored a newer one by now.
@@ -266,7 +287,8 @@ impl Forward {
         }
         let matching = found
             .entry
-            .filter(|entry| entry.matches(request, self.lookup.credentials));
+            .filter(|entry| entry.matches(request, self.lookup.credentials))
+            .map(|entry| entry::credited(entry, self.series));
         let is_hit = matching.as_ref().is_some_and(|entry| {
             !self.lookup.refresh && self.shared.is_usable(entry, &self.lookup)
         });

@@ -113,6 +113,7 @@ where
         mut forward: Forward,
         vary: &VaryNames,
     ) -> Option<Self> {
+        forward.uncounted = true;
         let state = match forward.next(&held.parts.headers, vary) {
             Next::Wait(_) | Next::Reply(..) => return None,
             // A look into Redis would only find the same stale answer again.

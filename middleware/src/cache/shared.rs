@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,17 +20,22 @@ use super::{
     answer::{Asked, answer, from_part},
     body::ResponseBody,
     coalesce::Flights,
+    count::Counters,
     early,
     entry::Entry,
     invalidation::{Command, Invalidation, Kind, Life, Name, Position, region_slot},
     key::{CacheKey, KeyMaker},
     outcome::{BypassReason, Miss, Outcome},
     policy::{Lookup, VaryNames, request::Credentials},
+    refresh::MAX_REFRESHES,
     region::Region,
-    stats::{CacheStats, Counters, LevelStats, RegionCounters, RegionStats, ratio},
-    store::{PassThroughBuilder, Store},
+    series::AllSeries,
+    store::{PassThroughBuilder, Slot, Store},
+    tally::Amount,
+    tasks::Tasks,
+    truth::{MAX_RECOMPUTATIONS, Truth},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, route::Labeler};
 
 /// Keys that are remembered as uncacheable at most; some 32 bytes each.
 const UNCACHEABLE_KEYS: usize = 8_192;
@@ -86,7 +91,6 @@ fn is_fresh(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
 struct RegionState {
     region: Region,
     slot: u32,
-    counters: RegionCounters,
 }
 
 pub(super) struct Shared {
@@ -94,12 +98,16 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) flights: Arc<Flights>,
     pub(super) counters: Counters,
+    pub(super) series: AllSeries,
     pub(super) fills: AtomicUsize,
-    pub(super) refreshes: AtomicUsize,
+    pub(super) refreshes: Tasks,
+    pub(super) recomputations: Tasks,
+    /// `None` where nothing is sampled.
+    pub(super) truth: Option<Truth>,
     pub(super) wait_deadline: Duration,
     pub(super) positions: Arc<Invalidation>,
-    store: Store,
-    capacity_bytes: u64,
+    pub(super) store: Store,
+    pub(super) capacity_bytes: u64,
     regions: Vec<RegionState>,
     default_region: usize,
     region_for: Option<Box<RegionFn>>,
@@ -120,6 +128,9 @@ pub(super) struct Parameters {
     pub(super) wait_deadline: Duration,
     pub(super) regions: Vec<Region>,
     pub(super) region_for: Option<Box<RegionFn>>,
+    pub(super) labeler: Labeler,
+    pub(super) max_series: usize,
+    pub(super) sample_truth: f64,
     #[cfg(feature = "redis")]
     pub(super) l2: Option<super::RedisStore>,
     #[cfg(feature = "redis")]
@@ -137,8 +148,8 @@ impl Shared {
         let regions = parameters.regions.into_iter().map(|region| RegionState {
             slot: region_slot(region.name()),
             region,
-            counters: RegionCounters::default(),
         });
+        let regions: Vec<_> = regions.collect();
         #[cfg(feature = "redis")]
         let (l2, positions) = match parameters.l2 {
             Some(store) => {
@@ -153,13 +164,16 @@ impl Shared {
             keys: KeyMaker::new(&parameters.mount),
             flights: Arc::new(Flights::new(parameters.wait_deadline)),
             counters: Counters::default(),
+            series: AllSeries::new(parameters.labeler, regions.len(), parameters.max_series),
             fills: AtomicUsize::new(0),
-            refreshes: AtomicUsize::new(0),
+            refreshes: Tasks::new(MAX_REFRESHES),
+            recomputations: Tasks::new(MAX_RECOMPUTATIONS),
+            truth: Truth::new(parameters.sample_truth),
             wait_deadline: parameters.wait_deadline,
             positions,
             store: Store::new(parameters.capacity_bytes),
             capacity_bytes: parameters.capacity_bytes,
-            regions: regions.collect(),
+            regions,
             default_region,
             region_for: parameters.region_for,
             #[cfg(feature = "query")]
@@ -202,11 +216,8 @@ impl Shared {
         self.regions[index].slot
     }
 
-    // Counting
-
-    pub(super) fn bypassed(&self, region: usize, reason: BypassReason) {
-        self.counters.bypass(reason);
-        self.regions[region].counters.bypasses.add();
+    pub(super) fn region_names(&self) -> impl Iterator<Item = &str> {
+        self.regions.iter().map(|state| state.region.name())
     }
 
     #[cfg(feature = "query")]
@@ -216,83 +227,6 @@ impl Shared {
             .iter()
             .position(|state| state.region.name() == name);
         known.unwrap_or(self.default_region)
-    }
-
-    #[cfg(feature = "query")]
-    pub(super) fn refused_query(&self, region: usize) {
-        self.regions[region].counters.bypasses.add();
-    }
-
-    #[cfg(feature = "query")]
-    pub(super) fn hit_query(&self, region: usize) {
-        self.regions[region].counters.hits.add();
-    }
-
-    #[cfg(feature = "query")]
-    pub(super) fn collapsed_query(&self, region: usize) {
-        self.hit_query(region);
-        self.counters.coalesced.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn missed(&self, region: usize) {
-        self.regions[region].counters.misses.add();
-    }
-
-    pub(super) fn stats(&self) -> CacheStats {
-        let counters = &self.counters;
-        let regions: Vec<RegionStats> = self
-            .regions
-            .iter()
-            .map(|state| {
-                let (hits, misses) = (state.counters.hits.sum(), state.counters.misses.sum());
-                RegionStats {
-                    name: state.region.name().to_owned(),
-                    hits,
-                    misses,
-                    bypasses: state.counters.bypasses.sum(),
-                    stores: state.counters.stores.load(Ordering::Relaxed),
-                    hit_ratio: ratio(hits, misses),
-                }
-            })
-            .collect();
-        let sum = |of: fn(&RegionStats) -> u64| regions.iter().map(of).sum::<u64>();
-        let (hits, misses) = (sum(|region| region.hits), sum(|region| region.misses));
-        CacheStats {
-            l1: LevelStats {
-                entries: self.store.entries(),
-                bytes: self.store.bytes(),
-                capacity_bytes: self.capacity_bytes,
-                evictions: self.store.evictions(),
-            },
-            #[cfg(feature = "redis")]
-            l2: self.l2.as_ref().map(|l2| l2.stats()),
-            #[cfg(not(feature = "redis"))]
-            l2: None,
-            hits,
-            misses,
-            bypasses: sum(|region| region.bypasses),
-            coalesced: load(&counters.coalesced),
-            stale: load(&counters.stale),
-            revalidated: load(&counters.revalidated),
-            background_refreshes: load(&counters.refreshes),
-            dropped_refreshes: load(&counters.dropped_refreshes),
-            invalidations: load(&counters.invalidations),
-            stores: sum(|region| region.stores),
-            hit_ratio: ratio(hits, misses),
-            bypass_reasons: counters.reasons(),
-            purges: load(&counters.purges),
-            fills_failed: load(&counters.fills_failed),
-            background_panics: self.background_panics(),
-            regions,
-        }
-    }
-
-    fn background_panics(&self) -> u64 {
-        #[cfg(feature = "redis")]
-        if let Some(l2) = &self.l2 {
-            return l2.panics();
-        }
-        0
     }
 
     // Looking up
@@ -316,6 +250,16 @@ impl Shared {
     pub(super) fn is_usable(&self, entry: &Entry, lookup: &Lookup) -> bool {
         let now = self.clock.now();
         is_fresh(entry, lookup, now) && self.life(entry, now) == Life::Fresh
+    }
+
+    /// Whether this very answer is still what a request would be given.
+    pub(super) fn is_current(&self, key: &CacheKey, entry: &Arc<Entry>) -> bool {
+        let slot = self.store.peek(key);
+        let is_stored = slot.is_some_and(|slot| {
+            let mut variants = slot.variants.iter();
+            variants.any(|variant| Arc::ptr_eq(variant, entry))
+        });
+        is_stored && self.is_usable(entry, &Lookup::default())
     }
 
     /// What the cache in this process has for a request.
@@ -352,7 +296,12 @@ impl Shared {
         }
         // What was purged is not to come back, confirmed or not.
         if life == Life::Dead {
-            return Look::Miss(Miss::Stale, slot.vary.clone(), None);
+            let miss = if self.positions.is_purged(entry.stamp, entry.subject()) {
+                Miss::Purged
+            } else {
+                Miss::Stale
+            };
+            return Look::Miss(miss, slot.vary.clone(), None);
         }
         let entry = entry.clone();
         if lookup.refresh {
@@ -388,7 +337,7 @@ impl Shared {
             return None;
         }
         let response = from_part(entry, asked)?;
-        self.regions[region].counters.hits.add();
+        self.count_hit(entry, Outcome::Hit);
         Some(response)
     }
 
@@ -399,19 +348,10 @@ impl Shared {
         asked: Asked<'_>,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
-        self.regions[asked.region].counters.hits.add();
+        self.count_hit(entry, outcome);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
             l2.served();
-        }
-        if matches!(
-            outcome,
-            Outcome::Stale
-                | Outcome::StaleWhileRevalidate
-                | Outcome::StaleIfError
-                | Outcome::PurgedSoftly
-        ) {
-            self.counters.stale.fetch_add(1, Ordering::Relaxed);
         }
         self.answer(entry, asked, outcome)
     }
@@ -479,12 +419,12 @@ impl Shared {
     // Storing
 
     /// Puts an answer of the handler into both levels.
+    #[cfg_attr(not(feature = "redis"), allow(unused_variables))]
     pub(super) fn store(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>, region: usize) {
         self.keep(key, entry);
-        self.regions[region]
-            .counters
-            .stores
-            .fetch_add(1, Ordering::Relaxed);
+        let series = entry.credit.series;
+        self.add(series, Amount::Stores, 1);
+        self.add(series, Amount::StoredBytes, entry.weight() as u64);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
             l2.write(key, entry, self.region(region).compress_above);
@@ -493,7 +433,19 @@ impl Shared {
 
     /// Forgets everything under a key, in this process.
     pub(super) fn forget(&self, key: &CacheKey) {
-        self.store.remove(key);
+        self.deleted(self.store.remove(key).as_deref());
+    }
+
+    /// Takes a key out whose answers are all purged: a purge itself looks at nothing that is stored.
+    pub(super) fn forget_purged(&self, key: &CacheKey) {
+        let purged = |entry: &Entry| self.positions.is_purged(entry.stamp, entry.subject());
+        self.deleted(self.store.remove_if(key, purged).as_deref());
+    }
+
+    fn deleted(&self, slot: Option<&Slot>) {
+        for entry in slot.into_iter().flat_map(|slot| &slot.variants) {
+            self.add(entry.credit.series, Amount::Deletes, 1);
+        }
     }
 
     /// Puts an answer into L1.
@@ -571,8 +523,4 @@ impl Shared {
 /// waited; nothing else.
 fn mark(key: &CacheKey, credentials: Credentials) -> u64 {
     key.low() ^ u64::from(credentials.class())
-}
-
-fn load(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
 }

@@ -140,6 +140,11 @@ impl Invalidation {
         }
     }
 
+    /// Whether it is a purge that an entry is dead of, and not that others' purges cannot be heard.
+    pub(super) fn is_purged(&self, stamp: Position, subject: Subject<'_>) -> bool {
+        self.table.life(stamp, subject) == Life::Dead
+    }
+
     /// The purges of this instance that were not read back yet.
     #[cfg(feature = "redis")]
     pub(super) fn pending(&self) -> u64 {

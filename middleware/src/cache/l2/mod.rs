@@ -255,11 +255,14 @@ impl L2 {
 
     pub(super) fn stats(&self) -> L2Stats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (queued_writes, queued_bytes) = self.writer.depth();
         L2Stats {
             state: if self.is_down() { "down" } else { "up" },
             hits: load(&self.counters.hits),
             misses: load(&self.counters.misses),
             errors: load(&self.counters.errors),
+            queued_writes,
+            queued_bytes,
             dropped_writes: load(&self.counters.dropped_writes),
             pending_purges: self.invalidation.pending(),
             table_reads: load(&self.counters.table_reads),

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::compress::unpack;
 use crate::cache::{
-    entry::Entry,
+    entry::{Credit, Entry},
     invalidation::{Position, SLOTS},
     policy::{Share, Stale, VaryNames},
     reply_headers::ReplyHeaders,
@@ -214,6 +214,7 @@ impl<'a> Input<'a> {
             span: None,
             asked: None,
             took: Duration::ZERO,
+            credit: Credit::default(),
         };
         Some(Answer {
             entry,
@@ -317,6 +318,7 @@ mod tests {
             span: None,
             asked: None,
             took: Duration::ZERO,
+            credit: Credit::default(),
         }
     }
 

@@ -68,6 +68,12 @@ impl Writer {
         Some(write)
     }
 
+    /// How many wait, and their bytes.
+    pub(super) fn depth(&self) -> (u64, u64) {
+        let queue = self.queue();
+        (queue.writes.len() as u64, queue.bytes as u64)
+    }
+
     pub(super) fn wake(&self) {
         self.wake.notify_one();
     }
