@@ -27,7 +27,7 @@ pub(super) struct Changes {
     /// For an answer to POST that a later GET may be given (RFC 9110, 9.3.3).
     kept: Option<Box<Forward>>,
     is_answered: bool,
-    /// What the client's token says of its writes before, where this instance has not reached them.
+    /// The client's writes before.
     #[cfg(feature = "redis")]
     before: Option<Token>,
     /// What this request purges.
@@ -54,7 +54,7 @@ impl Changes {
         })
     }
 
-    /// Where its client carries a token that this instance has not reached.
+    /// Where its client carries a token.
     #[cfg(feature = "redis")]
     pub(super) fn after(mut self, before: Option<Token>) -> Self {
         self.before = before;
@@ -82,9 +82,10 @@ impl Changes {
         let writes = std::mem::take(&mut self.writes);
         Some(Box::pin(async move {
             let confirmed = l2.confirmed(&writes.numbers).await;
-            let at = confirmed.then_some(|slot| shared.positions.purged_at(slot));
+            let position = |slot| shared.positions.purged_at(slot);
+            let position = confirmed.then_some(&position as &dyn Fn(u32) -> u64);
             let now_s = shared.clock.unix_ms() / 1_000;
-            let token = Token::new(now_s, before.as_ref(), writes.purges(at));
+            let token = Token::new(before.as_ref(), writes.purges(position, now_s), now_s);
             carrier.field(&token, shared.token_lifetime())
         }))
     }

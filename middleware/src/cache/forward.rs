@@ -263,7 +263,7 @@ impl Forward {
         if !is_reached {
             return Step::Next(Next::Call);
         }
-        match self.shared.look(&*self.key, self.asked(request)) {
+        match self.shared.look(&self.key, self.asked(request)) {
             Look::Hit(entry, outcome) | Look::Refresh(entry, _, outcome) => {
                 Step::Reply(self.reply(&entry, request, outcome))
             }

@@ -188,7 +188,7 @@ impl CacheBuilder {
     /// itself (RFC 9111, 4.4) and by [`CacheHandle::purge`] in its handler's own task, and the positions that Redis gave.
     /// The answer waits for these, as long as a request waits for Redis at most. A request with a token that its instance
     /// has not reached waits as long, then is answered by the handler. A token counts for
-    /// `RedisStore::serve_while_away` and 10 s. Who forges one has his own requests answered by the handler, as by
+    /// `RedisStore::serve_while_away` and 60 s; the clocks of instances and Redis may differ by that minute. Who forges one has his own requests answered by the handler, as by
     /// `Cache-Control: no-cache`, nothing more; what a soft purge makes stale may still be given.
     #[cfg(feature = "redis")]
     #[must_use]
@@ -293,7 +293,7 @@ impl CacheHandle {
             kind,
             target: purge.target(),
         };
-        let commands = self.shared.purge(vec![name]);
+        let commands = self.shared.purge(&[name]);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.shared.l2
             && let Some(command) = commands.into_iter().next()

@@ -17,9 +17,11 @@ use super::{
 };
 
 /// Names in a token at most; past that it says that everything was purged.
-const MAX_NAMES: usize = 32;
-/// Longest token that is read: 32 names of up to 5 and 13 digits.
-const MAX_TOKEN_BYTES: usize = 1_024;
+const MAX_NAMES: usize = 64;
+/// Longest token that is read: 64 names of up to 5 and 14 digits. A cookie may have 4 KiB (RFC 6265, 6.1).
+const MAX_TOKEN_BYTES: usize = 2_048;
+/// Positions are below 2^52 microseconds.
+const MAX_UNIX_S: u64 = (1 << 52) / 1_000_000;
 /// A token from further ahead than this is not of a clock that agrees with ours.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
@@ -124,95 +126,108 @@ fn take_cookie(headers: &mut HeaderMap, name: &str) -> Option<String> {
     found
 }
 
-/// What a client has purged: slots and the positions that Redis gave, `None` where it had not yet.
+/// When something was purged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// The position that Redis gave, which is at least its time in microseconds.
+    Position(u64),
+    /// Redis had not given one; the time, in seconds since 1970.
+    Unknown(u64),
+}
+
+impl At {
+    fn unix_s(self) -> u64 {
+        match self {
+            Self::Position(position) => position / 1_000_000,
+            Self::Unknown(unix_s) => unix_s,
+        }
+    }
+}
+
+/// What a client has purged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token {
-    made_unix_s: u64,
-    purges: Vec<(u32, Option<u64>)>,
+    purges: Vec<(u32, At)>,
 }
 
 impl Token {
-    /// `before` is what the client brought: it has not reached everybody either.
-    pub(super) fn new(
-        now_unix_s: u64,
-        before: Option<&Self>,
-        new: Vec<(u32, Option<u64>)>,
-    ) -> Self {
+    /// What is `new`, and what the client brought: an instance that has reached that is not the next one.
+    pub(super) fn new(before: Option<&Self>, new: Vec<(u32, At)>, now_unix_s: u64) -> Self {
         let mut purges = new;
         let before = before.into_iter().flat_map(|token| &token.purges);
-        for (slot, position) in before {
+        for (slot, at) in before {
             if !purges.iter().any(|(known, _)| known == slot) {
-                purges.push((*slot, *position));
+                purges.push((*slot, *at));
             }
         }
         if purges.len() > MAX_NAMES {
-            purges = vec![(ALL, None)];
+            purges = vec![(ALL, At::Unknown(now_unix_s))];
         }
-        Self {
-            made_unix_s: now_unix_s,
-            purges,
-        }
+        Self { purges }
     }
 
-    /// `None` for what is no token of ours, which promises nothing, and for one that is past its lifetime: what was stored
-    /// before it is not served any more either.
+    /// Without what is past its lifetime: what was stored before it is not served any more either. `None` for what is no
+    /// token of ours, which promises nothing, and where nothing is left.
     pub(super) fn read(text: &str, now_unix_s: u64, lifetime: Duration) -> Option<Self> {
-        let token = Self::parse(text)?;
-        let is_from_ahead = token.made_unix_s > now_unix_s + MAX_CLOCK_SKEW.as_secs();
-        let is_over = now_unix_s > token.made_unix_s.saturating_add(lifetime.as_secs());
-        (!is_from_ahead && !is_over).then_some(token)
+        let mut token = Self::parse(text)?;
+        token.purges.retain(|(_, at)| {
+            let made = at.unix_s();
+            let is_from_ahead = made > now_unix_s + MAX_CLOCK_SKEW.as_secs();
+            !is_from_ahead && now_unix_s <= made.saturating_add(lifetime.as_secs())
+        });
+        (!token.purges.is_empty()).then_some(token)
     }
 
     fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_TOKEN_BYTES {
             return None;
         }
-        let mut parts = text.split('.');
-        let made_unix_s = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let number = |text| u64::from_str_radix(text, 16).ok();
         let mut purges = Vec::new();
-        for part in parts {
-            let (slot, position) = part.split_once('-')?;
+        for part in text.split('.') {
+            let (slot, at) = part.split_once('-')?;
             let slot = u32::from_str_radix(slot, 16).ok()?;
-            let position = match position {
-                "" => None,
-                digits => Some(u64::from_str_radix(digits, 16).ok()?),
+            let at = match at.strip_prefix('t') {
+                Some(unix_s) => At::Unknown(number(unix_s)?),
+                None => At::Position(number(at)?),
             };
-            let is_known = slot as usize <= SLOTS && position.is_none_or(|at| at < 1 << 52);
+            let is_known = slot as usize <= SLOTS && at.unix_s() < MAX_UNIX_S;
             if !is_known || purges.len() >= MAX_NAMES {
                 return None;
             }
-            purges.push((slot, position));
+            purges.push((slot, at));
         }
-        Some(Self {
-            made_unix_s,
-            purges,
-        })
+        Some(Self { purges })
     }
 
     /// Whether waiting is of use: Redis has given each purge its position.
     pub(super) fn can_be_reached(&self) -> bool {
         let mut purges = self.purges.iter();
-        purges.all(|(_, position)| position.is_some())
+        purges.all(|(_, at)| matches!(at, At::Position(_)))
     }
 
     /// `has_reached` is whether this instance's slots stand so high.
     pub(super) fn is_reached(&self, has_reached: impl Fn(&[(u32, u64)]) -> bool) -> bool {
-        let purges: Option<Vec<(u32, u64)>> = self
-            .purges
-            .iter()
-            .map(|(slot, position)| Some((*slot, (*position)?)))
+        let position = |at| match at {
+            At::Position(position) => Some(position),
+            At::Unknown(_) => None,
+        };
+        let purges = self.purges.iter();
+        let purges: Option<Vec<(u32, u64)>> = purges
+            .map(|(slot, at)| Some((*slot, position(*at)?)))
             .collect();
         purges.is_some_and(|purges| has_reached(&purges))
     }
 }
 
+/// `slot-position`, or `slot-tTIME` where there is none, with dots between; in hexadecimal.
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}", self.made_unix_s)?;
-        for (slot, position) in &self.purges {
-            write!(f, ".{slot:x}-")?;
-            if let Some(position) = position {
-                write!(f, "{position:x}")?;
+        for (number, (slot, at)) in self.purges.iter().enumerate() {
+            let dot = if number == 0 { "" } else { "." };
+            match at {
+                At::Position(position) => write!(f, "{dot}{slot:x}-{position:x}")?,
+                At::Unknown(unix_s) => write!(f, "{dot}{slot:x}-t{unix_s:x}")?,
             }
         }
         Ok(())
@@ -258,10 +273,17 @@ impl Writes {
         self.numbers.is_empty()
     }
 
-    /// What the token says; `at` is the position of a slot, where Redis has confirmed the purges.
-    pub(super) fn purges(&self, at: Option<impl Fn(u32) -> u64>) -> Vec<(u32, Option<u64>)> {
-        let at = |slot: u32| at.as_ref().map(|at| at(slot));
-        let pattern = self.has_pattern.then_some((ALL, None));
+    /// What the token says; `position` is that of a slot, where Redis has confirmed the purges.
+    pub(super) fn purges(
+        &self,
+        position: Option<&dyn Fn(u32) -> u64>,
+        now_unix_s: u64,
+    ) -> Vec<(u32, At)> {
+        let at = |slot: u32| match position {
+            Some(position) => At::Position(position(slot)),
+            None => At::Unknown(now_unix_s),
+        };
+        let pattern = self.has_pattern.then_some((ALL, At::Unknown(now_unix_s)));
         let slots = self.slots.iter().map(|slot| (*slot, at(*slot)));
         slots.chain(pattern).collect()
     }
@@ -280,15 +302,13 @@ mod tests {
 
     const LIFETIME: Duration = Duration::from_secs(40);
 
-    fn token(purges: &[(u32, Option<u64>)]) -> Token {
-        Token::new(1_000, None, purges.to_vec())
-    }
+    const AT: At = At::Position(1_000_000_000);
 
     #[test]
     fn a_token_is_read_as_it_was_written_within_its_lifetime() {
-        let token = token(&[(3, Some(9)), (ALL, None)]);
+        let token = Token::new(None, vec![(3, AT), (ALL, At::Unknown(1_000))], 1_000);
         let text = token.to_string();
-        assert_eq!(text, "3e8.3-9.10000-");
+        assert_eq!(text, "3-3b9aca00.10000-t3e8");
         for now in [940, 1_000, 1_040] {
             assert_eq!(Token::read(&text, now, LIFETIME), Some(token.clone()));
         }
@@ -298,35 +318,46 @@ mod tests {
     }
 
     #[test]
+    fn each_name_has_a_lifetime_of_its_own() {
+        let before = Token::new(None, vec![(1, At::Unknown(970)), (2, AT)], 1_000);
+        let text = Token::new(Some(&before), vec![(3, AT)], 1_000).to_string();
+        let left = Token::read(&text, 1_020, LIFETIME).unwrap();
+        assert_eq!(left.purges, [(3, AT), (2, AT)]);
+    }
+
+    #[test]
     fn foreign_text_is_no_token() {
-        let long = format!("3e8{}", ".1-1".repeat(MAX_NAMES + 1));
+        let long = vec!["1-1"; MAX_NAMES + 1].join(".");
         for text in [
             "",
             "x",
             "3e8.",
-            "3e8.1",
-            "3e8.20000-1",
-            "3e8.1-ffffffffffffff",
+            "3e8",
+            "20000-1",
+            "1-10000000000000",
+            "1-t",
             &long,
         ] {
-            assert_eq!(Token::read(text, 1_000, LIFETIME), None, "{text}");
+            assert_eq!(Token::parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn it_is_reached_when_each_name_is_and_never_without_a_position() {
-        let reached = token(&[(3, Some(9)), (4, Some(8))]);
+        let reached = Token::new(None, vec![(3, At::Position(9)), (4, At::Position(8))], 0);
         assert!(reached.is_reached(|purges| purges == [(3, 9), (4, 8)]));
-        assert!(!token(&[(3, None)]).is_reached(|_| true));
+        let unknown = Token::new(None, vec![(3, At::Unknown(9))], 0);
+        assert!(!unknown.is_reached(|_| true) && !unknown.can_be_reached());
     }
 
     #[test]
-    fn what_was_not_reached_before_stays_and_too_much_is_everything() {
-        let before = token(&[(1, Some(1)), (2, Some(2))]);
-        let after = Token::new(1_001, Some(&before), vec![(2, Some(5))]);
-        assert_eq!(after.purges, [(2, Some(5)), (1, Some(1))]);
-        let many = (0..40).map(|slot| (slot, Some(1))).collect();
-        assert_eq!(Token::new(1, None, many).purges, [(ALL, None)]);
+    fn what_the_client_brought_stays_and_too_much_is_everything() {
+        let before = Token::new(None, vec![(1, AT), (2, AT)], 0);
+        let newer = At::Position(2_000_000_000);
+        let after = Token::new(Some(&before), vec![(2, newer)], 0);
+        assert_eq!(after.purges, [(2, newer), (1, AT)]);
+        let many = (0..=MAX_NAMES as u32).map(|slot| (slot, AT)).collect();
+        assert_eq!(Token::new(None, many, 7).purges, [(ALL, At::Unknown(7))]);
     }
 
     #[test]
@@ -350,7 +381,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_read_is_written_so(text in "[0-9a-f]{1,4}(\\.[0-9a-f]{1,4}-[0-9a-f]{0,13}){0,5}") {
+        fn whatever_is_read_is_written_so(text in "[0-9a-f]{1,4}-t?[0-9a-f]{1,9}(\\.[0-9a-f]{1,4}-t?[0-9a-f]{1,9}){0,5}") {
             if let Some(token) = Token::parse(&text) {
                 prop_assert_eq!(Token::parse(&token.to_string()), Some(token));
             }

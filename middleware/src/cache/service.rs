@@ -67,7 +67,7 @@ where
         let identity = settings.key.identity_of(&parts);
         let has_body = !body.is_end_stream();
         #[cfg(feature = "redis")]
-        let unreached = shared.unreached(&mut parts.headers);
+        let token = shared.token(&mut parts.headers);
         let fields = Fields::of(&parts.headers);
         let judged =
             classify(&parts, fields, has_body, settings, identity.is_some()).and_then(|lookup| {
@@ -83,13 +83,13 @@ where
                 shared.count(shared.series.of(region, &parts), outcome);
                 let changes = Changes::of(shared, &parts, region);
                 #[cfg(feature = "redis")]
-                let changes = changes.map(|changes| changes.after(unreached));
+                let changes = changes.map(|changes| changes.after(token.map(|(token, _)| token)));
                 let inner = inner.call(Request::from_parts(parts, body));
                 return ResponseFuture::bypass(inner, reason, changes);
             }
         };
         #[cfg(feature = "redis")]
-        if let Some(token) = unreached {
+        if let Some((token, false)) = token {
             let forward = Forward::new(shared, lookup, key, region, &parts);
             let held = Held {
                 inner: self.inner.clone(),

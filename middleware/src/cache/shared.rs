@@ -43,9 +43,9 @@ const UNCACHEABLE_KEYS: usize = 8_192;
 /// only its first requests after that do not coalesce.
 const UNCACHEABLE_FOR: Duration = Duration::from_secs(60);
 
-/// How much longer than the longest service of what is purged unheard a client's token counts: for clocks that differ.
+/// How much longer than the longest service of what is purged unheard a client's token counts: clocks may differ by a minute.
 #[cfg(feature = "redis")]
-const TOKEN_MARGIN: Duration = Duration::from_secs(10);
+const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 
 pub(super) type RegionFn = dyn Fn(&Parts) -> Option<&'static str> + Send + Sync;
 type Uncacheable = sync::Cache<u64, Duration, quick_cache::UnitWeighter, PassThroughBuilder>;
@@ -372,7 +372,7 @@ impl Shared {
     /// from it.
     pub(super) fn invalidate(&self, slots: &[u32]) {
         let names = slots.iter().map(|slot| Name::slot(Kind::Hard, *slot));
-        let commands = self.purge(names.collect());
+        let commands = self.purge(&names.collect::<Vec<_>>());
         self.counters
             .invalidations
             .fetch_add(slots.len() as u64, Ordering::Relaxed);
@@ -385,29 +385,25 @@ impl Shared {
     }
 
     /// Purges in this process; Redis is to be told what this answers.
-    pub(super) fn purge(&self, names: Vec<Name>) -> Vec<Command> {
+    pub(super) fn purge(&self, names: &[Name]) -> Vec<Command> {
+        let commands = self.positions.purge(names.to_vec());
         #[cfg(feature = "redis")]
-        {
-            let commands = self.positions.purge(names.clone());
-            super::own_writes::purged(&names, &commands);
-            commands
-        }
-        #[cfg(not(feature = "redis"))]
-        self.positions.purge(names)
+        super::own_writes::purged(names, &commands);
+        commands
     }
 
     // Own writes of clients
 
-    /// Takes a client's token out of its request: `Some` where this instance has not reached what it says.
+    /// Takes a client's token out of its request; with whether this instance has reached what it says.
     #[cfg(feature = "redis")]
-    pub(super) fn unreached(&self, request: &mut HeaderMap) -> Option<Token> {
+    pub(super) fn token(&self, request: &mut HeaderMap) -> Option<(Token, bool)> {
         let text = self.own_writes.as_ref()?.take(request)?;
         let now_s = self.clock.unix_ms() / 1_000;
         let token = Token::read(&text, now_s, self.token_lifetime())?;
         // Without Redis there is no other instance to be behind.
         self.l2.as_ref()?;
         let is_reached = token.is_reached(|purges| self.positions.has_reached(purges));
-        (!is_reached).then_some(token)
+        Some((token, is_reached))
     }
 
     /// For as long as an instance that does not hear of a purge may serve what is older.
