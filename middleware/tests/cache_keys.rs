@@ -209,3 +209,50 @@ async fn a_request_is_explained_as_it_would_be_decided() {
     assert_eq!(handler.calls(), 1, "nothing is run");
     assert_eq!(handle.stats().hits, 0, "nothing is counted");
 }
+
+#[tokio::test]
+async fn a_region_says_which_requests_and_answers_it_is_for() {
+    use pitcrew::cache::{AnswerPredicate, RequestPredicate};
+    let handler = Handler::new(|request, _| {
+        let media_type = match request.uri().path() {
+            "/admin" => "application/json",
+            _ => "text/html; charset=utf-8",
+        };
+        let headers = [
+            ("cache-control", "max-age=60"),
+            ("content-type", media_type),
+        ];
+        ready(answer(&headers, "body"))
+    });
+    let preview = http::HeaderName::from_static("x-preview");
+    let region = Region::api()
+        .only_requests(!RequestPredicate::header(preview))
+        .only_requests(RequestPredicate::path("/shop").or(RequestPredicate::path("/admin")))
+        .only_answers(AnswerPredicate::content_type("text/*"));
+    let (app, handle) = cached(&handler, CacheLayer::builder().region(region));
+    for (path, headers, status) in [
+        ("/shop/1", &[][..], "pitcrew; fwd=uri-miss; stored"),
+        (
+            "/shop/1",
+            &[("x-preview", "1")],
+            "pitcrew; fwd=bypass; detail=region",
+        ),
+        ("/other", &[], "pitcrew; fwd=bypass; detail=region"),
+        (
+            "/admin",
+            &[],
+            "pitcrew; fwd=uri-miss; detail=response-region",
+        ),
+        (
+            "/admin",
+            &[],
+            "pitcrew; fwd=uri-miss; detail=response-region",
+        ),
+    ] {
+        let asked = ask(&app, get_with(path, headers)).await;
+        assert_eq!(asked.cache_status(), status, "{path} {headers:?}");
+    }
+    let explained = handle.explain(&get("/other"));
+    assert_eq!(explained.because, "the cache stays out of it: region");
+    assert!(ask(&app, get("/shop/1")).await.is_hit());
+}

@@ -117,6 +117,7 @@ mod outcome;
 #[cfg(feature = "redis")]
 mod own_writes;
 mod policy;
+mod predicate;
 #[cfg(feature = "query")]
 mod query;
 mod recompute;
@@ -153,6 +154,7 @@ pub use self::{
         DEFAULT_WAIT_DEADLINE,
     },
     outcome::BypassReason,
+    predicate::{AnswerPredicate, RequestPredicate},
     region::{DEFAULT_COMPRESS_ABOVE_BYTES, DEFAULT_MAX_BODY_BYTES, Region},
     service::Cache,
     stats::{CacheStats, Figures, L2Stats, LevelStats, RegionStats, RouteStats},

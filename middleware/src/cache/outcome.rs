@@ -52,10 +52,14 @@ pub enum BypassReason {
     TooLarge,
     /// An event stream, or an answer announced to have trailers.
     Stream,
+    /// The region leaves such requests to the handler ([`Region::only_requests`](super::Region::only_requests)).
+    Region,
+    /// The region does not store such answers ([`Region::only_answers`](super::Region::only_answers)).
+    ResponseRegion,
 }
 
 impl BypassReason {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Method,
         Self::RequestBody,
         Self::RequestNoStore,
@@ -76,6 +80,8 @@ impl BypassReason {
         Self::Malformed,
         Self::TooLarge,
         Self::Stream,
+        Self::Region,
+        Self::ResponseRegion,
     ];
 
     /// The reason as it stands in `Cache-Status` and in [`CacheStats::bypass_reasons`](super::CacheStats).
@@ -102,6 +108,8 @@ impl BypassReason {
             Self::Malformed => "response-malformed",
             Self::TooLarge => "response-too-large",
             Self::Stream => "response-stream",
+            Self::Region => "region",
+            Self::ResponseRegion => "response-region",
         }
     }
 }

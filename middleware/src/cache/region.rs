@@ -4,7 +4,10 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderName, StatusCode, request::Parts};
 
-use super::key_rule::KeyRule;
+use super::{
+    key_rule::KeyRule,
+    predicate::{AnswerPredicate, RequestPredicate},
+};
 
 /// Largest body a region stores unless told otherwise.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 1 << 20;
@@ -34,6 +37,8 @@ pub struct Region {
     pub(super) insecure_set_cookie: bool,
     pub(super) insecure_cookie: bool,
     pub(super) key: KeyRule,
+    pub(super) requests: Option<RequestPredicate>,
+    pub(super) answers: Option<AnswerPredicate>,
 }
 
 impl Region {
@@ -59,6 +64,8 @@ impl Region {
             insecure_set_cookie: false,
             insecure_cookie: false,
             key: KeyRule::default(),
+            requests: None,
+            answers: None,
         }
     }
 
@@ -275,6 +282,28 @@ impl Region {
         identity: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.key.identity = Some(Arc::new(identity));
+        self
+    }
+
+    /// Looks at requests for which this holds alone; the others go to the handler past the cache (`detail=region`). Given
+    /// twice, both have to hold. Default: every request.
+    #[must_use]
+    pub fn only_requests(mut self, predicate: RequestPredicate) -> Self {
+        self.requests = Some(match self.requests {
+            Some(before) => before.and(predicate),
+            None => predicate,
+        });
+        self
+    }
+
+    /// Stores answers for which this holds alone (`detail=response-region` on the others); what may not be stored stays
+    /// out whatever it says. Given twice, both have to hold. Default: every answer.
+    #[must_use]
+    pub fn only_answers(mut self, predicate: AnswerPredicate) -> Self {
+        self.answers = Some(match self.answers {
+            Some(before) => before.and(predicate),
+            None => predicate,
+        });
         self
     }
 

@@ -75,6 +75,13 @@ pub(crate) fn classify(
     if fields.has(Field::Precondition) {
         return Err(BypassReason::Precondition);
     }
+    if region
+        .requests
+        .as_ref()
+        .is_some_and(|requests| !requests.holds(parts))
+    {
+        return Err(BypassReason::Region);
+    }
     let directives = if region.client_directives && fields.has(Field::CacheControl) {
         Directives::of(headers)
     } else {

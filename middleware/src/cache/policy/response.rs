@@ -122,6 +122,10 @@ pub(crate) fn judge(
     if headers.contains_key(SET_COOKIE) && !region.insecure_set_cookie {
         return Err(BypassReason::SetCookie);
     }
+    let answers = region.answers.as_ref();
+    if answers.is_some_and(|answers| !answers.holds(status, headers)) {
+        return Err(BypassReason::ResponseRegion);
+    }
     let targeted = Directives::targeted(headers, &TARGETS);
     let is_targeted = targeted.is_some();
     let directives = targeted.unwrap_or_else(|| Directives::of(headers));
