@@ -69,7 +69,9 @@ impl std::ops::Not for RequestPredicate {
 
 /// A condition on an answer's status and fields; see [`Region::only_answers`](super::Region::only_answers).
 #[derive(Clone)]
-pub struct AnswerPredicate(Arc<dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync>);
+pub struct AnswerPredicate(Arc<AnswerFn>);
+
+type AnswerFn = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
 
 impl AnswerPredicate {
     /// What a closure says.
