@@ -106,11 +106,12 @@ impl Forward {
                 if let Some(leader) = self.leader.take() {
                     leader.release();
                 }
-                shared.remember_uncacheable(
+                shared.uncacheable.remember(
                     &self.key,
                     self.lookup.credentials,
                     parts.status,
                     reason,
+                    shared.clock.now(),
                 );
                 // What is stored was for everybody; the newest answer says that it is not (any more).
                 if self.stale.is_some()
@@ -134,7 +135,9 @@ impl Forward {
         }
         if verdict.is_fresh() {
             if verdict.span.is_none() {
-                shared.forget_uncacheable(&self.key, self.lookup.credentials);
+                shared
+                    .uncacheable
+                    .forget(&self.key, self.lookup.credentials);
             }
             if let Some(leader) = &self.leader {
                 leader.head(Head {
@@ -148,11 +151,12 @@ impl Forward {
             if let Some(leader) = self.leader.take() {
                 leader.release();
             }
-            shared.remember_uncacheable(
+            shared.uncacheable.remember(
                 &self.key,
                 self.lookup.credentials,
                 parts.status,
                 BypassReason::NotFresh,
+                shared.clock.now(),
             );
         }
         let key = if verdict.span.is_some() {

@@ -6,9 +6,10 @@ use serde::Serialize;
 use super::{
     answer::Asked,
     key::{asked_host, asked_uri},
+    look::Look,
     outcome::{Miss, Outcome},
     policy::{Fields, classify},
-    shared::{Look, Shared},
+    shared::Shared,
 };
 
 /// What [`CacheHandle::explain`](super::CacheHandle::explain) tells of a request.
@@ -124,7 +125,7 @@ impl Shared {
                     (Miss::Stale, None) => {
                         "what is stored was purged, or may have been while others' purges could not be heard"
                     }
-                    _ if self.is_uncacheable(&key, lookup.credentials) => {
+                    _ if self.uncacheable.knows(&key, lookup.credentials, now) => {
                         "nothing is stored, and the last answer forbade storing"
                     }
                     _ => "nothing is stored in this process",

@@ -18,10 +18,11 @@ use super::{
     entry::{self, Entry},
     invalidation::{Position, path_slot},
     key::{CacheKey, asked_host, asked_target, asked_uri},
+    look::Look,
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},
     series::Series,
-    shared::{Found, Look, Looking, Shared},
+    shared::{Found, Looking, Shared},
     tags::Tags,
 };
 
@@ -112,9 +113,11 @@ impl Forward {
         // A part can neither be shared nor made whole from.
         if self.lookup.head
             || (self.lookup.range && self.stale.is_none())
-            || self
-                .shared
-                .is_uncacheable(&self.key, self.lookup.credentials)
+            || self.shared.uncacheable.knows(
+                &self.key,
+                self.lookup.credentials,
+                self.shared.clock.now(),
+            )
         {
             return Next::Call;
         }

@@ -107,12 +107,14 @@ mod explain;
 mod fill;
 mod forward;
 mod future;
+mod handle;
 mod invalidation;
 mod key;
 mod key_rule;
 #[cfg(feature = "redis")]
 mod l2;
 mod layer;
+mod look;
 mod outcome;
 #[cfg(feature = "redis")]
 mod own_writes;
@@ -137,6 +139,7 @@ mod tally;
 mod tasks;
 mod text;
 mod truth;
+mod uncacheable;
 
 #[cfg(feature = "redis")]
 pub use self::l2::{DEFAULT_SERVE_WHILE_AWAY, DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
@@ -148,10 +151,10 @@ pub use self::{
     body::ResponseBody,
     explain::{Explanation, StoredAnswer},
     future::ResponseFuture,
+    handle::CacheHandle,
     invalidation::{MAX_PATTERN_BYTES, Purge, PurgeReport, PurgeState},
     layer::{
-        CacheBuilder, CacheHandle, CacheLayer, DEFAULT_CAPACITY_BYTES, DEFAULT_MAX_SERIES,
-        DEFAULT_WAIT_DEADLINE,
+        CacheBuilder, CacheLayer, DEFAULT_CAPACITY_BYTES, DEFAULT_MAX_SERIES, DEFAULT_WAIT_DEADLINE,
     },
     outcome::BypassReason,
     predicate::{AnswerPredicate, RequestPredicate},

@@ -17,10 +17,11 @@ use super::{
     changes::Changes,
     forward::Forward,
     future::{Held, ResponseFuture},
+    look::Look,
     outcome::{Miss, Outcome},
     policy::{Fields, classify},
     refresh,
-    shared::{Look, Shared},
+    shared::Shared,
     truth::Sample,
 };
 

@@ -10,45 +10,33 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Response, StatusCode, request::Parts};
-use http_body::Body;
-use quick_cache::sync;
+use http::{HeaderMap, request::Parts};
 
 #[cfg(feature = "redis")]
 use super::own_writes::{ReadYourWrites, Token};
 use super::{
-    answer::{Asked, answer, from_part},
-    body::ResponseBody,
     coalesce::Flights,
     count::Counters,
-    early,
     entry::Entry,
-    invalidation::{Command, Invalidation, Kind, Life, Name, Position, region_slot},
+    invalidation::{Command, Invalidation, Kind, Name, Position, region_slot},
     key::{CacheKey, KeyMaker},
-    outcome::{BypassReason, Miss, Outcome},
-    policy::{Lookup, VaryNames, request::Credentials},
+    policy::VaryNames,
     refresh::MAX_REFRESHES,
     region::Region,
     series::AllSeries,
-    store::{PassThroughBuilder, Slot, Store},
+    store::{Slot, Store},
     tally::Amount,
     tasks::Tasks,
     truth::{MAX_RECOMPUTATIONS, Truth},
+    uncacheable::Uncacheable,
 };
 use crate::{clock::Clock, route::Labeler};
-
-/// Keys that are remembered as uncacheable at most; some 32 bytes each.
-const UNCACHEABLE_KEYS: usize = 8_192;
-/// How long a key is remembered as uncacheable: an app that changes its mind is noticed at the next answer anyway,
-/// only its first requests after that do not coalesce.
-const UNCACHEABLE_FOR: Duration = Duration::from_secs(60);
 
 /// How much longer than the longest service of what is purged unheard a client's token counts: clocks may differ by a minute.
 #[cfg(feature = "redis")]
 const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 
 pub(super) type RegionFn = dyn Fn(&Parts) -> Option<&'static str> + Send + Sync;
-type Uncacheable = sync::Cache<u64, Duration, quick_cache::UnitWeighter, PassThroughBuilder>;
 
 /// What a look-up in L2 brought.
 pub(super) struct Found {
@@ -60,33 +48,6 @@ pub(super) struct Found {
 }
 
 pub(super) type Looking = Pin<Box<dyn Future<Output = Found> + Send>>;
-
-/// What the cache in this process has for a request.
-pub(super) enum Look {
-    /// An answer.
-    Hit(Arc<Entry>, Outcome),
-    /// An answer that may be given while a new one is fetched: it is stale, or will be soon.
-    Refresh(Arc<Entry>, VaryNames, Outcome),
-    /// Nothing to answer from; by which fields answers under this key vary; and what may be validated, or stand in for
-    /// an error.
-    Miss(Miss, VaryNames, Option<Arc<Entry>>),
-}
-
-/// Whether a client takes an answer of this age.
-fn is_young_enough(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
-    lookup
-        .max_age
-        .is_none_or(|max_age| entry.age(now) <= Duration::from_secs(max_age))
-}
-
-fn is_fresh(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
-    let ttl = entry.ttl(now);
-    !ttl.is_zero()
-        && is_young_enough(entry, lookup, now)
-        && lookup
-            .min_fresh
-            .is_none_or(|min_fresh| ttl >= Duration::from_secs(min_fresh))
-}
 
 struct RegionState {
     region: Region,
@@ -111,7 +72,7 @@ pub(super) struct Shared {
     regions: Vec<RegionState>,
     default_region: usize,
     region_for: Option<Box<RegionFn>>,
-    uncacheable: Uncacheable,
+    pub(super) uncacheable: Uncacheable,
     #[cfg(feature = "query")]
     pub(super) statements: super::query::Statements,
     #[cfg(feature = "redis")]
@@ -178,13 +139,7 @@ impl Shared {
             region_for: parameters.region_for,
             #[cfg(feature = "query")]
             statements: super::query::Statements::new(),
-            uncacheable: Uncacheable::with(
-                UNCACHEABLE_KEYS,
-                UNCACHEABLE_KEYS as u64,
-                quick_cache::UnitWeighter,
-                PassThroughBuilder::default(),
-                sync::DefaultLifecycle::default(),
-            ),
+            uncacheable: Uncacheable::new(),
             #[cfg(feature = "redis")]
             l2,
             #[cfg(feature = "redis")]
@@ -227,143 +182,6 @@ impl Shared {
             .iter()
             .position(|state| state.region.name() == name);
         known.unwrap_or(self.default_region)
-    }
-
-    // Looking up
-
-    /// The position now: what a request that begins now stamps its answer with.
-    pub(super) fn now(&self) -> Position {
-        self.positions.now()
-    }
-
-    pub(super) fn is_alive(&self, entry: &Entry) -> bool {
-        self.life(entry, self.clock.now()) != Life::Dead
-    }
-
-    fn life(&self, entry: &Entry, now: Duration) -> Life {
-        // What a handler said was true at the earliest when it was called.
-        let made = entry.made.saturating_sub(entry.took);
-        self.positions.life(entry.stamp, entry.subject(), made, now)
-    }
-
-    /// Not purged, fresh, and fresh enough for this client (RFC 9111, 4 and 5.2.1).
-    pub(super) fn is_usable(&self, entry: &Entry, lookup: &Lookup) -> bool {
-        let now = self.clock.now();
-        is_fresh(entry, lookup, now) && self.life(entry, now) == Life::Fresh
-    }
-
-    /// Whether this very answer is still what a request would be given.
-    pub(super) fn is_current(&self, key: &CacheKey, entry: &Arc<Entry>) -> bool {
-        let slot = self.store.peek(key);
-        let is_stored = slot.is_some_and(|slot| {
-            let mut variants = slot.variants.iter();
-            variants.any(|variant| Arc::ptr_eq(variant, entry))
-        });
-        is_stored && self.is_usable(entry, &Lookup::default())
-    }
-
-    /// What the cache in this process has for a request.
-    pub(super) fn look(&self, key: &CacheKey, asked: Asked<'_>) -> Look {
-        let Asked { lookup, now, .. } = asked;
-        let Some(slot) = self.store.get(key) else {
-            let miss = if lookup.refresh {
-                Miss::Request
-            } else {
-                Miss::Uri
-            };
-            return Look::Miss(miss, VaryNames::default(), None);
-        };
-        let Some(entry) = slot.select(asked.headers, lookup.credentials) else {
-            let miss = if lookup.refresh {
-                Miss::Request
-            } else {
-                Miss::Vary
-            };
-            return Look::Miss(miss, slot.vary.clone(), None);
-        };
-        let life = self.life(entry, now);
-        if !lookup.refresh && life != Life::Dead && is_fresh(entry, lookup, now) {
-            if life == Life::Fresh {
-                let beta = self.region(asked.region).early_refresh;
-                if beta > 0.0 && early::is_due(entry, now, beta) {
-                    return Look::Refresh(entry.clone(), slot.vary.clone(), Outcome::Hit);
-                }
-                return Look::Hit(entry.clone(), Outcome::Hit);
-            }
-            if !entry.stale.forbidden {
-                return Look::Refresh(entry.clone(), slot.vary.clone(), Outcome::PurgedSoftly);
-            }
-        }
-        // What was purged is not to come back, confirmed or not.
-        if life == Life::Dead {
-            let miss = if self.positions.is_purged(entry.stamp, entry.subject()) {
-                Miss::Purged
-            } else {
-                Miss::Stale
-            };
-            return Look::Miss(miss, slot.vary.clone(), None);
-        }
-        let entry = entry.clone();
-        if lookup.refresh {
-            return Look::Miss(Miss::Request, slot.vary.clone(), Some(entry));
-        }
-        let staleness = entry.staleness(now);
-        if lookup.min_fresh.is_none() && is_young_enough(&entry, lookup, now) {
-            let taken = lookup.max_stale.map(Duration::from_secs);
-            if !entry.stale.forbidden && taken.is_some_and(|taken| staleness <= taken) {
-                return Look::Hit(entry, Outcome::Stale);
-            }
-            if staleness < entry.stale.while_revalidate {
-                let outcome = Outcome::StaleWhileRevalidate;
-                return Look::Refresh(entry, slot.vary.clone(), outcome);
-            }
-        }
-        Look::Miss(Miss::Stale, slot.vary.clone(), Some(entry))
-    }
-
-    /// What a stored part gives of a request for a range.
-    pub(super) fn part<R: Body>(
-        &self,
-        key: &CacheKey,
-        asked: Asked<'_>,
-    ) -> Option<Response<ResponseBody<R>>> {
-        let Asked { lookup, region, .. } = asked;
-        if !lookup.range || lookup.refresh || !self.region(region).partial {
-            return None;
-        }
-        let slot = self.store.get(&self.keys.of_part(key))?;
-        let entry = slot.select(asked.headers, lookup.credentials)?;
-        if !self.is_usable(entry, lookup) {
-            return None;
-        }
-        let response = from_part(entry, asked)?;
-        self.count_hit(entry, Outcome::Hit);
-        Some(response)
-    }
-
-    /// Counts a hit and builds its answer.
-    pub(super) fn hit<R: Body>(
-        &self,
-        entry: &Entry,
-        asked: Asked<'_>,
-        outcome: Outcome,
-    ) -> Response<ResponseBody<R>> {
-        self.count_hit(entry, outcome);
-        #[cfg(feature = "redis")]
-        if let Some(l2) = &self.l2 {
-            l2.served();
-        }
-        self.answer(entry, asked, outcome)
-    }
-
-    /// The answer from a stored entry.
-    pub(super) fn answer<R: Body>(
-        &self,
-        entry: &Entry,
-        asked: Asked<'_>,
-        outcome: Outcome,
-    ) -> Response<ResponseBody<R>> {
-        answer(entry, asked, &self.clock, outcome)
     }
 
     // Invalidating
@@ -482,41 +300,4 @@ impl Shared {
             l2.looked(is_hit);
         }
     }
-
-    // Uncacheable keys
-
-    pub(super) fn is_uncacheable(&self, key: &CacheKey, credentials: Credentials) -> bool {
-        let until = self.uncacheable.get(&mark(key, credentials));
-        until.is_some_and(|until| until > self.clock.now())
-    }
-
-    /// Remembers a key whose answer cannot be shared, so that requests for it never wait for one another. Errors are
-    /// passing, and 206 and 304 say nothing of the whole answer: they are not remembered.
-    pub(super) fn remember_uncacheable(
-        &self,
-        key: &CacheKey,
-        credentials: Credentials,
-        status: StatusCode,
-        reason: BypassReason,
-    ) {
-        let is_passing = status.is_server_error()
-            || matches!(
-                status,
-                StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT
-            );
-        if !(is_passing && reason == BypassReason::Status) {
-            self.uncacheable
-                .insert(mark(key, credentials), self.clock.now() + UNCACHEABLE_FOR);
-        }
-    }
-
-    pub(super) fn forget_uncacheable(&self, key: &CacheKey, credentials: Credentials) {
-        self.uncacheable.remove(&mark(key, credentials));
-    }
-}
-
-/// A key and a class of credentials in one number. Should two ever share it, requests run apart that could have
-/// waited; nothing else.
-fn mark(key: &CacheKey, credentials: Credentials) -> u64 {
-    key.low() ^ u64::from(credentials.class())
 }

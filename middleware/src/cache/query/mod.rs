@@ -17,10 +17,11 @@ use super::{
     entry::{self, Entry, Origin},
     invalidation::{Position, tag_slot},
     key::CacheKey,
+    look::Look,
     outcome::{Miss, Outcome},
     policy::{Lookup, Share, Stale, VaryNames, Verdict},
     series::Series,
-    shared::{Look, Shared},
+    shared::Shared,
     tally::Amount,
 };
 

@@ -1,0 +1,163 @@
+//! [`CacheHandle`]: what an app does with its cache beside serving from it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    explain::Explanation,
+    invalidation::{Kind, Name, Purge, PurgeReport, PurgeState},
+    shared::Shared,
+    stats::CacheStats,
+};
+
+/// Purges, and tells figures. Cheap to clone.
+#[derive(Clone)]
+pub struct CacheHandle {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl CacheHandle {
+    /// Figures since the layer was built.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        self.shared.stats()
+    }
+
+    /// What the cache in this process would do with a request, and why; without calling the handler or Redis, and without
+    /// counting. The same closures run that decide regions, keys and identities.
+    #[must_use]
+    pub fn explain<B>(&self, request: &http::Request<B>) -> Explanation {
+        let mut copy = http::Request::new(());
+        *copy.method_mut() = request.method().clone();
+        *copy.uri_mut() = request.uri().clone();
+        *copy.headers_mut() = request.headers().clone();
+        *copy.extensions_mut() = request.extensions().clone();
+        self.shared.explain(&copy.into_parts().0, false)
+    }
+
+    /// Removes stored answers, and answers that are being made by requests that began before this call. O(1), whatever
+    /// is stored.
+    ///
+    /// When this returns, this instance serves nothing older ([`PurgeState::Done`] for `local`). For L2 the report says
+    /// whether Redis has confirmed it: [`PurgeState::Pending`] means that it did not within the store's timeout; then
+    /// this instance reads nothing from L2 until a background task has seen to it.
+    ///
+    /// Once the purge is `Done`, every other instance that hears Redis serves nothing older a network round trip later,
+    /// neither from Redis nor from its own process. One that does not hear it serves what it holds for at most
+    /// `RedisStore::serve_while_away`.
+    pub async fn purge(&self, purge: Purge) -> PurgeReport {
+        self.purge_as(Kind::Hard, purge).await
+    }
+
+    /// Makes stored answers stale: each is still given while one fetch in the background replaces it, by its validators
+    /// where it has any. An answer that must not be given stale (`must-revalidate`,
+    /// `proxy-revalidate`, `no-cache`) is validated before it is given, and so is one that is found in L2. Else as
+    /// [`purge`](Self::purge).
+    pub async fn purge_softly(&self, purge: Purge) -> PurgeReport {
+        self.purge_as(Kind::Soft, purge).await
+    }
+
+    async fn purge_as(&self, kind: Kind, purge: Purge) -> PurgeReport {
+        self.shared.counters.purge(kind == Kind::Soft, purge.kind());
+        let name = Name {
+            kind,
+            target: purge.target(),
+        };
+        let commands = self.shared.purge(&[name]);
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.shared.l2
+            && let Some(command) = commands.into_iter().next()
+        {
+            return PurgeReport {
+                local: PurgeState::Done,
+                l2: l2.purge(command).await,
+            };
+        }
+        #[cfg(not(feature = "redis"))]
+        drop(commands);
+        PurgeReport {
+            local: PurgeState::Done,
+            l2: PurgeState::Off,
+        }
+    }
+
+    /// Whether L2 answers: `None` without one. Redis is asked at most once in 2 seconds, within 1 second; meant for health
+    /// checks, which would otherwise learn that it is away only from requests.
+    pub async fn probe_l2(&self) -> Option<bool> {
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.shared.l2 {
+            return Some(l2.probe().await);
+        }
+        None
+    }
+
+    /// The rows of a query: from this process's cache, from another caller who is fetching the same, or by `fetch`, whose rows
+    /// are then kept for the region's TTL.
+    ///
+    /// The statement is read (feature `query`, crate `sqlparser`): texts that differ in space, comments and case are one,
+    /// `parameters` are part of the key, and each table that it reads is a tag `table:schema.name`, to be purged by
+    /// [`Purge::Tag`] when the table changes. A name without a schema is one of [`Region::search_path`]. Nothing is cached of a
+    /// statement that writes, locks rows, or calls a built-in function whose value is another one each time or session
+    /// (`now()`, `random()`, `current_user`); the outcome says why. A function of your own that is volatile, a view (its
+    /// tables stand elsewhere) and row-level security (rows differ by role) are **not** seen: give a view's tables by
+    /// [`Self::query_tagged`], and keep the others out.
+    ///
+    /// `fetch` runs for whoever leads; its error is that caller's alone. Rows are kept as JSON. A region that does not exist
+    /// is `api`.
+    #[cfg(feature = "query")]
+    pub async fn query<T, P, E, F>(
+        &self,
+        region: &str,
+        sql: &str,
+        parameters: &P,
+        fetch: F,
+    ) -> (Result<T, E>, super::QueryOutcome)
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned,
+        P: serde::Serialize + ?Sized,
+        F: AsyncFnOnce() -> Result<T, E>,
+    {
+        self.query_tagged(region, sql, parameters, &[], fetch).await
+    }
+
+    /// [`Self::query`] with tags besides those of its tables.
+    #[cfg(feature = "query")]
+    pub async fn query_tagged<T, P, E, F>(
+        &self,
+        region: &str,
+        sql: &str,
+        parameters: &P,
+        tags: &[&str],
+        fetch: F,
+    ) -> (Result<T, E>, super::QueryOutcome)
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned,
+        P: serde::Serialize + ?Sized,
+        F: AsyncFnOnce() -> Result<T, E>,
+    {
+        let call = super::query::Call {
+            shared: &self.shared,
+            region: self.shared.region_named(region),
+            sql,
+            parameters: serde_json::to_vec(parameters),
+            more_tags: tags,
+        };
+        call.run(fetch).await
+    }
+
+    /// Finishes background work: waits for queued writes and pending purges to reach Redis, `deadline` at most, then
+    /// stops. Requests are served on, without L2.
+    pub async fn shutdown(&self, deadline: Duration) {
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.shared.l2 {
+            l2.shutdown(deadline).await;
+        }
+        #[cfg(not(feature = "redis"))]
+        let _ = deadline;
+    }
+}
+
+impl fmt::Debug for CacheHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheHandle").finish_non_exhaustive()
+    }
+}

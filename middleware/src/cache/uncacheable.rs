@@ -1,0 +1,67 @@
+//! Keys whose last answer could not be shared, so that requests for them never wait for one another.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use quick_cache::sync;
+
+use super::{
+    key::CacheKey, outcome::BypassReason, policy::request::Credentials, store::PassThroughBuilder,
+};
+
+/// Keys that are remembered as uncacheable at most; some 32 bytes each.
+const UNCACHEABLE_KEYS: usize = 8_192;
+/// How long a key is remembered as uncacheable: an app that changes its mind is noticed at the next answer anyway,
+/// only its first requests after that do not coalesce.
+const UNCACHEABLE_FOR: Duration = Duration::from_secs(60);
+
+/// A bounded memory, by key and class of credentials.
+pub(super) struct Uncacheable(
+    sync::Cache<u64, Duration, quick_cache::UnitWeighter, PassThroughBuilder>,
+);
+
+impl Uncacheable {
+    pub(super) fn new() -> Self {
+        Self(sync::Cache::with(
+            UNCACHEABLE_KEYS,
+            UNCACHEABLE_KEYS as u64,
+            quick_cache::UnitWeighter,
+            PassThroughBuilder::default(),
+            sync::DefaultLifecycle::default(),
+        ))
+    }
+
+    pub(super) fn knows(&self, key: &CacheKey, credentials: Credentials, now: Duration) -> bool {
+        let until = self.0.get(&mark(key, credentials));
+        until.is_some_and(|until| until > now)
+    }
+
+    /// Errors are passing, and 206 and 304 say nothing of the whole answer: they are not remembered.
+    pub(super) fn remember(
+        &self,
+        key: &CacheKey,
+        credentials: Credentials,
+        status: StatusCode,
+        reason: BypassReason,
+        now: Duration,
+    ) {
+        let is_passing = status.is_server_error()
+            || matches!(
+                status,
+                StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT
+            );
+        if !(is_passing && reason == BypassReason::Status) {
+            self.0.insert(mark(key, credentials), now + UNCACHEABLE_FOR);
+        }
+    }
+
+    pub(super) fn forget(&self, key: &CacheKey, credentials: Credentials) {
+        self.0.remove(&mark(key, credentials));
+    }
+}
+
+/// A key and a class of credentials in one number. Should two ever share it, requests run apart that could have
+/// waited; nothing else.
+fn mark(key: &CacheKey, credentials: Credentials) -> u64 {
+    key.low() ^ u64::from(credentials.class())
+}
