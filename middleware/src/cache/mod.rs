@@ -90,6 +90,9 @@ mod explain;
 mod fill;
 mod forward;
 mod future;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod invalidation;
 mod key;
 mod key_rule;

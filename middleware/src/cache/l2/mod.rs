@@ -15,6 +15,8 @@ mod connect;
 mod error;
 mod find;
 mod follower;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod pool;
 mod probe;
 mod purges;
