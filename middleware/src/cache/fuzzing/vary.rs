@@ -1,7 +1,7 @@
 //! `Vary`, and the values that requests are told apart by.
 
 use http::{
-    HeaderMap, HeaderName,
+    HeaderMap,
     header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY},
 };
 
@@ -96,20 +96,22 @@ fn normalized_values_stay(names: &VaryNames, request: &HeaderMap, values: &[u8])
         let value = string(&mut rest);
         again = with_lines(&again, name, [value.to_vec()]);
         let own = lines(request, name);
+        // What a quote holds that does not end nobody knows.
+        let is_closed = own.iter().all(|line| quoted(line).is_some());
         if *name == ACCEPT_LANGUAGE || *name == ACCEPT_ENCODING {
             let shouted = own.iter().rev().map(|line| line.to_ascii_uppercase());
             let shouted = with_lines(request, name, shouted);
-            assert_eq!(names.values(&shouted).as_deref(), Some(values), "{own:?}");
+            let is_same = names.values(&shouted).as_deref() == Some(values);
+            assert!(is_same || !is_closed, "{own:?}");
             continue;
         }
         let list = own.join(&b","[..]);
         let joined = with_lines(request, name, [list.clone()]);
         assert_eq!(names.values(&joined).as_deref(), Some(values), "{own:?}");
-        // What a quote holds that does not end nobody knows.
         if let Some(strings) = quoted(&list) {
             assert_eq!(quoted(value), Some(strings), "{own:?}");
         }
-        if own.iter().all(|line| quoted(line).is_some()) {
+        if is_closed {
             let spaced = with_lines(request, name, [own.join(&b"\t, "[..])]);
             assert_eq!(names.values(&spaced).as_deref(), Some(values), "{own:?}");
         }
@@ -164,7 +166,5 @@ fn one_language_is_preferred(request: &HeaderMap) {
         .inspect(|range| assert!(prefers(request, &format!(" {} ", range.to_uppercase()))))
         .collect();
     assert!(preferred.len() <= 1, "{preferred:?}");
-    let absent = HeaderName::from_static("x");
-    let without = with_lines(request, &ACCEPT_LANGUAGE, lines(&HeaderMap::new(), &absent));
-    assert!(!prefers(&without, &text));
+    assert!(!prefers(&HeaderMap::new(), &text), "nobody asked");
 }
