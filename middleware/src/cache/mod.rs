@@ -107,6 +107,9 @@ mod explain;
 mod fill;
 mod forward;
 mod future;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod invalidation;
 mod key;

@@ -48,7 +48,7 @@ pub enum BypassReason {
     NotFresh,
     /// The answer's directives contradict each other or cannot be read.
     Malformed,
-    /// The body is larger than the region stores.
+    /// The body is larger than the region stores, or there are more than 8,192 fields.
     TooLarge,
     /// An event stream, or an answer announced to have trailers.
     Stream,

@@ -277,7 +277,10 @@ impl Shared {
     }
 
     /// Looks on, after a look-up in L2 that has found how answers vary.
-    #[cfg_attr(not(feature = "redis"), allow(clippy::unused_self, unused_variables))]
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(clippy::unused_self, clippy::needless_pass_by_value, unused_variables)
+    )]
     pub(super) fn look_on_in_l2(
         &self,
         key: &Arc<CacheKey>,

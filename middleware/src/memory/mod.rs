@@ -42,3 +42,13 @@ pub use self::{
         CgroupMemory, MemorySnapshot, ProcessMemory, RouteAllocation, SystemMemory, TrendPoint,
     },
 };
+
+/// What this thread has allocated since it began.
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(
+    not(feature = "cache"),
+    expect(dead_code, reason = "what the cache reads is measured")
+)]
+pub(crate) fn allocated_bytes() -> u64 {
+    allocator::counters().0
+}

@@ -18,6 +18,12 @@ impl Position {
         Self(position << LOCAL_BITS)
     }
 
+    /// What others say that Redis gave; `None` for what it never gives. With its upper bits lost it would pass for another one.
+    #[cfg(feature = "redis")]
+    pub(in crate::cache) fn checked(position: u64) -> Option<u64> {
+        (Self::from_redis(position).redis() == position).then_some(position)
+    }
+
     pub(in crate::cache) const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }

@@ -13,6 +13,9 @@ const LARGE_BYTES: usize = 256 << 10;
 /// What a value says to be longer unpacked is not unpacked: nobody stores such a body.
 #[cfg(feature = "zstd")]
 const MAX_UNPACKED_BYTES: usize = 256 << 20;
+/// No packed byte becomes more: a block of zstd takes four bytes at least, and holds 128 KiB at most (RFC 8878, 3.1.1.2).
+#[cfg(any(test, fuzzing, feature = "zstd"))]
+pub(super) const MAX_RATIO: usize = (128 << 10) / 4;
 
 /// The body, packed; `None` where it stands as it is: it is small, or packing saves nothing.
 pub(super) async fn pack(body: &Bytes, above: usize) -> Option<Vec<u8>> {
@@ -28,20 +31,21 @@ pub(super) async fn pack(body: &Bytes, above: usize) -> Option<Vec<u8>> {
 }
 
 #[cfg(feature = "zstd")]
-fn pack_now(body: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn pack_now(body: &[u8]) -> Option<Vec<u8>> {
     let packed = zstd::bulk::compress(body, LEVEL).ok()?;
     (packed.len() + body.len() / WORTH_IT < body.len()).then_some(packed)
 }
 
 #[cfg(not(feature = "zstd"))]
-fn pack_now(_: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn pack_now(_: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
 /// The body that was packed, exactly `length` bytes; `None` for damaged bytes, and in a build without zstd.
 #[cfg(feature = "zstd")]
 pub(super) fn unpack(packed: &[u8], length: usize) -> Option<Vec<u8>> {
-    if length > MAX_UNPACKED_BYTES {
+    // What cannot be true is not made room for.
+    if length > MAX_UNPACKED_BYTES || length > packed.len().saturating_mul(MAX_RATIO) {
         return None;
     }
     let body = zstd::bulk::decompress(packed, length).ok()?;
@@ -83,6 +87,11 @@ mod tests {
         assert_eq!(unpack(&packed, (1 << 20) + 1), None, "shorter than it says");
         assert_eq!(unpack(&packed, usize::MAX), None);
         assert_eq!(unpack(&packed[..packed.len() / 2], 1 << 20), None);
+        assert_eq!(
+            unpack(&packed[..7], 7 * MAX_RATIO + 1),
+            None,
+            "more than so few bytes can hold"
+        );
         assert_eq!(unpack(b"no zstd at all", 5), None);
     }
 }

@@ -18,6 +18,8 @@ mod connect;
 mod error;
 mod find;
 mod follower;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod opener;
 mod pool;
 mod probe;

@@ -6,8 +6,8 @@ use redis::{Cmd, Pipeline};
 
 use super::pool::CallError;
 use crate::cache::invalidation::{
-    Command, Kind, MAX_PATTERNS, Name, Pattern, Record, SLOT_HASH_KEY, SLOTS, Slots, Snapshot,
-    Target,
+    Command, Kind, MAX_PATTERNS, Name, Pattern, Position, Record, SLOT_HASH_KEY, SLOTS, Slots,
+    Snapshot, Target,
 };
 
 const PURGE: &str = concat!(
@@ -107,7 +107,7 @@ impl Scripts {
 }
 
 /// `h` or `s`, the slot, and for a pattern `:` and the glob.
-fn encode(name: &Name) -> String {
+pub(super) fn encode(name: &Name) -> String {
     let kind = match name.kind {
         Kind::Hard => 'h',
         Kind::Soft => 's',
@@ -118,7 +118,7 @@ fn encode(name: &Name) -> String {
     }
 }
 
-fn decode(text: &str) -> Option<Name> {
+pub(super) fn decode(text: &str) -> Option<Name> {
     let (kind, rest) = text.split_at_checked(1)?;
     let kind = match kind {
         "h" => Kind::Hard,
@@ -146,7 +146,7 @@ fn decode(text: &str) -> Option<Name> {
 pub(super) fn record((id, fields): &(String, Vec<String>)) -> Result<Record, CallError> {
     let read = || {
         let mut record = Record {
-            position: id.strip_suffix("-0")?.parse().ok()?,
+            position: Position::checked(id.strip_suffix("-0")?.parse().ok()?)?,
             before: 0,
             instance: 0,
             number: 0,
@@ -155,7 +155,7 @@ pub(super) fn record((id, fields): &(String, Vec<String>)) -> Result<Record, Cal
         for field in fields.chunks(2) {
             let [name, value] = field else { return None };
             match name.as_str() {
-                "before" => record.before = value.parse().ok()?,
+                "before" => record.before = Position::checked(value.parse().ok()?)?,
                 "instance" => record.instance = value.parse().ok()?,
                 "number" => record.number = value.parse().ok()?,
                 "name" => record.names.push(decode(value)?),
@@ -173,26 +173,33 @@ pub(super) fn record((id, fields): &(String, Vec<String>)) -> Result<Record, Cal
 pub(super) fn snapshot(reply: TableReply) -> Result<Snapshot, CallError> {
     let (counter, last, all, soft_all, hard, soft, patterns) = reply;
     let patterns = patterns.iter().filter(|(name, _)| !name.is_empty());
-    let patterns = patterns.map(|(name, position)| Some((decode(name)?, *position as u64)));
+    let patterns = patterns.map(|(name, position)| {
+        let position = Position::checked(*position as u64)?;
+        Some((decode(name)?, position))
+    });
     let patterns: Option<Vec<_>> = patterns.collect();
-    match (slots(all, &hard), slots(soft_all, &soft), patterns) {
-        (Some(hard), Some(soft), Some(patterns)) => Ok(Snapshot {
-            counter,
-            last,
-            hard,
-            soft,
-            patterns,
-        }),
-        _ => Err(CallError::Foreign),
-    }
+    let read = || {
+        Some(Snapshot {
+            counter: Position::checked(counter)?,
+            last: Position::checked(last)?,
+            hard: slots(all, &hard)?,
+            soft: slots(soft_all, &soft)?,
+            patterns: patterns?,
+        })
+    };
+    read().ok_or(CallError::Foreign)
 }
 
 fn slots(all: u64, bytes: &[u8]) -> Option<Slots> {
     let (slots, rest) = bytes.as_chunks::<8>();
     let is_whole = slots.len() == SLOTS && rest.is_empty();
-    is_whole.then(|| Slots {
-        all,
-        slots: slots.iter().map(|slot| u64::from_le_bytes(*slot)).collect(),
+    let position = |slot: &[u8; 8]| Position::checked(u64::from_le_bytes(*slot));
+    if !is_whole {
+        return None;
+    }
+    Some(Slots {
+        all: Position::checked(all)?,
+        slots: slots.iter().map(position).collect::<Option<_>>()?,
     })
 }
 
@@ -233,8 +240,31 @@ mod tests {
         assert!(record(&("5-0".into(), fields(&whole[..7]))).is_err());
         assert!(record(&("5-0".into(), fields(&["name", "?"]))).is_err());
 
+        for foreign in [1 << 52, u64::MAX] {
+            let id = format!("{foreign}-0");
+            assert!(record(&(id, fields(&whole))).is_err(), "{foreign}");
+            let foreign = foreign.to_string();
+            let before = ["before", foreign.as_str()];
+            assert!(record(&("5-0".into(), fields(&before))).is_err());
+        }
+
         let table = |bytes| snapshot((1, 1, 1, 0, vec![0; bytes], vec![0; SLOTS * 8], Vec::new()));
         assert!(table(SLOTS * 8).is_ok());
         assert!(table(SLOTS * 8 - 8).is_err() && table(SLOTS * 8 + 1).is_err());
+        let at = |last, all, slot: u64, pattern| {
+            let slots = slot.to_le_bytes().repeat(SLOTS);
+            snapshot((
+                1,
+                last,
+                all,
+                0,
+                slots.clone(),
+                slots,
+                vec![("h1:/a".into(), pattern)],
+            ))
+        };
+        assert!(at(1, 1, 1, 1.0).is_ok());
+        assert!(at(u64::MAX, 1, 1, 1.0).is_err() && at(1, 1 << 52, 1, 1.0).is_err());
+        assert!(at(1, 1, 1 << 52, 1.0).is_err() && at(1, 1, 1, f64::INFINITY).is_err());
     }
 }

@@ -13,7 +13,7 @@ use super::compress::unpack;
 use crate::cache::{
     entry::{Credit, Entry},
     invalidation::{Position, SLOTS},
-    policy::{Share, Stale, VaryNames},
+    policy::{Share, Stale, VaryNames, response::MAX_FIELDS},
     reply_headers::ReplyHeaders,
 };
 
@@ -163,7 +163,7 @@ impl<'a> Input<'a> {
         let status = StatusCode::from_u16(u16::from_le_bytes(self.array()?)).ok()?;
         let [flags] = self.array()?;
         let (stamp, made_unix_ms, age, fresh_for) = (
-            self.number()?,
+            Position::checked(self.number()?)?,
             self.number()?,
             self.number()?,
             self.number()?,
@@ -229,12 +229,15 @@ fn headers(section: &[u8]) -> Option<ReplyHeaders> {
     let copy = Bytes::copy_from_slice(section);
     let mut input = Input(&copy);
     let count = input.count()?;
-    // Each has two lengths at least: nothing is allocated for more than can be there.
-    let mut headers = HeaderMap::with_capacity(count.min(copy.len() / 8) + ReplyHeaders::PLACES);
+    if count > MAX_FIELDS {
+        return None;
+    }
+    let mut headers = HeaderMap::with_capacity(count + ReplyHeaders::PLACES);
     for _ in 0..count {
         let name = HeaderName::from_bytes(input.take()?).ok()?;
         let value = copy.slice_ref(input.take()?);
-        headers.append(name, HeaderValue::from_maybe_shared(value).ok()?);
+        let value = HeaderValue::from_maybe_shared(value).ok()?;
+        headers.try_append(name, value).ok()?;
     }
     input.0.is_empty().then(|| ReplyHeaders::new(headers))
 }
@@ -251,6 +254,14 @@ fn finish(mut out: Vec<u8>) -> Vec<u8> {
     let sum = checksum(&out[HEAD_BYTES..]).to_le_bytes();
     out[6..HEAD_BYTES].copy_from_slice(&sum);
     out
+}
+
+/// Any bytes behind a right head and checksum.
+#[cfg(any(test, fuzzing))]
+pub(super) fn framed(kind: u8, key: &[u8], rest: &[u8]) -> Vec<u8> {
+    let mut out = begin(kind, key, rest.len());
+    out.extend_from_slice(rest);
+    finish(out)
 }
 
 /// Against damage, not against people: who can write into our Redis can write answers.
@@ -375,14 +386,53 @@ mod tests {
         assert!(decode(&longer, b"key").is_none());
     }
 
+    /// An answer as another writer may have put it there.
+    fn foreign(stamp: u64, fields: usize) -> Vec<u8> {
+        let mut rest = Vec::new();
+        put_vary(&mut rest, &VaryNames::default());
+        put(&mut rest, b"");
+        rest.extend_from_slice(&200_u16.to_le_bytes());
+        rest.push(0);
+        for number in [stamp, 6, 0, 0, 0, 0] {
+            rest.extend_from_slice(&u64::to_le_bytes(number));
+        }
+        put_count(&mut rest, 0);
+        put(&mut rest, b"/");
+        let mut section = Vec::new();
+        put_count(&mut section, fields);
+        for n in 0..fields {
+            put(&mut section, format!("x-{n}").as_bytes());
+            put(&mut section, b"");
+        }
+        put(&mut rest, &section);
+        rest.push(PLAIN);
+        put_count(&mut rest, 0);
+        put(&mut rest, b"");
+        framed(KIND_ANSWER, b"key", &rest)
+    }
+
+    #[test]
+    fn c12_more_fields_than_a_map_holds_are_nothing() {
+        assert!(decode(&foreign(5, MAX_FIELDS), b"key").is_some());
+        for fields in [MAX_FIELDS + 1, 24_576, 40_000] {
+            assert!(decode(&foreign(5, fields), b"key").is_none(), "{fields}");
+        }
+    }
+
+    #[test]
+    fn c12_a_stamp_that_redis_never_gives_is_nothing() {
+        assert!(decode(&foreign((1 << 52) - 1, 0), b"key").is_some());
+        for stamp in [1 << 52, u64::MAX] {
+            assert!(decode(&foreign(stamp, 0), b"key").is_none(), "{stamp}");
+        }
+    }
+
     proptest! {
         /// Foreign bytes never panic, never allocate absurdly, and are nothing, also behind a right head and checksum.
         #[test]
         fn c12_foreign_bytes_are_nothing(foreign in proptest::collection::vec(any::<u8>(), 0..200), kind in 0_u8..4) {
             prop_assert!(decode(&foreign, b"key").is_none());
-            let mut framed = begin(kind, b"key", 0);
-            framed.extend_from_slice(&foreign);
-            let _ = decode(&finish(framed), b"key");
+            let _ = decode(&framed(kind, b"key", &foreign), b"key");
         }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn condition(request: &mut HeaderMap, stored: Option<&HeaderMap>) {
         request.insert(IF_NONE_MATCH, tag.clone());
     }
     if let Some(modified) = stored.get(LAST_MODIFIED)
-        && date::parse_ms(modified).is_some()
+        && date::only_ms(stored, &LAST_MODIFIED).is_some()
     {
         request.insert(IF_MODIFIED_SINCE, modified.clone());
     }
@@ -250,6 +250,14 @@ mod tests {
         assert_eq!(request, wanted);
         condition(&mut request, None);
         assert_eq!(request, headers(&[("accept", "*/*")]));
+    }
+
+    #[test]
+    fn of_two_dates_none_is_asked_by() {
+        let stored = headers(&[("last-modified", OLD), ("last-modified", LATER)]);
+        let mut request = HeaderMap::new();
+        condition(&mut request, Some(&stored));
+        assert!(request.is_empty() && !has_validator(&stored));
     }
 
     #[test]

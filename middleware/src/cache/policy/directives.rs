@@ -195,15 +195,18 @@ fn seconds(value: &str) -> Option<u64> {
     )
 }
 
-/// Splits at commas outside quoted strings; tells whether every quote was closed.
+/// Splits at commas outside quoted strings; tells whether every quote stands where it may, and was closed.
 fn split_members(text: &str) -> (Vec<&str>, bool) {
     let mut members = Vec::new();
-    let (mut start, mut quoted, mut escaped) = (0, false, false);
+    let (mut start, mut quoted, mut escaped, mut sound) = (0, false, false, true);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
+            b'"' => {
+                sound &= quoted || begins_argument(&text[start..at]);
+                quoted = !quoted;
+            }
             b',' if !quoted => {
                 members.push(&text[start..at]);
                 start = at + 1;
@@ -213,7 +216,14 @@ fn split_members(text: &str) -> (Vec<&str>, bool) {
     }
     members.push(&text[start..]);
     members.retain(|member| !member.trim().is_empty());
-    (members, !quoted)
+    (members, sound && !quoted)
+}
+
+/// Whether a quote may come after this: behind `name=` (5.2). Anywhere else it would hide the directives up to the next
+/// quote from us, and from nobody who splits at each comma.
+fn begins_argument(before: &str) -> bool {
+    let name = before.trim_end().strip_suffix('=');
+    name.is_some_and(|name| HeaderName::from_bytes(name.trim().as_bytes()).is_ok())
 }
 
 #[cfg(test)]
@@ -256,6 +266,20 @@ mod tests {
         assert!(!directives.no_store);
         assert_eq!(directives.max_age, Some(3));
         assert!(read("foo=\"a\\\", max-age=3").malformed);
+    }
+
+    #[test]
+    fn c4_a_quote_that_begins_no_argument_hides_no_directive() {
+        for text in [
+            "x\", no-store, \"y, max-age=60",
+            "a=b\", private, \"c, s-maxage=60",
+            "a=b=\"x, no-store\", max-age=60",
+            "a=\"x\"=\", no-store\", max-age=60",
+            "\"no-store, \", max-age=60",
+        ] {
+            assert!(read(text).malformed, "{text}");
+        }
+        assert!(!read("a = \"x, no-store\" , max-age=60").malformed);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(crate) const CACHE_GROUP_INVALIDATION: HeaderName =
 /// Groups of one answer that are read at most; the RFC asks for 32 at least.
 pub(crate) const MAX_GROUPS: usize = 64;
 /// Longest name; the RFC asks for 32 characters at least.
-const MAX_NAME_BYTES: usize = 256;
+pub(crate) const MAX_NAME_BYTES: usize = 256;
 
 /// The names in a field; none where it cannot be read (RFC 9651, 4.2). `None` where there are more, or longer ones, than are
 /// kept: then it is not known what the answer belongs to.

@@ -53,7 +53,8 @@ impl Span {
     pub(crate) fn covers(self, request: &HeaderMap, length: usize) -> Option<Range<usize>> {
         let end = self.first.checked_add(length)?;
         // Without a total only a range with both ends can be placed; one byte more than is stored shows whether it is.
-        let Part::Bytes(asked) = Part::of(request, self.total.unwrap_or(end + 1)) else {
+        let total = self.total.or(end.checked_add(1))?;
+        let Part::Bytes(asked) = Part::of(request, total) else {
             return None;
         };
         (self.first <= asked.start && asked.end <= end).then_some(asked)
@@ -216,6 +217,18 @@ mod tests {
         ] {
             assert_eq!(span(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn c9_a_part_at_the_end_of_what_can_be_counted_gives_nothing() {
+        let span = Span {
+            first: usize::MAX - 5,
+            total: None,
+        };
+        let mut headers = HeaderMap::new();
+        let range = format!("bytes={}-", usize::MAX - 3);
+        headers.insert(RANGE, range.parse().unwrap());
+        assert_eq!(span.covers(&headers, 5), None);
     }
 
     proptest! {

@@ -24,6 +24,9 @@ pub(crate) const OWN_TARGET: HeaderName = HeaderName::from_static("pitcrew-cache
 /// Fields with directives for us, the first that is there wins (RFC 9213, 2.2).
 const TARGETS: [HeaderName; 2] = [OWN_TARGET, HeaderName::from_static("cdn-cache-control")];
 
+/// Fields of an answer that is stored; a map of headers holds no more than some 24,000, and panics beyond.
+pub(crate) const MAX_FIELDS: usize = 8_192;
+
 /// What the head of an answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -150,6 +153,9 @@ pub(crate) fn judge(
     });
     if event_stream || headers.contains_key(TRAILER) {
         return Err(BypassReason::Stream);
+    }
+    if headers.len() > MAX_FIELDS {
+        return Err(BypassReason::TooLarge);
     }
     let content_length = content_length(headers)?;
     if content_length.is_some_and(|length| length > region.max_body_bytes as u64) {

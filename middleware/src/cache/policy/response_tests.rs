@@ -56,6 +56,15 @@ fn c4_what_says_do_not_store_is_not_stored() {
 }
 
 #[test]
+fn c10_more_fields_than_are_kept_are_not_stored() {
+    let mut pairs = vec![("cache-control", "max-age=60")];
+    pairs.resize(MAX_FIELDS, ("link", "</a>"));
+    assert!(judged(&pairs).is_ok());
+    pairs.push(("link", "</a>"));
+    assert_eq!(judged(&pairs).unwrap_err(), BypassReason::TooLarge);
+}
+
+#[test]
 fn the_shared_lifetime_wins_over_the_private_one_and_both_over_expires() {
     assert_eq!(fresh_s(&[("cache-control", "max-age=5, s-maxage=9")]), 9);
     assert_eq!(

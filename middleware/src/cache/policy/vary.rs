@@ -1,14 +1,14 @@
 //! `Vary` (RFC 9111, 4.1): which request fields an answer was chosen by, and what they held.
 
 use http::{
-    HeaderMap, HeaderName,
+    HeaderMap, HeaderName, HeaderValue,
     header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY},
 };
 
 /// Names that one answer may vary on. More and it is not stored: hardly any two requests would agree.
 pub(crate) const MAX_VARY_NAMES: usize = 16;
 /// Longest values, all together, that are kept of a request for one variant.
-const MAX_VALUES_BYTES: usize = 8 << 10;
+pub(crate) const MAX_VALUES_BYTES: usize = 8 << 10;
 
 /// The names of `Vary`, lower-case, sorted, each once: order and case in the field mean nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,22 +134,26 @@ fn thousandths(weight: &str) -> Option<u16> {
 /// All lines of a field as one list, without the space around its members (RFC 9111, 4.1). The codings and languages that a
 /// client takes also without regard to case and order: their weights are in the members.
 fn combined(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>> {
-    let mut members: Vec<Vec<u8>> = Vec::new();
-    let mut is_there = false;
-    for value in request.get_all(name) {
-        is_there = true;
-        let mut quoted = false;
-        let split = value.as_bytes().split(|byte| {
-            quoted ^= *byte == b'"';
-            *byte == b',' && !quoted
-        });
-        members.extend(
-            split
-                .map(<[u8]>::trim_ascii)
-                .filter(|member| !member.is_empty())
-                .map(<[u8]>::to_vec),
-        );
-    }
+    let lines: Vec<&[u8]> = request
+        .get_all(name)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    // One list first: a quote that a line leaves open goes on in the next (RFC 9110, 5.3).
+    let list = lines.join(&b',');
+    let (mut quoted, mut escaped) = (false, false);
+    let split = list.split(|byte| {
+        // RFC 9110, 5.6.4: what a backslash escapes ends no string.
+        let literal = escaped;
+        escaped = quoted && !literal && *byte == b'\\';
+        quoted ^= *byte == b'"' && !literal;
+        *byte == b',' && !quoted
+    });
+    let mut members: Vec<Vec<u8>> = split
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
     if *name == ACCEPT_LANGUAGE || *name == ACCEPT_ENCODING {
         for member in &mut members {
             member.retain(|byte| !byte.is_ascii_whitespace());
@@ -158,7 +162,7 @@ fn combined(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>> {
         members.sort_unstable();
         members.dedup();
     }
-    is_there.then(|| members.join(&b','))
+    (!lines.is_empty()).then(|| members.join(&b','))
 }
 
 #[cfg(test)]
@@ -260,10 +264,12 @@ mod tests {
                 "{name}"
             );
         }
-        let apart: [(&str, &[&str], &[&str]); 5] = [
+        let apart: [(&str, &[&str], &[&str]); 7] = [
             ("x", &["1,2"], &["2,1"]),
             ("x", &["a"], &["A"]),
             ("x", &["\"1,2\""], &["\"1, 2\""]),
+            ("x", &[r#""1\",2""#], &[r#""1\", 2""#]),
+            ("x", &["\"1", "2 , 3\""], &["\"1,2,3\""]),
             ("x", &[], &[""]),
             ("accept-language", &["en;q=0.5"], &["en"]),
         ];

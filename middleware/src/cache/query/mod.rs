@@ -1,5 +1,7 @@
 //! Rows of a query, cached like answers: same store, same purges, same coalescing, tags of the tables that it reads.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod statement;
 
 use std::{sync::Arc, time::Duration};

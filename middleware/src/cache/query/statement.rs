@@ -108,7 +108,7 @@ impl fmt::Display for Refusal {
 /// A statement whose rows may be cached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Readable {
-    /// The text without comments and superfluous space, what is not quoted in lower case.
+    /// What the text says, without comments and space, what is not quoted in lower case.
     pub(super) normal: String,
     /// `schema.table` of every table that it reads, sorted.
     pub(super) tables: Vec<String>,
@@ -146,22 +146,21 @@ pub(super) fn read(text: &str, search_path: &str) -> Result<Readable, Refusal> {
     })
 }
 
-/// The tokens with one space between them: two texts that differ in space, comments and the case of what is not quoted have
-/// one form. Constants stay: they decide the rows.
+/// The tokens, each behind its length: two texts that differ in space, comments and the case of what is not quoted have one
+/// form. Constants stay: they decide the rows. Without the lengths `'a'' , ''b'` would be taken for `'a' , 'b'`.
 fn normal(text: &str) -> Result<String, Refusal> {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
         .tokenize()
         .map_err(|_| Refusal::NotReadable)?;
-    let mut normal = String::with_capacity(text.len());
+    let mut normal = String::with_capacity(2 * text.len());
     for token in tokens {
         let token = match &token {
             Token::Whitespace(_) | Token::SemiColon | Token::EOF => continue,
-            Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase(),
+            Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_lowercase(),
             other => other.to_string(),
         };
-        if !normal.is_empty() {
-            normal.push(' ');
-        }
+        normal.push_str(itoa::Buffer::new().format(token.len()));
+        normal.push(':');
         normal.push_str(&token);
     }
     Ok(normal)
@@ -251,7 +250,8 @@ fn is_bare_keyword(name: &str) -> bool {
     )
 }
 
-/// The parts of a name as the server reads them: what is not quoted in lower case.
+/// The parts of a name as the server reads them: what is not quoted in lower case, its ASCII letters alone, as a database in
+/// UTF-8 has it.
 fn parts(name: &ObjectName) -> Vec<String> {
     name.0
         .iter()
@@ -266,7 +266,7 @@ fn folded(identifier: &sqlparser::ast::Ident) -> String {
     if identifier.quote_style.is_some() {
         identifier.value.clone()
     } else {
-        identifier.value.to_lowercase()
+        identifier.value.to_ascii_lowercase()
     }
 }
 
@@ -322,6 +322,22 @@ mod tests {
             assert_ne!(one, normal(other), "{other}");
         }
         assert_ne!(normal("select 'A'"), normal("select 'a'"));
+    }
+
+    /// One form for both would hand the rows of one to the other.
+    #[test]
+    fn quotes_inside_quotes_make_another_statement() {
+        let normal = |text: &str| read(text, DEFAULT_SCHEMA).unwrap().normal;
+        for (one, two) in [
+            ("SELECT 'a'' , ''b' FROM t", "SELECT 'a' , 'b' FROM t"),
+            (r"SELECT E'a\' , \'b' FROM t", "SELECT E'a' , 'b' FROM t"),
+            (r"SELECT E'\\n' FROM t", r"SELECT E'\n' FROM t"),
+            (r#"SELECT "a"" , ""b" FROM t"#, r#"SELECT "a" , "b" FROM t"#),
+            ("SELECT É FROM t", "SELECT é FROM t"),
+        ] {
+            let two = read(two, DEFAULT_SCHEMA).map(|two| two.normal);
+            assert_ne!(Ok(normal(one)), two, "{one}");
+        }
     }
 
     #[test]
