@@ -17,7 +17,9 @@ pub(super) const DEFAULT_SCHEMA: &str = "public";
 /// Built-in functions whose value is another one each time, or another one in another session or transaction (PostgreSQL,
 /// 9.9.5, 9.17, 9.27, 9.28 and pgcrypto's `gen_random_*`). A function that is not built in is taken for what it should be: the
 /// page says so.
-const VOLATILE: [&str; 34] = [
+const VOLATILE: [&str; 35] = [
+    // Of one argument it counts from today; of two it is refused along.
+    "age",
     "clock_timestamp",
     "current_catalog",
     "current_database",
