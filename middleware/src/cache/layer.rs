@@ -6,6 +6,7 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use super::{
+    body_key::BodyKeyLayer,
     explain::Explanation,
     invalidation::{Kind, Name, Purge, PurgeReport, PurgeState},
     region::Region,
@@ -18,7 +19,7 @@ use crate::{clock::Clock, route::Labeler};
 /// Bytes that the cache in this process holds unless told otherwise.
 pub const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
 
-/// Longest time that a request waits for another's answer unless told otherwise.
+/// Longest time that a request waits for another's answer, or for content of its own, unless told otherwise.
 pub const DEFAULT_WAIT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Series of figures that a cache keeps unless told otherwise, those of the route `overflow` included.
@@ -49,6 +50,13 @@ impl CacheLayer {
             #[cfg(feature = "redis")]
             own_writes: None,
         }
+    }
+
+    /// The same with requests' content read ahead where [`Region::body_in_key`] wants it in the key. What is inside gets
+    /// [`RequestBody`](super::RequestBody) for a body; see there how that is mounted.
+    #[must_use]
+    pub fn with_body_keys(self) -> BodyKeyLayer {
+        BodyKeyLayer::new(self)
     }
 }
 
@@ -118,7 +126,8 @@ impl CacheBuilder {
         self
     }
 
-    /// Longest time that a request waits for the answer of another that asks the same; then it runs alone. Default
+    /// Longest time that a request waits for the answer of another that asks the same; then it runs alone. And for content of
+    /// its own that is part of its key ([`Region::body_in_key`]); then it goes to the handler uncached. Default
     /// [`DEFAULT_WAIT_DEADLINE`].
     #[must_use]
     pub fn wait_deadline(mut self, wait_deadline: Duration) -> Self {
@@ -254,15 +263,26 @@ impl CacheHandle {
     }
 
     /// What the cache in this process would do with a request, and why; without calling the handler or Redis, and without
-    /// counting. The same closures run that decide regions, keys and identities.
+    /// counting. The same closures run that decide regions, keys and identities. The body is not looked at; see
+    /// [`Self::explain_with_body`].
     #[must_use]
     pub fn explain<B>(&self, request: &http::Request<B>) -> Explanation {
+        self.explained(request, None)
+    }
+
+    /// [`Self::explain`] for a request whose content, `body`, is part of its key ([`Region::body_in_key`]).
+    #[must_use]
+    pub fn explain_with_body<B>(&self, request: &http::Request<B>, body: &[u8]) -> Explanation {
+        self.explained(request, Some(body))
+    }
+
+    fn explained<B>(&self, request: &http::Request<B>, body: Option<&[u8]>) -> Explanation {
         let mut copy = http::Request::new(());
         *copy.method_mut() = request.method().clone();
         *copy.uri_mut() = request.uri().clone();
         *copy.headers_mut() = request.headers().clone();
         *copy.extensions_mut() = request.extensions().clone();
-        self.shared.explain(&copy.into_parts().0, false)
+        self.shared.explain(&copy.into_parts().0, body)
     }
 
     /// Removes stored answers, and answers that are being made by requests that began before this call. O(1), whatever

@@ -22,6 +22,7 @@
 //! | question | answer |
 //! |---|---|
 //! | Which requests? | GET and HEAD without content, `Upgrade`, `If-Match`, `no-store` and fields that rewrite the target. Others pass; `Cache-Status` says why. |
+//! | And a safe POST? | A search or a GraphQL query, in a region that says so, is cached as a GET is, its content in the key ([`Region::body_in_key`]); so is a QUERY. Only without `If-None-Match`, and never answered by 304 or a part. |
 //! | Under which key? | Scheme, host, forwarded host, proto and port (255 bytes at most), path and query as sent, region, mount. Only equal keys meet. |
 //! | Which answers? | Successes and redirections that say how long: `Pitcrew-Cache-Control`, `CDN-Cache-Control` (RFC 9213), `s-maxage`, `max-age`, `Expires`. A 200 that says nothing has its region's TTL, where the region has one. Errors, and freshness guessed from `Last-Modified`, only where the region wants them. |
 //! | Which never? | `no-store`, `private`, `Set-Cookie`, `Vary: *`, event streams, trailers, a body that failed or has another length than it said, an `Age` that cannot be read; anything in doubt. Fields named in `private="..."` or `no-cache="..."` are left out of what is stored. |
@@ -86,6 +87,8 @@
 //! - `s-maxage` implies `proxy-revalidate` (RFC 9111, 5.2.2.10). An answer that says `stale-while-revalidate` or
 //!   `stale-if-error` besides is served stale within its own window, as CDNs do: its origin has said what it wants.
 //! - An `Age` that cannot be read makes an answer stale, where 5.1 lets a cache ignore it.
+//! - A POST can be answered by the stored answer to another one, in a region of [`Region::body_in_key`]. RFC 9110, 9.3.3, rules it
+//!   out because a POST may be unsafe; there the app has said that none is.
 //! - Of several ranges the whole is sent; parts are not combined.
 //!
 //! # Limits
@@ -98,6 +101,7 @@
 mod answer;
 mod answered;
 mod body;
+mod body_key;
 mod changes;
 mod coalesce;
 mod count;
@@ -145,6 +149,7 @@ pub use self::own_writes::ReadYourWrites;
 pub use self::query::{QueryOutcome, Refusal};
 pub use self::{
     body::ResponseBody,
+    body_key::{BodyKey, BodyKeyFuture, BodyKeyLayer, RequestBody},
     explain::{Explanation, StoredAnswer},
     future::ResponseFuture,
     invalidation::{MAX_PATTERN_BYTES, Purge, PurgeReport, PurgeState},
@@ -153,7 +158,10 @@ pub use self::{
         DEFAULT_WAIT_DEADLINE,
     },
     outcome::BypassReason,
-    region::{DEFAULT_COMPRESS_ABOVE_BYTES, DEFAULT_MAX_BODY_BYTES, Region},
+    region::{
+        DEFAULT_BODY_IN_KEY_BYTES, DEFAULT_COMPRESS_ABOVE_BYTES, DEFAULT_MAX_BODY_BYTES,
+        MAX_BODY_IN_KEY_BYTES, Region,
+    },
     service::Cache,
     stats::{CacheStats, Figures, L2Stats, LevelStats, RegionStats, RouteStats},
     tags::tag,

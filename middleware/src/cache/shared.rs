@@ -26,9 +26,9 @@ use super::{
     invalidation::{Command, Invalidation, Kind, Life, Name, Position, region_slot},
     key::{CacheKey, KeyMaker},
     outcome::{BypassReason, Miss, Outcome},
-    policy::{Lookup, VaryNames, request::Credentials},
+    policy::{Fields, Lookup, VaryNames, request::Credentials},
     refresh::MAX_REFRESHES,
-    region::Region,
+    region::{Region, may_be_safe},
     series::AllSeries,
     store::{PassThroughBuilder, Slot, Store},
     tally::Amount,
@@ -210,6 +210,15 @@ impl Shared {
 
     pub(super) fn region(&self, index: usize) -> &Region {
         &self.regions[index].region
+    }
+
+    /// Bytes of this request's content that its key holds; `None` where it holds none.
+    pub(super) fn content_in_key(&self, parts: &Parts) -> Option<usize> {
+        if !may_be_safe(&parts.method) {
+            return None;
+        }
+        let region = self.region(self.region_of(parts));
+        region.content_in_key(&parts.method, Fields::of(&parts.headers))
     }
 
     pub(super) fn region_slot(&self, index: usize) -> u32 {
