@@ -98,16 +98,16 @@ pub(crate) fn classify(
         _ if has_key => false,
         _ => return Err(BypassReason::Method),
     };
-    match content {
-        Content::Whole(content) if has_key => {
-            if fields.has(Field::Framing) && !is_framed_as(headers, content.len()) {
-                return Err(BypassReason::RequestBody);
-            }
-        }
+    let says_length = fields.has(Field::Framing);
+    let is_covered = match content {
         Content::Unread(reason) => return Err(*reason),
-        Content::Nothing if !has_key && !(fields.has(Field::Framing) && declares_body(headers)) => {
+        Content::Whole(content) => {
+            has_key && (!says_length || is_framed_as(headers, content.len()))
         }
-        Content::Nothing | Content::Whole(_) => return Err(BypassReason::RequestBody),
+        Content::Nothing => !has_key && (!says_length || !declares_body(headers)),
+    };
+    if !is_covered {
+        return Err(BypassReason::RequestBody);
     }
     if fields.has(Field::Rewriting) {
         return Err(BypassReason::Rewrite);
