@@ -36,13 +36,18 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// `None` for a safe request, which changes nothing.
+    /// `None` for a safe request, which changes nothing; also for one that its region calls safe.
     pub(super) fn of(shared: &Arc<Shared>, parts: &Parts, region: usize) -> Option<Self> {
         if !invalidated::is_unsafe(&parts.method) {
             return None;
         }
+        let settings = shared.region(region);
+        let fields = Fields::of(&parts.headers);
+        if settings.content_in_key(&parts.method, fields).is_some() {
+            return None;
+        }
         Some(Self {
-            target: shared.region(region).key.target_of(parts),
+            target: settings.key.target_of(parts),
             host: asked_host(parts).map(str::to_owned),
             kept: kept(shared, parts, region),
             is_answered: false,
@@ -176,7 +181,7 @@ fn kept(shared: &Arc<Shared>, parts: &Parts, region: usize) -> Option<Box<Forwar
     let lookup = request::as_get(parts, fields, settings, identity.is_some())?;
     let key = shared
         .keys
-        .key(parts, fields, settings, identity.as_deref());
+        .key(parts, fields, settings, identity.as_deref(), None);
     let key = key.ok()?;
     let mut forward = Forward::new(shared, lookup, key, region, parts);
     forward.miss = Miss::Method;

@@ -1,5 +1,6 @@
 //! What the cache would do with a request, without doing it.
 
+use bytes::Bytes;
 use http::request::Parts;
 use serde::Serialize;
 
@@ -7,8 +8,8 @@ use super::{
     answer::Asked,
     key::{asked_host, asked_uri},
     look::Look,
-    outcome::{Miss, Outcome},
-    policy::{Fields, classify},
+    outcome::{BypassReason, Miss, Outcome},
+    policy::{Content, Fields, classify},
     shared::Shared,
 };
 
@@ -22,8 +23,8 @@ pub struct Explanation {
     pub because: String,
     /// The region that the request belongs to.
     pub region: String,
-    /// The key in readable form: host, path and query as they count. Other parts of the key (mount, forwarded fields,
-    /// the region's own) are named where they are set.
+    /// The key in readable form: host, path and query as they count; of a safe POST or QUERY also the method, and how long its
+    /// content is. Other parts of the key (mount, forwarded fields, the region's own) are named where they are set.
     pub key: String,
     /// What is stored for this very request, fresh or not.
     pub stored: Option<StoredAnswer>,
@@ -49,31 +50,52 @@ pub struct StoredAnswer {
 
 impl Shared {
     /// `parts` as they reach the layer. Redis is not asked.
-    pub(super) fn explain(&self, parts: &Parts, has_body: bool) -> Explanation {
+    pub(super) fn explain(&self, parts: &Parts, body: Option<&[u8]>) -> Explanation {
         let mut parts = parts.clone();
         let index = self.region_of(&parts);
         let region = self.region(index);
-        let identity = region.key.identity_of(&parts);
         let fields = Fields::of(&parts.headers);
-        let classified = classify(&parts, fields, has_body, region, identity.is_some());
+        let content = match (body, region.content_in_key(&parts.method, fields)) {
+            (None, _) | (Some([]), None) => Content::Nothing,
+            (Some(_), None) => Content::Unread(BypassReason::RequestBody),
+            (Some(body), Some(max)) if body.len() > max => {
+                Content::Unread(BypassReason::RequestTooLarge)
+            }
+            (Some(body), Some(_)) => Content::Whole(Bytes::copy_from_slice(body)),
+        };
+        let identity = region.key.identity_of(&parts);
+        let classified = classify(&parts, fields, &content, region, identity.is_some());
         region.key.rewrite(&mut parts);
         let uri = asked_uri(&parts);
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        let mut readable = format!("{}{target}", asked_host(&parts).unwrap_or_default());
+        if let Some(content) = content.in_key() {
+            let (method, bytes) = (&parts.method, content.len());
+            readable = format!("{method} {readable} with {bytes} bytes of content");
+        }
         let explained = |decision, because: String, stored| Explanation {
             decision,
             because,
             region: region.name().to_owned(),
-            key: format!("{}{target}", asked_host(&parts).unwrap_or_default()),
+            key: readable,
             stored,
         };
         let judged = classified.and_then(|lookup| {
-            let key = self.keys.key(&parts, fields, region, identity.as_deref())?;
+            let (identity, content) = (identity.as_deref(), content.in_key());
+            let key = self.keys.key(&parts, fields, region, identity, content)?;
             Ok((lookup, key))
         });
         let (lookup, key) = match judged {
             Ok(judged) => judged,
             Err(reason) => {
-                let because = format!("the cache stays out of it: {}", reason.as_str());
+                let is_open = matches!(content, Content::Nothing)
+                    && reason == BypassReason::RequestBody
+                    && region.content_in_key(&parts.method, fields).is_some();
+                let because = if is_open {
+                    "its content is part of its key: explain_with_body can tell".to_owned()
+                } else {
+                    format!("the cache stays out of it: {}", reason.as_str())
+                };
                 return explained("bypass", because, None);
             }
         };

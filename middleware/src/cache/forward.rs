@@ -317,10 +317,12 @@ impl Forward {
     pub(super) fn send(&mut self, request: &mut HeaderMap) {
         self.request = request.clone();
         self.called = self.shared.clock.now();
-        let validates = self
-            .stale
-            .as_ref()
-            .is_some_and(|stale| conditional::has_validator(&stale.headers));
+        // RFC 9110, 13.1.2: only a GET or HEAD is answered by 304; to our condition on a POST the answer would be 412.
+        let validates = !self.lookup.content
+            && self
+                .stale
+                .as_ref()
+                .is_some_and(|stale| conditional::has_validator(&stale.headers));
         let is_whole = self.leader.is_some() || self.lookup.refresh;
         if self.lookup.head || !(validates || is_whole && !self.lookup.range) {
             return;

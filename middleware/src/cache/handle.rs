@@ -23,15 +23,27 @@ impl CacheHandle {
     }
 
     /// What the cache in this process would do with a request, and why; without calling the handler or Redis, and without
-    /// counting. The same closures run that decide regions, keys and identities.
+    /// counting. The same closures run that decide regions, keys and identities. The body is not looked at; see
+    /// [`Self::explain_with_body`].
     #[must_use]
     pub fn explain<B>(&self, request: &http::Request<B>) -> Explanation {
+        self.explained(request, None)
+    }
+
+    /// [`Self::explain`] for a request whose content, `body`, is part of its key
+    /// ([`Region::body_in_key`](super::Region::body_in_key)).
+    #[must_use]
+    pub fn explain_with_body<B>(&self, request: &http::Request<B>, body: &[u8]) -> Explanation {
+        self.explained(request, Some(body))
+    }
+
+    fn explained<B>(&self, request: &http::Request<B>, body: Option<&[u8]>) -> Explanation {
         let mut copy = http::Request::new(());
         *copy.method_mut() = request.method().clone();
         *copy.uri_mut() = request.uri().clone();
         *copy.headers_mut() = request.headers().clone();
         *copy.extensions_mut() = request.extensions().clone();
-        self.shared.explain(&copy.into_parts().0, false)
+        self.shared.explain(&copy.into_parts().0, body)
     }
 
     /// Removes stored answers, and answers that are being made by requests that began before this call. O(1), whatever

@@ -9,10 +9,17 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, HeaderName, header::HOST, request::Parts};
+use http::{
+    HeaderMap, HeaderName,
+    header::{
+        CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, HOST,
+    },
+    request::Parts,
+};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::{
+    key_rule::list,
     outcome::BypassReason,
     policy::{Field, Fields},
     region::Region,
@@ -20,7 +27,7 @@ use super::{
 
 /// Longest value of a forwarded field (SECURITY C5): what an honest proxy sends is far shorter.
 const MAX_FORWARDED_BYTES: usize = 255;
-/// Longest whole key. Paths of 8 KiB, which servers commonly take, fit.
+/// Longest whole key, but for content, which has a bound of its own. Paths of 8 KiB, which servers commonly take, fit.
 const MAX_KEY_BYTES: usize = 32 << 10;
 
 const FORWARDED_NAMES: usize = 4;
@@ -30,6 +37,16 @@ const FORWARDED: [HeaderName; FORWARDED_NAMES] = [
     HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-forwarded-port"),
     http::header::FORWARDED,
+];
+
+/// Fields that say how content is to be read (RFC 9110, 8.3 to 8.7, and 14.4). A QUERY's key has to hold "the request content and
+/// related metadata" (draft-ietf-httpbis-safe-method-w-body).
+const OF_CONTENT: [HeaderName; 5] = [
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_LOCATION,
+    CONTENT_RANGE,
 ];
 
 /// A key and its hash.
@@ -111,13 +128,14 @@ impl KeyMaker {
     }
 
     /// The key of a request in a region. `fields` are those of its headers; `identity` is who asks, where the region tells
-    /// people apart.
+    /// people apart; `content` is that of a safe request that has any, whose method counts too.
     pub(super) fn key(
         &self,
         parts: &Parts,
         fields: Fields,
         region: &Region,
         identity: Option<&str>,
+        content: Option<&[u8]>,
     ) -> Result<CacheKey, BypassReason> {
         let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
         bytes.reserve(SPARE_BYTES);
@@ -154,8 +172,20 @@ impl KeyMaker {
             bytes.push(1);
             target(&mut bytes, &parts.uri);
         }
+        if content.is_some() {
+            // The key of a GET ends before this, or with the mark of a part.
+            bytes.push(b'c');
+            field(&mut bytes, parts.method.as_str().as_bytes());
+            for name in &OF_CONTENT {
+                let values = parts.headers.get_all(name);
+                list(&mut bytes, values.iter().map(|value| value.as_bytes()));
+            }
+        }
         if bytes.len() > MAX_KEY_BYTES {
             return Err(BypassReason::Key);
+        }
+        if let Some(content) = content {
+            field(&mut bytes, content);
         }
         Ok(self.finish(bytes))
     }
@@ -283,7 +313,13 @@ mod tests {
     }
 
     fn keyed(maker: &KeyMaker, parts: &Parts) -> Result<CacheKey, BypassReason> {
-        maker.key(parts, Fields::of(&parts.headers), &Region::api(), None)
+        maker.key(
+            parts,
+            Fields::of(&parts.headers),
+            &Region::api(),
+            None,
+            None,
+        )
     }
 
     fn key(maker: &KeyMaker, uri: &str, headers: &[(&str, &str)]) -> CacheKey {
@@ -387,6 +423,34 @@ mod tests {
         assert_eq!(refused.unwrap_err(), BypassReason::Key);
     }
 
+    /// Method, path, `Content-Type`, `Content-Encoding`, content, and whether it is a part's key.
+    type Parted = (
+        &'static str,
+        String,
+        Vec<Vec<u8>>,
+        Vec<Vec<u8>>,
+        Vec<u8>,
+        bool,
+    );
+
+    fn content() -> impl Strategy<Value = Parted> {
+        let values = || {
+            let value =
+                proptest::collection::vec(proptest::sample::select(b"cp\x80".to_vec()), 0..2);
+            proptest::collection::vec(value, 0..3)
+        };
+        // The bytes that a key is made of: marks, lengths, counts.
+        let bytes = proptest::sample::select(vec![0_u8, 1, 2, b'c', b'p', b'P']);
+        (
+            proptest::sample::select(vec!["GET", "POST", "QUERY"]),
+            "[cp]{0,1}",
+            values(),
+            values(),
+            proptest::collection::vec(bytes, 0..6),
+            proptest::bool::ANY,
+        )
+    }
+
     proptest! {
         /// Injective: whatever the fields hold, equal keys mean equal fields.
         #[test]
@@ -406,6 +470,35 @@ mod tests {
             if let (Some(a), Some(b)) = (make(&one), make(&other)) {
                 prop_assert_eq!(one == other, a == b);
             }
+        }
+
+        /// Methods, fields and contents that run into each other in every way, beside GETs and parts: equal keys mean equal
+        /// requests.
+        #[test]
+        fn keys_with_content_are_injective(one in content(), other in content()) {
+            let maker = KeyMaker::new("");
+            let make = |(method, path, kind, coding, content, is_part): &Parted| {
+                let mut request = http::Request::builder().method(*method).uri(format!("/{path}"));
+                for (name, values) in [("content-type", kind), ("content-encoding", coding)] {
+                    for value in values {
+                        request = request.header(name, http::HeaderValue::from_bytes(value).unwrap());
+                    }
+                }
+                let parts = request.body(()).unwrap().into_parts().0;
+                let content = (*method != "GET").then_some(&content[..]);
+                let fields = Fields::of(&parts.headers);
+                let key = maker.key(&parts, fields, &Region::api(), None, content).unwrap();
+                if *is_part { maker.of_part(&key) } else { key }
+            };
+            // To a GET neither content nor what describes it counts.
+            let counts = |mut parted: Parted| {
+                if parted.0 == "GET" {
+                    (parted.2, parted.3, parted.4) = Default::default();
+                }
+                parted
+            };
+            let are_equal = make(&one) == make(&other);
+            prop_assert_eq!(counts(one) == counts(other), are_equal);
         }
 
         /// Length prefixes: a list of fields is never another list.

@@ -107,7 +107,8 @@ impl KeyRule {
     }
 }
 
-fn list<'a>(bytes: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) {
+/// How many there are, and then each with its length.
+pub(super) fn list<'a>(bytes: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) {
     let mut body = Vec::new();
     let mut count = 0_u32;
     for value in values {

@@ -6,6 +6,7 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use super::{
+    body_key::BodyKeyLayer,
     handle::CacheHandle,
     region::Region,
     service::Cache,
@@ -16,7 +17,7 @@ use crate::{clock::Clock, route::Labeler};
 /// Bytes that the cache in this process holds unless told otherwise.
 pub const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
 
-/// Longest time that a request waits for another's answer unless told otherwise.
+/// Longest time that a request waits for another's answer, or for content of its own, unless told otherwise.
 pub const DEFAULT_WAIT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Series of figures that a cache keeps unless told otherwise, those of the route `overflow` included.
@@ -47,6 +48,13 @@ impl CacheLayer {
             #[cfg(feature = "redis")]
             own_writes: None,
         }
+    }
+
+    /// The same with requests' content read ahead where [`Region::body_in_key`] wants it in the key. What is inside gets
+    /// [`RequestBody`](super::RequestBody) for a body; see there how that is mounted.
+    #[must_use]
+    pub fn with_body_keys(self) -> BodyKeyLayer {
+        BodyKeyLayer::new(self)
     }
 }
 
@@ -116,7 +124,8 @@ impl CacheBuilder {
         self
     }
 
-    /// Longest time that a request waits for the answer of another that asks the same; then it runs alone. Default
+    /// Longest time that a request waits for the answer of another that asks the same; then it runs alone. And for content of
+    /// its own that is part of its key ([`Region::body_in_key`]); then it goes to the handler uncached. Default
     /// [`DEFAULT_WAIT_DEADLINE`].
     #[must_use]
     pub fn wait_deadline(mut self, wait_deadline: Duration) -> Self {

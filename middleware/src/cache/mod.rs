@@ -62,6 +62,7 @@
 mod answer;
 mod answered;
 mod body;
+mod body_key;
 mod changes;
 mod coalesce;
 mod count;
@@ -116,6 +117,7 @@ pub use self::own_writes::ReadYourWrites;
 pub use self::query::{QueryOutcome, Refusal};
 pub use self::{
     body::ResponseBody,
+    body_key::{BodyKey, BodyKeyFuture, BodyKeyLayer, RequestBody},
     explain::{Explanation, StoredAnswer},
     future::ResponseFuture,
     handle::CacheHandle,
@@ -125,7 +127,10 @@ pub use self::{
     },
     outcome::BypassReason,
     predicate::{AnswerPredicate, RequestPredicate},
-    region::{DEFAULT_COMPRESS_ABOVE_BYTES, DEFAULT_MAX_BODY_BYTES, Region},
+    region::{
+        DEFAULT_BODY_IN_KEY_BYTES, DEFAULT_COMPRESS_ABOVE_BYTES, DEFAULT_MAX_BODY_BYTES,
+        MAX_BODY_IN_KEY_BYTES, Region,
+    },
     service::Cache,
     stats::{CacheStats, Figures, L2Stats, LevelStats, RegionStats, RouteStats},
     tags::tag,

@@ -12,10 +12,15 @@ pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-statu
 #[non_exhaustive]
 #[repr(u8)]
 pub enum BypassReason {
-    /// Neither GET nor HEAD.
+    /// Neither GET nor HEAD, nor a POST or QUERY that its region calls safe.
     Method,
-    /// A GET or HEAD with content, which the key does not cover (RFC 9110, 9.3.1).
+    /// The request has content that the key does not cover (RFC 9110, 9.3.1): it is a GET or HEAD, or the content was not read,
+    /// failed, ended in trailers, or has another length than its fields say.
     RequestBody,
+    /// The content of a safe request is longer, or in more pieces, than goes into a key.
+    RequestTooLarge,
+    /// The content of a safe request did not come in time.
+    RequestTimeout,
     /// The request says `no-store` (RFC 9111, 5.2.1.5).
     RequestNoStore,
     /// The request has `Authorization` and the answer allows no sharing (RFC 9111, 3.5).
@@ -59,9 +64,11 @@ pub enum BypassReason {
 }
 
 impl BypassReason {
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Method,
         Self::RequestBody,
+        Self::RequestTooLarge,
+        Self::RequestTimeout,
         Self::RequestNoStore,
         Self::Authorization,
         Self::Cookie,
@@ -90,6 +97,8 @@ impl BypassReason {
         match self {
             Self::Method => "method",
             Self::RequestBody => "request-body",
+            Self::RequestTooLarge => "request-too-large",
+            Self::RequestTimeout => "request-timeout",
             Self::RequestNoStore => "request-no-store",
             Self::Authorization => "authorization",
             Self::Cookie => "cookie",

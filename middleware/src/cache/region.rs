@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use http::{HeaderName, StatusCode, request::Parts};
+use http::{HeaderName, Method, StatusCode, request::Parts};
 
 use super::{
     key_rule::KeyRule,
+    policy::{Field, Fields},
     predicate::{AnswerPredicate, RequestPredicate},
 };
 
@@ -14,6 +15,13 @@ pub const DEFAULT_MAX_BODY_BYTES: usize = 1 << 20;
 
 /// Bodies above this are compressed in Redis unless told otherwise.
 pub const DEFAULT_COMPRESS_ABOVE_BYTES: usize = 4 << 10;
+
+/// Bytes of a request's content that its key is meant to hold, where nothing speaks for another number: searches and GraphQL
+/// queries are far shorter.
+pub const DEFAULT_BODY_IN_KEY_BYTES: usize = 64 << 10;
+
+/// Most bytes of a request's content that a key holds, whatever a region says.
+pub const MAX_BODY_IN_KEY_BYTES: usize = 1 << 20;
 
 /// A named kind of cached answers with its own limits. A request belongs to one region; see
 /// [`CacheBuilder::region_for`](super::CacheBuilder::region_for).
@@ -34,6 +42,8 @@ pub struct Region {
     pub(super) normalize_vary: bool,
     pub(super) partial: bool,
     pub(super) post: bool,
+    /// Bytes of a safe POST's content that go into its key.
+    pub(super) body_in_key: Option<usize>,
     pub(super) insecure_set_cookie: bool,
     pub(super) insecure_cookie: bool,
     pub(super) key: KeyRule,
@@ -61,6 +71,7 @@ impl Region {
             normalize_vary: false,
             partial: false,
             post: false,
+            body_in_key: None,
             insecure_set_cookie: false,
             insecure_cookie: false,
             key: KeyRule::default(),
@@ -222,10 +233,30 @@ impl Region {
     }
 
     /// Stores the answer to a POST for later GETs, where it says that it is what a GET would give: explicit freshness and a
-    /// `Content-Location` that is the target (RFC 9110, 9.3.3). Default: off.
+    /// `Content-Location` that is the target (RFC 9110, 9.3.3). Of no effect with [`Self::body_in_key`]. Default: off.
     #[must_use]
     pub fn store_post(mut self, store: bool) -> Self {
         self.post = store;
+        self
+    }
+
+    /// Says that **a POST in this region changes nothing**: a search, a GraphQL query. It is then cached as a GET is, with its
+    /// content, up to `max_bytes`, in the key, and makes nothing old. So is a QUERY
+    /// (draft-ietf-httpbis-safe-method-w-body). Choose the region by path
+    /// ([`CacheBuilder::region_for`](super::CacheBuilder::region_for)), so that no POST which does change something is in it: of
+    /// two that are alike, only the first would reach its handler.
+    ///
+    /// Needs the layer of [`CacheLayer::with_body_keys`](super::CacheLayer::with_body_keys), which reads the content ahead;
+    /// without it such a request goes to the handler with `detail=request-body`, as does one whose content fails, ends in
+    /// trailers or has another length than it said. Longer content, or in more than 1,024 pieces, is `request-too-large`,
+    /// content that does not come within [`CacheBuilder::wait_deadline`](super::CacheBuilder::wait_deadline)
+    /// `request-timeout`.
+    ///
+    /// The key is kept with the answer, in Redis too, and a look-up hashes and compares it, some 40 µs for 64 KiB.
+    /// [`DEFAULT_BODY_IN_KEY_BYTES`] suits most; above [`MAX_BODY_IN_KEY_BYTES`] is as that. Default: off.
+    #[must_use]
+    pub fn body_in_key(mut self, max_bytes: usize) -> Self {
+        self.body_in_key = Some(max_bytes.min(MAX_BODY_IN_KEY_BYTES));
         self
     }
 
@@ -329,6 +360,13 @@ impl Region {
             .map(|(_, ttl)| *ttl)
     }
 
+    /// Bytes of content that the key of a request by this method and with these fields holds; `None` where it holds none. Of
+    /// one that may mean another method than its own nobody has said that it is safe.
+    pub(super) fn content_in_key(&self, method: &Method, fields: Fields) -> Option<usize> {
+        self.body_in_key
+            .filter(|_| may_be_safe(method) && !fields.has(Field::Rewriting))
+    }
+
     /// The region's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -346,4 +384,9 @@ impl Region {
             Self::static_assets(),
         ]
     }
+}
+
+/// Whether a request by this method may be one with content that changes nothing. Names of methods are case-sensitive.
+pub(super) fn may_be_safe(method: &Method) -> bool {
+    *method == Method::POST || method.as_str() == "QUERY"
 }

@@ -19,7 +19,7 @@ use super::{
     future::{Held, ResponseFuture},
     look::Look,
     outcome::{Miss, Outcome},
-    policy::{Fields, classify},
+    policy::{Content, Fields, classify},
     refresh,
     shared::Shared,
     truth::Sample,
@@ -40,25 +40,24 @@ impl<S> Cache<S> {
     pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
         Self { inner, shared }
     }
-}
 
-impl<S, B, R> Service<Request<B>> for Cache<S>
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    R: Body + Send + 'static,
-    R::Error: Send,
-{
-    type Response = Response<ResponseBody<R>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S, B, R>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    /// The answer to a request of whose content so much is known.
+    pub(super) fn answer<B, R>(
+        &mut self,
+        request: Request<B>,
+        content: &Content,
+    ) -> ResponseFuture<S, B, R>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body + Send + 'static,
+        R: Body + Send + 'static,
+        R::Error: Send,
+    {
         let shared = &self.shared;
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
@@ -66,15 +65,14 @@ where
         let region = shared.region_of(&parts);
         let settings = shared.region(region);
         let identity = settings.key.identity_of(&parts);
-        let has_body = !body.is_end_stream();
         #[cfg(feature = "redis")]
         let token = shared.token(&mut parts.headers);
         let fields = Fields::of(&parts.headers);
         let judged =
-            classify(&parts, fields, has_body, settings, identity.is_some()).and_then(|lookup| {
+            classify(&parts, fields, content, settings, identity.is_some()).and_then(|lookup| {
                 settings.key.rewrite(&mut parts);
-                let keys = &shared.keys;
-                let key = keys.key(&parts, fields, settings, identity.as_deref())?;
+                let (keys, content) = (&shared.keys, content.in_key());
+                let key = keys.key(&parts, fields, settings, identity.as_deref(), content)?;
                 Ok((lookup, key))
             });
         let (lookup, key) = match judged {
@@ -168,6 +166,28 @@ where
             body,
         };
         ResponseFuture::miss(held, forward, &vary, || self.inner.clone())
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Cache<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    R: Body + Send + 'static,
+    R::Error: Send,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let content = Content::of(request.body());
+        self.answer(request, &content)
     }
 }
 

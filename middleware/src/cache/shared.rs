@@ -20,9 +20,9 @@ use super::{
     entry::Entry,
     invalidation::{Command, Invalidation, Kind, Name, Position, region_slot},
     key::{CacheKey, KeyMaker},
-    policy::VaryNames,
+    policy::{Fields, VaryNames},
     refresh::MAX_REFRESHES,
-    region::Region,
+    region::{Region, may_be_safe},
     series::AllSeries,
     store::{Slot, Store},
     tally::Amount,
@@ -165,6 +165,15 @@ impl Shared {
 
     pub(super) fn region(&self, index: usize) -> &Region {
         &self.regions[index].region
+    }
+
+    /// Bytes of this request's content that its key holds; `None` where it holds none.
+    pub(super) fn content_in_key(&self, parts: &Parts) -> Option<usize> {
+        if !may_be_safe(&parts.method) {
+            return None;
+        }
+        let region = self.region(self.region_of(parts));
+        region.content_in_key(&parts.method, Fields::of(&parts.headers))
     }
 
     pub(super) fn region_slot(&self, index: usize) -> u32 {

@@ -14,13 +14,13 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use pitcrew::{
     CacheLayer,
-    cache::{Purge, PurgeState, RedisStore},
+    cache::{DEFAULT_BODY_IN_KEY_BYTES, Purge, PurgeState, RedisStore, Region, RequestBody},
 };
 use pitcrew_stack::{
     require,
     testing::{self, redis},
 };
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 
 use self::instance::{Answers, FRESH, Instance, LONG, entries, eventually, is_l2_hit, unseen};
 
@@ -44,6 +44,58 @@ async fn what_one_instance_stored_another_finds() {
     assert_eq!((figures.hit_kinds.get("l2"), figures.misses), (Some(&1), 0));
     let stats = two.handle.stats().l2.unwrap();
     assert_eq!((stats.state, stats.hits, stats.errors), ("up", 1, 0));
+}
+
+#[tokio::test]
+async fn the_answer_to_a_safe_post_is_found_under_its_content_alone_and_purged_with_its_path() {
+    require!(redis);
+    let redis = redis();
+    let instance = |name: &'static str| {
+        let store = RedisStore::connect(&redis.url()).unwrap().namespace("demo");
+        let region = Region::api().body_in_key(DEFAULT_BODY_IN_KEY_BYTES);
+        let handler = service_fn(
+            move |request: Request<RequestBody<Full<Bytes>>>| async move {
+                let content = request.into_body().collect().await.unwrap().to_bytes();
+                let body = [name.as_bytes(), b" ", &content[..1]].concat();
+                let response = Response::builder().header("cache-control", "max-age=60");
+                Ok::<_, Infallible>(response.body(Full::<Bytes>::from(body)).unwrap())
+            },
+        );
+        let (layer, handle) = CacheLayer::builder().redis(store).region(region).build();
+        let app = layer.with_body_keys().layer(handler);
+        let app = app.map_response(|response| response.map(axum::body::Body::new));
+        (BoxCloneService::new(app), handle)
+    };
+    let (one, one_handle) = instance("one");
+    let (two, _two_handle) = instance("two");
+    type App = BoxCloneService<Request<Full<Bytes>>, Response<axum::body::Body>, Infallible>;
+    let ask = async |app: &App, content: &str| {
+        let request = Request::post("/search").header("host", "app.example");
+        let request = request.body(Full::from(content.to_owned())).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        let status = response.headers()["cache-status"].to_str().unwrap();
+        let status = status.to_owned();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    // As long as a key takes: what differs is its end alone.
+    let long = |end| format!("{}{end}", "l".repeat(DEFAULT_BODY_IN_KEY_BYTES - 1));
+    ask(&one, "short").await;
+    ask(&one, &long('1')).await;
+    entries(&redis, "demo", 2).await;
+    for content in ["short", &long('1')] {
+        let (status, body) = ask(&two, content).await;
+        assert!(is_l2_hit(&status), "{status}");
+        assert_eq!(body, format!("one {}", &content[..1]));
+    }
+    for other in ["short ", &long('2')] {
+        let (status, body) = ask(&two, other).await;
+        assert!(status.starts_with("pitcrew; fwd=uri-miss"), "{status}");
+        assert_eq!(body, format!("two {}", &other[..1]));
+    }
+    one_handle.purge(Purge::Path("/search".into())).await;
+    let (status, _) = ask(&one, "short ").await;
+    assert!(!status.contains("hit"), "not from Redis: {status}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ pub(super) mod vary;
 
 pub(super) use self::{
     fields::{Field, Fields},
-    request::{Lookup, classify},
+    request::{Content, Lookup, classify},
     response::{OWN_TARGET, Share, Stale, Verdict, judge},
     vary::VaryNames,
 };

@@ -1,10 +1,12 @@
 //! What a request allows the cache to do.
 
+use bytes::Bytes;
 use http::{
     HeaderMap, Method,
-    header::{CONTENT_LENGTH, PRAGMA, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, IF_NONE_MATCH, PRAGMA, TRANSFER_ENCODING},
     request::Parts,
 };
+use http_body::Body;
 
 use super::{
     directives::{Directives, Scope},
@@ -26,10 +28,41 @@ impl Credentials {
     }
 }
 
+/// What is known of a request's content.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Nothing,
+    /// Some that no key covers, and why.
+    Unread(BypassReason),
+    /// All that there is, for the key.
+    Whole(Bytes),
+}
+
+impl Content {
+    /// Of a body that nobody has read.
+    pub(crate) fn of<B: Body>(body: &B) -> Self {
+        if body.is_end_stream() {
+            Self::Nothing
+        } else {
+            Self::Unread(BypassReason::RequestBody)
+        }
+    }
+
+    /// What of it belongs into the key.
+    pub(crate) fn in_key(&self) -> Option<&[u8]> {
+        match self {
+            Self::Whole(content) => Some(content),
+            Self::Nothing | Self::Unread(_) => None,
+        }
+    }
+}
+
 /// A request that may be looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lookup {
     pub(crate) head: bool,
+    /// Its content is part of its key: a POST or QUERY that its region calls safe.
+    pub(crate) content: bool,
     pub(crate) credentials: Credentials,
     /// The key says who asks.
     pub(crate) identity: bool,
@@ -53,17 +86,27 @@ pub(crate) struct Lookup {
 pub(crate) fn classify(
     parts: &Parts,
     fields: Fields,
-    has_body: bool,
+    content: &Content,
     region: &Region,
     has_identity: bool,
 ) -> Result<Lookup, BypassReason> {
+    let headers = &parts.headers;
+    let has_key = region.content_in_key(&parts.method, fields).is_some();
     let head = match parts.method {
         Method::GET => false,
         Method::HEAD => true,
+        _ if has_key => false,
         _ => return Err(BypassReason::Method),
     };
-    let headers = &parts.headers;
-    if has_body || (fields.has(Field::Framing) && declares_body(headers)) {
+    let says_length = fields.has(Field::Framing);
+    let is_covered = match content {
+        Content::Unread(reason) => return Err(*reason),
+        Content::Whole(content) => {
+            has_key && (!says_length || is_framed_as(headers, content.len()))
+        }
+        Content::Nothing => !has_key && (!says_length || !declares_body(headers)),
+    };
+    if !is_covered {
         return Err(BypassReason::RequestBody);
     }
     if fields.has(Field::Rewriting) {
@@ -72,7 +115,11 @@ pub(crate) fn classify(
     if fields.has(Field::Upgrade) {
         return Err(BypassReason::Upgrade);
     }
-    if fields.has(Field::Precondition) {
+    // RFC 9110, 13.1.2: `If-None-Match` on another method than GET and HEAD may have to be answered by 412.
+    let is_conditional = fields.has(Field::Conditional);
+    if fields.has(Field::Precondition)
+        || (has_key && is_conditional && headers.contains_key(IF_NONE_MATCH))
+    {
         return Err(BypassReason::Precondition);
     }
     if region
@@ -99,6 +146,7 @@ pub(crate) fn classify(
             .any(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache"));
     Ok(Lookup {
         head,
+        content: has_key,
         credentials: credentials(fields, region, has_identity),
         identity: has_identity,
         // A client's directive that cannot be read asks for something; a new answer is the one that is never wrong.
@@ -110,15 +158,28 @@ pub(crate) fn classify(
         min_fresh: directives.min_fresh,
         max_stale: directives.max_stale,
         only_if_cached: directives.only_if_cached,
-        conditional: fields.has(Field::Conditional),
+        // 13.1.3: of other methods than GET and HEAD `If-Modified-Since` is ignored.
+        conditional: !has_key && is_conditional,
         // 14.2: `Range` means something for GET alone.
-        range: !head && fields.has(Field::Range),
+        range: !head && !has_key && fields.has(Field::Range),
     })
 }
 
 fn declares_body(headers: &HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH);
     headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
+}
+
+/// Whether the fields say that the content is as long as it is: a handler may go by them.
+fn is_framed_as(headers: &HeaderMap, length: usize) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter().peekable();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter().peekable();
+    // RFC 9112, 6.1: both at once may be an attempt at smuggling.
+    if lengths.peek().is_some() && codings.peek().is_some() {
+        return false;
+    }
+    lengths.all(|value| value.as_bytes() == length.to_string().as_bytes())
+        && codings.all(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// An identity in the key stands for all credentials.
@@ -152,8 +213,16 @@ pub(crate) fn as_get(
 mod tests {
     use super::*;
 
-    fn judge(parts: &Parts, has_body: bool, region: &Region) -> Result<Lookup, BypassReason> {
-        classify(parts, Fields::of(&parts.headers), has_body, region, false)
+    fn judge(parts: &Parts, region: &Region) -> Result<Lookup, BypassReason> {
+        judge_with(parts, &Content::Nothing, region)
+    }
+
+    fn judge_with(
+        parts: &Parts,
+        content: &Content,
+        region: &Region,
+    ) -> Result<Lookup, BypassReason> {
+        classify(parts, Fields::of(&parts.headers), content, region, false)
     }
 
     fn classify_with(headers: &[(&str, &str)]) -> Result<Lookup, BypassReason> {
@@ -162,7 +231,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let parts = request.body(()).unwrap().into_parts().0;
-        judge(&parts, false, &Region::api())
+        judge(&parts, &Region::api())
     }
 
     #[test]
@@ -200,7 +269,11 @@ mod tests {
             .into_parts()
             .0;
         assert_eq!(
-            judge(&parts, true, &Region::api()),
+            judge_with(
+                &parts,
+                &Content::Unread(BypassReason::RequestBody),
+                &Region::api()
+            ),
             Err(BypassReason::RequestBody)
         );
     }
@@ -239,10 +312,7 @@ mod tests {
             .unwrap()
             .into_parts()
             .0;
-        assert_eq!(
-            judge(&parts, false, &Region::api()),
-            Err(BypassReason::Method)
-        );
+        assert_eq!(judge(&parts, &Region::api()), Err(BypassReason::Method));
         assert!(classify_with(&[("range", "bytes=0-1")]).unwrap().range);
         for name in ["if-match", "if-unmodified-since"] {
             assert_eq!(
@@ -267,10 +337,94 @@ mod tests {
         ] {
             let request = http::Request::builder().uri("/").header(name, value);
             let parts = request.body(()).unwrap().into_parts().0;
+            assert_eq!(judge(&parts, &deaf), Ok(Lookup::default()), "{value}");
+        }
+    }
+
+    fn classify_content(
+        method: &str,
+        headers: &[(&str, &str)],
+        content: &Content,
+    ) -> Result<Lookup, BypassReason> {
+        let mut request = http::Request::builder().method(method).uri("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let parts = request.body(()).unwrap().into_parts().0;
+        judge_with(&parts, content, &Region::api().body_in_key(10))
+    }
+
+    #[test]
+    fn content_that_the_key_covers_is_looked_up_by_the_methods_that_a_region_calls_safe() {
+        let three = Content::Whole(Bytes::from_static(b"abc"));
+        for method in ["POST", "QUERY"] {
+            let lookup = classify_content(method, &[], &three).unwrap();
+            assert!(lookup.content && !lookup.head, "{method}");
+            for content in [Content::Nothing, Content::Unread(BypassReason::RequestBody)] {
+                assert_eq!(
+                    classify_content(method, &[], &content),
+                    Err(BypassReason::RequestBody)
+                );
+            }
+        }
+        for method in ["PUT", "PATCH", "DELETE", "query", "M-SEARCH"] {
             assert_eq!(
-                judge(&parts, false, &deaf),
-                Ok(Lookup::default()),
-                "{value}"
+                classify_content(method, &[], &three),
+                Err(BypassReason::Method),
+                "{method}"
+            );
+        }
+        assert_eq!(
+            classify_content("GET", &[], &three),
+            Err(BypassReason::RequestBody)
+        );
+        let get = classify_content("GET", &[], &Content::Nothing).unwrap();
+        assert!(!get.content);
+    }
+
+    #[test]
+    fn content_of_another_length_than_the_fields_say_bypasses() {
+        let three = Content::Whole(Bytes::from_static(b"abc"));
+        let length = |value| ("content-length", value);
+        let chunked = ("transfer-encoding", "chunked");
+        for honest in [vec![], vec![length("3")], vec![chunked]] {
+            assert!(
+                classify_content("POST", &honest, &three).is_ok(),
+                "{honest:?}"
+            );
+        }
+        for lying in [
+            vec![length("2")],
+            vec![length("4")],
+            vec![length("03")],
+            vec![length("3, 3")],
+            vec![length("x")],
+            vec![length("3"), length("4")],
+            vec![length("3"), chunked],
+            vec![("transfer-encoding", "gzip")],
+        ] {
+            assert_eq!(
+                classify_content("POST", &lying, &three),
+                Err(BypassReason::RequestBody),
+                "{lying:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn conditions_and_ranges_of_a_post_are_none_for_a_cache() {
+        let content = Content::Whole(Bytes::new());
+        let ignored = [
+            ("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("range", "bytes=0-1"),
+        ];
+        let lookup = classify_content("POST", &ignored, &content).unwrap();
+        assert!(!lookup.conditional && !lookup.range);
+        for name in ["if-none-match", "if-match", "if-unmodified-since"] {
+            assert_eq!(
+                classify_content("POST", &[(name, "*")], &content),
+                Err(BypassReason::Precondition),
+                "{name}"
             );
         }
     }
