@@ -41,7 +41,7 @@
 //! | `GET /status` | a sentence, targets met or missed, one next action, each part's key figures |
 //! | `GET /health` | `UP` or `DEGRADED` |
 //! | `POST /optimize` · `GET /optimize` | starts a cycle now · the last cycles' reports |
-//! | `GET /cache/stats` · `POST /cache/clear` | figures by region and reason · purge by path, key, prefix, pattern, tag, region or all |
+//! | `GET /cache/stats` · `POST /cache/clear` | figures by region, route and reason · purge by path, key, prefix, pattern, tag, region or all |
 //! | `GET /database/analysis` | suggestions, slow queries, tables, pools |
 //! | `POST /database/maintenance` · `GET`, `DELETE /database/jobs/{id}` | submits a job · follows or cancels it |
 //! | `GET /memory/usage` · `POST /memory/gc` | process, system, trend, by route · returns freed pages |

@@ -542,6 +542,16 @@ async fn cache_figures_follow_the_app_and_a_purge_empties_what_it_names() {
     visit(&app, "/items/1").await;
     let stats = ask(&app, Method::GET, "/cache/stats", None).await.json();
     assert_eq!((&stats["hits"], &stats["misses"]), (&json!(1), &json!(1)));
+    let route = &stats["routes"][0];
+    assert_eq!(
+        (
+            &route["region"],
+            &route["hit_kinds"],
+            &route["miss_reasons"]
+        ),
+        (&json!("api"), &json!({"fresh": 1}), &json!({"uri-miss": 1}))
+    );
+    assert_eq!(stats["truth"], Value::Null);
 
     let dry = ask(
         &app,

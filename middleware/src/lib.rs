@@ -50,6 +50,8 @@
 //! | `axum` | route labels from `MatchedPath`; keys from `OriginalUri`, so one layer may sit in several nested routers | no |
 //! | `redis` | `cache::RedisStore`, a second level in Redis or Valkey | no |
 //! | `redis-tls` | `rediss://`, by rustls with a provider of its own | no |
+//! | `redis-cluster` | `RedisStore::cluster`: the second level in a Redis Cluster | no |
+//! | `redis-sentinel` | `RedisStore::sentinel`: at the master that sentinels name | no |
 //! | `zstd` | compressed bodies in Redis | no |
 //! | `query` | `CacheHandle::query`: rows of a query, with its tables as tags | no |
 //! | `full` | all of these | no |
@@ -72,7 +74,7 @@ pub mod clock;
 pub mod latency;
 #[cfg(feature = "memory")]
 pub mod memory;
-#[cfg(any(feature = "latency", feature = "memory"))]
+#[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 pub mod route;
 #[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 mod shard;

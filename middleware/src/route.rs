@@ -71,6 +71,7 @@ impl Label {
 }
 
 /// The method as a label: a client may invent methods, so any unknown one is `OTHER`.
+#[cfg(any(feature = "latency", feature = "memory"))]
 pub(crate) fn method_label(method: &http::Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
@@ -118,6 +119,7 @@ mod tests {
         assert_eq!(labeler.label(&parts("/b")).as_str(), UNMATCHED);
     }
 
+    #[cfg(any(feature = "latency", feature = "memory"))]
     #[test]
     fn invented_methods_share_one_label() {
         let invented = http::Method::from_bytes(b"BREW").unwrap();

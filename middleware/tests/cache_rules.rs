@@ -651,7 +651,8 @@ async fn regions_have_their_own_ttl_and_figures() {
         .iter()
         .find(|region| region.name == "dashboard_data")
         .unwrap();
-    assert_eq!((region.hits, region.misses, region.stores), (1, 1, 1));
+    let figures = &region.figures;
+    assert_eq!((figures.hits, figures.misses, figures.stores), (1, 1, 1));
     assert!(
         serde_json::to_string(&stats)
             .unwrap()

@@ -84,6 +84,12 @@ async fn the_three_layers_on_one_router() {
         [("/orders/{id}", "2xx", 3)],
         "the template, not the path"
     );
+    let routes = cached.stats().routes;
+    let routes: Vec<_> = routes
+        .iter()
+        .map(|row| (row.route.as_str(), row.figures.hits, row.figures.misses))
+        .collect();
+    assert_eq!(routes, [("/orders/{id}", 1, 2)]);
     cached.purge(Purge::Path("/orders/1".into())).await;
     assert_eq!(ask(&app, "/orders/1").await.1, "pitcrew; fwd=stale; stored");
     assert!(ask(&app, "/orders/2").await.1.starts_with("pitcrew; hit"));

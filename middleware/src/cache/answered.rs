@@ -1,9 +1,6 @@
 //! The handler's answer, or its failure: what is stored of it, what those who wait get, what the client gets.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    task::Context,
-};
+use std::{sync::Arc, task::Context};
 
 use http::{
     HeaderMap, Response, StatusCode,
@@ -27,6 +24,7 @@ use super::{
         judge,
     },
     tags::MAX_TAGS,
+    tally::Amount,
 };
 
 /// Slots of one answer: path, region, groups, tags, and as many of earlier groups.
@@ -46,6 +44,9 @@ impl Forward {
     pub(super) fn failed<R: Body>(&mut self) -> Option<Response<ResponseBody<R>>> {
         if let Some(response) = self.stand_in() {
             return Some(response);
+        }
+        if !self.uncounted {
+            self.shared.count_error(self.series);
         }
         // An error is not `Clone` and is nobody else's: all who wait run, none queues.
         if let Some(leader) = self.leader.take() {
@@ -120,14 +121,14 @@ impl Forward {
                 {
                     shared.forget(&self.key);
                 }
-                shared.bypassed(self.region, reason);
                 let outcome = Outcome::Unstorable(self.miss, reason);
+                self.count(outcome);
                 return self.client(parts, ResponseBody::passing(body), outcome);
             }
         };
-        shared.missed(self.region);
         if self.lookup.head {
             self.head_answered(&headers);
+            self.count(Outcome::Miss(self.miss));
             Outcome::Miss(self.miss).write(&mut parts.headers, None);
             return Response::from_parts(parts, ResponseBody::passing(body));
         }
@@ -175,6 +176,7 @@ impl Forward {
             Collected::Whole(body, false) => (body, Outcome::Miss(self.miss)),
             Collected::Going(body) => (body, Outcome::Streaming(self.miss)),
         };
+        self.count(outcome);
         self.client(parts, body, outcome)
     }
 
@@ -233,6 +235,7 @@ impl Forward {
             made_unix_ms: self.shared.clock.unix_ms(),
             asked: self.request.get(RANGE).cloned(),
             called: self.called,
+            series: self.series,
         }
     }
 
@@ -243,7 +246,6 @@ impl Forward {
         not_modified: &HeaderMap,
     ) -> Response<ResponseBody<R>> {
         let shared = self.shared.clone();
-        shared.missed(self.region);
         let renewed = conditional::confirms(not_modified, &stale.headers)
             .then(|| self.renewed(stale, not_modified))
             .flatten();
@@ -254,9 +256,10 @@ impl Forward {
                 leader.release();
             }
             let outcome = Outcome::Miss(self.miss);
+            self.count(outcome);
             return shared.answer(stale, self.asked(&self.request), outcome);
         };
-        shared.counters.revalidated.fetch_add(1, Ordering::Relaxed);
+        shared.add(self.series, Amount::Revalidated, 1);
         if shared.is_alive(&entry) {
             shared.store(&self.key, &entry, self.region);
         }
@@ -268,6 +271,7 @@ impl Forward {
             }
         }
         let outcome = Outcome::Revalidated(self.miss);
+        self.count(outcome);
         let mut response = shared.answer(&entry, self.asked(&self.request), outcome);
         // Stored for nobody, but meant for this client.
         if not_modified.contains_key(SET_COOKIE) {
@@ -316,7 +320,9 @@ impl Forward {
         }
         let origin = self.origin(values, slots);
         let body = stale.body.clone();
-        let entry = entry::with_body(stale.status, &headers, body, verdict, origin);
+        let mut entry = entry::with_body(stale.status, &headers, body, verdict, origin);
+        // A confirmation is quicker than the answer that a hit saves.
+        entry.credit.saves_us = stale.credit.saves_us;
         Some(Arc::new(entry))
     }
 

@@ -5,6 +5,8 @@ use std::{sync::Arc, task::Context};
 use http::{HeaderMap, Response, StatusCode, header::CONTENT_LOCATION, request::Parts};
 use http_body::Body;
 
+#[cfg(feature = "redis")]
+use super::own_writes::{Telling, Token, Writes};
 use super::{
     body::ResponseBody,
     entry,
@@ -25,6 +27,12 @@ pub(super) struct Changes {
     /// For an answer to POST that a later GET may be given (RFC 9110, 9.3.3).
     kept: Option<Box<Forward>>,
     is_answered: bool,
+    /// What the client's token says of its writes before, where this instance has not reached them.
+    #[cfg(feature = "redis")]
+    before: Option<Token>,
+    /// What this request purges.
+    #[cfg(feature = "redis")]
+    writes: Writes,
 }
 
 impl Changes {
@@ -38,8 +46,47 @@ impl Changes {
             host: asked_host(parts).map(str::to_owned),
             kept: kept(shared, parts, region),
             is_answered: false,
+            #[cfg(feature = "redis")]
+            before: None,
+            #[cfg(feature = "redis")]
+            writes: Writes::default(),
             shared: shared.clone(),
         })
+    }
+
+    /// Where its client carries a token that this instance has not reached.
+    #[cfg(feature = "redis")]
+    pub(super) fn after(mut self, before: Option<Token>) -> Self {
+        self.before = before;
+        self
+    }
+
+    /// Runs `work` of the handler, so that its purges count as this request's.
+    pub(super) fn scope<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        #[cfg(feature = "redis")]
+        return self.writes.scope(work);
+        #[cfg(not(feature = "redis"))]
+        work()
+    }
+
+    /// Comes to the token of what this request has purged, as soon as Redis has confirmed it or is late; `None` where there
+    /// is nothing to tell.
+    #[cfg(feature = "redis")]
+    pub(super) fn telling(&mut self) -> Option<Telling> {
+        let l2 = self.shared.l2.clone()?;
+        let carrier = self.shared.own_writes.clone()?;
+        if self.writes.is_empty() {
+            return None;
+        }
+        let (shared, before) = (self.shared.clone(), self.before.take());
+        let writes = std::mem::take(&mut self.writes);
+        Some(Box::pin(async move {
+            let confirmed = l2.confirmed(&writes.numbers).await;
+            let at = confirmed.then_some(|slot| shared.positions.purged_at(slot));
+            let now_s = shared.clock.unix_ms() / 1_000;
+            let token = Token::new(now_s, before.as_ref(), writes.purges(at));
+            carrier.field(&token, shared.token_lifetime())
+        }))
     }
 
     /// The answer is there. What it makes old is dead before the client reads it.
@@ -56,7 +103,8 @@ impl Changes {
         let (status, headers) = (response.status(), response.headers());
         let slots = self.old_slots(status, headers);
         if !slots.is_empty() {
-            self.shared.invalidate(&slots);
+            let shared = self.shared.clone();
+            self.scope(|| shared.invalidate(&slots));
         }
         let is_kept = self.says_what_a_get_would(status, headers);
         match self.kept.take().filter(|_| is_kept) {
@@ -131,6 +179,7 @@ fn kept(shared: &Arc<Shared>, parts: &Parts, region: usize) -> Option<Box<Forwar
     let key = key.ok()?;
     let mut forward = Forward::new(shared, lookup, key, region, parts);
     forward.miss = Miss::Method;
+    forward.uncounted = true;
     forward.request = parts.headers.clone();
     Some(Box::new(forward))
 }

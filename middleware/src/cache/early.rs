@@ -15,7 +15,7 @@ fn is_due_at(ttl: Duration, took: Duration, beta: f64, uniform: f64) -> bool {
 }
 
 /// In (0, 1], from a generator of this thread (xorshift64*): nothing that an attacker could gain hangs on it.
-fn uniform() -> f64 {
+pub(super) fn uniform() -> f64 {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(std::hash::RandomState::new().hash_one(0_u8) | 1);
     }

@@ -1,6 +1,9 @@
 //! A stored answer.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
@@ -18,6 +21,7 @@ use super::policy::{
 use super::{
     invalidation::{Position, Subject},
     reply_headers::ReplyHeaders,
+    series::Series,
 };
 
 /// Where a handler may write tags; never sent on.
@@ -84,6 +88,15 @@ pub(super) struct Entry {
     pub(super) asked: Option<HeaderValue>,
     /// Time that the handler needed for its head; zero where that is not known.
     pub(super) took: Duration,
+    pub(super) credit: Credit,
+}
+
+/// To whom the hits of an answer are counted, and what each saves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Credit {
+    pub(super) series: Series,
+    /// Microseconds that the handler took for the answer itself, its confirmations left out; 0 where that is not known.
+    pub(super) saves_us: u32,
 }
 
 impl Entry {
@@ -165,6 +178,14 @@ impl Entry {
     }
 }
 
+/// An answer that comes from elsewhere, counted as one of this series. Nobody else has it yet.
+pub(super) fn credited(mut entry: Arc<Entry>, series: Series) -> Arc<Entry> {
+    if let Some(entry) = Arc::get_mut(&mut entry) {
+        entry.credit.series = series;
+    }
+    entry
+}
+
 /// What a stored answer needs that comes from its request.
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
@@ -178,6 +199,7 @@ pub(super) struct Origin {
     pub(super) asked: Option<HeaderValue>,
     /// Monotonic time when the handler was called.
     pub(super) called: Duration,
+    pub(super) series: Series,
 }
 
 /// Builds an entry. Everything is copied into allocations of its own: a header or body that is a slice of a larger read
@@ -209,6 +231,7 @@ pub(super) fn with_body(
     if status != StatusCode::NO_CONTENT {
         stored.insert(CONTENT_LENGTH, HeaderValue::from(body.len() as u64));
     }
+    let took = origin.made.saturating_sub(origin.called);
     Entry {
         status,
         headers: ReplyHeaders::new(stored),
@@ -226,7 +249,11 @@ pub(super) fn with_body(
         stale: verdict.stale,
         span: verdict.span,
         asked: origin.asked,
-        took: origin.made.saturating_sub(origin.called),
+        took,
+        credit: Credit {
+            series: origin.series,
+            saves_us: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
+        },
     }
 }
 
@@ -240,7 +267,7 @@ pub(super) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
         .collect();
     // By its names, not its values: for a map of more than some 24,000 no room can be made beforehand.
-    let room = HeaderMap::try_with_capacity(headers.keys_len() + 3);
+    let room = HeaderMap::try_with_capacity(headers.keys_len() + 2 + ReplyHeaders::PLACES);
     let mut stored = room.unwrap_or_default();
     for (name, value) in headers {
         if NOT_STORED.contains(name) || named.contains(name) {

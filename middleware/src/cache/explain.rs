@@ -120,6 +120,7 @@ impl Shared {
                         "answers under this key are stored, but for other requests (Vary, or credentials)"
                     }
                     (Miss::Stale, Some(_)) => "what is stored is stale: the handler is asked",
+                    (Miss::Purged, _) => "what is stored was purged",
                     (Miss::Stale, None) => {
                         "what is stored was purged, or may have been while others' purges could not be heard"
                     }

@@ -15,12 +15,13 @@ use super::{
     answer::Asked,
     body::ResponseBody,
     coalesce::{FlightKey, Join, Leader, Told, Waiter},
-    entry::Entry,
+    entry::{self, Entry},
     invalidation::{Position, path_slot},
     key::{CacheKey, asked_host, asked_target, asked_uri},
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},
-    shared::{Found, Look, Shared},
+    series::Series,
+    shared::{Found, Look, Looking, Shared},
     tags::Tags,
 };
 
@@ -33,6 +34,9 @@ pub(super) struct Forward {
     pub(super) lookup: Lookup,
     pub(super) key: Arc<CacheKey>,
     pub(super) region: usize,
+    pub(super) series: Series,
+    /// Whether it is no request of a client's, or is counted already.
+    pub(super) uncounted: bool,
     pub(super) path_slot: u32,
     /// Path and query as the client asks for them.
     pub(super) target: Box<str>,
@@ -57,7 +61,7 @@ pub(super) struct Forward {
 /// Where a miss goes.
 pub(super) enum Next {
     Wait(Pin<Box<dyn Future<Output = (Waiter, Told)> + Send>>),
-    Look(Pin<Box<dyn Future<Output = Found> + Send>>),
+    Look(Looking),
     /// Somebody has stored it between our look and our turn to lead.
     Reply(Arc<Entry>, Outcome),
     Call,
@@ -77,6 +81,8 @@ impl Forward {
             lookup,
             key: key.kept(),
             region,
+            series: shared.series.of(region, parts),
+            uncounted: false,
             path_slot: path_slot(asked_uri(parts).path()),
             target: asked_target(parts).into(),
             host: asked_host(parts).unwrap_or_default().into(),
@@ -101,7 +107,7 @@ impl Forward {
         }
         if self.lookup.refresh {
             // The client wants its own answer, and it replaces what is stored.
-            return self.look(request);
+            return self.look();
         }
         // A part can neither be shared nor made whole from.
         if self.lookup.head
@@ -136,7 +142,7 @@ impl Forward {
                     return Next::Reply(entry, outcome);
                 }
                 self.leader = Some(leader);
-                self.look(request)
+                self.look()
             }
             Join::Wait(waiter) => Next::Wait(self.wait(waiter)),
         }
@@ -149,7 +155,17 @@ impl Forward {
         request: &HeaderMap,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
-        self.shared.hit(entry, self.asked(request), outcome)
+        let asked = self.asked(request);
+        if self.uncounted {
+            return self.shared.answer(entry, asked, outcome);
+        }
+        self.shared.hit(entry, asked, outcome)
+    }
+
+    pub(super) fn count(&self, outcome: Outcome) {
+        if !self.uncounted {
+            self.shared.count(self.series, outcome);
+        }
     }
 
     pub(super) fn asked<'a>(&'a self, request: &'a HeaderMap) -> Asked<'a> {
@@ -161,8 +177,8 @@ impl Forward {
         }
     }
 
-    fn look(&self, request: &HeaderMap) -> Next {
-        match self.shared.look_in_l2(&self.key, request) {
+    fn look(&self) -> Next {
+        match self.shared.look_in_l2(&self.key) {
             Some(looking) => Next::Look(looking),
             None => Next::Call,
         }
@@ -172,9 +188,15 @@ impl Forward {
         let deadline = *self
             .deadline
             .get_or_insert_with(|| Instant::now() + self.shared.wait_deadline);
+        let shared = self.shared.clone();
         Box::pin(async move {
             let told = tokio::time::timeout_at(deadline, waiter.told()).await;
-            (waiter, told.unwrap_or(Told::Alone))
+            let told = told.unwrap_or_else(|_| {
+                let timeouts = &shared.counters.wait_timeouts;
+                timeouts.fetch_add(1, Ordering::Relaxed);
+                Told::Alone
+            });
+            (waiter, told)
         })
     }
 
@@ -188,7 +210,7 @@ impl Forward {
         match told {
             Told::Lead(leader) => {
                 self.leader = Some(leader);
-                Step::Next(self.look(request))
+                Step::Next(self.look())
             }
             Told::Alone => Step::Next(Next::Call),
             Told::Head(head) => {
@@ -209,7 +231,6 @@ impl Forward {
                 drop(waiter);
                 let shared = &self.shared;
                 if entry.matches(request, self.lookup.credentials) && shared.is_alive(&entry) {
-                    shared.counters.coalesced.fetch_add(1, Ordering::Relaxed);
                     return Step::Reply(self.reply(&entry, request, Outcome::Collapsed));
                 }
                 // It began before a purge, or it is another variant. Somebody may have stored a newer one by now.
@@ -234,12 +255,40 @@ impl Forward {
         })
     }
 
+    /// This instance has heard of what the client has written, or it takes too long: then the handler is asked, past all
+    /// who ask the same (rule 9 of the invalidation).
+    #[cfg(feature = "redis")]
+    pub(super) fn caught_up<R: Body>(&mut self, is_reached: bool, request: &HeaderMap) -> Step<R> {
+        self.stamp = self.shared.now();
+        if !is_reached {
+            return Step::Next(Next::Call);
+        }
+        match self.shared.look(&*self.key, self.asked(request)) {
+            Look::Hit(entry, outcome) | Look::Refresh(entry, _, outcome) => {
+                Step::Reply(self.reply(&entry, request, outcome))
+            }
+            Look::Miss(miss, vary, stale) => {
+                self.miss = miss;
+                self.stale = stale;
+                Step::Next(self.next(request, &vary))
+            }
+        }
+    }
+
     /// What the look-up in L2 found.
     pub(super) fn found<R: Body>(&mut self, found: Found, request: &HeaderMap) -> Step<R> {
         self.stamp = found.begin;
+        if let Some(vary) = found.vary
+            && let Some(looking) = self
+                .shared
+                .look_on_in_l2(&self.key, vary, request, found.begin)
+        {
+            return Step::Next(Next::Look(looking));
+        }
         let matching = found
             .entry
-            .filter(|entry| entry.matches(request, self.lookup.credentials));
+            .filter(|entry| entry.matches(request, self.lookup.credentials))
+            .map(|entry| entry::credited(entry, self.series));
         let is_hit = matching.as_ref().is_some_and(|entry| {
             !self.lookup.refresh && self.shared.is_usable(entry, &self.lookup)
         });

@@ -12,6 +12,8 @@ use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
+#[cfg(feature = "redis")]
+use super::own_writes::{Telling, Token};
 use super::{
     body::ResponseBody,
     changes::{Changes, passed},
@@ -19,7 +21,7 @@ use super::{
     forward::{Forward, Next, Step},
     outcome::BypassReason,
     policy::VaryNames,
-    shared::Found,
+    shared::Looking,
 };
 
 /// Resolves to a stored answer, another request's answer, or the handler's own.
@@ -45,8 +47,14 @@ where
 enum State<F, R: Body> {
     Reply(Option<Response<ResponseBody<R>>>),
     Bypass(#[pin] F, BypassReason, Option<Changes>),
+    /// The answer to an unsafe request waits for the token that goes with it.
+    #[cfg(feature = "redis")]
+    Telling(Option<Response<ResponseBody<R>>>, Telling),
+    /// Waits for what its client has written elsewhere.
+    #[cfg(feature = "redis")]
+    Behind(Pin<Box<dyn Future<Output = bool> + Send>>),
     Waiting(Pin<Box<dyn Future<Output = (Waiter, Told)> + Send>>),
-    Looking(Pin<Box<dyn Future<Output = Found> + Send>>),
+    Looking(Looking),
     Readying,
     Calling(#[pin] F),
 }
@@ -82,12 +90,30 @@ where
         }
     }
 
+    /// Its client has written what this instance has not heard of. `held` has a service that is not ready.
+    #[cfg(feature = "redis")]
+    pub(super) fn behind(held: Held<S, B>, forward: Forward, token: Token) -> Self {
+        let l2 = forward.shared.l2.clone();
+        let waiting = async move {
+            match l2 {
+                Some(l2) => l2.reached(&token).await,
+                None => true,
+            }
+        };
+        Self {
+            state: State::Behind(Box::pin(waiting)),
+            held: Some(Box::new(held)),
+            forward: Some(Box::new(forward)),
+        }
+    }
+
     /// A fetch in the background; `None` where somebody else fetches the same already.
     pub(super) fn refresh(
         held: Held<S, B>,
         mut forward: Forward,
         vary: &VaryNames,
     ) -> Option<Self> {
+        forward.uncounted = true;
         let state = match forward.next(&held.parts.headers, vary) {
             Next::Wait(_) | Next::Reply(..) => return None,
             // A look into Redis would only find the same stale answer again.
@@ -150,11 +176,38 @@ where
                     return Poll::Ready(Ok(response));
                 }
                 StateProj::Bypass(inner, reason, changes) => {
-                    let response = ready!(inner.poll(cx))?;
-                    return Poll::Ready(Ok(match changes {
-                        Some(changes) => changes.answered(response, cx),
-                        None => passed(response, *reason),
-                    }));
+                    let Some(changes) = changes else {
+                        let response = ready!(inner.poll(cx))?;
+                        return Poll::Ready(Ok(passed(response, *reason)));
+                    };
+                    let response = ready!(changes.scope(|| inner.poll(cx)))?;
+                    let response = changes.answered(response, cx);
+                    #[cfg(feature = "redis")]
+                    if let Some(telling) = changes.telling() {
+                        this.state.set(State::Telling(Some(response), telling));
+                        continue;
+                    }
+                    return Poll::Ready(Ok(response));
+                }
+                #[cfg(feature = "redis")]
+                StateProj::Telling(response, telling) => {
+                    let token = ready!(telling.as_mut().poll(cx));
+                    let Some(mut response) = response.take() else {
+                        panic!("polled after it was done")
+                    };
+                    if let Some((name, value)) = token {
+                        response.headers_mut().append(name, value);
+                    }
+                    return Poll::Ready(Ok(response));
+                }
+                #[cfg(feature = "redis")]
+                StateProj::Behind(waiting) => {
+                    let is_reached = ready!(waiting.as_mut().poll(cx));
+                    let (Some(held), Some(forward)) = (this.held.as_mut(), this.forward.as_mut())
+                    else {
+                        panic!("polled after it was done")
+                    };
+                    forward.caught_up(is_reached, &held.parts.headers)
                 }
                 StateProj::Calling(inner) => {
                     let Some(forward) = this.forward.as_mut() else {

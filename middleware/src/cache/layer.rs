@@ -1,10 +1,6 @@
 //! [`CacheLayer`], its builder and its handle.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::request::Parts;
 use tower_layer::Layer;
@@ -17,13 +13,16 @@ use super::{
     shared::{Parameters, RegionFn, Shared},
     stats::CacheStats,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, route::Labeler};
 
 /// Bytes that the cache in this process holds unless told otherwise.
 pub const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
 
 /// Longest time that a request waits for another's answer unless told otherwise.
 pub const DEFAULT_WAIT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Series of figures that a cache keeps unless told otherwise, those of the route `overflow` included.
+pub const DEFAULT_MAX_SERIES: usize = 512;
 
 /// Caches the answers of the service it is put on. In axum, add it first, so that it is the innermost of the three.
 #[derive(Clone)]
@@ -41,9 +40,14 @@ impl CacheLayer {
             region_for: None,
             mount: String::new(),
             wait_deadline: DEFAULT_WAIT_DEADLINE,
+            labeler: Labeler::default(),
+            max_series: DEFAULT_MAX_SERIES,
+            sample_truth: 0.0,
             clock: Clock::system(),
             #[cfg(feature = "redis")]
             redis: None,
+            #[cfg(feature = "redis")]
+            own_writes: None,
         }
     }
 }
@@ -69,9 +73,14 @@ pub struct CacheBuilder {
     region_for: Option<Box<RegionFn>>,
     mount: String,
     wait_deadline: Duration,
+    labeler: Labeler,
+    max_series: usize,
+    sample_truth: f64,
     clock: Clock,
     #[cfg(feature = "redis")]
     redis: Option<super::RedisStore>,
+    #[cfg(feature = "redis")]
+    own_writes: Option<super::ReadYourWrites>,
 }
 
 impl CacheBuilder {
@@ -117,11 +126,74 @@ impl CacheBuilder {
         self
     }
 
+    /// Names a request's route in the figures. Return a template (`/orders/{id}`), not the path. `None` falls back to axum's
+    /// `MatchedPath` (feature `axum`), then to `unmatched`.
+    ///
+    /// It is asked on the way to the handler alone; a stored answer keeps the route of the request that it was made for, and a hit
+    /// is counted there.
+    #[must_use]
+    pub fn route_label(
+        mut self,
+        label: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.labeler = Labeler::new(label);
+        self
+    }
+
+    /// How many (region, route) are kept apart in the figures, some 3 KiB each; at least one more than there are regions.
+    /// What comes after is counted in its region's route `overflow`, and in [`CacheStats::dropped_series`]. Default
+    /// [`DEFAULT_MAX_SERIES`].
+    #[must_use]
+    pub fn max_series(mut self, max_series: usize) -> Self {
+        self.max_series = max_series;
+        self
+    }
+
+    /// The share of fresh hits, 0 to 1, for which the handler is asked again in the background, to see whether what was
+    /// served is still true: a purge that somebody forgot, or that was lost, shows in [`TruthStats`](super::TruthStats).
+    /// Default 0: the handler is never asked for it.
+    ///
+    /// The handler gets the hit's own request, without its conditions and `Range`, with [`Recomputation`](super::Recomputation) among its
+    /// extensions; its answer is compared (status, `Content-Type`, `Content-Encoding`, body) and thrown away. Where it
+    /// differs, a later hit on the same answer asks once more, a second after at the earliest: that gives a purge that is on its
+    /// way time to come, and what differs each time (a time, a nonce) is told from what is old. So each sampled
+    /// hit costs one call of the handler, two where something is amiss; 8 at one time, others are left out and counted.
+    /// A route that lives by its time to live alone, without purges, is shown as often as its data changes meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// Where `share` is not between 0 and 1.
+    #[must_use]
+    pub fn sample_truth(mut self, share: f64) -> Self {
+        assert!(
+            (0.0..=1.0).contains(&share),
+            "sample_truth wants a share of hits between 0 and 1, not {share}"
+        );
+        self.sample_truth = share;
+        self
+    }
+
     /// A second level in Redis or Valkey.
     #[cfg(feature = "redis")]
     #[must_use]
     pub fn redis(mut self, redis: super::RedisStore) -> Self {
         self.redis = Some(redis);
+        self
+    }
+
+    /// Lets a client see what it has changed, whichever instance answers it next. Off by default; of no effect without
+    /// [`redis`](Self::redis).
+    ///
+    /// The answer to an unsafe request (POST, PUT, PATCH, DELETE ...) then carries a token: what the request has purged, by
+    /// itself (RFC 9111, 4.4) and by [`CacheHandle::purge`] in its handler's own task, and the positions that Redis gave.
+    /// The answer waits for these, as long as a request waits for Redis at most. A request with a token that its instance
+    /// has not reached waits as long, then is answered by the handler. A token counts for
+    /// `RedisStore::serve_while_away` and 10 s. Who forges one has his own requests answered by the handler, as by
+    /// `Cache-Control: no-cache`, nothing more; what a soft purge makes stale may still be given.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub fn read_your_writes(mut self, carrier: super::ReadYourWrites) -> Self {
+        self.own_writes = Some(carrier);
         self
     }
 
@@ -142,8 +214,13 @@ impl CacheBuilder {
             wait_deadline: self.wait_deadline,
             regions: self.regions,
             region_for: self.region_for,
+            labeler: self.labeler,
+            max_series: self.max_series,
+            sample_truth: self.sample_truth,
             #[cfg(feature = "redis")]
             l2: self.redis,
+            #[cfg(feature = "redis")]
+            own_writes: self.own_writes,
         }));
         (
             CacheLayer {
@@ -211,12 +288,12 @@ impl CacheHandle {
     }
 
     async fn purge_as(&self, kind: Kind, purge: Purge) -> PurgeReport {
+        self.shared.counters.purge(kind == Kind::Soft, purge.kind());
         let name = Name {
             kind,
             target: purge.target(),
         };
-        let commands = self.shared.positions.purge(vec![name]);
-        self.shared.counters.purges.fetch_add(1, Ordering::Relaxed);
+        let commands = self.shared.purge(vec![name]);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.shared.l2
             && let Some(command) = commands.into_iter().next()

@@ -108,13 +108,16 @@ impl BypassReason {
 
 /// Why there was nothing to answer from (RFC 9211, 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Miss {
     /// Nothing is stored for the key.
     Uri,
     /// Something is, but for other requests: another variant, or not for these credentials.
     Vary,
-    /// What is stored is stale or purged, or too old for what the client takes.
+    /// What is stored is stale, or too old for what the client takes.
     Stale,
+    /// What is stored was purged.
+    Purged,
     /// The client asked for a new answer.
     Request,
     /// What the method means has to be done by the handler.
@@ -122,11 +125,28 @@ pub(super) enum Miss {
 }
 
 impl Miss {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Uri,
+        Self::Vary,
+        Self::Stale,
+        Self::Purged,
+        Self::Request,
+        Self::Method,
+    ];
+
+    /// As figures and events call it: by more words than the RFC has.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Purged => "purged",
+            _ => self.as_str(),
+        }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Uri => "uri-miss",
             Self::Vary => "vary-miss",
-            Self::Stale => "stale",
+            Self::Stale | Self::Purged => "stale",
             Self::Request => "request",
             Self::Method => "method",
         }

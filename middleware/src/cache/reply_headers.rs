@@ -18,6 +18,9 @@ pub(super) struct ReplyHeaders {
 }
 
 impl ReplyHeaders {
+    /// Fields that are added to those which are stored.
+    pub(super) const PLACES: usize = 2;
+
     /// `stored` has no `Age`.
     pub(super) fn new(mut stored: HeaderMap) -> Self {
         let has_status = stored.contains_key(CACHE_STATUS);

@@ -21,6 +21,7 @@ use super::{
     policy::{Fields, classify},
     refresh,
     shared::{Look, Shared},
+    truth::Sample,
 };
 
 /// Caches the inner service's answers. Made by [`CacheLayer`](super::CacheLayer).
@@ -65,6 +66,8 @@ where
         let settings = shared.region(region);
         let identity = settings.key.identity_of(&parts);
         let has_body = !body.is_end_stream();
+        #[cfg(feature = "redis")]
+        let unreached = shared.unreached(&mut parts.headers);
         let fields = Fields::of(&parts.headers);
         let judged =
             classify(&parts, fields, has_body, settings, identity.is_some()).and_then(|lookup| {
@@ -76,12 +79,26 @@ where
         let (lookup, key) = match judged {
             Ok(judged) => judged,
             Err(reason) => {
-                shared.bypassed(region, reason);
+                let outcome = Outcome::Bypass(reason);
+                shared.count(shared.series.of(region, &parts), outcome);
                 let changes = Changes::of(shared, &parts, region);
+                #[cfg(feature = "redis")]
+                let changes = changes.map(|changes| changes.after(unreached));
                 let inner = inner.call(Request::from_parts(parts, body));
                 return ResponseFuture::bypass(inner, reason, changes);
             }
         };
+        #[cfg(feature = "redis")]
+        if let Some(token) = unreached {
+            let forward = Forward::new(shared, lookup, key, region, &parts);
+            let held = Held {
+                inner: self.inner.clone(),
+                ready: false,
+                parts,
+                body,
+            };
+            return ResponseFuture::behind(held, forward, token);
+        }
         // Before anything is looked up or read: what is made from now on is new to every purge before.
         let stamp = shared.now();
         let asked = Asked {
@@ -92,15 +109,32 @@ where
         };
         let (miss, vary, stale, refreshing) = match shared.look(&key, asked) {
             Look::Hit(entry, outcome) => {
-                key.spare();
-                return ResponseFuture::reply(shared.hit(&entry, asked, outcome));
+                let response = shared.hit(&entry, asked, outcome);
+                match &shared.truth {
+                    Some(truth) if outcome == Outcome::Hit => {
+                        let held = Held {
+                            inner,
+                            ready: true,
+                            parts,
+                            body,
+                        };
+                        truth.sample(shared, Sample::new(key, entry, lookup, region), held);
+                    }
+                    _ => key.spare(),
+                }
+                return ResponseFuture::reply(response);
             }
             Look::Refresh(entry, vary, outcome) => (Miss::Stale, vary, Some(entry), Some(outcome)),
             Look::Miss(miss, vary, stale) => {
                 if let Some(response) = shared.part(&key, asked) {
                     return ResponseFuture::reply(response);
                 }
+                if miss == Miss::Purged {
+                    shared.forget_purged(&key);
+                }
                 if lookup.only_if_cached {
+                    let series = shared.series.of(region, &parts);
+                    shared.count(series, Outcome::OnlyIfCached);
                     return ResponseFuture::reply(only_if_cached());
                 }
                 (miss, vary, stale, None)

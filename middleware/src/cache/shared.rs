@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -14,27 +14,38 @@ use http::{HeaderMap, Response, StatusCode, request::Parts};
 use http_body::Body;
 use quick_cache::sync;
 
+#[cfg(feature = "redis")]
+use super::own_writes::{ReadYourWrites, Token};
 use super::{
     answer::{Asked, answer, from_part},
     body::ResponseBody,
     coalesce::Flights,
+    count::Counters,
     early,
     entry::Entry,
-    invalidation::{Invalidation, Kind, Life, Name, Position, region_slot},
+    invalidation::{Command, Invalidation, Kind, Life, Name, Position, region_slot},
     key::{CacheKey, KeyMaker},
     outcome::{BypassReason, Miss, Outcome},
     policy::{Lookup, VaryNames, request::Credentials},
+    refresh::MAX_REFRESHES,
     region::Region,
-    stats::{CacheStats, Counters, LevelStats, RegionCounters, RegionStats, ratio},
-    store::{PassThroughBuilder, Store},
+    series::AllSeries,
+    store::{PassThroughBuilder, Slot, Store},
+    tally::Amount,
+    tasks::Tasks,
+    truth::{MAX_RECOMPUTATIONS, Truth},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, route::Labeler};
 
 /// Keys that are remembered as uncacheable at most; some 32 bytes each.
 const UNCACHEABLE_KEYS: usize = 8_192;
 /// How long a key is remembered as uncacheable: an app that changes its mind is noticed at the next answer anyway,
 /// only its first requests after that do not coalesce.
 const UNCACHEABLE_FOR: Duration = Duration::from_secs(60);
+
+/// How much longer than the longest service of what is purged unheard a client's token counts: for clocks that differ.
+#[cfg(feature = "redis")]
+const TOKEN_MARGIN: Duration = Duration::from_secs(10);
 
 pub(super) type RegionFn = dyn Fn(&Parts) -> Option<&'static str> + Send + Sync;
 type Uncacheable = sync::Cache<u64, Duration, quick_cache::UnitWeighter, PassThroughBuilder>;
@@ -44,7 +55,11 @@ pub(super) struct Found {
     pub(super) entry: Option<Arc<Entry>>,
     /// The position when the look-up began: where it brought nothing, the request begins here.
     pub(super) begin: Position,
+    /// Where answers under this key vary: by which fields, and until when to look on.
+    pub(super) vary: Option<(VaryNames, tokio::time::Instant)>,
 }
+
+pub(super) type Looking = Pin<Box<dyn Future<Output = Found> + Send>>;
 
 /// What the cache in this process has for a request.
 pub(super) enum Look {
@@ -76,7 +91,6 @@ fn is_fresh(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
 struct RegionState {
     region: Region,
     slot: u32,
-    counters: RegionCounters,
 }
 
 pub(super) struct Shared {
@@ -84,12 +98,16 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) flights: Arc<Flights>,
     pub(super) counters: Counters,
+    pub(super) series: AllSeries,
     pub(super) fills: AtomicUsize,
-    pub(super) refreshes: AtomicUsize,
+    pub(super) refreshes: Tasks,
+    pub(super) recomputations: Tasks,
+    /// `None` where nothing is sampled.
+    pub(super) truth: Option<Truth>,
     pub(super) wait_deadline: Duration,
     pub(super) positions: Arc<Invalidation>,
-    store: Store,
-    capacity_bytes: u64,
+    pub(super) store: Store,
+    pub(super) capacity_bytes: u64,
     regions: Vec<RegionState>,
     default_region: usize,
     region_for: Option<Box<RegionFn>>,
@@ -98,6 +116,8 @@ pub(super) struct Shared {
     pub(super) statements: super::query::Statements,
     #[cfg(feature = "redis")]
     pub(super) l2: Option<Arc<super::l2::L2>>,
+    #[cfg(feature = "redis")]
+    pub(super) own_writes: Option<ReadYourWrites>,
 }
 
 /// What [`Shared`] is made from.
@@ -108,8 +128,13 @@ pub(super) struct Parameters {
     pub(super) wait_deadline: Duration,
     pub(super) regions: Vec<Region>,
     pub(super) region_for: Option<Box<RegionFn>>,
+    pub(super) labeler: Labeler,
+    pub(super) max_series: usize,
+    pub(super) sample_truth: f64,
     #[cfg(feature = "redis")]
     pub(super) l2: Option<super::RedisStore>,
+    #[cfg(feature = "redis")]
+    pub(super) own_writes: Option<ReadYourWrites>,
 }
 
 impl Shared {
@@ -123,8 +148,8 @@ impl Shared {
         let regions = parameters.regions.into_iter().map(|region| RegionState {
             slot: region_slot(region.name()),
             region,
-            counters: RegionCounters::default(),
         });
+        let regions: Vec<_> = regions.collect();
         #[cfg(feature = "redis")]
         let (l2, positions) = match parameters.l2 {
             Some(store) => {
@@ -139,13 +164,16 @@ impl Shared {
             keys: KeyMaker::new(&parameters.mount),
             flights: Arc::new(Flights::new(parameters.wait_deadline)),
             counters: Counters::default(),
+            series: AllSeries::new(parameters.labeler, regions.len(), parameters.max_series),
             fills: AtomicUsize::new(0),
-            refreshes: AtomicUsize::new(0),
+            refreshes: Tasks::new(MAX_REFRESHES),
+            recomputations: Tasks::new(MAX_RECOMPUTATIONS),
+            truth: Truth::new(parameters.sample_truth),
             wait_deadline: parameters.wait_deadline,
             positions,
             store: Store::new(parameters.capacity_bytes),
             capacity_bytes: parameters.capacity_bytes,
-            regions: regions.collect(),
+            regions,
             default_region,
             region_for: parameters.region_for,
             #[cfg(feature = "query")]
@@ -159,6 +187,8 @@ impl Shared {
             ),
             #[cfg(feature = "redis")]
             l2,
+            #[cfg(feature = "redis")]
+            own_writes: parameters.own_writes,
             clock: parameters.clock,
         }
     }
@@ -186,11 +216,8 @@ impl Shared {
         self.regions[index].slot
     }
 
-    // Counting
-
-    pub(super) fn bypassed(&self, region: usize, reason: BypassReason) {
-        self.counters.bypass(reason);
-        self.regions[region].counters.bypasses.add();
+    pub(super) fn region_names(&self) -> impl Iterator<Item = &str> {
+        self.regions.iter().map(|state| state.region.name())
     }
 
     #[cfg(feature = "query")]
@@ -200,83 +227,6 @@ impl Shared {
             .iter()
             .position(|state| state.region.name() == name);
         known.unwrap_or(self.default_region)
-    }
-
-    #[cfg(feature = "query")]
-    pub(super) fn refused_query(&self, region: usize) {
-        self.regions[region].counters.bypasses.add();
-    }
-
-    #[cfg(feature = "query")]
-    pub(super) fn hit_query(&self, region: usize) {
-        self.regions[region].counters.hits.add();
-    }
-
-    #[cfg(feature = "query")]
-    pub(super) fn collapsed_query(&self, region: usize) {
-        self.hit_query(region);
-        self.counters.coalesced.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn missed(&self, region: usize) {
-        self.regions[region].counters.misses.add();
-    }
-
-    pub(super) fn stats(&self) -> CacheStats {
-        let counters = &self.counters;
-        let regions: Vec<RegionStats> = self
-            .regions
-            .iter()
-            .map(|state| {
-                let (hits, misses) = (state.counters.hits.sum(), state.counters.misses.sum());
-                RegionStats {
-                    name: state.region.name().to_owned(),
-                    hits,
-                    misses,
-                    bypasses: state.counters.bypasses.sum(),
-                    stores: state.counters.stores.load(Ordering::Relaxed),
-                    hit_ratio: ratio(hits, misses),
-                }
-            })
-            .collect();
-        let sum = |of: fn(&RegionStats) -> u64| regions.iter().map(of).sum::<u64>();
-        let (hits, misses) = (sum(|region| region.hits), sum(|region| region.misses));
-        CacheStats {
-            l1: LevelStats {
-                entries: self.store.entries(),
-                bytes: self.store.bytes(),
-                capacity_bytes: self.capacity_bytes,
-                evictions: self.store.evictions(),
-            },
-            #[cfg(feature = "redis")]
-            l2: self.l2.as_ref().map(|l2| l2.stats()),
-            #[cfg(not(feature = "redis"))]
-            l2: None,
-            hits,
-            misses,
-            bypasses: sum(|region| region.bypasses),
-            coalesced: load(&counters.coalesced),
-            stale: load(&counters.stale),
-            revalidated: load(&counters.revalidated),
-            background_refreshes: load(&counters.refreshes),
-            dropped_refreshes: load(&counters.dropped_refreshes),
-            invalidations: load(&counters.invalidations),
-            stores: sum(|region| region.stores),
-            hit_ratio: ratio(hits, misses),
-            bypass_reasons: counters.reasons(),
-            purges: load(&counters.purges),
-            fills_failed: load(&counters.fills_failed),
-            background_panics: self.background_panics(),
-            regions,
-        }
-    }
-
-    fn background_panics(&self) -> u64 {
-        #[cfg(feature = "redis")]
-        if let Some(l2) = &self.l2 {
-            return l2.panics();
-        }
-        0
     }
 
     // Looking up
@@ -300,6 +250,16 @@ impl Shared {
     pub(super) fn is_usable(&self, entry: &Entry, lookup: &Lookup) -> bool {
         let now = self.clock.now();
         is_fresh(entry, lookup, now) && self.life(entry, now) == Life::Fresh
+    }
+
+    /// Whether this very answer is still what a request would be given.
+    pub(super) fn is_current(&self, key: &CacheKey, entry: &Arc<Entry>) -> bool {
+        let slot = self.store.peek(key);
+        let is_stored = slot.is_some_and(|slot| {
+            let mut variants = slot.variants.iter();
+            variants.any(|variant| Arc::ptr_eq(variant, entry))
+        });
+        is_stored && self.is_usable(entry, &Lookup::default())
     }
 
     /// What the cache in this process has for a request.
@@ -336,7 +296,12 @@ impl Shared {
         }
         // What was purged is not to come back, confirmed or not.
         if life == Life::Dead {
-            return Look::Miss(Miss::Stale, slot.vary.clone(), None);
+            let miss = if self.positions.is_purged(entry.stamp, entry.subject()) {
+                Miss::Purged
+            } else {
+                Miss::Stale
+            };
+            return Look::Miss(miss, slot.vary.clone(), None);
         }
         let entry = entry.clone();
         if lookup.refresh {
@@ -372,7 +337,7 @@ impl Shared {
             return None;
         }
         let response = from_part(entry, asked)?;
-        self.regions[region].counters.hits.add();
+        self.count_hit(entry, Outcome::Hit);
         Some(response)
     }
 
@@ -383,19 +348,10 @@ impl Shared {
         asked: Asked<'_>,
         outcome: Outcome,
     ) -> Response<ResponseBody<R>> {
-        self.regions[asked.region].counters.hits.add();
+        self.count_hit(entry, outcome);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
             l2.served();
-        }
-        if matches!(
-            outcome,
-            Outcome::Stale
-                | Outcome::StaleWhileRevalidate
-                | Outcome::StaleIfError
-                | Outcome::PurgedSoftly
-        ) {
-            self.counters.stale.fetch_add(1, Ordering::Relaxed);
         }
         self.answer(entry, asked, outcome)
     }
@@ -416,7 +372,7 @@ impl Shared {
     /// from it.
     pub(super) fn invalidate(&self, slots: &[u32]) {
         let names = slots.iter().map(|slot| Name::slot(Kind::Hard, *slot));
-        let commands = self.positions.purge(names.collect());
+        let commands = self.purge(names.collect());
         self.counters
             .invalidations
             .fetch_add(slots.len() as u64, Ordering::Relaxed);
@@ -428,15 +384,47 @@ impl Shared {
         drop(commands);
     }
 
+    /// Purges in this process; Redis is to be told what this answers.
+    pub(super) fn purge(&self, names: Vec<Name>) -> Vec<Command> {
+        #[cfg(feature = "redis")]
+        {
+            let commands = self.positions.purge(names.clone());
+            super::own_writes::purged(&names, &commands);
+            commands
+        }
+        #[cfg(not(feature = "redis"))]
+        self.positions.purge(names)
+    }
+
+    // Own writes of clients
+
+    /// Takes a client's token out of its request: `Some` where this instance has not reached what it says.
+    #[cfg(feature = "redis")]
+    pub(super) fn unreached(&self, request: &mut HeaderMap) -> Option<Token> {
+        let text = self.own_writes.as_ref()?.take(request)?;
+        let now_s = self.clock.unix_ms() / 1_000;
+        let token = Token::read(&text, now_s, self.token_lifetime())?;
+        // Without Redis there is no other instance to be behind.
+        self.l2.as_ref()?;
+        let is_reached = token.is_reached(|purges| self.positions.has_reached(purges));
+        (!is_reached).then_some(token)
+    }
+
+    /// For as long as an instance that does not hear of a purge may serve what is older.
+    #[cfg(feature = "redis")]
+    pub(super) fn token_lifetime(&self) -> Duration {
+        self.positions.serve_while_away() + TOKEN_MARGIN
+    }
+
     // Storing
 
     /// Puts an answer of the handler into both levels.
+    #[cfg_attr(not(feature = "redis"), allow(unused_variables))]
     pub(super) fn store(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>, region: usize) {
         self.keep(key, entry);
-        self.regions[region]
-            .counters
-            .stores
-            .fetch_add(1, Ordering::Relaxed);
+        let series = entry.credit.series;
+        self.add(series, Amount::Stores, 1);
+        self.add(series, Amount::StoredBytes, entry.weight() as u64);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
             l2.write(key, entry, self.region(region).compress_above);
@@ -445,7 +433,19 @@ impl Shared {
 
     /// Forgets everything under a key, in this process.
     pub(super) fn forget(&self, key: &CacheKey) {
-        self.store.remove(key);
+        self.deleted(self.store.remove(key).as_deref());
+    }
+
+    /// Takes a key out whose answers are all purged: a purge itself looks at nothing that is stored.
+    pub(super) fn forget_purged(&self, key: &CacheKey) {
+        let purged = |entry: &Entry| self.positions.is_purged(entry.stamp, entry.subject());
+        self.deleted(self.store.remove_if(key, purged).as_deref());
+    }
+
+    fn deleted(&self, slot: Option<&Slot>) {
+        for entry in slot.into_iter().flat_map(|slot| &slot.variants) {
+            self.add(entry.credit.series, Amount::Deletes, 1);
+        }
     }
 
     /// Puts an answer into L1.
@@ -454,14 +454,27 @@ impl Shared {
     }
 
     #[cfg_attr(not(feature = "redis"), allow(clippy::unused_self, unused_variables))]
-    pub(super) fn look_in_l2(
-        &self,
-        key: &Arc<CacheKey>,
-        request: &HeaderMap,
-    ) -> Option<Pin<Box<dyn Future<Output = Found> + Send>>> {
+    pub(super) fn look_in_l2(&self, key: &Arc<CacheKey>) -> Option<Looking> {
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
-            return l2.look(key.clone(), request);
+            return l2.look(key.clone());
+        }
+        None
+    }
+
+    /// Looks on, after a look-up in L2 that has found how answers vary.
+    #[cfg_attr(not(feature = "redis"), allow(clippy::unused_self, unused_variables))]
+    pub(super) fn look_on_in_l2(
+        &self,
+        key: &Arc<CacheKey>,
+        vary: (VaryNames, tokio::time::Instant),
+        request: &HeaderMap,
+        begin: Position,
+    ) -> Option<Looking> {
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.l2 {
+            let values = vary.0.values(request)?;
+            return Some(l2.look_for_variant(key.clone(), vary, values, begin));
         }
         None
     }
@@ -510,8 +523,4 @@ impl Shared {
 /// waited; nothing else.
 fn mark(key: &CacheKey, credentials: Credentials) -> u64 {
     key.low() ^ u64::from(credentials.class())
-}
-
-fn load(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
 }

@@ -161,6 +161,11 @@ impl Store {
         self.items.get(key)
     }
 
+    /// Without it counting as use.
+    pub(super) fn peek(&self, key: &CacheKey) -> Option<Arc<Slot>> {
+        self.items.peek(key)
+    }
+
     /// Puts an answer in the place of the variant that it replaces.
     pub(super) fn put(&self, key: &Arc<CacheKey>, entry: Arc<Entry>, now: Duration) {
         let lock = &self.writers[key.low() as usize % WRITE_LOCKS];
@@ -193,8 +198,18 @@ impl Store {
             .insert_with_lifecycle(key.clone(), slot, &mut insertion);
     }
 
-    pub(super) fn remove(&self, key: &CacheKey) {
-        self.items.remove(key);
+    pub(super) fn remove(&self, key: &CacheKey) -> Option<Arc<Slot>> {
+        self.items.remove(key).map(|(_, slot)| slot)
+    }
+
+    /// Takes a key out where each of its variants is so.
+    pub(super) fn remove_if(
+        &self,
+        key: &CacheKey,
+        is_so: impl Fn(&Entry) -> bool,
+    ) -> Option<Arc<Slot>> {
+        let all = |slot: &Arc<Slot>| slot.variants.iter().all(|entry| is_so(entry));
+        self.items.remove_if(key, all).map(|(_, slot)| slot)
     }
 
     pub(super) fn entries(&self) -> u64 {
@@ -248,6 +263,7 @@ mod tests {
             span: None,
             asked: None,
             took: Duration::ZERO,
+            credit: crate::cache::entry::Credit::default(),
         })
     }
 

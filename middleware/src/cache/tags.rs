@@ -4,7 +4,10 @@ use std::cell::RefCell;
 
 use http::HeaderMap;
 
-use super::entry::TAGS_HEADER;
+use super::{
+    entry::TAGS_HEADER,
+    scope::{self, Place},
+};
 
 /// Tags one answer may carry; more are dropped and the answer is not stored, because a purge could miss it.
 pub(super) const MAX_TAGS: usize = 64;
@@ -12,7 +15,7 @@ pub(super) const MAX_TAGS: usize = 64;
 pub(super) const MAX_TAG_BYTES: usize = 256;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Tags>> = const { RefCell::new(None) };
+    static CURRENT: Place<Tags> = const { RefCell::new(None) };
 }
 
 /// The tags of one answer.
@@ -46,29 +49,9 @@ impl Tags {
         }
     }
 
-    /// Runs `work` so that [`tag`] lands here. A poll stays on one thread, so a thread-local set for the time of the
-    /// poll is task scope. The scope around it is put back afterwards, also when `work` panics.
+    /// Runs `work` so that [`tag`] lands here.
     pub(super) fn scope<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        struct Restore<'a> {
-            outer: Option<Tags>,
-            inner: &'a mut Tags,
-        }
-        impl Drop for Restore<'_> {
-            fn drop(&mut self) {
-                let outer = self.outer.take();
-                let swapped = CURRENT
-                    .try_with(|current| std::mem::replace(&mut *current.borrow_mut(), outer));
-                if let Ok(Some(tags)) = swapped {
-                    *self.inner = tags;
-                }
-            }
-        }
-        let mine = std::mem::take(self);
-        let outer = CURRENT
-            .try_with(|current| current.borrow_mut().replace(mine))
-            .unwrap_or_default();
-        let _restore = Restore { outer, inner: self };
-        work()
+        scope::within(&CURRENT, self, work)
     }
 }
 
@@ -78,14 +61,7 @@ impl Tags {
 /// Answers whether a cache listens; outside one, or on a task that the handler spawned, the tag goes nowhere. At most
 /// 64 tags of at most 256 bytes; an answer with more is not stored.
 pub fn tag(name: &str) -> bool {
-    let added = CURRENT.try_with(|current| match current.borrow_mut().as_mut() {
-        Some(tags) => {
-            tags.add(name);
-            true
-        }
-        None => false,
-    });
-    added.unwrap_or(false)
+    scope::tell(&CURRENT, |tags| tags.add(name)).is_some()
 }
 
 #[cfg(test)]

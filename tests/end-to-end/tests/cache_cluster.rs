@@ -7,34 +7,19 @@ mod instance;
 
 use std::time::Duration;
 
-use pitcrew::cache::{L2Stats, Purge, PurgeState};
+use pitcrew::cache::{Purge, PurgeState};
 use pitcrew_stack::{Redis, require, testing::redis};
 
-use self::instance::{Answers, FRESH, Instance, LONG, entries, eventually, is_l2_hit, store};
-
-const TAGGED: Answers = Answers {
-    headers: &[("cache-control", "max-age=600"), ("x-cache-tags", "orders")],
-    takes: Duration::ZERO,
+use self::instance::{
+    Answers, FRESH, Instance, LONG, TAGGED, entries, eventually, hears, is_l1_hit, is_l2_hit, l2,
+    store,
 };
-
-fn l2(instance: &Instance) -> L2Stats {
-    instance.handle.stats().l2.unwrap()
-}
 
 /// An instance that hears the purges of others.
 async fn connected(redis: &Redis, answers: Answers, name: &'static str) -> Instance {
     let instance = Instance::new(&redis.url(), "demo", answers, name);
     hears(&instance).await;
     instance
-}
-
-async fn hears(instance: &Instance) {
-    eventually("it hears of purges", LONG, || async {
-        instance.handle.probe_l2().await;
-        let stats = l2(instance);
-        stats.table_reads > 0 && stats.state == "up"
-    })
-    .await;
 }
 
 /// Two instances, each with an answer of its own to `/a` in its process.
@@ -48,10 +33,6 @@ async fn pair(redis: &Redis) -> [Instance; 2] {
         assert!(is_l1_hit(&instance.ask("/a").await.0));
     }
     [one, two]
-}
-
-fn is_l1_hit(status: &str) -> bool {
-    status.starts_with("pitcrew; hit") && !is_l2_hit(status)
 }
 
 /// Waits until an instance has let go of what it had of `/a`.

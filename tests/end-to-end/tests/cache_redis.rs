@@ -40,6 +40,8 @@ async fn what_one_instance_stored_another_finds() {
         status.starts_with("pitcrew; hit") && !is_l2_hit(&status),
         "then from its own process: {status}"
     );
+    let figures = &two.handle.stats().routes[0].figures;
+    assert_eq!((figures.hit_kinds.get("l2"), figures.misses), (Some(&1), 0));
     let stats = two.handle.stats().l2.unwrap();
     assert_eq!((stats.state, stats.hits, stats.errors), ("up", 1, 0));
 }

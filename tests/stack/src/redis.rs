@@ -82,11 +82,21 @@ impl Redis {
     /// # Errors
     /// As [`Redis::start`].
     pub fn start_with(slot: &Arc<Slot>, program: &Path, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_as(slot, program, &random::secret()?, settings)
+    }
+
+    /// [`Redis::start_with`] with a password that several servers share. One with settings of Sentinel is a sentinel.
+    pub(crate) fn start_as(
+        slot: &Arc<Slot>,
+        program: &Path,
+        password: &str,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let mut redis = Self {
             program: program.to_path_buf(),
             dir: slot.folder("redis")?,
             port: 0,
-            password: random::secret()?,
+            password: password.to_owned(),
             settings: settings
                 .iter()
                 .map(|(name, value)| ((*name).into(), (*value).into()))
@@ -162,6 +172,7 @@ impl Redis {
         let mut command = Command::new(&self.program);
         command
             .arg(&config)
+            .args(self.is_sentinel().then_some("--sentinel"))
             .current_dir(&self.dir)
             .stdout(Stdio::from(log))
             .stderr(Stdio::from(errors))
@@ -204,6 +215,10 @@ impl Redis {
             self.socket().display(),
             self.password
         )
+    }
+
+    fn is_sentinel(&self) -> bool {
+        self.settings.iter().any(|(name, _)| name == "sentinel")
     }
 
     fn socket(&self) -> PathBuf {

@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::place::{Place, Slot};
 use crate::postgres::{self, Postgres, PostgresOptions, Server};
 use crate::redis::Redis;
+use crate::redis_cluster::RedisCluster;
+use crate::redis_sentinel::RedisSentinel;
 use crate::sql;
 use crate::stack::{Description, PostgresDescription};
 
@@ -253,13 +255,40 @@ impl Drop for TestDatabase {
 /// Where no stack runs (call `require!(redis)` first), or it does not start.
 #[must_use]
 pub fn redis() -> Redis {
+    fine(Redis::start(&slot(), redis_program()))
+}
+
+fn redis_program() -> &'static Path {
     let Some(stack) = stack() else {
         panic!("{}", Reason::no_stack().text)
     };
-    let Some(program) = &stack.redis_program else {
-        panic!("the stack was started without Redis")
+    match &stack.redis_program {
+        Some(program) => program,
+        None => panic!("the stack was started without Redis"),
+    }
+}
+
+/// A Redis Cluster of the test's own: three masters, with a replica each where that is asked for.
+///
+/// # Panics
+/// As [`redis`].
+#[must_use]
+pub fn redis_cluster(has_replicas: bool) -> RedisCluster {
+    let start = if has_replicas {
+        RedisCluster::start_with_replicas
+    } else {
+        RedisCluster::start
     };
-    fine(Redis::start(&slot(), program))
+    fine(start(&slot(), redis_program()))
+}
+
+/// A master with a replica and sentinels, all the test's own.
+///
+/// # Panics
+/// As [`redis`].
+#[must_use]
+pub fn redis_sentinel() -> RedisSentinel {
+    fine(RedisSentinel::start(&slot(), redis_program()))
 }
 
 /// A Redis of the test's own that also listens with TLS, on the port that is answered. All are PEM texts.
@@ -268,12 +297,9 @@ pub fn redis() -> Redis {
 /// As [`redis`].
 #[must_use]
 pub fn redis_with_tls(certificate: &str, key: &str, authority: &str) -> (Redis, u16) {
-    let Some(program) = stack().and_then(|stack| stack.redis_program.as_ref()) else {
-        panic!("{}", Reason::no_stack().text)
-    };
     fine(Redis::start_with_tls(
         &slot(),
-        program,
+        redis_program(),
         [certificate, key, authority],
     ))
 }

@@ -184,6 +184,7 @@ fn entry_at(stamp: Position, changed: bool) -> Arc<Entry> {
         span: None,
         asked: None,
         took: Duration::ZERO,
+        credit: crate::cache::entry::Credit::default(),
     })
 }
 

@@ -140,10 +140,32 @@ impl Invalidation {
         }
     }
 
+    /// Whether it is a purge that an entry is dead of, and not that others' purges cannot be heard.
+    pub(super) fn is_purged(&self, stamp: Position, subject: Subject<'_>) -> bool {
+        self.table.life(stamp, subject) == Life::Dead
+    }
+
     /// The purges of this instance that were not read back yet.
     #[cfg(feature = "redis")]
     pub(super) fn pending(&self) -> u64 {
         self.table.pending()
+    }
+
+    #[cfg(feature = "redis")]
+    pub(super) fn serve_while_away(&self) -> Duration {
+        self.serve_while_away
+    }
+
+    /// Whether this instance has applied the purges that a client has seen (rule 9).
+    #[cfg(feature = "redis")]
+    pub(super) fn has_reached(&self, purges: &[(u32, u64)]) -> bool {
+        self.table.has_reached(purges)
+    }
+
+    /// The position, as Redis counts, of the last hard purge of a slot.
+    #[cfg(feature = "redis")]
+    pub(super) fn purged_at(&self, slot: u32) -> u64 {
+        self.table.at(Kind::Hard, slot).redis()
     }
 
     /// Whether a purge of this instance is confirmed.

@@ -53,6 +53,20 @@ pub enum Purge {
 pub const MAX_PATTERN_BYTES: usize = 1_024;
 
 impl Purge {
+    /// As figures call what it names.
+    pub(in crate::cache) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Path(_) => "path",
+            Self::Key(_) => "key",
+            Self::Prefix(_) => "prefix",
+            Self::Pattern(_) => "pattern",
+            Self::Region(_) => "region",
+            Self::Tag(_) => "tag",
+            Self::Group { .. } => "group",
+            Self::All => "all",
+        }
+    }
+
     pub(in crate::cache) fn target(&self) -> Target {
         Target::Slot(match self {
             Self::Path(path) => path_slot(path.split(['?', '#']).next().unwrap_or(path)),

@@ -155,10 +155,6 @@ impl Table {
 
     /// Whether this instance has applied the purges that a client has seen (rule 9). By slot, not by position: after a
     /// fail-over a position may stand beyond a purge that is lost.
-    #[cfg_attr(
-        all(not(test), feature = "redis"),
-        expect(dead_code, reason = "no client has a token yet")
-    )]
     pub(in crate::cache) fn has_reached(&self, purges: &[(u32, u64)]) -> bool {
         purges.iter().all(|(slot, redis)| {
             self.hard.at(*slot).max(self.hard.at(ALL)) >= Position::from_redis(*redis)

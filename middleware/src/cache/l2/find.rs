@@ -2,72 +2,86 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::{
     L2,
-    pool::CallError,
-    wire::{self, Value},
+    wire::{self, Answer, Value},
 };
 use crate::cache::{entry::Entry, invalidation::Position, key::CacheKey, policy::VaryNames};
 
 /// An entry from further ahead than this was written by a machine whose clock cannot be trusted.
 const MAX_CLOCK_SKEW_MS: u64 = 60_000;
 
+/// What leads to an answer.
+pub(super) enum Lead {
+    Answer(Arc<Entry>),
+    /// The answers under this key vary so; each stands under a key of its own.
+    Vary(VaryNames),
+}
+
 impl L2 {
-    /// Looks an answer up for a request that begins at `begin`. Whether it is dead the table in this process says, to
-    /// whoever takes it.
+    /// Looks up what stands under a key, for a request that begins at `begin`. Whether it is dead the table in this process
+    /// says, to whoever takes it.
     pub(super) async fn find(
         &self,
         key: &CacheKey,
-        request: &HeaderMap,
+        redis_key: &str,
         begin: Position,
-    ) -> Result<Option<Arc<Entry>>, CallError> {
-        let answer = match self.get(key, None).await? {
-            Some(Value::Answer(answer)) if answer.entry.vary.names.is_empty() => Some(answer),
-            Some(Value::Answer(_)) | None => None,
-            Some(Value::Vary(names)) => self.find_variant(key, &names, request).await?,
-        };
-        let now_ms = self.clock.unix_ms();
-        let trusted = answer.filter(|answer| answer.made_unix_ms <= now_ms + MAX_CLOCK_SKEW_MS);
-        Ok(trusted.map(|answer| {
-            let mut entry = answer.entry;
-            entry.stamp = Position::imported(answer.stamp, begin);
-            entry.made = self.clock.now();
-            entry.age += Duration::from_millis(now_ms.saturating_sub(answer.made_unix_ms));
-            Arc::new(entry)
-        }))
+        deadline: Instant,
+    ) -> Option<Lead> {
+        match self.get(key, redis_key, deadline).await? {
+            Value::Answer(answer) if answer.entry.vary.names.is_empty() => {
+                self.import(*answer, begin).map(Lead::Answer)
+            }
+            Value::Answer(_) => None,
+            Value::Vary(names) => Some(Lead::Vary(names)),
+        }
     }
 
-    async fn get(
-        &self,
-        key: &CacheKey,
-        variant: Option<(&VaryNames, &[u8])>,
-    ) -> Result<Option<Value>, CallError> {
-        let mut pipeline = redis::pipe();
-        pipeline
-            .cmd("GET")
-            .arg(self.entry_key(key.bytes(), variant));
-        let (bytes,): (Option<Vec<u8>>,) = self.call(&pipeline, self.timeout).await?;
-        Ok(bytes.and_then(|bytes| wire::decode(&bytes, key.bytes())))
-    }
-
-    async fn find_variant(
+    /// The answer for a request with these values in the fields that answers vary on.
+    pub(super) async fn find_variant(
         &self,
         key: &CacheKey,
         names: &VaryNames,
-        request: &HeaderMap,
-    ) -> Result<Option<Box<wire::Answer>>, CallError> {
-        let Some(values) = names.values(request) else {
-            return Ok(None);
-        };
-        Ok(match self.get(key, Some((names, &values))).await? {
-            Some(Value::Answer(answer))
-                if answer.entry.values == values && answer.entry.vary == *names =>
+        values: &[u8],
+        begin: Position,
+        deadline: Instant,
+    ) -> Option<Arc<Entry>> {
+        let redis_key = self.entry_key(key.bytes(), Some((names, values)));
+        // Whoever asked for the first of two keys has passed its breaker; in a cluster the second lies elsewhere.
+        if !self.breakers.of(&redis_key).allows() {
+            return None;
+        }
+        match self.get(key, &redis_key, deadline).await? {
+            Value::Answer(answer)
+                if *answer.entry.values == *values && answer.entry.vary == *names =>
             {
-                Some(answer)
+                self.import(*answer, begin)
             }
             _ => None,
-        })
+        }
+    }
+
+    /// An answer as this instance takes it.
+    fn import(&self, answer: Answer, begin: Position) -> Option<Arc<Entry>> {
+        let now_ms = self.clock.unix_ms();
+        if answer.made_unix_ms > now_ms + MAX_CLOCK_SKEW_MS {
+            return None;
+        }
+        let mut entry = answer.entry;
+        entry.stamp = Position::imported(answer.stamp, begin);
+        entry.made = self.clock.now();
+        entry.age += Duration::from_millis(now_ms.saturating_sub(answer.made_unix_ms));
+        Some(Arc::new(entry))
+    }
+
+    async fn get(&self, key: &CacheKey, redis_key: &str, deadline: Instant) -> Option<Value> {
+        let mut pipeline = redis::Pipeline::with_capacity(1);
+        pipeline.cmd("GET").arg(redis_key);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let got = self.call(&pipeline, left).await;
+        let (bytes,): (Option<Vec<u8>>,) = self.judged(redis_key, got)?;
+        wire::decode(&bytes?, key.bytes())
     }
 }

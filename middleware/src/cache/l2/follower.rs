@@ -15,7 +15,8 @@ use redis::aio::MultiplexedConnection;
 
 use super::{
     BACKGROUND_TIMEOUT, L2,
-    pool::{CallError, Opener},
+    opener::Opener,
+    pool::CallError,
     script::{self, BATCH, FollowReply, TableReply},
     task::Running,
 };
@@ -52,7 +53,10 @@ pub(super) fn ensure(l2: &Arc<L2>) {
 
 /// Follows as long as the connection lasts; `Ok` when nobody wants it any more.
 async fn follow(level: &Weak<L2>, opener: &Opener) -> Result<(), CallError> {
-    let mut connection = opener.open().await?;
+    let Some(key) = wanted(level).map(|l2| l2.scripts.key().to_owned()) else {
+        return Ok(());
+    };
+    let mut connection = opener.open_at(&key).await?;
     connection.set_response_timeout(HEARTBEAT + BACKGROUND_TIMEOUT);
     let mut place = Place {
         cursor: 0,

@@ -10,7 +10,7 @@ use super::{
     wire::{self, Answer, Value},
 };
 use crate::cache::{
-    entry::Entry,
+    entry::{Credit, Entry},
     fuzzing::{blocks, bounded},
     invalidation::{Name, Position, SLOTS, Target},
     policy::{Share, Stale, VaryNames},
@@ -139,6 +139,7 @@ fn writes_any_answer(fields: &[u8], body: &[u8]) {
         span: None,
         asked: None,
         took: Duration::ZERO,
+        credit: Credit::default(),
     };
     let packed = compress::pack_now(body);
     for packed in [None, packed.as_deref()] {

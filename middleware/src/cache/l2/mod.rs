@@ -10,6 +10,9 @@
 //! waits for.
 
 mod breaker;
+mod breakers;
+#[cfg(feature = "redis-cluster")]
+mod cluster;
 mod compress;
 mod connect;
 mod error;
@@ -17,10 +20,13 @@ mod find;
 mod follower;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
+mod opener;
 mod pool;
 mod probe;
 mod purges;
 mod script;
+#[cfg(feature = "redis-sentinel")]
+mod sentinel;
 mod task;
 #[cfg(feature = "redis-tls")]
 mod tls;
@@ -28,8 +34,6 @@ mod wire;
 mod writer;
 
 use std::{
-    future::Future,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -37,13 +41,13 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderMap;
 use redis::{FromRedisValue, Pipeline};
 use siphasher::sip128::{Hasher128, SipHasher13};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use self::{
-    breaker::Breaker,
+    breakers::Breakers,
+    find::Lead,
     pool::{CallError, Pool},
     probe::Probe,
     script::Scripts,
@@ -54,7 +58,11 @@ pub use self::{
     error::RedisStoreError,
 };
 use super::{
-    invalidation::Invalidation, key::CacheKey, policy::VaryNames, shared::Found, stats::L2Stats,
+    invalidation::{Invalidation, Position},
+    key::CacheKey,
+    policy::VaryNames,
+    shared::{Found, Looking},
+    stats::L2Stats,
 };
 use crate::clock::Clock;
 
@@ -80,7 +88,7 @@ pub(super) struct L2 {
     entry_prefix: String,
     timeout: Duration,
     clock: Clock,
-    breaker: Breaker,
+    breakers: Breakers,
     probe: Probe,
     writer: Writer,
     following: AtomicBool,
@@ -103,14 +111,15 @@ impl L2 {
         clock: Clock,
         invalidation: Arc<Invalidation>,
     ) -> Self {
+        let opener = pool.opener();
         Self {
+            scripts: Scripts::new(namespace, opener.fails_over()),
+            breakers: Breakers::new(opener.is_cluster()),
             pool,
-            scripts: Scripts::new(namespace),
             invalidation,
             entry_prefix: format!("pitcrew:{namespace}:e:"),
             timeout,
             clock,
-            breaker: Breaker::new(),
             probe: Probe::default(),
             writer: Writer::default(),
             following: AtomicBool::new(false),
@@ -122,34 +131,60 @@ impl L2 {
         }
     }
 
-    /// Looks an answer up; `None` where Redis is not asked at all.
-    pub(super) fn look(
-        self: &Arc<Self>,
-        key: Arc<CacheKey>,
-        request: &HeaderMap,
-    ) -> Option<Pin<Box<dyn Future<Output = Found> + Send>>> {
+    /// Looks up what stands under a key; `None` where Redis is not asked at all.
+    pub(super) fn look(self: &Arc<Self>, key: Arc<CacheKey>) -> Option<Looking> {
         follower::ensure(self);
-        let is_reachable = !self.is_settled() || self.is_readable();
-        if self.stopped.load(Ordering::Acquire) || !is_reachable || !self.breaker.allows() {
+        let is_settled = self.is_settled();
+        if self.stopped.load(Ordering::Acquire) || (is_settled && !self.is_readable()) {
             return None;
         }
-        let (l2, request) = (self.clone(), request.clone());
+        let redis_key = self.entry_key(key.bytes(), None);
+        if !self.breakers.of(&redis_key).allows() {
+            return None;
+        }
+        let l2 = self.clone();
         Some(Box::pin(async move {
-            let looking = async {
-                // The first requests of an instance wait for its table rather than find nothing.
-                l2.until(Self::is_settled).await;
-                // Nothing was read before, so here the request may begin; then only is it asked whether L2 may be read.
-                let begin = l2.invalidation.now();
-                if !l2.is_readable() {
-                    return Ok((begin, None));
-                }
-                Ok((begin, l2.find(&key, &request, begin).await?))
+            let deadline = Instant::now() + l2.timeout;
+            // The first requests of an instance wait for its table rather than find nothing.
+            let is_late = !is_settled
+                && tokio::time::timeout_at(deadline, l2.until(Self::is_settled))
+                    .await
+                    .is_err();
+            // Nothing was read before, so here the request may begin; then only is it asked whether L2 may be read.
+            let begin = l2.invalidation.now();
+            let lead = if is_late {
+                l2.judged(&redis_key, Err(CallError::Timeout))
+            } else if l2.is_readable() {
+                l2.find(&key, &redis_key, begin, deadline).await
+            } else {
+                None
             };
-            let result = tokio::time::timeout(l2.timeout, looking).await;
-            let result = l2.judged(result.unwrap_or(Err(CallError::Timeout)));
-            let (begin, entry) = result.unwrap_or_else(|| (l2.invalidation.now(), None));
-            Found { entry, begin }
+            let (entry, vary) = match lead {
+                Some(Lead::Answer(entry)) => (Some(entry), None),
+                Some(Lead::Vary(names)) => (None, Some((names, deadline))),
+                None => (None, None),
+            };
+            Found { entry, begin, vary }
         }))
+    }
+
+    /// Looks on, after a look-up that has found how answers vary, for a request with these values.
+    pub(super) fn look_for_variant(
+        self: &Arc<Self>,
+        key: Arc<CacheKey>,
+        (names, deadline): (VaryNames, Instant),
+        values: Box<[u8]>,
+        begin: Position,
+    ) -> Looking {
+        let l2 = self.clone();
+        Box::pin(async move {
+            let found = l2.find_variant(&key, &names, &values, begin, deadline);
+            Found {
+                entry: found.await,
+                begin,
+                vary: None,
+            }
+        })
     }
 
     /// A look-up is over. Whether what was found is of use, whoever asked knows: a purge may have made it old.
@@ -174,15 +209,16 @@ impl L2 {
         self.pool.call(pipeline, timeout).await
     }
 
-    /// Tells the breaker and the counters.
-    fn judged<T>(&self, result: Result<T, CallError>) -> Option<T> {
+    /// Tells the breaker of what was asked for, and the counters.
+    fn judged<T>(&self, redis_key: &str, result: Result<T, CallError>) -> Option<T> {
+        let breaker = self.breakers.of(redis_key);
         match result {
             Ok(value) => {
-                self.breaker.succeeded();
+                breaker.succeeded();
                 Some(value)
             }
             Err(error) => {
-                self.breaker.failed();
+                breaker.failed();
                 self.counters.errors.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(%error, "the second cache level did not answer");
                 None
@@ -208,18 +244,27 @@ impl L2 {
             write(values);
         }
         let hash = hasher.finish128();
-        format!("{}{:016x}{:016x}", self.entry_prefix, hash.h1, hash.h2)
+        let mut redis_key = String::with_capacity(self.entry_prefix.len() + 32);
+        redis_key.push_str(&self.entry_prefix);
+        for half in [hash.h1, hash.h2] {
+            let digit = |at| char::from(b"0123456789abcdef"[(half >> (4 * at)) as usize & 15]);
+            redis_key.extend((0..16).rev().map(digit));
+        }
+        redis_key
     }
 
     // The handle
 
     pub(super) fn stats(&self) -> L2Stats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (queued_writes, queued_bytes) = self.writer.depth();
         L2Stats {
             state: if self.is_down() { "down" } else { "up" },
             hits: load(&self.counters.hits),
             misses: load(&self.counters.misses),
             errors: load(&self.counters.errors),
+            queued_writes,
+            queued_bytes,
             dropped_writes: load(&self.counters.dropped_writes),
             pending_purges: self.invalidation.pending(),
             table_reads: load(&self.counters.table_reads),
@@ -229,7 +274,7 @@ impl L2 {
 
     fn is_down(&self) -> bool {
         let is_lost = self.is_settled() && !self.invalidation.is_connected(self.clock.now());
-        is_lost || self.breaker.is_open()
+        is_lost || self.breakers.of(self.scripts.key()).is_open()
     }
 
     /// An answer is given from L1. Counts it where purges of others may have been missed, and sees to it that they are

@@ -1,25 +1,24 @@
-//! Connections to Redis: bb8 over bb8-redis, with a flag that says which connections are broken.
+//! Connections to Redis: bb8 over the `redis` crate's, with a flag that says which connections are broken.
 //!
 //! Every published manager's `has_broken` is a constant `false`, so without a PING at each check-out a pool stays dead
-//! for ever after Redis restarts; and the PING costs most of the throughput. So the flag: set on any I/O error and on a
-//! timeout, read at check-out and by bb8 at check-in.
+//! for ever after Redis restarts; and the PING costs most of the throughput. So the flag: set on any I/O error, on a
+//! timeout and by a demoted master (in a cluster, by [`Link::is_broken_by`]), read at check-out and by bb8 at check-in.
 
 use std::{
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bb8::{ManageConnection, Pool as Bb8};
-use bb8_redis::RedisConnectionManager;
-use redis::{FromRedisValue, Pipeline, RedisError, aio::MultiplexedConnection};
+use redis::{FromRedisValue, Pipeline, RedisError};
+
+use super::opener::{CONNECT_TIMEOUT, Link, Opener};
 
 /// Connections at most. They are multiplexed, so few carry all; more than one, because a large body holds the line.
 const MAX_CONNECTIONS: u32 = 4;
-/// Longest time to open one, in the background.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a call to Redis brought nothing.
 #[derive(Debug, thiserror::Error)]
@@ -36,35 +35,14 @@ pub(super) enum CallError {
     Foreign,
 }
 
-/// How a connection is opened.
-#[derive(Clone)]
-pub(super) enum Opener {
-    Plain(RedisConnectionManager),
-    #[cfg(feature = "redis-tls")]
-    Tls(Box<super::tls::Tls>),
-}
-
-impl Opener {
-    /// A server that accepts and says nothing would be waited for as long as it lasts, also by bb8.
-    pub(super) async fn open(&self) -> Result<MultiplexedConnection, RedisError> {
-        let opening = async {
-            match self {
-                Self::Plain(manager) => manager.connect().await,
-                #[cfg(feature = "redis-tls")]
-                Self::Tls(tls) => tls.connect().await,
-            }
-        };
-        let opened = tokio::time::timeout(CONNECT_TIMEOUT, opening).await;
-        opened.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
-    }
-}
-
 struct Manager {
     opener: Opener,
 }
 
+#[derive(Clone)]
 struct Connection {
-    inner: MultiplexedConnection,
+    link: Link,
+    opened: Instant,
     broken: Arc<AtomicBool>,
 }
 
@@ -74,13 +52,16 @@ impl ManageConnection for Manager {
 
     async fn connect(&self) -> Result<Connection, RedisError> {
         Ok(Connection {
-            inner: self.opener.open().await?,
+            link: self.opener.open().await?,
+            opened: Instant::now(),
             broken: Arc::default(),
         })
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), RedisError> {
-        redis::cmd("PING").query_async(&mut connection.inner).await
+        let mut ping = redis::pipe();
+        ping.cmd("PING").ignore();
+        connection.link.query(&ping).await
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
@@ -129,33 +110,34 @@ impl Pool {
     ) -> Result<T, CallError> {
         let mut used = None;
         let call = async {
-            let (mut connection, broken) = self.connection().await?;
-            used = Some(broken);
-            let answer = pipeline.query_async(&mut connection).await;
-            Ok(answer?)
+            let connection = used.insert(self.connection().await?);
+            Ok(connection.link.query(pipeline).await?)
         };
         let result = tokio::time::timeout(timeout, call)
             .await
             .unwrap_or(Err(CallError::Timeout));
-        let broke = match &result {
-            Ok(_) => false,
-            Err(CallError::Redis(error)) => error.is_io_error() || error.is_unrecoverable_error(),
-            Err(CallError::Timeout | CallError::Pool) => true,
-            Err(CallError::Foreign) => false,
+        let fault = match &result {
+            Err(CallError::Redis(error)) => Some(error),
+            Err(CallError::Timeout) => None,
+            Ok(_) | Err(CallError::Pool | CallError::Foreign) => return result,
         };
-        if broke && let Some(broken) = used {
-            broken.store(true, Ordering::Release);
+        if let Some(connection) = used
+            && connection
+                .link
+                .is_broken_by(fault, connection.opened.elapsed())
+        {
+            connection.broken.store(true, Ordering::Release);
         }
         result
     }
 
     /// A clone of a connection; its guard goes back at once, so callers share connections instead of queueing for them.
-    async fn connection(&self) -> Result<(MultiplexedConnection, Arc<AtomicBool>), CallError> {
+    async fn connection(&self) -> Result<Connection, CallError> {
         // Broken ones are dropped as their guard goes back, so this many turns see every idle one.
         for _ in 0..=MAX_CONNECTIONS {
             let guard = self.pool().get().await.map_err(|_| CallError::Pool)?;
             if !guard.broken.load(Ordering::Acquire) {
-                return Ok((guard.inner.clone(), guard.broken.clone()));
+                return Ok(guard.clone());
             }
         }
         Err(CallError::Pool)

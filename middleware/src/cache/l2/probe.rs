@@ -21,20 +21,22 @@ impl L2 {
     /// need not find it out by their own time-outs.
     pub(in crate::cache) async fn probe(self: &Arc<Self>) -> bool {
         follower::ensure(self);
+        let key = self.scripts.key();
+        let breaker = self.breakers.of(key);
         let mut last = self.probe.0.lock().await;
         if let Some((at, answered)) = *last
             && at.elapsed() < PROBE_AGE
         {
             // Traffic may know better meanwhile.
-            return answered && !self.breaker.is_open();
+            return answered && !breaker.is_open();
         }
+        // In a cluster, the master of the purges: without it nothing is read from any.
         let mut ping = redis::pipe();
-        ping.cmd("PING").ignore();
-        let answered = self
-            .judged(self.call::<()>(&ping, BACKGROUND_TIMEOUT).await)
-            .is_some();
+        ping.cmd("EXISTS").arg(key).ignore();
+        let asked = self.call::<()>(&ping, BACKGROUND_TIMEOUT).await;
+        let answered = self.judged(key, asked).is_some();
         if !answered {
-            self.breaker.open();
+            breaker.open();
         }
         *last = Some((Instant::now(), answered));
         answered

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{BACKGROUND_TIMEOUT, DEFAULT_TIMEOUT, L2, follower};
-use crate::cache::invalidation::{Command, PurgeState};
+use crate::cache::{
+    invalidation::{Command, PurgeState},
+    own_writes::Token,
+};
 
 /// Purges in one round trip.
 const BATCH: usize = 64;
@@ -31,6 +34,30 @@ impl L2 {
         }
     }
 
+    /// Waits until these purges, which are on their way, are read back, as long as a request waits for Redis; answers
+    /// whether they were.
+    pub(in crate::cache) async fn confirmed(self: &Arc<Self>, numbers: &[u64]) -> bool {
+        let is_done = |l2: &Self| {
+            let mut numbers = numbers.iter();
+            numbers.all(|number| l2.invalidation.is_done(*number))
+        };
+        let confirming = self.until(is_done);
+        let _ = tokio::time::timeout(self.timeout.max(DEFAULT_TIMEOUT), confirming).await;
+        is_done(self)
+    }
+
+    /// Waits until this instance has applied the purges that a client has seen, as long as a request waits for Redis;
+    /// answers whether it has.
+    pub(in crate::cache) async fn reached(self: &Arc<Self>, token: &Token) -> bool {
+        follower::ensure(self);
+        let is_reached = |l2: &Self| token.is_reached(|purges| l2.invalidation.has_reached(purges));
+        if token.can_be_reached() {
+            let reaching = self.until(is_reached);
+            let _ = tokio::time::timeout(self.timeout, reaching).await;
+        }
+        is_reached(self)
+    }
+
     /// [`Self::purge`] for those who do not wait. What is lost on the way the follower sends again.
     pub(in crate::cache) fn purge_in_background(self: &Arc<Self>, commands: Vec<Command>) {
         follower::ensure(self);
@@ -51,7 +78,7 @@ impl L2 {
                 self.scripts.purge(&mut pipeline, command);
             }
             let sent = self.call::<Vec<u64>>(&pipeline, timeout).await;
-            let Some(positions) = self.judged(sent) else {
+            let Some(positions) = self.judged(self.scripts.key(), sent) else {
                 return false;
             };
             self.invalidation.tell(|log, _| {

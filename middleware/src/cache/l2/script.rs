@@ -23,6 +23,9 @@ const FOLLOW: &str = concat!(
     include_str!("lua/follow.lua")
 );
 
+/// Fails on a replica, which answers reads without saying how old they are. On a master it changes nothing.
+const ON_MASTER: &str = "redis.call('HDEL', KEYS[1], '')\n";
+
 /// Raised with every change of what the scripts keep.
 const VERSION: u32 = 1;
 /// Records that the Stream keeps, about. Who was away for more of them reads the table.
@@ -38,20 +41,29 @@ pub(super) type FollowReply = (Option<u64>, Vec<(String, Vec<String>)>);
 pub(super) struct Scripts {
     keys: [String; 5],
     format: String,
+    /// Begins each script where a replica may be taken for the master.
+    guard: &'static str,
 }
 
 impl Scripts {
-    pub(super) fn new(namespace: &str) -> Self {
+    pub(super) fn new(namespace: &str, fails_over: bool) -> Self {
         // One hash tag, for Cluster: what a script changes together must lie together.
         let key = |part| format!("pitcrew:{{{namespace}}}:purges:{part}");
         let (low, high) = SLOT_HASH_KEY;
         Self {
             keys: ["header", "hard", "soft", "patterns", "stream"].map(key),
             format: format!("{VERSION}-{SLOTS}-{low:x}{high:x}"),
+            guard: if fails_over { ON_MASTER } else { "" },
         }
     }
 
+    /// A key that lies where all of purges lie.
+    pub(super) fn key(&self) -> &str {
+        &self.keys[0]
+    }
+
     fn begin<'a>(&self, command: &'a mut Cmd, script: &str, highest: u64) -> &'a mut Cmd {
+        let script = format!("{}{script}", self.guard);
         command.arg("EVAL").arg(script).arg(self.keys.len());
         command.arg(&self.keys[..]);
         command.arg(&self.format).arg(SLOTS).arg(highest)

@@ -3,14 +3,15 @@
 //! `magic, version, kind, checksum, key, ...`, every variable part with its length. The whole key stands in the value:
 //! the Redis key is only a hash of it. Numbers are little-endian.
 
-use std::{hash::Hasher, sync::atomic::AtomicU64, time::Duration};
+use std::{sync::atomic::AtomicU64, time::Duration};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use siphasher::sip::SipHasher13;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::compress::unpack;
 use crate::cache::{
-    entry::Entry,
+    entry::{Credit, Entry},
     invalidation::{Position, SLOTS},
     policy::{Share, Stale, VaryNames, response::MAX_FIELDS},
     reply_headers::ReplyHeaders,
@@ -79,11 +80,13 @@ pub(super) fn encode_answer(
         .for_each(|slot| out.extend_from_slice(&slot.to_le_bytes()));
     put(&mut out, entry.target.as_bytes());
     let headers = entry.headers.stored();
-    put_count(&mut out, headers.len());
+    let mut section = Vec::with_capacity(256);
+    put_count(&mut section, headers.len());
     for (name, value) in &headers {
-        put(&mut out, name.as_str().as_bytes());
-        put(&mut out, value.as_bytes());
+        put(&mut section, name.as_str().as_bytes());
+        put(&mut section, value.as_bytes());
     }
+    put(&mut out, &section);
     out.push(if packed.is_some() { ZSTD } else { PLAIN });
     put_count(&mut out, entry.body.len());
     put(&mut out, body);
@@ -175,29 +178,20 @@ impl<'a> Input<'a> {
             slots.push(slot);
         }
         let target = str::from_utf8(self.take()?).ok()?.into();
-        let mut headers = HeaderMap::new();
-        for _ in 0..self.count()? {
-            let name = HeaderName::from_bytes(self.take()?).ok()?;
-            headers
-                .try_append(name, HeaderValue::from_bytes(self.take()?).ok()?)
-                .ok()?;
-        }
-        if headers.len() > MAX_FIELDS {
-            return None;
-        }
+        let headers = headers(self.take()?)?;
         let [encoding] = self.array()?;
         // Not bounded by what is left, as a count is: a packed body is longer than its bytes.
         let length = u32::from_le_bytes(self.array()?) as usize;
         let stored = self.take()?;
         let body = match encoding {
-            PLAIN if stored.len() == length => stored.to_vec(),
-            ZSTD => unpack(stored, length)?,
+            PLAIN if stored.len() == length => Bytes::copy_from_slice(stored),
+            ZSTD => unpack(stored, length)?.into(),
             _ => return None,
         };
         let entry = Entry {
             status,
-            headers: ReplyHeaders::new(headers),
-            body: body.into(),
+            headers,
+            body,
             vary,
             values,
             share: Share {
@@ -220,6 +214,7 @@ impl<'a> Input<'a> {
             span: None,
             asked: None,
             took: Duration::ZERO,
+            credit: Credit::default(),
         };
         Some(Answer {
             entry,
@@ -227,6 +222,21 @@ impl<'a> Input<'a> {
             made_unix_ms,
         })
     }
+}
+
+/// The values are slices of one copy of the section, which holds hardly more than they.
+fn headers(section: &[u8]) -> Option<ReplyHeaders> {
+    let copy = Bytes::copy_from_slice(section);
+    let mut input = Input(&copy);
+    let count = input.count().filter(|count| *count <= MAX_FIELDS)?;
+    // Each has two lengths at least: nothing is allocated for more than can be there.
+    let mut headers = HeaderMap::with_capacity(count.min(copy.len() / 8) + ReplyHeaders::PLACES);
+    for _ in 0..count {
+        let name = HeaderName::from_bytes(input.take()?).ok()?;
+        let value = copy.slice_ref(input.take()?);
+        headers.append(name, HeaderValue::from_maybe_shared(value).ok()?);
+    }
+    input.0.is_empty().then(|| ReplyHeaders::new(headers))
 }
 
 fn begin(kind: u8, key: &[u8], room: usize) -> Vec<u8> {
@@ -253,9 +263,7 @@ pub(super) fn framed(kind: u8, key: &[u8], rest: &[u8]) -> Vec<u8> {
 
 /// Against damage, not against people: who can write into our Redis can write answers.
 fn checksum(bytes: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new();
-    hasher.write(bytes);
-    hasher.finish()
+    xxh3_64(bytes)
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
@@ -282,7 +290,6 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
@@ -319,6 +326,7 @@ mod tests {
             span: None,
             asked: None,
             took: Duration::ZERO,
+            credit: Credit::default(),
         }
     }
 
@@ -387,11 +395,13 @@ mod tests {
         }
         put_count(&mut rest, 0);
         put(&mut rest, b"/");
-        put_count(&mut rest, fields);
+        let mut section = Vec::new();
+        put_count(&mut section, fields);
         for n in 0..fields {
-            put(&mut rest, format!("x-{n}").as_bytes());
-            put(&mut rest, b"");
+            put(&mut section, format!("x-{n}").as_bytes());
+            put(&mut section, b"");
         }
+        put(&mut rest, &section);
         rest.push(PLAIN);
         put_count(&mut rest, 0);
         put(&mut rest, b"");

@@ -68,6 +68,12 @@ impl Writer {
         Some(write)
     }
 
+    /// How many wait, and their bytes.
+    pub(super) fn depth(&self) -> (u64, u64) {
+        let queue = self.queue();
+        (queue.writes.len() as u64, queue.bytes as u64)
+    }
+
     pub(super) fn wake(&self) {
         self.wake.notify_one();
     }
@@ -108,43 +114,34 @@ impl L2 {
         if ttl == 0 {
             return;
         }
-        if !self.breaker.allows() {
-            self.counters.dropped_writes.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
         let resident = crate::clock::millis(now.saturating_sub(entry.made));
         let made_unix_ms = self.clock.unix_ms().saturating_sub(resident);
         let key = write.key.bytes();
         let packed = compress::pack(&entry.body, write.compress_above).await;
         let value = wire::encode_answer(key, entry, packed.as_deref(), made_unix_ms);
-        let mut pipeline = redis::pipe();
-        let mut set = |redis_key: String, value: Vec<u8>| {
-            pipeline
-                .cmd("SET")
-                .arg(redis_key)
-                .arg(value)
-                .arg("PX")
-                .arg(ttl)
-                .ignore();
-        };
-        if entry.vary.names.is_empty() {
-            set(self.entry_key(key, None), value);
+        // One by one: in a cluster they lie on different masters. The answer first, then what leads to it.
+        let is_put = if entry.vary.names.is_empty() {
+            self.set(&self.entry_key(key, None), value, ttl).await
         } else {
-            set(
-                self.entry_key(key, Some((&entry.vary, &entry.values))),
-                value,
-            );
-            set(
-                self.entry_key(key, None),
-                wire::encode_vary(key, &entry.vary),
-            );
-        }
-        if self
-            .judged(self.call::<()>(&pipeline, BACKGROUND_TIMEOUT).await)
-            .is_none()
-        {
+            let variant = self.entry_key(key, Some((&entry.vary, &entry.values)));
+            let names = wire::encode_vary(key, &entry.vary);
+            self.set(&variant, value, ttl).await
+                && self.set(&self.entry_key(key, None), names, ttl).await
+        };
+        if !is_put {
             self.counters.dropped_writes.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    async fn set(&self, redis_key: &str, value: Vec<u8>, ttl_ms: u64) -> bool {
+        if !self.breakers.of(redis_key).allows() {
+            return false;
+        }
+        let mut pipeline = redis::pipe();
+        let set = pipeline.cmd("SET").arg(redis_key).arg(value);
+        set.arg("PX").arg(ttl_ms).ignore();
+        let done = self.call::<()>(&pipeline, BACKGROUND_TIMEOUT).await;
+        self.judged(redis_key, done).is_some()
     }
 }
 

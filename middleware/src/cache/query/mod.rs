@@ -19,9 +19,11 @@ use super::{
     entry::{self, Entry, Origin},
     invalidation::{Position, tag_slot},
     key::CacheKey,
-    outcome::Outcome,
+    outcome::{Miss, Outcome},
     policy::{Lookup, Share, Stale, VaryNames, Verdict},
+    series::Series,
     shared::{Look, Shared},
+    tally::Amount,
 };
 
 /// Statements that are remembered with what was read from them.
@@ -93,7 +95,7 @@ impl Call<'_> {
         let (readable, ttl) = match planned {
             Ok(planned) => planned,
             Err(refusal) => {
-                shared.refused_query(self.region);
+                shared.add(self.series(), Amount::RefusedQueries, 1);
                 return (fetch().await, QueryOutcome::Refused(refusal));
             }
         };
@@ -106,10 +108,13 @@ impl Call<'_> {
             .kept();
         // Before anything is read: what is fetched from now on is new to every purge before.
         let mut stamp = shared.now();
-        if let Some((_, rows)) = self.stored(&key) {
-            shared.hit_query(self.region);
-            return (Ok(rows), QueryOutcome::Hit);
-        }
+        let miss = match self.stored(&key) {
+            Ok((entry, rows)) => {
+                shared.count_hit(&entry, Outcome::Hit);
+                return (Ok(rows), QueryOutcome::Hit);
+            }
+            Err(miss) => miss,
+        };
         let deadline = Instant::now() + shared.wait_deadline;
         let mut leader = None;
         let flight = FlightKey {
@@ -124,7 +129,7 @@ impl Call<'_> {
                 match told.unwrap_or(Told::Alone) {
                     Told::Entry(entry) if shared.is_alive(&entry) => {
                         if let Ok(rows) = serde_json::from_slice(&entry.body) {
-                            shared.collapsed_query(self.region);
+                            shared.count_hit(&entry, Outcome::Collapsed);
                             return (Ok(rows), QueryOutcome::Collapsed);
                         }
                     }
@@ -135,22 +140,36 @@ impl Call<'_> {
         }
         if let Some(lead) = leader.take() {
             // A whole flight may have ended between the look and this; else another instance may have the rows.
-            let mut found = self.stored(&key);
+            let stored = self.stored(&key).ok();
+            let mut found = stored.map(|(entry, rows)| (entry, rows, Outcome::Hit));
             if found.is_none() {
-                found = self.stored_in_l2(&key, &mut stamp).await;
+                let stored = self.stored_in_l2(&key, &mut stamp).await;
+                found = stored.map(|(entry, rows)| (entry, rows, Outcome::L2));
             }
-            if let Some((entry, rows)) = found {
+            if let Some((entry, rows, outcome)) = found {
+                shared.count_hit(&entry, outcome);
                 lead.done(entry);
-                shared.hit_query(self.region);
                 return (Ok(rows), QueryOutcome::Hit);
             }
             leader = Some(lead);
         }
-        shared.missed(self.region);
+        let begin = Begin {
+            stamp,
+            called: shared.clock.now(),
+        };
         let fetched = fetch().await;
         let outcome = match &fetched {
-            Ok(rows) => self.store(&key, rows, readable, ttl, stamp, leader),
+            Ok(rows) => {
+                let outcome = self.store(&key, rows, readable, ttl, begin, leader);
+                let counted = match outcome {
+                    QueryOutcome::Stored => Outcome::Stored(miss),
+                    _ => Outcome::Miss(miss),
+                };
+                shared.count(self.series(), counted);
+                outcome
+            }
             Err(_) => {
+                shared.count_error(self.series());
                 // An error is nobody else's.
                 if let Some(leader) = leader {
                     leader.release();
@@ -161,7 +180,11 @@ impl Call<'_> {
         (fetched, outcome)
     }
 
-    fn stored<T: DeserializeOwned>(&self, key: &CacheKey) -> Option<(Arc<Entry>, T)> {
+    fn series(&self) -> Series {
+        self.shared.query_series(self.region)
+    }
+
+    fn stored<T: DeserializeOwned>(&self, key: &CacheKey) -> Result<(Arc<Entry>, T), Miss> {
         let look = self.shared.look(
             key,
             Asked {
@@ -172,11 +195,19 @@ impl Call<'_> {
             },
         );
         // Rows that are purged softly, or stale, are fetched anew by whoever asks; those of an early refresh are fresh.
-        let (Look::Hit(entry, _) | Look::Refresh(entry, _, Outcome::Hit)) = look else {
-            return None;
+        let entry = match look {
+            Look::Hit(entry, _) | Look::Refresh(entry, _, Outcome::Hit) => entry,
+            Look::Refresh(..) => return Err(Miss::Stale),
+            Look::Miss(miss, ..) => {
+                if miss == Miss::Purged {
+                    self.shared.forget_purged(key);
+                }
+                return Err(miss);
+            }
         };
-        let rows = serde_json::from_slice(&entry.body).ok()?;
-        Some((entry, rows))
+        // Rows of another type are for other callers.
+        let rows = serde_json::from_slice(&entry.body).map_err(|_| Miss::Vary)?;
+        Ok((entry, rows))
     }
 
     /// What is fetched after this look begins where it began.
@@ -185,7 +216,7 @@ impl Call<'_> {
         key: &Arc<CacheKey>,
         stamp: &mut Position,
     ) -> Option<(Arc<Entry>, T)> {
-        let found = self.shared.look_in_l2(key, &HeaderMap::new())?.await;
+        let found = self.shared.look_in_l2(key)?.await;
         *stamp = found.begin;
         let usable = found.entry.and_then(|entry| {
             let is_usable = self.shared.is_usable(&entry, &Lookup::default());
@@ -194,6 +225,7 @@ impl Call<'_> {
         });
         self.shared.looked_in_l2(usable.is_some());
         let (entry, rows) = usable?;
+        let entry = entry::credited(entry, self.series());
         self.shared.keep(key, &entry);
         Some((entry, rows))
     }
@@ -204,7 +236,7 @@ impl Call<'_> {
         rows: &T,
         readable: &Readable,
         ttl: Duration,
-        stamp: Position,
+        begin: Begin,
         leader: Option<Leader>,
     ) -> QueryOutcome {
         let release = |leader: Option<Leader>| {
@@ -226,7 +258,18 @@ impl Call<'_> {
                 .map(|table| tag_slot(&format!("table:{table}"))),
         );
         slots.extend(self.more_tags.iter().map(|tag| tag_slot(tag)));
-        let entry = Arc::new(entry_of(shared, body, ttl, slots, stamp));
+        let origin = Origin {
+            values: Box::default(),
+            slots,
+            target: Box::default(),
+            stamp: begin.stamp,
+            made: shared.clock.now(),
+            made_unix_ms: shared.clock.unix_ms(),
+            asked: None,
+            called: begin.called,
+            series: self.series(),
+        };
+        let entry = Arc::new(entry_of(body, ttl, origin));
         let is_alive = shared.is_alive(&entry);
         if is_alive {
             shared.store(key, &entry, self.region);
@@ -245,14 +288,15 @@ impl Call<'_> {
 /// Apart from the classes of credentials: a query's key is never an answer's anyway.
 const QUERY_CLASS: u8 = u8::MAX;
 
-fn entry_of(
-    shared: &Shared,
-    body: Vec<u8>,
-    ttl: Duration,
-    slots: Vec<u32>,
+/// Where a fetch begins.
+#[derive(Clone, Copy)]
+struct Begin {
     stamp: Position,
-) -> Entry {
-    let now = shared.clock.now();
+    /// Monotonic time.
+    called: Duration,
+}
+
+fn entry_of(body: Vec<u8>, ttl: Duration, origin: Origin) -> Entry {
     let verdict = Verdict {
         fresh_for: ttl,
         age: Duration::ZERO,
@@ -262,16 +306,6 @@ fn entry_of(
         share: Share::default(),
         left_out: Vec::new(),
         content_length: None,
-    };
-    let origin = Origin {
-        values: Box::default(),
-        slots,
-        target: Box::default(),
-        stamp,
-        made: now,
-        made_unix_ms: shared.clock.unix_ms(),
-        asked: None,
-        called: now,
     };
     entry::with_body(
         StatusCode::OK,

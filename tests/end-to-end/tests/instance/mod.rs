@@ -19,7 +19,10 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use pitcrew::{CacheHandle, CacheLayer, cache::RedisStore};
+use pitcrew::{
+    CacheHandle, CacheLayer,
+    cache::{L2Stats, RedisStore},
+};
 use pitcrew_stack::Redis;
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneService};
 
@@ -41,6 +44,11 @@ pub(crate) struct Answers {
 
 pub(crate) const FRESH: Answers = Answers {
     headers: &[("cache-control", "max-age=60")],
+    takes: Duration::ZERO,
+};
+
+pub(crate) const TAGGED: Answers = Answers {
+    headers: &[("cache-control", "max-age=600"), ("x-cache-tags", "orders")],
     takes: Duration::ZERO,
 };
 
@@ -123,6 +131,28 @@ impl Instance {
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
+}
+
+pub(crate) fn l2(instance: &Instance) -> L2Stats {
+    instance.handle.stats().l2.unwrap()
+}
+
+/// Waits until an instance hears the purges of others.
+pub(crate) async fn hears(instance: &Instance) {
+    hears_within(instance, LONG).await;
+}
+
+pub(crate) async fn hears_within(instance: &Instance, within: Duration) {
+    eventually("it hears of purges", within, || async {
+        instance.handle.probe_l2().await;
+        let stats = l2(instance);
+        stats.table_reads > 0 && stats.state == "up"
+    })
+    .await;
+}
+
+pub(crate) fn is_l1_hit(status: &str) -> bool {
+    status.starts_with("pitcrew; hit") && !is_l2_hit(status)
 }
 
 pub(crate) fn is_l2_hit(status: &str) -> bool {
