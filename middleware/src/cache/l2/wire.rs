@@ -228,11 +228,9 @@ impl<'a> Input<'a> {
 fn headers(section: &[u8]) -> Option<ReplyHeaders> {
     let copy = Bytes::copy_from_slice(section);
     let mut input = Input(&copy);
-    let count = input.count()?;
-    if count > MAX_FIELDS {
-        return None;
-    }
-    let mut headers = HeaderMap::with_capacity(count + ReplyHeaders::PLACES);
+    let count = input.count().filter(|count| *count <= MAX_FIELDS)?;
+    // Each has two lengths at least: nothing is allocated for more than can be there.
+    let mut headers = HeaderMap::with_capacity(count.min(copy.len() / 8) + ReplyHeaders::PLACES);
     for _ in 0..count {
         let name = HeaderName::from_bytes(input.take()?).ok()?;
         let value = copy.slice_ref(input.take()?);
