@@ -140,7 +140,6 @@ fn writes_any_answer(fields: &[u8], body: &[u8]) {
         asked: None,
         credit: Credit::default(),
         took: Duration::ZERO,
-        credit: Credit::default(),
     };
     let packed = compress::pack_now(body);
     for packed in [None, packed.as_deref()] {
