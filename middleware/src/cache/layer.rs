@@ -50,8 +50,8 @@ impl CacheLayer {
         }
     }
 
-    /// The same with requests' content read ahead where [`Region::body_in_key`] wants it in the key. What is inside gets
-    /// [`RequestBody`](super::RequestBody) for a body; see there how that is mounted.
+    /// The same with requests' content read ahead where [`Region::body_in_key`] wants it in the key. The service inside gets
+    /// [`RequestBody`](super::RequestBody) for a body; [`BodyKeyLayer`] shows how that is mounted.
     #[must_use]
     pub fn with_body_keys(self) -> BodyKeyLayer {
         BodyKeyLayer::new(self)

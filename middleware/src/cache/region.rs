@@ -252,8 +252,8 @@ impl Region {
     /// content that does not come within [`CacheBuilder::wait_deadline`](super::CacheBuilder::wait_deadline)
     /// `request-timeout`.
     ///
-    /// The key is kept with the answer, in Redis too, and a look-up hashes and compares it, some 40 µs for 64 KiB.
-    /// [`DEFAULT_BODY_IN_KEY_BYTES`] suits most; above [`MAX_BODY_IN_KEY_BYTES`] is as that. Default: off.
+    /// The key is kept with the answer, in Redis too, and counts where bytes are counted. A hit copies, hashes and compares it: it
+    /// takes 1 to 2 µs with short content, 4 with 4 KiB, 25 with 64 KiB. [`DEFAULT_BODY_IN_KEY_BYTES`] suits most; above [`MAX_BODY_IN_KEY_BYTES`] is as that. Default: off.
     #[must_use]
     pub fn body_in_key(mut self, max_bytes: usize) -> Self {
         self.body_in_key = Some(max_bytes.min(MAX_BODY_IN_KEY_BYTES));
