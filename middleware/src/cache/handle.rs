@@ -107,7 +107,7 @@ impl CacheHandle {
     ///
     /// The statement is read (feature `query`, crate `sqlparser`): texts that differ in space, comments and case are one,
     /// `parameters` are part of the key, and each table that it reads is a tag `table:schema.name`, to be purged by
-    /// [`Purge::Tag`] when the table changes. A name without a schema is one of [`Region::search_path`]. Nothing is cached of a
+    /// [`Purge::Tag`] when the table changes. A name without a schema is one of [`Region::search_path`](super::Region::search_path). Nothing is cached of a
     /// statement that writes, locks rows, or calls a built-in function whose value is another one each time or session
     /// (`now()`, `random()`, `current_user`); the outcome says why. A function of your own that is volatile, a view (its
     /// tables stand elsewhere) and row-level security (rows differ by role) are **not** seen: give a view's tables by

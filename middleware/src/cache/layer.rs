@@ -148,7 +148,7 @@ impl CacheBuilder {
     }
 
     /// How many (region, route) are kept apart in the figures, some 3 KiB each; at least one more than there are regions.
-    /// What comes after is counted in its region's route `overflow`, and in [`CacheStats::dropped_series`]. Default
+    /// What comes after is counted in its region's route `overflow`, and in [`CacheStats::dropped_series`](super::CacheStats). Default
     /// [`DEFAULT_MAX_SERIES`].
     #[must_use]
     pub fn max_series(mut self, max_series: usize) -> Self {
