@@ -9,6 +9,10 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+/// As good as for ever: longer settings are taken for this, a hundred years, so that a time from now can be counted.
+#[cfg(feature = "cache")]
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// Where a layer takes its time from.
 ///
 /// [`Clock::system`] reads the monotonic clock; the wall clock is read once, when the clock is made, and the wall

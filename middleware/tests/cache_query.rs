@@ -10,6 +10,10 @@ use std::{
     time::Duration,
 };
 
+mod support;
+
+use support::{Handler, answer, ask, cached, get};
+
 use pitcrew::{
     CacheHandle, CacheLayer,
     cache::{Purge, QueryOutcome, Refusal, Region},
@@ -188,4 +192,47 @@ async fn tags_of_a_view_are_given_by_hand() {
         .purge(Purge::Tag("table:public.below".into()))
         .await;
     assert_eq!(ask().await, QueryOutcome::Stored);
+}
+
+/// Rule 6 of the invalidation: what is made of cached rows has their tags, and is no newer than they.
+#[tokio::test]
+async fn a_purge_of_a_table_takes_the_answers_that_were_made_from_its_rows() {
+    let value = Arc::new(AtomicUsize::new(1));
+    let own: Arc<std::sync::OnceLock<CacheHandle>> = Arc::default();
+    let (read, asked) = (value.clone(), own.clone());
+    let handler = Handler::new(move |_, _| {
+        let (read, asked) = (read.clone(), asked.clone());
+        Box::pin(async move {
+            let fetch = async || Ok::<_, &str>(read.load(Ordering::SeqCst));
+            let handle = asked.get().unwrap();
+            let (rows, _) = handle.query("queries", SQL, &[1], fetch).await;
+            let headers = [("cache-control", "max-age=600")];
+            Ok(answer(&headers, rows.unwrap().to_string()))
+        })
+    });
+    let region = Region::queries().ttl(Duration::from_secs(600));
+    let (app, handle) = cached(&handler, CacheLayer::builder().region(region));
+    own.set(handle.clone()).unwrap();
+    // Of rows that are fetched, and of rows that are stored already.
+    for (path, version) in [("/fetched", 2), ("/stored", 3)] {
+        ask(&app, get(path)).await;
+        assert!(ask(&app, get(path)).await.is_hit());
+        value.store(version, Ordering::SeqCst);
+        handle.purge(Purge::Tag("table:public.orders".into())).await;
+        assert_eq!(ask(&app, get(path)).await.body, version.to_string());
+    }
+}
+
+#[tokio::test]
+async fn parameters_that_json_cannot_tell_apart_have_keys_of_their_own() {
+    let database = Database::new();
+    let fetch = async || Ok::<_, &str>(vec![1]);
+    for parameter in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 0.0] {
+        let parameters = [parameter];
+        let asked = database.handle.query("queries", SQL, &parameters, fetch);
+        assert_eq!(asked.await.1, QueryOutcome::Stored, "{parameter}");
+    }
+    let none: [Option<f64>; 1] = [None];
+    let asked = database.handle.query("queries", SQL, &none, fetch);
+    assert_eq!(asked.await.1, QueryOutcome::Stored);
 }

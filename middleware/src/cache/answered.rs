@@ -322,7 +322,8 @@ impl Forward {
         if slots.len() > MAX_SLOTS {
             return None;
         }
-        let origin = self.origin(values, slots);
+        let mut origin = self.origin(values, slots);
+        origin.is_made_from(&tags);
         let body = stale.body.clone();
         let mut entry = entry::with_body(stale.status, &headers, body, verdict, origin);
         // A confirmation is quicker than the answer that a hit saves.

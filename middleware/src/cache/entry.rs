@@ -22,6 +22,7 @@ use super::{
     invalidation::{Position, Subject},
     reply_headers::ReplyHeaders,
     series::Series,
+    tags::Tags,
 };
 
 /// Where a handler may write tags; never sent on.
@@ -55,8 +56,10 @@ pub(super) fn strip_own(headers: &mut HeaderMap) {
 
 /// What an entry costs beyond its bytes: the structs, the maps, the counts.
 const OVERHEAD_BYTES: usize = 512;
-/// What a header costs in a `HeaderMap` beyond its text.
-const HEADER_OVERHEAD_BYTES: usize = 104;
+/// What a place in a `HeaderMap` costs, taken or not: it grows by powers of two.
+const HEADER_PLACE_BYTES: usize = 112;
+/// What the name and the value of a field cost beyond their text.
+const HEADER_OVERHEAD_BYTES: usize = 100;
 
 /// A stored answer with prebuilt headers. Shared, never changed.
 #[derive(Debug)]
@@ -170,6 +173,7 @@ impl Entry {
             .map(|(name, value)| name.as_str().len() + value.len() + HEADER_OVERHEAD_BYTES);
         OVERHEAD_BYTES
             + headers.sum::<usize>()
+            + self.headers.capacity() * HEADER_PLACE_BYTES
             + self.body.len()
             + self.values.len()
             + self.vary.names.len() * size_of::<HeaderName>()
@@ -200,6 +204,16 @@ pub(super) struct Origin {
     /// Monotonic time when the handler was called.
     pub(super) called: Duration,
     pub(super) series: Series,
+}
+
+impl Origin {
+    /// Rows of cached queries pass their slots and their age on.
+    pub(super) fn is_made_from(&mut self, tags: &Tags) {
+        self.slots.extend(&tags.slots);
+        self.stamp = tags
+            .oldest
+            .map_or(self.stamp, |oldest| oldest.min(self.stamp));
+    }
 }
 
 /// Builds an entry. Everything is copied into allocations of its own: a header or body that is a slice of a larger read

@@ -66,6 +66,7 @@ impl Fill {
         self.origin
             .slots
             .extend(tags.names.iter().map(|tag| tag_slot(tag)));
+        self.origin.is_made_from(&tags);
         let entry = Arc::new(entry::build(
             self.status,
             &self.headers,

@@ -93,7 +93,7 @@ impl Forward {
             validating: false,
             leader: None,
             request: HeaderMap::new(),
-            tags: Tags::default(),
+            tags: Tags::of(Arc::as_ptr(shared) as usize),
             called: Duration::ZERO,
             turns: 0,
             deadline: None,

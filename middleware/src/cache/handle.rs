@@ -150,7 +150,7 @@ impl CacheHandle {
             shared: &self.shared,
             region: self.shared.region_named(region),
             sql,
-            parameters: serde_json::to_vec(parameters),
+            parameters: encoded(parameters),
             more_tags: tags,
         };
         call.run(fetch).await
@@ -172,4 +172,13 @@ impl fmt::Debug for CacheHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CacheHandle").finish_non_exhaustive()
     }
+}
+
+/// Parameters as they stand in a key: in CBOR, where values of different kinds and every float differ. `None` where they
+/// cannot be written.
+#[cfg(feature = "query")]
+fn encoded(parameters: &(impl serde::Serialize + ?Sized)) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(parameters, &mut bytes).ok()?;
+    Some(bytes)
 }

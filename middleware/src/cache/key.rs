@@ -144,15 +144,16 @@ impl KeyMaker {
         region.key.write(&mut bytes, parts, identity);
         let uri = asked_uri(parts);
         field(&mut bytes, uri.scheme_str().unwrap_or("").as_bytes());
-        // An absolute-form target and `Host` may differ; a handler may look at either, so both count. Hosts are the
-        // same in any case (RFC 9110, 4.2.3).
+        // An absolute-form target and `Host` may differ; a handler may look at either, so both count. As they were sent:
+        // hosts are the same in any case (RFC 9110, 4.2.3), but a handler that compares them as text would answer one
+        // client's writing for all.
         match uri.authority() {
-            Some(authority) => lower_field(&mut bytes, authority.as_str().as_bytes()),
+            Some(authority) => field(&mut bytes, authority.as_str().as_bytes()),
             None => field(&mut bytes, b""),
         }
         let mut hosts = parts.headers.get_all(HOST).iter();
         match (hosts.next(), hosts.next()) {
-            (Some(host), None) => lower_field(&mut bytes, host.as_bytes()),
+            (Some(host), None) => field(&mut bytes, host.as_bytes()),
             (None, _) => field(&mut bytes, b""),
             (Some(_), Some(_)) => return Err(BypassReason::Key),
         }
@@ -276,7 +277,7 @@ fn forwarded(
             return Err(BypassReason::Key);
         }
         count += 1;
-        lower_field(bytes, value.as_bytes());
+        field(bytes, value.as_bytes());
     }
     bytes[at] = count;
     Ok(())
@@ -286,11 +287,6 @@ fn forwarded(
 pub(super) fn field(bytes: &mut Vec<u8>, value: &[u8]) {
     bytes.extend_from_slice(&length(value));
     bytes.extend_from_slice(value);
-}
-
-fn lower_field(bytes: &mut Vec<u8>, value: &[u8]) {
-    bytes.extend_from_slice(&length(value));
-    bytes.extend(value.iter().map(u8::to_ascii_lowercase));
 }
 
 fn length(value: &[u8]) -> [u8; 4] {
@@ -364,10 +360,10 @@ mod tests {
     }
 
     #[test]
-    fn c7_host_case_is_one_key_and_port_scheme_and_name_are_not() {
+    fn c7_host_port_scheme_name_and_their_case_are_part_of_the_key() {
         let maker = KeyMaker::new("");
         let base = key(&maker, "/a", &[("host", "a.example")]);
-        assert_eq!(base, key(&maker, "/a", &[("host", "A.Example")]));
+        assert_ne!(base, key(&maker, "/a", &[("host", "A.Example")]));
         assert_ne!(base, key(&maker, "/a", &[("host", "a.example:8080")]));
         assert_ne!(base, key(&maker, "/a", &[("host", "b.example")]));
         assert_ne!(base, key(&maker, "/a", &[]));

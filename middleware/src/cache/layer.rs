@@ -12,7 +12,10 @@ use super::{
     service::Cache,
     shared::{Parameters, RegionFn, Shared},
 };
-use crate::{clock::Clock, route::Labeler};
+use crate::{
+    clock::{self, Clock},
+    route::Labeler,
+};
 
 /// Bytes that the cache in this process holds unless told otherwise.
 pub const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
@@ -129,7 +132,7 @@ impl CacheBuilder {
     /// [`DEFAULT_WAIT_DEADLINE`].
     #[must_use]
     pub fn wait_deadline(mut self, wait_deadline: Duration) -> Self {
-        self.wait_deadline = wait_deadline;
+        self.wait_deadline = wait_deadline.min(clock::LONGEST);
         self
     }
 

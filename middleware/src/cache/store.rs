@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn what_is_replaced_or_stale_is_no_eviction() {
-        let store = Store::new(100_000);
+        let store = Store::new(150_000);
         let keys: Vec<_> = (0..200).map(key).collect();
         for body in 0..100 {
             store.put(&keys[1], entry(&[], "a", body), Duration::ZERO);

@@ -6,6 +6,7 @@ use http::HeaderMap;
 
 use super::{
     entry::TAGS_HEADER,
+    invalidation::Position,
     scope::{self, Place},
 };
 
@@ -24,9 +25,44 @@ pub(super) struct Tags {
     pub(super) names: Vec<Box<str>>,
     /// A tag was refused, so the answer must not be stored.
     pub(super) overflowed: bool,
+    /// Slots of the cached rows that the answer is made from.
+    pub(super) slots: Vec<u32>,
+    /// The oldest of these rows: the answer is no newer (rule 6 of the invalidation).
+    pub(super) oldest: Option<Position>,
+    /// Whose positions these are.
+    #[cfg_attr(
+        not(feature = "query"),
+        expect(dead_code, reason = "there are no cached rows")
+    )]
+    cache: usize,
 }
 
 impl Tags {
+    /// `cache` tells the cache from others in this process: positions of another one mean nothing here.
+    pub(super) fn of(cache: usize) -> Self {
+        Self {
+            cache,
+            ..Self::default()
+        }
+    }
+
+    #[cfg(feature = "query")]
+    fn add_rows(&mut self, cache: usize, slots: &[u32], stamp: Position) {
+        for slot in slots {
+            if self.slots.contains(slot) {
+                continue;
+            }
+            if self.slots.len() >= MAX_TAGS {
+                self.overflowed = true;
+                return;
+            }
+            self.slots.push(*slot);
+        }
+        if cache == self.cache {
+            self.oldest = Some(self.oldest.map_or(stamp, |oldest| oldest.min(stamp)));
+        }
+    }
+
     pub(super) fn add(&mut self, name: &str) {
         let name = name.trim();
         if name.is_empty() || self.names.iter().any(|known| &**known == name) {
@@ -53,6 +89,12 @@ impl Tags {
     pub(super) fn scope<T>(&mut self, work: impl FnOnce() -> T) -> T {
         scope::within(&CURRENT, self, work)
     }
+}
+
+/// The answer that is being made is made from rows of a cached query.
+#[cfg(feature = "query")]
+pub(super) fn made_from(cache: usize, slots: &[u32], stamp: Position) {
+    scope::tell(&CURRENT, |tags| tags.add_rows(cache, slots, stamp));
 }
 
 /// Puts a tag on the answer that is being made, so that [`Purge::Tag`](super::Purge) finds it. Call it from a handler,

@@ -13,7 +13,7 @@
 //! | 3 | positions come in Stream order or by a table read, never by a reply; a stamp is the position at the begin | [`Log::accepted`], [`Table::now`] |
 //! | 4 | a purge is pending, and L2 unread, until its record is read back; passed or silent, it is sent again | [`Log::record`], [`Log::heartbeat`] |
 //! | 5 | an entry from L2 gets the lower of its stamp and the request's begin | [`Position::imported`] |
-//! | 6 | a fill from cached values takes their lowest stamp and all their tags | whoever fills |
+//! | 6 | a fill from cached values takes their lowest stamp and all their tags | `Origin::is_made_from`, for rows of cached queries |
 //! | 7 | cursor and table by one script, which lifts the counter; merged by maximum; what is lost there is purged again | [`Log::snapshot`] |
 //! | 8 | a record names the one before it, a heartbeat the last one; else rule 7 | [`Log::record`], [`Log::heartbeat`] |
 //! | 9 | a client's token is satisfied by slots, not by the position | [`Table::has_reached`] |

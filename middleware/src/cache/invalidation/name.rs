@@ -75,7 +75,7 @@ impl Purge {
             Self::Prefix(prefix) => return pattern(&format!("{prefix}*")),
             Self::Pattern(glob) => return pattern(glob),
             Self::Region(region) => region_slot(region),
-            Self::Tag(tag) => tag_slot(tag),
+            Self::Tag(tag) => tag_slot(tag.trim()),
             Self::Group { host, name } => group_slot(host, name),
             Self::All => ALL,
         })

@@ -139,6 +139,12 @@ impl Patterns {
 
 /// Whether a text looks like a glob, in time of at most their product.
 fn matches(glob: &str, text: &str) -> bool {
+    // A prefix, which is what most are.
+    if let Some(prefix) = glob.strip_suffix('*')
+        && !prefix.contains(['*', '?'])
+    {
+        return text.starts_with(prefix);
+    }
     let (glob, text): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
     let (mut at, mut read) = (0, 0);
     // The last star, and how much of the text it has taken.

@@ -138,7 +138,7 @@ impl RedisStore {
     /// Longest time a request waits for Redis. Default [`DEFAULT_TIMEOUT`].
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = timeout.min(crate::clock::LONGEST);
         self
     }
 
@@ -148,7 +148,7 @@ impl RedisStore {
     /// [`DEFAULT_SERVE_WHILE_AWAY`].
     #[must_use]
     pub fn serve_while_away(mut self, serve_while_away: Duration) -> Self {
-        self.serve_while_away = serve_while_away;
+        self.serve_while_away = serve_while_away.min(crate::clock::LONGEST);
         self
     }
 

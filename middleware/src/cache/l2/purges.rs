@@ -18,6 +18,10 @@ impl L2 {
     /// Tells Redis, and waits until this instance reads it back from the Stream: from there on L2 may be read again.
     pub(in crate::cache) async fn purge(self: &Arc<Self>, command: Command) -> PurgeState {
         follower::ensure(self);
+        // Without one nothing can be waited for; the follower sends it when there is.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return PurgeState::Pending;
+        }
         let number = command.number;
         let longest = self.timeout.max(DEFAULT_TIMEOUT);
         let telling = async {

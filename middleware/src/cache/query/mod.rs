@@ -24,6 +24,7 @@ use super::{
     policy::{Lookup, Share, Stale, VaryNames, Verdict},
     series::Series,
     shared::Shared,
+    tags,
     tally::Amount,
 };
 
@@ -72,7 +73,7 @@ pub(super) struct Call<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) region: usize,
     pub(super) sql: &'a str,
-    pub(super) parameters: serde_json::Result<Vec<u8>>,
+    pub(super) parameters: Option<Vec<u8>>,
     pub(super) more_tags: &'a [&'a str],
 }
 
@@ -100,18 +101,23 @@ impl Call<'_> {
                 return (fetch().await, QueryOutcome::Refused(refusal));
             }
         };
-        let Ok(parameters) = &self.parameters else {
+        let Some(parameters) = &self.parameters else {
             return (fetch().await, QueryOutcome::NotStored);
         };
         let key = shared
             .keys
             .of_query(region, &readable.normal, parameters)
             .kept();
+        let slots = self.slots(readable);
+        let cache = std::ptr::from_ref(shared) as usize;
+        // What is made from these rows goes with them (rule 6 of the invalidation).
+        let made_from = |stamp| tags::made_from(cache, &slots, stamp);
         // Before anything is read: what is fetched from now on is new to every purge before.
         let mut stamp = shared.now();
         let miss = match self.stored(&key) {
             Ok((entry, rows)) => {
                 shared.count_hit(&entry, Outcome::Hit);
+                made_from(entry.stamp);
                 return (Ok(rows), QueryOutcome::Hit);
             }
             Err(miss) => miss,
@@ -131,6 +137,7 @@ impl Call<'_> {
                     Told::Entry(entry) if shared.is_alive(&entry) => {
                         if let Ok(rows) = serde_json::from_slice(&entry.body) {
                             shared.count_hit(&entry, Outcome::Collapsed);
+                            made_from(entry.stamp);
                             return (Ok(rows), QueryOutcome::Collapsed);
                         }
                     }
@@ -149,6 +156,7 @@ impl Call<'_> {
             }
             if let Some((entry, rows, outcome)) = found {
                 shared.count_hit(&entry, outcome);
+                made_from(entry.stamp);
                 lead.done(entry);
                 return (Ok(rows), QueryOutcome::Hit);
             }
@@ -159,9 +167,10 @@ impl Call<'_> {
             called: shared.clock.now(),
         };
         let fetched = fetch().await;
+        made_from(begin.stamp);
         let outcome = match &fetched {
             Ok(rows) => {
-                let outcome = self.store(&key, rows, readable, ttl, begin, leader);
+                let outcome = self.store(&key, rows, slots.clone(), ttl, begin, leader);
                 let counted = match outcome {
                     QueryOutcome::Stored => Outcome::Stored(miss),
                     _ => Outcome::Miss(miss),
@@ -179,6 +188,14 @@ impl Call<'_> {
             }
         };
         (fetched, outcome)
+    }
+
+    fn slots(&self, readable: &Readable) -> Vec<u32> {
+        let tables = readable.tables.iter();
+        let tables = tables.map(|table| tag_slot(&format!("table:{table}")));
+        let mut slots = vec![self.shared.region_slot(self.region)];
+        slots.extend(tables.chain(self.more_tags.iter().map(|tag| tag_slot(tag))));
+        slots
     }
 
     fn series(&self) -> Series {
@@ -235,7 +252,7 @@ impl Call<'_> {
         &self,
         key: &Arc<CacheKey>,
         rows: &T,
-        readable: &Readable,
+        slots: Vec<u32>,
         ttl: Duration,
         begin: Begin,
         leader: Option<Leader>,
@@ -251,14 +268,6 @@ impl Call<'_> {
             Ok(body) if body.len() <= shared.region(self.region).max_body_bytes => body,
             _ => return release(leader),
         };
-        let mut slots = vec![shared.region_slot(self.region)];
-        slots.extend(
-            readable
-                .tables
-                .iter()
-                .map(|table| tag_slot(&format!("table:{table}"))),
-        );
-        slots.extend(self.more_tags.iter().map(|tag| tag_slot(tag)));
         let origin = Origin {
             values: Box::default(),
             slots,

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, fmt, ops::ControlFlow};
 
 use sqlparser::{
-    ast::{Expr, ObjectName, ObjectNamePart, Query, SetExpr, Statement, Visit, Visitor},
+    ast::{
+        Expr, ObjectName, ObjectNamePart, Query, SetExpr, Statement, TableFactor, Visit, Visitor,
+    },
     dialect::PostgreSqlDialect,
     parser::Parser,
     tokenizer::{Token, Tokenizer},
@@ -17,7 +19,14 @@ pub(super) const DEFAULT_SCHEMA: &str = "public";
 /// Built-in functions whose value is another one each time, or another one in another session or transaction (PostgreSQL,
 /// 9.9.5, 9.17, 9.27, 9.28 and pgcrypto's `gen_random_*`). A function that is not built in is taken for what it should be: the
 /// page says so.
-const VOLATILE: [&str; 35] = [
+const VOLATILE: [&str; 42] = [
+    "array_sample",
+    "array_shuffle",
+    "gen_salt",
+    "set_config",
+    "system_user",
+    "user",
+    "cursor_to_xml",
     // Of one argument it counts from today; of two it is refused along.
     "age",
     "clock_timestamp",
@@ -56,13 +65,17 @@ const VOLATILE: [&str; 35] = [
     "txid_current",
 ];
 /// Beginnings of the names of whole families of such functions.
-const VOLATILE_PREFIXES: [&str; 6] = [
-    "pg_advisory_",
-    "pg_try_advisory_",
-    "pg_stat_",
+const VOLATILE_PREFIXES: [&str; 9] = [
+    // The server's own state: locks, sessions, settings, replication, files, statistics.
+    "pg_",
+    "dblink",
+    "lo_",
+    "query_to_",
+    "table_to_",
+    "schema_to_",
+    "txid_",
     "uuid_generate_",
     "uuidv",
-    "lo_",
 ];
 
 /// Why a statement's rows are not cached.
@@ -188,6 +201,12 @@ impl Visitor for Reader<'_> {
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Refusal> {
         let names: Vec<String> = parts(relation);
+        // The server changes these by itself, and nobody purges them.
+        if let Some(name) = names.last()
+            && (name.starts_with("pg_") || names[0] == "information_schema")
+        {
+            return ControlFlow::Break(Refusal::Volatile(name.clone()));
+        }
         match names.as_slice() {
             [table] => {
                 let schema = self.schema;
@@ -199,6 +218,25 @@ impl Visitor for Reader<'_> {
             _ => return ControlFlow::Break(Refusal::TableName(relation.to_string())),
         }
         ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Refusal> {
+        match factor {
+            TableFactor::Table {
+                sample: Some(_), ..
+            } => ControlFlow::Break(Refusal::Volatile("tablesample".to_owned())),
+            // A function that gives rows.
+            TableFactor::Table {
+                name,
+                args: Some(_),
+                ..
+            }
+            | TableFactor::Function { name, .. } => match parts(name).pop() {
+                Some(name) if is_volatile(&name) => ControlFlow::Break(Refusal::Volatile(name)),
+                _ => ControlFlow::Continue(()),
+            },
+            _ => ControlFlow::Continue(()),
+        }
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
@@ -249,6 +287,8 @@ fn is_bare_keyword(name: &str) -> bool {
             | "localtime"
             | "localtimestamp"
             | "session_user"
+            | "system_user"
+            | "user"
     )
 }
 
@@ -368,6 +408,17 @@ mod tests {
             ("SELECT pg_catalog.nextval('s')", "nextval"),
             ("SELECT pg_advisory_lock(1)", "pg_advisory_lock"),
             ("SELECT current_user", "current_user"),
+            ("SELECT user", "user"),
+            ("SELECT system_user", "system_user"),
+            ("SELECT set_config('a', 'b', false)", "set_config"),
+            ("SELECT pg_terminate_backend(1)", "pg_terminate_backend"),
+            ("SELECT * FROM dblink_exec('x', 'y')", "dblink_exec"),
+            ("SELECT query_to_xml('x', true, true, '')", "query_to_xml"),
+            ("SELECT * FROM pg_stat_activity", "pg_stat_activity"),
+            ("SELECT * FROM random() r", "random"),
+            ("SELECT * FROM t TABLESAMPLE SYSTEM (10)", "tablesample"),
+            ("SELECT * FROM information_schema.tables", "tables"),
+            ("SELECT age(at) FROM t", "age"),
         ] {
             assert_eq!(refused(text), Refusal::Volatile(name.to_owned()), "{text}");
         }
