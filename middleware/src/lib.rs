@@ -47,7 +47,7 @@
 //! | `cache` | [`CacheLayer`] with the level in this process | yes |
 //! | `latency` | [`LatencyLayer`] | yes |
 //! | `memory` | [`MemoryLayer`] and [`memory::CountingAlloc`] | yes |
-//! | `axum` | route labels from `MatchedPath`; keys from `OriginalUri`, so one layer may sit in several nested routers | no |
+//! | `axum` | route labels from `MatchedPath`; keys from `OriginalUri`, so one layer may sit in several nested routers | yes |
 //! | `redis` | `cache::RedisStore`, a second level in Redis or Valkey | no |
 //! | `redis-tls` | `rediss://`, by rustls with a provider of its own | no |
 //! | `redis-cluster` | `RedisStore::cluster`: the second level in a Redis Cluster | no |

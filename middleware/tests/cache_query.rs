@@ -236,3 +236,37 @@ async fn parameters_that_json_cannot_tell_apart_have_keys_of_their_own() {
     let asked = database.handle.query("queries", SQL, &none, fetch);
     assert_eq!(asked.await.1, QueryOutcome::Stored);
 }
+
+/// What would wait by a runtime's timers does without.
+#[cfg(feature = "redis")]
+#[test]
+fn without_a_runtime_nothing_waits_and_nothing_panics() {
+    use pitcrew::cache::{PurgeState, RedisStore};
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("it waits"),
+        }
+    }
+    let redis = RedisStore::connect("redis://127.0.0.1:1").unwrap();
+    let region = Region::queries().ttl(Duration::from_secs(60));
+    let builder = CacheLayer::builder().region(region).redis(redis);
+    let (_, handle) = builder.build();
+    let purged = now(handle.purge(Purge::All));
+    assert_eq!(
+        (purged.local, purged.l2),
+        (PurgeState::Done, PurgeState::Pending)
+    );
+    assert_eq!(now(handle.probe_l2()), Some(false));
+    let asked = async || {
+        let inner = handle.query("queries", SQL, &[1], async || Ok::<_, &str>(2));
+        // Somebody else fetches the same already.
+        Ok::<_, &str>(inner.await.0.unwrap())
+    };
+    let (rows, _) = now(handle.query("queries", SQL, &[1], asked));
+    assert_eq!(rows.unwrap(), 2);
+}

@@ -198,8 +198,9 @@ impl CacheBuilder {
     /// itself (RFC 9111, 4.4) and by [`CacheHandle::purge`] in its handler's own task, and the positions that Redis gave.
     /// The answer waits for these, as long as a request waits for Redis at most. A request with a token that its instance
     /// has not reached waits as long, then is answered by the handler. A token counts for
-    /// `RedisStore::serve_while_away` and 60 s; the clocks of instances and Redis may differ by that minute. Who forges one has his own requests answered by the handler, as by
-    /// `Cache-Control: no-cache`, nothing more; what a soft purge makes stale may still be given.
+    /// `RedisStore::serve_while_away` and 60 s; the clocks of instances and Redis may differ by that minute. Tokens are not
+    /// signed: who forges one has his own requests answered by the handler, as by `Cache-Control: no-cache`, but also where
+    /// [`Region::client_directives`] is off. What a soft purge makes stale may still be given.
     #[cfg(feature = "redis")]
     #[must_use]
     pub fn read_your_writes(mut self, carrier: super::ReadYourWrites) -> Self {

@@ -279,7 +279,10 @@ impl Shared {
     #[cfg_attr(not(feature = "redis"), allow(clippy::unused_self, unused_variables))]
     pub(super) fn look_in_l2(&self, key: &Arc<CacheKey>) -> Option<Looking> {
         #[cfg(feature = "redis")]
-        if let Some(l2) = &self.l2 {
+        if let Some(l2) = &self.l2
+            // Looking waits, by the runtime's timers.
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
             return l2.look(key.clone());
         }
         None

@@ -12,7 +12,7 @@ use pitcrew_stack::{Redis, require, testing::redis};
 
 use self::instance::{
     Answers, FRESH, Instance, LONG, TAGGED, entries, eventually, hears, is_l1_hit, is_l2_hit, l2,
-    store,
+    purges_are_heard, store,
 };
 
 /// An instance that hears the purges of others.
@@ -140,12 +140,7 @@ async fn a_redis_that_is_killed_and_comes_back_empty_makes_every_process_let_go(
     .await;
     // And goes on as before.
     hears(&two).await;
-    let before = two.ask("/b").await.1;
-    one.handle.purge(Purge::Path("/b".into())).await;
-    eventually("purges are heard again", LONG, || async {
-        two.ask("/b").await.1 != before
-    })
-    .await;
+    purges_are_heard(&one, &two).await;
 }
 
 #[tokio::test]
@@ -227,12 +222,7 @@ async fn a_stream_that_is_trimmed_past_the_cursor_is_noticed() {
     lets_go(&two).await;
     assert!(l2(&two).table_reads > reads);
     // The next position is above that one, though the clock is not.
-    let before = two.ask("/b").await.1;
-    one.handle.purge(Purge::Path("/b".into())).await;
-    eventually("purges are heard after the gap", LONG, || async {
-        two.ask("/b").await.1 != before
-    })
-    .await;
+    purges_are_heard(&one, &two).await;
 }
 
 #[tokio::test]

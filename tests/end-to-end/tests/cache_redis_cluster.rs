@@ -11,7 +11,7 @@ use pitcrew_stack::{Redis, RedisCluster, require, testing::redis_cluster};
 
 use self::instance::{
     Answers, FRESH, Instance, LONG, TAGGED, eventually, hears, hears_within, is_l1_hit, is_l2_hit,
-    l2, unseen,
+    l2, purges_are_heard, unseen,
 };
 
 /// A replica takes over two seconds after its master, on an idle machine.
@@ -57,16 +57,6 @@ fn entries(cluster: &RedisCluster) -> Vec<usize> {
 async fn stored(cluster: &RedisCluster, count: usize) {
     eventually("entries in the cluster", LONG, || async {
         entries(cluster).iter().sum::<usize>() == count
-    })
-    .await;
-}
-
-/// Waits until a purge of `/b` by one instance is heard by the other.
-async fn purges_are_heard(by: &Instance, other: &Instance) {
-    let before = other.ask("/b").await.1;
-    by.handle.purge(Purge::Path("/b".into())).await;
-    eventually("the purge is heard", LONG, || async {
-        other.ask("/b").await.1 != before
     })
     .await;
 }

@@ -11,7 +11,7 @@ use pitcrew_stack::{Redis, RedisSentinel, require, testing::redis_sentinel};
 
 use self::instance::{
     Answers, FRESH, Instance, LONG, TAGGED, eventually, hears, hears_within, is_l1_hit, is_l2_hit,
-    l2, unseen,
+    l2, purges_are_heard, unseen,
 };
 
 /// Half a second to notice, and a few to agree, on an idle machine.
@@ -39,15 +39,6 @@ async fn pair(redis: &RedisSentinel) -> [Instance; 2] {
         assert!(is_l1_hit(&instance.ask("/a").await.0));
     }
     [one, two]
-}
-
-async fn purges_are_heard(by: &Instance, other: &Instance) {
-    let before = other.ask("/b").await.1;
-    by.handle.purge(Purge::Path("/b".into())).await;
-    eventually("the purge is heard", LONG, || async {
-        other.ask("/b").await.1 != before
-    })
-    .await;
 }
 
 async fn answers_are_shared(one: &Instance, two: &Instance) {

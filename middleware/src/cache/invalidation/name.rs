@@ -27,7 +27,8 @@ pub enum Purge {
     /// Every answer for this path and query, as the client asks for them less the parameters that its region ignores,
     /// whatever host or variant.
     Key(String),
-    /// Every answer whose path and query begin so, in any region.
+    /// Every answer whose path and query begin so, in any region. `*` and `?` in it stand for what they do in a pattern, so
+    /// more may be purged than is asked, never less.
     Prefix(String),
     /// Every answer whose path and query look like this, in any region: `*` is any run of characters, `?` any one (so it
     /// is also the question mark of a query). Of the last 1,024 prefixes and patterns each is held against what is stored;

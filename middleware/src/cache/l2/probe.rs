@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::Mutex;
 
-use super::{BACKGROUND_TIMEOUT, L2, follower};
+use super::{BACKGROUND_TIMEOUT, L2, follower, purges::has_runtime};
 
 /// A probe's answer is at most so old.
 const PROBE_AGE: Duration = Duration::from_secs(2);
@@ -20,6 +20,9 @@ impl L2 {
     /// Asked at most once in [`PROBE_AGE`], whoever wants to know. What it finds the breaker learns too, so that requests
     /// need not find it out by their own time-outs.
     pub(in crate::cache) async fn probe(self: &Arc<Self>) -> bool {
+        if !has_runtime() {
+            return false;
+        }
         follower::ensure(self);
         let key = self.scripts.key();
         let breaker = self.breakers.of(key);

@@ -19,7 +19,7 @@ impl L2 {
     pub(in crate::cache) async fn purge(self: &Arc<Self>, command: Command) -> PurgeState {
         follower::ensure(self);
         // Without one nothing can be waited for; the follower sends it when there is.
-        if tokio::runtime::Handle::try_current().is_err() {
+        if !has_runtime() {
             return PurgeState::Pending;
         }
         let number = command.number;
@@ -45,6 +45,9 @@ impl L2 {
             let mut numbers = numbers.iter();
             numbers.all(|number| l2.invalidation.is_done(*number))
         };
+        if !has_runtime() {
+            return is_done(self);
+        }
         let confirming = self.until(is_done);
         let _ = tokio::time::timeout(self.timeout.max(DEFAULT_TIMEOUT), confirming).await;
         is_done(self)
@@ -55,7 +58,7 @@ impl L2 {
     pub(in crate::cache) async fn reached(self: &Arc<Self>, token: &Token) -> bool {
         follower::ensure(self);
         let is_reached = |l2: &Self| token.is_reached(|purges| l2.invalidation.has_reached(purges));
-        if token.can_be_reached() {
+        if has_runtime() && token.can_be_reached() {
             let reaching = self.until(is_reached);
             let _ = tokio::time::timeout(self.timeout, reaching).await;
         }
@@ -109,4 +112,9 @@ impl L2 {
     pub(super) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire)
     }
+}
+
+/// Whether there is something to wait by.
+pub(super) fn has_runtime() -> bool {
+    tokio::runtime::Handle::try_current().is_ok()
 }

@@ -132,7 +132,11 @@ impl Call<'_> {
         match shared.flights.join(flight, shared.clock.now()) {
             Join::Lead(lead) => leader = Some(lead),
             Join::Wait(mut waiter) => {
-                let told = tokio::time::timeout_at(deadline, waiter.told()).await;
+                // Without a runtime there is nothing to wait by.
+                let told = match tokio::runtime::Handle::try_current() {
+                    Ok(_) => tokio::time::timeout_at(deadline, waiter.told()).await,
+                    Err(_) => Ok(Told::Alone),
+                };
                 match told.unwrap_or(Told::Alone) {
                     Told::Entry(entry) if shared.is_alive(&entry) => {
                         if let Ok(rows) = serde_json::from_slice(&entry.body) {

@@ -21,7 +21,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use pitcrew::{
     CacheHandle, CacheLayer,
-    cache::{L2Stats, RedisStore},
+    cache::{L2Stats, Purge, RedisStore},
 };
 use pitcrew_stack::Redis;
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneService};
@@ -147,6 +147,16 @@ pub(crate) async fn hears_within(instance: &Instance, within: Duration) {
         instance.handle.probe_l2().await;
         let stats = l2(instance);
         stats.table_reads > 0 && stats.state == "up"
+    })
+    .await;
+}
+
+/// Waits until a purge of `/b` by one instance is heard by another.
+pub(crate) async fn purges_are_heard(by: &Instance, other: &Instance) {
+    let before = other.ask("/b").await.1;
+    by.handle.purge(Purge::Path("/b".into())).await;
+    eventually("the purge is heard", LONG, || async {
+        other.ask("/b").await.1 != before
     })
     .await;
 }
