@@ -1,5 +1,7 @@
 //! A caching reverse proxy: `cargo run -p reverse-proxy -- --listen 127.0.0.1:3002 --upstream http://127.0.0.1:8000`.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     body::Body,
@@ -7,11 +9,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, Request, StatusCode, Uri, header};
+use hyper::server::conn::http1;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioIo},
+    service::TowerToHyperService,
 };
 use pitcrew::{CacheLayer, cache::Region};
+use tower::Layer;
 
 type Upstream = (Client<HttpConnector, Body>, Uri);
 
@@ -78,8 +83,44 @@ fn argument(name: &str) -> Option<String> {
     std::env::args().skip_while(|word| word != name).nth(1)
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Accepts on a runtime of its own: a request never changes threads, and no thread waits for another. What a request costs is
+/// then HTTP and the system, not scheduling.
+fn serve(
+    listener: std::net::TcpListener,
+    layer: &CacheLayer,
+    upstream: Uri,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let app = Router::new()
+            .fallback(forward)
+            .with_state((client, upstream));
+        // Outside of the router, so that a hit does not walk through it.
+        let app = layer.layer(app);
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                // Out of file descriptors, or the client is gone already: the others are served on.
+                Err(error) => {
+                    eprintln!("cannot accept a connection: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            // An answer is written at once; where this fails it is only slower.
+            let _ = stream.set_nodelay(true);
+            let app = TowerToHyperService::new(app.clone());
+            // A connection that ends early is its client's affair.
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), app));
+        }
+    })
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listen = argument("--listen").unwrap_or_else(|| "127.0.0.1:3002".to_owned());
     let upstream: Uri = argument("--upstream")
         .ok_or(
@@ -87,13 +128,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         )?
         .parse()?;
     let (layer, _cache) = CacheLayer::builder().region(region()).build();
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let app = Router::new()
-        .fallback(forward)
-        .with_state((client, upstream))
-        .layer(layer);
-    let listener = tokio::net::TcpListener::bind(&listen).await?;
+    let listener = std::net::TcpListener::bind(&listen)?;
+    listener.set_nonblocking(true)?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, app).await?;
-    Ok(())
+    std::thread::scope(|threads| {
+        let cores = std::thread::available_parallelism()?.get();
+        let servers: Vec<_> = (0..cores)
+            .map(|_| {
+                let (listener, layer, upstream) = (listener.try_clone()?, &layer, upstream.clone());
+                Ok(threads.spawn(move || serve(listener, layer, upstream)))
+            })
+            .collect::<std::io::Result<_>>()?;
+        for server in servers {
+            server.join().map_err(|_| "a server's thread panicked")??;
+        }
+        Ok(())
+    })
 }
