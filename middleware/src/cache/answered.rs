@@ -217,11 +217,15 @@ impl Forward {
         let groups =
             groups::names(headers, &groups::CACHE_GROUPS).ok_or(BypassReason::Malformed)?;
         let mut slots = vec![
-            self.path_slot,
-            target_slot(&self.target),
+            self.resource.path_slot,
+            target_slot(&self.resource.target),
             shared.region_slot(self.region),
         ];
-        slots.extend(groups.iter().map(|name| group_slot(&self.host, name)));
+        slots.extend(
+            groups
+                .iter()
+                .map(|name| group_slot(&self.resource.host, name)),
+        );
         Ok(Judged {
             verdict,
             values,
@@ -233,7 +237,7 @@ impl Forward {
         Origin {
             values,
             slots,
-            target: self.target.clone(),
+            target: self.resource.target.clone(),
             stamp: self.stamp,
             made: self.shared.clock.now(),
             made_unix_ms: self.shared.clock.unix_ms(),

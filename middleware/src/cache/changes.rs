@@ -186,6 +186,6 @@ fn kept(shared: &Arc<Shared>, parts: &Parts, region: usize) -> Option<Box<Forwar
     let mut forward = Forward::new(shared, lookup, key, region, parts);
     forward.miss = Miss::Method;
     forward.uncounted = true;
-    forward.request = parts.headers.clone();
+    forward.asks(parts);
     Some(Box::new(forward))
 }

@@ -38,11 +38,8 @@ pub(super) struct Forward {
     pub(super) series: Series,
     /// Whether it is no request of a client's, or is counted already.
     pub(super) uncounted: bool,
-    pub(super) path_slot: u32,
-    /// Path and query as the client asks for them.
-    pub(super) target: Box<str>,
-    /// Groups are of one host.
-    pub(super) host: Box<str>,
+    /// What it asks for; filled when the handler gets the request.
+    pub(super) resource: Resource,
     pub(super) stamp: Position,
     pub(super) miss: Miss,
     /// What may be validated, or stand in for an error.
@@ -57,6 +54,26 @@ pub(super) struct Forward {
     pub(super) called: Duration,
     pub(super) turns: u8,
     pub(super) deadline: Option<Instant>,
+}
+
+/// What purges and groups name an answer by.
+#[derive(Default)]
+pub(super) struct Resource {
+    pub(super) path_slot: u32,
+    /// Path and query as the client asks for them.
+    pub(super) target: Box<str>,
+    /// Groups are of one host.
+    pub(super) host: Box<str>,
+}
+
+impl Resource {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            path_slot: path_slot(asked_uri(parts).path()),
+            target: asked_target(parts).into(),
+            host: asked_host(parts).unwrap_or_default().into(),
+        }
+    }
 }
 
 /// Where a miss goes.
@@ -84,9 +101,7 @@ impl Forward {
             region,
             series: shared.series.of(region, parts),
             uncounted: false,
-            path_slot: path_slot(asked_uri(parts).path()),
-            target: asked_target(parts).into(),
-            host: asked_host(parts).unwrap_or_default().into(),
+            resource: Resource::default(),
             stamp: shared.now(),
             miss: Miss::Uri,
             stale: None,
@@ -110,14 +125,12 @@ impl Forward {
             // The client wants its own answer, and it replaces what is stored.
             return self.look();
         }
+        let asked = self.asked(request);
+        let (shared, credentials) = (&self.shared, self.lookup.credentials);
         // A part can neither be shared nor made whole from.
         if self.lookup.head
             || (self.lookup.range && self.stale.is_none())
-            || self.shared.uncacheable.knows(
-                &self.key,
-                self.lookup.credentials,
-                self.shared.clock.now(),
-            )
+            || shared.uncacheable.knows(&self.key, credentials, asked.now)
         {
             return Next::Call;
         }
@@ -127,12 +140,12 @@ impl Forward {
         let key = FlightKey {
             key: self.key.clone(),
             variant,
-            class: self.lookup.credentials.class(),
+            class: credentials.class(),
         };
-        match self.shared.flights.join(key, self.shared.clock.now()) {
+        match shared.flights.join(key, asked.now) {
             Join::Lead(leader) => {
                 // Between the look and this a whole flight may have ended: its answer is there, and another call is not due.
-                let look = self.shared.look(&self.key, self.asked(request));
+                let look = shared.look(&self.key, asked);
                 let is_new = |entry: &Arc<Entry>| {
                     let known = self.stale.as_ref();
                     known.is_none_or(|known| !Arc::ptr_eq(known, entry))
@@ -292,8 +305,9 @@ impl Forward {
             .entry
             .filter(|entry| entry.matches(request, self.lookup.credentials))
             .map(|entry| entry::credited(entry, self.series));
+        let now = self.shared.clock.now();
         let is_hit = matching.as_ref().is_some_and(|entry| {
-            !self.lookup.refresh && self.shared.is_usable(entry, &self.lookup)
+            !self.lookup.refresh && self.shared.is_usable(entry, &self.lookup, now)
         });
         self.shared.looked_in_l2(is_hit);
         let Some(entry) = matching else {
@@ -305,17 +319,24 @@ impl Forward {
             }
             return Step::Next(Next::Call);
         }
-        self.shared.keep(&self.key, &entry);
+        self.shared.keep(&self.key, &entry, now);
         if let Some(leader) = self.leader.take() {
             leader.done(entry.clone());
         }
         Step::Reply(self.reply(&entry, request, Outcome::L2))
     }
 
+    /// Keeps of a request what its answer is stored with.
+    pub(super) fn asks(&mut self, parts: &Parts) {
+        self.resource = Resource::of(parts);
+        self.request = parts.headers.clone();
+    }
+
     /// The handler gets the request: with conditions of ours in the place of the client's, where the answer may then be
     /// everybody's.
-    pub(super) fn send(&mut self, request: &mut HeaderMap) {
-        self.request = request.clone();
+    pub(super) fn send(&mut self, parts: &mut Parts) {
+        self.asks(parts);
+        let request = &mut parts.headers;
         self.called = self.shared.clock.now();
         // RFC 9110, 13.1.2: only a GET or HEAD is answered by 304; to our condition on a POST the answer would be 412.
         let validates = !self.lookup.content

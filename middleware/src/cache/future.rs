@@ -239,7 +239,7 @@ where
                         body,
                         ..
                     } = *held;
-                    forward.send(&mut parts.headers);
+                    forward.send(&mut parts);
                     let request = Request::from_parts(parts, body);
                     let inner = forward.tags.scope(|| inner.call(request));
                     this.state.set(State::Calling(inner));

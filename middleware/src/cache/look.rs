@@ -61,8 +61,7 @@ impl Shared {
     }
 
     /// Not purged, fresh, and fresh enough for this client (RFC 9111, 4 and 5.2.1).
-    pub(super) fn is_usable(&self, entry: &Entry, lookup: &Lookup) -> bool {
-        let now = self.clock.now();
+    pub(super) fn is_usable(&self, entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
         is_fresh(entry, lookup, now) && self.life(entry, now) == Life::Fresh
     }
 
@@ -73,7 +72,7 @@ impl Shared {
             let mut variants = slot.variants.iter();
             variants.any(|variant| Arc::ptr_eq(variant, entry))
         });
-        is_stored && self.is_usable(entry, &Lookup::default())
+        is_stored && self.is_usable(entry, &Lookup::default(), self.clock.now())
     }
 
     /// What the cache in this process has for a request.
@@ -141,13 +140,18 @@ impl Shared {
         key: &CacheKey,
         asked: Asked<'_>,
     ) -> Option<Response<ResponseBody<R>>> {
-        let Asked { lookup, region, .. } = asked;
+        let Asked {
+            lookup,
+            region,
+            now,
+            ..
+        } = asked;
         if !lookup.range || lookup.refresh || !self.region(region).partial {
             return None;
         }
         let slot = self.store.get(&self.keys.of_part(key))?;
         let entry = slot.select(asked.headers, lookup.credentials)?;
-        if !self.is_usable(entry, lookup) {
+        if !self.is_usable(entry, lookup, now) {
             return None;
         }
         let response = from_part(entry, asked)?;
@@ -165,7 +169,7 @@ impl Shared {
         self.count_hit(entry, outcome);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
-            l2.served();
+            l2.served(asked.now);
         }
         self.answer(entry, asked, outcome)
     }

@@ -43,8 +43,8 @@ pub(super) struct Found {
     pub(super) entry: Option<Arc<Entry>>,
     /// The position when the look-up began: where it brought nothing, the request begins here.
     pub(super) begin: Position,
-    /// Where answers under this key vary: by which fields, and until when to look on.
-    pub(super) vary: Option<(VaryNames, tokio::time::Instant)>,
+    /// Where answers under this key vary: by which fields, and how long to look on.
+    pub(super) vary: Option<(VaryNames, Duration)>,
 }
 
 pub(super) type Looking = Pin<Box<dyn Future<Output = Found> + Send>>;
@@ -244,7 +244,7 @@ impl Shared {
     /// Puts an answer of the handler into both levels.
     #[cfg_attr(not(feature = "redis"), allow(unused_variables))]
     pub(super) fn store(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>, region: usize) {
-        self.keep(key, entry);
+        self.keep(key, entry, self.clock.now());
         let series = entry.credit.series;
         self.add(series, Amount::Stores, 1);
         self.add(series, Amount::StoredBytes, entry.weight() as u64);
@@ -272,8 +272,8 @@ impl Shared {
     }
 
     /// Puts an answer into L1.
-    pub(super) fn keep(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>) {
-        self.store.put(key, entry.clone(), self.clock.now());
+    pub(super) fn keep(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>, now: Duration) {
+        self.store.put(key, entry.clone(), now);
     }
 
     #[cfg_attr(not(feature = "redis"), allow(clippy::unused_self, unused_variables))]
@@ -296,7 +296,7 @@ impl Shared {
     pub(super) fn look_on_in_l2(
         &self,
         key: &Arc<CacheKey>,
-        vary: (VaryNames, tokio::time::Instant),
+        vary: (VaryNames, Duration),
         request: &HeaderMap,
         begin: Position,
     ) -> Option<Looking> {

@@ -121,13 +121,11 @@ fn moved_to(error: &RedisError, asked: &ConnectionAddr) -> Option<ConnectionAddr
 }
 
 /// Whether the whole connection must be replaced: one node's trouble is not the others'.
-pub(super) fn is_broken_by(error: Option<&RedisError>, age: Duration) -> bool {
+pub(super) fn is_broken_by(error: &RedisError, age: Duration) -> bool {
     // So it is when its task has gone with the runtime that it ran on. Of a node that is lost it tries another.
-    let has_ended =
-        error.is_some_and(|error| error.is_connection_dropped() && !error.is_connection_refusal());
-    let is_trouble = error.is_none_or(|error| {
-        error.is_io_error() || error.is_unrecoverable_error() || error.is_cluster_error()
-    });
+    let has_ended = error.is_connection_dropped() && !error.is_connection_refusal();
+    let is_trouble =
+        error.is_io_error() || error.is_unrecoverable_error() || error.is_cluster_error();
     has_ended || is_trouble && age >= RENEW_AFTER
 }
 
@@ -157,12 +155,13 @@ mod tests {
         let refused = RedisError::from(io::Error::from(io::ErrorKind::ConnectionRefused));
         let ended = RedisError::from(io::Error::from(io::ErrorKind::BrokenPipe));
         let down = server("CLUSTERDOWN The cluster is down");
-        for error in [None, Some(&refused), Some(&down)] {
+        let late = RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
+        for error in [&late, &refused, &down] {
             assert!(!is_broken_by(error, Duration::ZERO), "{error:?}");
             assert!(is_broken_by(error, RENEW_AFTER), "{error:?}");
         }
-        assert!(is_broken_by(Some(&ended), Duration::ZERO));
+        assert!(is_broken_by(&ended, Duration::ZERO));
         let foreign = server("WRONGTYPE Operation against a key of another type");
-        assert!(!is_broken_by(Some(&foreign), RENEW_AFTER));
+        assert!(!is_broken_by(&foreign, RENEW_AFTER));
     }
 }

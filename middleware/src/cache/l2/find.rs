@@ -1,8 +1,9 @@
 //! Finding an answer in Redis: one `GET`, and another one where it varies.
 
-use std::{sync::Arc, time::Duration};
-
-use tokio::time::Instant;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{
     L2,
@@ -28,9 +29,9 @@ impl L2 {
         key: &CacheKey,
         redis_key: &str,
         begin: Position,
-        deadline: Instant,
+        timeout: Duration,
     ) -> Option<Lead> {
-        match self.get(key, redis_key, deadline).await? {
+        match self.get(key, redis_key, timeout).await? {
             Value::Answer(answer) if answer.entry.vary.names.is_empty() => {
                 self.import(*answer, begin).map(Lead::Answer)
             }
@@ -46,14 +47,14 @@ impl L2 {
         names: &VaryNames,
         values: &[u8],
         begin: Position,
-        deadline: Instant,
+        timeout: Duration,
     ) -> Option<Arc<Entry>> {
         let redis_key = self.entry_key(key.bytes(), Some((names, values)));
         // Whoever asked for the first of two keys has passed its breaker; in a cluster the second lies elsewhere.
         if !self.breakers.of(&redis_key).allows() {
             return None;
         }
-        match self.get(key, &redis_key, deadline).await? {
+        match self.get(key, &redis_key, timeout).await? {
             Value::Answer(answer)
                 if *answer.entry.values == *values && answer.entry.vary == *names =>
             {
@@ -76,12 +77,16 @@ impl L2 {
         Some(Arc::new(entry))
     }
 
-    async fn get(&self, key: &CacheKey, redis_key: &str, deadline: Instant) -> Option<Value> {
-        let mut pipeline = redis::Pipeline::with_capacity(1);
-        pipeline.cmd("GET").arg(redis_key);
-        let left = deadline.saturating_duration_since(Instant::now());
-        let got = self.call(&pipeline, left).await;
-        let (bytes,): (Option<Vec<u8>>,) = self.judged(redis_key, got)?;
-        wire::decode(&bytes?, key.bytes())
+    async fn get(&self, key: &CacheKey, redis_key: &str, timeout: Duration) -> Option<Value> {
+        let mut get = redis::cmd("GET");
+        get.arg(redis_key);
+        let usual = self.usual_bytes.load(Ordering::Relaxed);
+        let got = self.call(&get, usual, timeout).await;
+        let bytes: Option<Vec<u8>> = self.judged(redis_key, got)?;
+        let bytes = bytes?;
+        // A moving mean. That others may write between is of no matter.
+        let usual = usual - usual / 16 + bytes.len() / 16;
+        self.usual_bytes.store(usual, Ordering::Relaxed);
+        wire::decode(&bytes, key.bytes())
     }
 }

@@ -1,9 +1,8 @@
 //! Following the purges of all instances.
 //!
-//! A connection of its own blocks on the Stream (`XREAD BLOCK`), so a purge is heard a round trip after it was made, and
-//! an idle instance asks once a second; polling as fast would be a hundred times the commands. What the blocking read
-//! brings is only a sign: a script reads records and header together, so that what counts as the last record is known
-//! to be all there was.
+//! A connection of its own blocks on the Stream (`XREAD BLOCK`), so a purge is heard as soon as it was made, and an idle
+//! instance asks once a second; polling as fast would be a hundred times the commands. Once a second a script reads
+//! records and header together, so that what counts as the last record is known to be all there was.
 
 use std::{
     collections::VecDeque,
@@ -17,7 +16,7 @@ use super::{
     BACKGROUND_TIMEOUT, L2,
     opener::Opener,
     pool::CallError,
-    script::{self, BATCH, FollowReply, TableReply},
+    script::{self, BATCH, FollowReply, TableReply, WaitReply},
     task::Running,
 };
 use crate::cache::invalidation::Action;
@@ -75,11 +74,14 @@ async fn follow(level: &Weak<L2>, opener: &Opener) -> Result<(), CallError> {
         let longest = HEARTBEAT.saturating_sub(place.heartbeat.elapsed());
         let waiting = l2.scripts.wait(place.cursor, longest);
         drop(l2);
-        waiting.query_async::<redis::Value>(&mut connection).await?;
+        let reply: WaitReply = waiting.query_async(&mut connection).await?;
         let Some(l2) = wanted(level) else {
             return Ok(());
         };
-        actions = l2.read_on(&mut place, &mut connection).await?;
+        actions = l2.heard(reply, &mut place)?;
+        if place.heartbeat.elapsed() >= HEARTBEAT {
+            actions.extend(l2.read_on(&mut place, &mut connection).await?);
+        }
     }
 }
 
@@ -130,6 +132,21 @@ impl L2 {
         Ok(())
     }
 
+    /// Tells the log the records that the blocking read has brought. Each names the one before it, so a gap shows.
+    fn heard(&self, reply: WaitReply, place: &mut Place) -> Result<Vec<Action>, CallError> {
+        let records = reply.into_iter().flatten().flat_map(|(_, records)| records);
+        let mut actions = Vec::new();
+        for record in records {
+            let record = script::record(&record)?;
+            place.cursor = record.position;
+            actions.extend(
+                self.invalidation
+                    .tell(|log, table| log.record(table, &record)),
+            );
+        }
+        Ok(actions)
+    }
+
     /// Tells the log the records after the cursor, and what the header says.
     async fn read_on(
         &self,
@@ -154,7 +171,7 @@ impl L2 {
             let told = records.iter().flat_map(|record| log.record(table, record));
             let mut actions: Vec<_> = told.collect();
             // Short of the last record the header's word would look like a gap.
-            if records.len() < BATCH && place.heartbeat.elapsed() >= HEARTBEAT {
+            if records.len() < BATCH {
                 place.heartbeat = Instant::now();
                 actions.extend(log.heartbeat(table, asked, last));
             }

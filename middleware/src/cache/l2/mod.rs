@@ -36,18 +36,19 @@ mod writer;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use redis::{FromRedisValue, Pipeline};
+use redis::FromRedisValue;
 use siphasher::sip128::{Hasher128, SipHasher13};
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 use self::{
     breakers::Breakers,
     find::Lead,
+    opener::Question,
     pool::{CallError, Pool},
     probe::Probe,
     script::Scripts,
@@ -101,6 +102,8 @@ pub(super) struct L2 {
     /// No tasks any more.
     ended: AtomicBool,
     counters: Counters,
+    /// How long what is read has been of late.
+    usual_bytes: AtomicUsize,
 }
 
 impl L2 {
@@ -128,6 +131,7 @@ impl L2 {
             stopped: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             counters: Counters::default(),
+            usual_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -144,10 +148,11 @@ impl L2 {
         }
         let l2 = self.clone();
         Some(Box::pin(async move {
-            let deadline = Instant::now() + l2.timeout;
+            let began = Instant::now();
+            let left = || l2.timeout.saturating_sub(began.elapsed());
             // The first requests of an instance wait for its table rather than find nothing.
             let is_late = !is_settled
-                && tokio::time::timeout_at(deadline, l2.until(Self::is_settled))
+                && tokio::time::timeout(l2.timeout, l2.until(Self::is_settled))
                     .await
                     .is_err();
             // Nothing was read before, so here the request may begin; then only is it asked whether L2 may be read.
@@ -155,13 +160,14 @@ impl L2 {
             let lead = if is_late {
                 l2.judged(&redis_key, Err(CallError::Timeout))
             } else if l2.is_readable() {
-                l2.find(&key, &redis_key, begin, deadline).await
+                let timeout = if is_settled { l2.timeout } else { left() };
+                l2.find(&key, &redis_key, begin, timeout).await
             } else {
                 None
             };
             let (entry, vary) = match lead {
                 Some(Lead::Answer(entry)) => (Some(entry), None),
-                Some(Lead::Vary(names)) => (None, Some((names, deadline))),
+                Some(Lead::Vary(names)) => (None, Some((names, left()))),
                 None => (None, None),
             };
             Found { entry, begin, vary }
@@ -172,13 +178,13 @@ impl L2 {
     pub(super) fn look_for_variant(
         self: &Arc<Self>,
         key: Arc<CacheKey>,
-        (names, deadline): (VaryNames, Instant),
+        (names, timeout): (VaryNames, Duration),
         values: Box<[u8]>,
         begin: Position,
     ) -> Looking {
         let l2 = self.clone();
         Box::pin(async move {
-            let found = l2.find_variant(&key, &names, &values, begin, deadline);
+            let found = l2.find_variant(&key, &names, &values, begin, timeout);
             Found {
                 entry: found.await,
                 begin,
@@ -201,12 +207,14 @@ impl L2 {
         self.invalidation.reads_l2(self.clock.now())
     }
 
+    /// `bytes` are about those that it and its answer have.
     async fn call<T: FromRedisValue>(
         &self,
-        pipeline: &Pipeline,
+        question: &impl Question,
+        bytes: usize,
         timeout: Duration,
     ) -> Result<T, CallError> {
-        self.pool.call(pipeline, timeout).await
+        self.pool.call(question, bytes, timeout).await
     }
 
     /// Tells the breaker of what was asked for, and the counters.
@@ -279,8 +287,8 @@ impl L2 {
 
     /// An answer is given from L1. Counts it where purges of others may have been missed, and sees to it that they are
     /// heard again.
-    pub(super) fn served(self: &Arc<Self>) {
-        if !self.invalidation.is_connected(self.clock.now()) {
+    pub(super) fn served(self: &Arc<Self>, now: Duration) {
+        if !self.invalidation.is_connected(now) {
             self.counters
                 .unconfirmed_hits
                 .fetch_add(1, Ordering::Relaxed);

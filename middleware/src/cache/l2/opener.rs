@@ -5,7 +5,8 @@ use std::time::Duration;
 use bb8::ManageConnection;
 use bb8_redis::RedisConnectionManager;
 use redis::{
-    ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind, aio::MultiplexedConnection,
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind,
+    aio::{ConnectionLike, MultiplexedConnection},
 };
 
 /// Longest time to open one connection, in the background.
@@ -78,6 +79,32 @@ async fn in_time<T>(opening: impl Future<Output = Result<T, RedisError>>) -> Res
     opened.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
 }
 
+/// A command, or several in one round trip.
+pub(super) trait Question {
+    async fn ask<T: FromRedisValue>(
+        &self,
+        connection: &mut impl ConnectionLike,
+    ) -> Result<T, RedisError>;
+}
+
+impl Question for Cmd {
+    async fn ask<T: FromRedisValue>(
+        &self,
+        connection: &mut impl ConnectionLike,
+    ) -> Result<T, RedisError> {
+        self.query_async(connection).await
+    }
+}
+
+impl Question for Pipeline {
+    async fn ask<T: FromRedisValue>(
+        &self,
+        connection: &mut impl ConnectionLike,
+    ) -> Result<T, RedisError> {
+        self.query_async(connection).await
+    }
+}
+
 /// What commands go through; a clone is the same connection.
 #[derive(Clone)]
 pub(super) enum Link {
@@ -87,27 +114,36 @@ pub(super) enum Link {
 }
 
 impl Link {
+    /// Waits for `timeout` at most.
     pub(super) async fn query<T: FromRedisValue>(
         &mut self,
-        pipeline: &Pipeline,
+        question: &impl Question,
+        timeout: Duration,
     ) -> Result<T, RedisError> {
         match self {
-            Self::Server(connection) => pipeline.query_async(connection).await,
+            Self::Server(connection) => {
+                // The connection has a timer for each answer anyhow.
+                connection.set_response_timeout(timeout);
+                question.ask(connection).await
+            }
             #[cfg(feature = "redis-cluster")]
-            Self::Cluster(connection) => pipeline.query_async(connection).await,
+            Self::Cluster(connection) => {
+                let answered = tokio::time::timeout(timeout, question.ask(connection)).await;
+                answered.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
+            }
         }
     }
 
-    /// Whether it must be replaced after this error (`None`: no answer in time), opened so long ago.
+    /// Whether it must be replaced after this error, opened so long ago.
     #[cfg_attr(
         not(feature = "redis-cluster"),
         expect(unused_variables, reason = "one server's connection breaks at any age")
     )]
-    pub(super) fn is_broken_by(&self, error: Option<&RedisError>, age: Duration) -> bool {
+    pub(super) fn is_broken_by(&self, error: &RedisError, age: Duration) -> bool {
         match self {
-            Self::Server(_) => error.is_none_or(|error| {
+            Self::Server(_) => {
                 error.is_io_error() || error.is_unrecoverable_error() || is_read_only(error)
-            }),
+            }
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(_) => super::cluster::is_broken_by(error, age),
         }

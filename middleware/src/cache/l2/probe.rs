@@ -34,9 +34,9 @@ impl L2 {
             return answered && !breaker.is_open();
         }
         // In a cluster, the master of the purges: without it nothing is read from any.
-        let mut ping = redis::pipe();
-        ping.cmd("EXISTS").arg(key).ignore();
-        let asked = self.call::<()>(&ping, BACKGROUND_TIMEOUT).await;
+        let mut ping = redis::cmd("EXISTS");
+        ping.arg(key);
+        let asked = self.call::<()>(&ping, 0, BACKGROUND_TIMEOUT).await;
         let answered = self.judged(key, asked).is_some();
         if !answered {
             breaker.open();

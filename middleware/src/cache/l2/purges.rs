@@ -84,7 +84,7 @@ impl L2 {
             for command in commands {
                 self.scripts.purge(&mut pipeline, command);
             }
-            let sent = self.call::<Vec<u64>>(&pipeline, timeout).await;
+            let sent = self.call::<Vec<u64>>(&pipeline, 0, timeout).await;
             let Some(positions) = self.judged(self.scripts.key(), sent) else {
                 return false;
             };

@@ -35,7 +35,10 @@ pub(super) const BATCH: usize = 512;
 
 pub(super) type TableReply = (u64, u64, u64, u64, Vec<u8>, Vec<u8>, Vec<(String, f64)>);
 /// Ids and fields.
-pub(super) type FollowReply = (Option<u64>, Vec<(String, Vec<String>)>);
+type Records = Vec<(String, Vec<String>)>;
+pub(super) type FollowReply = (Option<u64>, Records);
+/// Of the one Stream that was read; `None` where there was nothing in time.
+pub(super) type WaitReply = Option<Vec<(String, Records)>>;
 
 /// The scripts of one namespace.
 pub(super) struct Scripts {
@@ -95,10 +98,10 @@ impl Scripts {
         eval
     }
 
-    /// Answers when there is a record after the cursor, or after `longest`.
+    /// Answers a [`WaitReply`] when there is a record after the cursor, or after `longest`.
     pub(super) fn wait(&self, cursor: u64, longest: Duration) -> Cmd {
         let mut read = redis::cmd("XREAD");
-        read.arg("COUNT").arg(1);
+        read.arg("COUNT").arg(BATCH);
         // 0 would be for ever.
         read.arg("BLOCK").arg(crate::clock::millis(longest).max(1));
         read.arg("STREAMS").arg(&self.keys[4]).arg(cursor);

@@ -137,10 +137,10 @@ impl L2 {
         if !self.breakers.of(redis_key).allows() {
             return false;
         }
-        let mut pipeline = redis::pipe();
-        let set = pipeline.cmd("SET").arg(redis_key).arg(value);
-        set.arg("PX").arg(ttl_ms).ignore();
-        let done = self.call::<()>(&pipeline, BACKGROUND_TIMEOUT).await;
+        let bytes = value.len();
+        let mut set = redis::cmd("SET");
+        set.arg(redis_key).arg(value).arg("PX").arg(ttl_ms);
+        let done = self.call::<()>(&set, bytes, BACKGROUND_TIMEOUT).await;
         self.judged(redis_key, done).is_some()
     }
 }

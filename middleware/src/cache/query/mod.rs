@@ -240,15 +240,16 @@ impl Call<'_> {
     ) -> Option<(Arc<Entry>, T)> {
         let found = self.shared.look_in_l2(key)?.await;
         *stamp = found.begin;
+        let now = self.shared.clock.now();
         let usable = found.entry.and_then(|entry| {
-            let is_usable = self.shared.is_usable(&entry, &Lookup::default());
+            let is_usable = self.shared.is_usable(&entry, &Lookup::default(), now);
             let rows = serde_json::from_slice(&entry.body).ok();
             is_usable.then_some(entry).zip(rows)
         });
         self.shared.looked_in_l2(usable.is_some());
         let (entry, rows) = usable?;
         let entry = entry::credited(entry, self.series());
-        self.shared.keep(key, &entry);
+        self.shared.keep(key, &entry, now);
         Some((entry, rows))
     }
 
