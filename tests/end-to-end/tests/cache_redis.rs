@@ -192,6 +192,67 @@ async fn a_thousand_waiters_are_one_get_and_no_command_scans() {
 }
 
 #[tokio::test]
+async fn small_answers_share_one_connection_and_large_ones_take_more() {
+    require!(redis);
+    for (bytes, takes_more) in [(100, false), (32 << 10, true)] {
+        let redis = redis();
+        let handler = service_fn(move |_: Request<Full<Bytes>>| async move {
+            let response = Response::builder().header("cache-control", "max-age=60");
+            Ok::<_, Infallible>(
+                response
+                    .body(Full::<Bytes>::from(vec![b'x'; bytes]))
+                    .unwrap(),
+            )
+        });
+        let (layer, handle) = CacheLayer::builder()
+            .redis(instance::store(&redis.url(), "demo"))
+            .region(Region::api().compress_above(usize::MAX))
+            // Everything is read from Redis, each time.
+            .capacity_bytes(1)
+            .build();
+        let app = BoxCloneService::new(layer.layer(handler));
+        let ask_all = async || {
+            let asked = (0..64).map(|n| {
+                let request = Request::builder().uri(format!("/{n}"));
+                tokio::spawn(app.clone().oneshot(request.body(Full::default()).unwrap()))
+            });
+            for response in asked.collect::<Vec<_>>() {
+                let body = response.await.unwrap().unwrap().into_body();
+                assert_eq!(body.collect().await.unwrap().to_bytes().len(), bytes);
+            }
+        };
+        let connections = || {
+            let clients = redis
+                .command(&["CLIENT", "LIST", "TYPE", "normal"])
+                .unwrap();
+            // Besides ours, that of who asks, and the follower.
+            clients
+                .lines()
+                .filter(|line| line.contains("addr="))
+                .count()
+                - 2
+        };
+        let found = || handle.stats().l2.unwrap().hits;
+        eventually("all lie in Redis", LONG, async || {
+            let before = found();
+            ask_all().await;
+            found() - before == 64
+        })
+        .await;
+        if takes_more {
+            eventually("another connection carries a part", LONG, async || {
+                ask_all().await;
+                connections() > 1
+            })
+            .await;
+        } else {
+            ask_all().await;
+            assert_eq!(connections(), 1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn c12_foreign_bytes_in_redis_are_misses() {
     require!(redis);
     let redis = redis();
