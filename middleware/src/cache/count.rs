@@ -153,6 +153,7 @@ impl Shared {
             purges: load(&counters.purges),
             soft_purges: load(&counters.soft_purges),
             purge_kinds: lock(&counters.purge_kinds).clone(),
+            undecided_patterns: self.positions.undecided_patterns(),
             fills_failed: load(&counters.fills_failed),
             background_panics: load(&counters.panics) + self.l2_panics(),
             truth,

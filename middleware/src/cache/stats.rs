@@ -74,6 +74,8 @@ pub struct CacheStats {
     pub soft_purges: u64,
     /// Purges by what they named: `path`, `key`, `prefix`, `pattern`, `region`, `tag`, `group`, `all`; what never occurred is left out.
     pub purge_kinds: BTreeMap<&'static str, u64>,
+    /// Times that an answer counted as purged because it would have taken too long to know whether a pattern looks like its path.
+    pub undecided_patterns: u64,
     /// Answers that were meant to be stored and were not: the body failed, was larger than it said, or carried
     /// trailers.
     pub fills_failed: u64,

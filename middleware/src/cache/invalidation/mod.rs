@@ -145,6 +145,10 @@ impl Invalidation {
         self.table.life(stamp, subject) == Life::Dead
     }
 
+    pub(super) fn undecided_patterns(&self) -> u64 {
+        self.table.undecided_patterns()
+    }
+
     /// The purges of this instance that were not read back yet.
     #[cfg(feature = "redis")]
     pub(super) fn pending(&self) -> u64 {
