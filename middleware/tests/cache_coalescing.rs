@@ -369,7 +369,7 @@ async fn c16_a_purge_during_a_fill_keeps_the_old_value_out() {
     let (app, handle) = cached(&handler, CacheLayer::builder());
     let slow = spawn_many(&app, 1).remove(0);
     settle().await;
-    handle.purge(Purge::Path("/".into())).await;
+    handle.purge(Purge::Path("/".into())).await.unwrap();
     // Joins the flight that began before the purge.
     let after = spawn_many(&app, 1).remove(0);
     settle().await;
@@ -406,7 +406,7 @@ async fn c16_a_purge_while_the_body_streams_keeps_the_old_value_out() {
     let (app, handle) = cached(&handler, CacheLayer::builder());
     let response = app.clone().oneshot(get("/")).await.unwrap();
     sender.send(data("old")).unwrap();
-    handle.purge(Purge::All).await;
+    handle.purge(Purge::All).await.unwrap();
     drop(sender);
     assert_eq!(
         response.into_body().collect().await.unwrap().to_bytes(),

@@ -202,7 +202,7 @@ async fn a_request_is_explained_as_it_would_be_decided() {
         (stale.decision, stale.stored.unwrap().ttl_s),
         ("stale", -30)
     );
-    handle.purge(pitcrew::cache::Purge::All).await;
+    handle.purge(pitcrew::cache::Purge::All).await.unwrap();
     assert!(handle.explain(&get("/a?b=2")).because.contains("purged"));
     let bypass = handle.explain(&method("POST", "/a", &[]));
     assert_eq!((bypass.decision, bypass.region.as_str()), ("bypass", "api"));

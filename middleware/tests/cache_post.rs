@@ -449,7 +449,7 @@ async fn purges_reach_every_content_of_a_target() {
             ask(&app, post("/search/a?q", content)).await;
             assert!(ask(&app, post("/search/a?q", content)).await.is_hit());
         }
-        handle.purge(purge.clone()).await;
+        handle.purge(purge.clone()).await.unwrap();
         for content in ["one", "two"] {
             let seen = ask(&app, post("/search/a?q", content)).await;
             assert_eq!(
@@ -460,7 +460,7 @@ async fn purges_reach_every_content_of_a_target() {
         }
     }
     ask(&app, post("/search/a", "one")).await;
-    handle.purge(Purge::Path("/search/b".into())).await;
+    handle.purge(Purge::Path("/search/b".into())).await.unwrap();
     assert!(ask(&app, post("/search/a", "one")).await.is_hit());
 }
 
@@ -903,7 +903,7 @@ mod on_axum {
             assert_eq!((seen.status.as_u16(), seen.is_hit()), (400, false));
         }
         assert_eq!(handler.calls(), 2);
-        handle.purge(Purge::Path("/search".into())).await;
+        handle.purge(Purge::Path("/search".into())).await.unwrap();
         let seen = ask(&app, Body::from(json!({ "q": "fuel" }).to_string())).await;
         assert_eq!(seen.cache_status(), "pitcrew; fwd=stale; stored");
     }

@@ -347,9 +347,9 @@ async fn purges_are_counted_by_kind_and_their_answers_once_when_somebody_asks() 
     for n in 0..5 {
         ask(&app, get(&format!("/{n}"))).await;
     }
-    handle.purge(Purge::Path("/0".into())).await;
-    handle.purge(Purge::Region("api".into())).await;
-    handle.purge_softly(Purge::Tag("x".into())).await;
+    handle.purge(Purge::Path("/0".into())).await.unwrap();
+    handle.purge(Purge::Region("api".into())).await.unwrap();
+    handle.purge_softly(Purge::Tag("x".into())).await.unwrap();
     let stats = json_of(&handle);
     assert_eq!(
         stats["purge_kinds"],

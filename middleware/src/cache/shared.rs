@@ -18,7 +18,9 @@ use super::{
     coalesce::Flights,
     count::Counters,
     entry::Entry,
-    invalidation::{Command, Invalidation, Kind, Name, Position, region_slot},
+    invalidation::{
+        Command, Invalidation, Kind, Name, Position, Purge, PurgeError, Target, region_slot,
+    },
     key::{CacheKey, KeyMaker},
     policy::{Fields, VaryNames},
     refresh::MAX_REFRESHES,
@@ -209,6 +211,30 @@ impl Shared {
         }
         #[cfg(not(feature = "redis"))]
         drop(commands);
+    }
+
+    /// What a purge names. A key is one in each spelling that a region gives it.
+    pub(super) fn targets(&self, purge: &Purge) -> Result<Vec<Target>, PurgeError> {
+        purge.check()?;
+        match purge {
+            Purge::Region(name) if !self.region_names().any(|known| known == name) => {
+                Err(PurgeError::Region {
+                    name: name.clone(),
+                    known: self.region_names().map(str::to_owned).collect(),
+                })
+            }
+            Purge::Key(key) => {
+                let mut targets = Vec::with_capacity(1);
+                for state in &self.regions {
+                    let target = Purge::Key(state.region.key.spelled(key)).target();
+                    if !targets.contains(&target) {
+                        targets.push(target);
+                    }
+                }
+                Ok(targets)
+            }
+            _ => Ok(vec![purge.target()]),
+        }
     }
 
     /// Purges in this process; Redis is to be told what this answers.

@@ -68,7 +68,7 @@ async fn instance(store: RedisStore, datum: &Datum, carrier: ReadYourWrites) -> 
             if request.method() == http::Method::POST {
                 datum.fetch_add(1, Ordering::SeqCst);
                 let tag = request.uri().path()[1..].to_owned();
-                purging.get().unwrap().purge(Purge::Tag(tag)).await;
+                purging.get().unwrap().purge(Purge::Tag(tag)).await.unwrap();
             } else {
                 response = response
                     .header("cache-control", "max-age=600")

@@ -93,7 +93,10 @@ async fn the_answer_to_a_safe_post_is_found_under_its_content_alone_and_purged_w
         assert!(status.starts_with("pitcrew; fwd=uri-miss"), "{status}");
         assert_eq!(body, format!("two {}", &other[..1]));
     }
-    one_handle.purge(Purge::Path("/search".into())).await;
+    one_handle
+        .purge(Purge::Path("/search".into()))
+        .await
+        .unwrap();
     let (status, _) = ask(&one, "short ").await;
     assert!(!status.contains("hit"), "not from Redis: {status}");
 }
@@ -183,7 +186,7 @@ async fn a_thousand_waiters_are_one_get_and_no_command_scans() {
         each.await.unwrap().unwrap();
     }
     assert_eq!(one.calls(), 2);
-    one.handle.purge(Purge::All).await;
+    one.handle.purge(Purge::All).await.unwrap();
     let commands = redis.command(&["INFO", "commandstats"]).unwrap();
     assert!(commands.contains("cmdstat_get:calls=1,"), "{commands}");
     for forbidden in ["cmdstat_keys", "cmdstat_scan", "cmdstat_flush"] {
@@ -254,7 +257,7 @@ async fn c12_a_redis_that_is_down_full_or_read_only_costs_no_request_anything() 
             );
         }
         assert_eq!(
-            one.handle.purge(Purge::All).await.l2,
+            one.handle.purge(Purge::All).await.unwrap().l2,
             PurgeState::Pending,
             "{setting:?}"
         );
@@ -304,7 +307,7 @@ async fn c17_two_apps_in_one_redis_never_see_each_others_entries_or_purges() {
     one.ask("/").await;
     entries(&redis, "one", 1).await;
     assert_eq!(two.ask("/").await.1, "two0");
-    two.handle.purge(Purge::All).await;
+    two.handle.purge(Purge::All).await.unwrap();
     let one_again = Instance::new(&redis.url(), "one", FRESH, "again");
     assert!(is_l2_hit(&one_again.ask("/").await.0));
 }
@@ -380,7 +383,7 @@ async fn a_purge_holds_for_what_every_instance_finds_and_across_restarts() {
         let one = Instance::new(&redis.url(), &namespace, TAGGED, "one");
         one.ask("/a").await;
         entries(&redis, &namespace, 1).await;
-        let report = one.handle.purge(purge.clone()).await;
+        let report = one.handle.purge(purge.clone()).await.unwrap();
         assert_eq!(
             (report.local, report.l2),
             (PurgeState::Done, PurgeState::Done)
@@ -419,7 +422,7 @@ async fn c16_a_fill_that_began_before_a_purge_is_not_found_in_redis() {
     );
     eventually("the handler runs", LONG, || async { one.calls() == 1 }).await;
     // The other instance purges: what the first has read before is stored nowhere.
-    two.handle.purge(Purge::Path("/".into())).await;
+    two.handle.purge(Purge::Path("/".into())).await.unwrap();
     slow.await.unwrap().unwrap();
     assert_eq!(one.ask("/").await.1, "one1");
     let three = Instance::new(&redis.url(), "demo", FRESH, "three");
@@ -434,7 +437,7 @@ async fn c20_a_purge_while_redis_is_away_holds_after_it_is_back_and_the_instance
     one.ask("/a").await;
     entries(&redis, "demo", 1).await;
     redis.pause();
-    let report = one.handle.purge(Purge::Path("/a".into())).await;
+    let report = one.handle.purge(Purge::Path("/a".into())).await.unwrap();
     assert_eq!(
         (report.local, report.l2),
         (PurgeState::Done, PurgeState::Pending)
@@ -466,7 +469,7 @@ async fn c20_while_a_purge_is_pending_nothing_is_read_from_redis() {
     redis
         .command(&["CONFIG", "SET", "min-replicas-to-write", "1"])
         .unwrap();
-    let report = one.handle.purge(Purge::Path("/a".into())).await;
+    let report = one.handle.purge(Purge::Path("/a".into())).await.unwrap();
     assert_eq!(report.l2, PurgeState::Pending);
     assert_eq!(one.ask("/a").await.1, "one1");
     redis
@@ -487,7 +490,7 @@ async fn c20_positions_that_are_lost_take_every_entry_with_them() {
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
     one.ask("/a").await;
     entries(&redis, "demo", 1).await;
-    one.handle.purge(Purge::Path("/a".into())).await;
+    one.handle.purge(Purge::Path("/a".into())).await.unwrap();
     redis
         .command(&["DEL", "pitcrew:{demo}:purges:header"])
         .unwrap();
@@ -617,7 +620,9 @@ async fn rows_that_one_instance_fetched_another_finds() {
     assert_eq!(ask(&one, 1).await, [1]);
     entries(&redis, "rows", 1).await;
     assert_eq!(ask(&two, 2).await, [1], "from Redis");
-    one.purge(Purge::Tag("table:public.t".into())).await;
+    one.purge(Purge::Tag("table:public.t".into()))
+        .await
+        .unwrap();
     let third = instance();
     assert_eq!(ask(&third, 3).await, [3], "purged for every instance");
 }
