@@ -175,6 +175,9 @@ async fn what_cannot_be_cached_is_fetched_each_time_and_says_why() {
     let fetch = async || Ok::<_, &str>(vec![1]);
     let (_, outcome) = database.handle.query("api", SQL, &[1], fetch).await;
     assert_eq!(outcome, QueryOutcome::Refused(Refusal::NoTtl));
+    let (_, outcome) = database.handle.query("querys", SQL, &[1], fetch).await;
+    let unknown = Refusal::Region("querys".into());
+    assert_eq!(outcome, QueryOutcome::Refused(unknown));
 }
 
 #[tokio::test]

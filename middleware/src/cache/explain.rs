@@ -52,7 +52,8 @@ impl Shared {
     /// `parts` as they reach the layer. Redis is not asked.
     pub(super) fn explain(&self, parts: &Parts, body: Option<&[u8]>) -> Explanation {
         let mut parts = parts.clone();
-        let index = self.region_of(&parts);
+        let belonging = self.region_of(&parts);
+        let index = belonging.region;
         let region = self.region(index);
         let fields = Fields::of(&parts.headers);
         let content = match (body, region.content_in_key(&parts.method, fields)) {
@@ -64,7 +65,9 @@ impl Shared {
             (Some(body), Some(_)) => Content::Whole(Bytes::copy_from_slice(body)),
         };
         let identity = region.key.identity_of(&parts);
-        let classified = classify(&parts, fields, &content, region, identity.is_some());
+        let classified = belonging
+            .checked()
+            .and_then(|()| classify(&parts, fields, &content, region, identity.is_some()));
         region.key.rewrite(&mut parts);
         let uri = asked_uri(&parts);
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -91,7 +94,11 @@ impl Shared {
                 let is_open = matches!(content, Content::Nothing)
                     && reason == BypassReason::RequestBody
                     && region.content_in_key(&parts.method, fields).is_some();
-                let because = if is_open {
+                let because = if let Some(name) = &belonging.unknown {
+                    format!(
+                        "region_for names the region `{name}`, which there is not: the cache stays out of it"
+                    )
+                } else if is_open {
                     "its content is part of its key: explain_with_body can tell".to_owned()
                 } else {
                     format!("the cache stays out of it: {}", reason.as_str())

@@ -74,15 +74,13 @@ impl Fill {
             self.verdict,
             self.origin,
         ));
-        let alive = self.shared.is_alive(&entry);
-        if alive {
-            self.shared.store(&self.key, &entry, self.region);
-        }
+        let is_stored =
+            self.shared.is_alive(&entry) && self.shared.store(&self.key, &entry, self.region);
         if let Some(leader) = self.leader {
             // Also when a purge came meanwhile: those who began before it may have it, the others see that it is dead.
             leader.done(entry);
         }
-        alive
+        is_stored
     }
 
     /// Nothing to store: nobody waits any longer.

@@ -128,8 +128,8 @@ impl CacheHandle {
     /// tables stand elsewhere) and row-level security (rows differ by role) are **not** seen: give a view's tables by
     /// [`Self::query_tagged`], and keep the others out.
     ///
-    /// `fetch` runs for whoever leads; its error is that caller's alone. Rows are kept as JSON. A region that does not exist
-    /// is `api`.
+    /// `fetch` runs for whoever leads; its error is that caller's alone. Rows are kept as JSON. For a region that there is not
+    /// it runs each time.
     #[cfg(feature = "query")]
     pub async fn query<T, P, E, F>(
         &self,
@@ -161,9 +161,14 @@ impl CacheHandle {
         P: serde::Serialize + ?Sized,
         F: AsyncFnOnce() -> Result<T, E>,
     {
+        let Some(region) = self.shared.region_named(region) else {
+            let refusal = super::Refusal::Region(region.to_owned());
+            super::query::refused(&self.shared, self.shared.default_region());
+            return (fetch().await, super::QueryOutcome::Refused(refusal));
+        };
         let call = super::query::Call {
             shared: &self.shared,
-            region: self.shared.region_named(region),
+            region,
             sql,
             parameters: encoded(parameters),
             more_tags: tags,

@@ -59,12 +59,14 @@ pub enum BypassReason {
     Stream,
     /// The region leaves such requests to the handler ([`Region::only_requests`](super::Region::only_requests)).
     Region,
+    /// [`CacheBuilder::region_for`](super::CacheBuilder::region_for) names a region that there is not.
+    UnknownRegion,
     /// The region does not store such answers ([`Region::only_answers`](super::Region::only_answers)).
     ResponseRegion,
 }
 
 impl BypassReason {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::Method,
         Self::RequestBody,
         Self::RequestTooLarge,
@@ -88,6 +90,7 @@ impl BypassReason {
         Self::TooLarge,
         Self::Stream,
         Self::Region,
+        Self::UnknownRegion,
         Self::ResponseRegion,
     ];
 
@@ -118,6 +121,7 @@ impl BypassReason {
             Self::TooLarge => "response-too-large",
             Self::Stream => "response-stream",
             Self::Region => "region",
+            Self::UnknownRegion => "unknown-region",
             Self::ResponseRegion => "response-region",
         }
     }

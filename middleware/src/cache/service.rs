@@ -62,14 +62,17 @@ impl<S> Cache<S> {
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let (mut parts, body) = request.into_parts();
-        let region = shared.region_of(&parts);
+        let belonging = shared.region_of(&parts);
+        let region = belonging.region;
         let settings = shared.region(region);
         let identity = settings.key.identity_of(&parts);
         #[cfg(feature = "redis")]
         let token = shared.token(&mut parts.headers);
         let fields = Fields::of(&parts.headers);
-        let judged =
-            classify(&parts, fields, content, settings, identity.is_some()).and_then(|lookup| {
+        let judged = belonging
+            .checked()
+            .and_then(|()| classify(&parts, fields, content, settings, identity.is_some()))
+            .and_then(|lookup| {
                 settings.key.rewrite(&mut parts);
                 let (keys, content) = (&shared.keys, content.in_key());
                 let key = keys.key(&parts, fields, settings, identity.as_deref(), content)?;

@@ -97,7 +97,7 @@ impl Call<'_> {
         let (readable, ttl) = match planned {
             Ok(planned) => planned,
             Err(refusal) => {
-                shared.add(self.series(), Amount::RefusedQueries, 1);
+                refused(shared, self.region);
                 return (fetch().await, QueryOutcome::Refused(refusal));
             }
         };
@@ -284,19 +284,21 @@ impl Call<'_> {
             series: self.series(),
         };
         let entry = Arc::new(entry_of(body, ttl, origin));
-        let is_alive = shared.is_alive(&entry);
-        if is_alive {
-            shared.store(key, &entry, self.region);
-        }
+        let is_stored = shared.is_alive(&entry) && shared.store(key, &entry, self.region);
         if let Some(leader) = leader {
             leader.done(entry);
         }
-        if is_alive {
+        if is_stored {
             QueryOutcome::Stored
         } else {
             QueryOutcome::NotStored
         }
     }
+}
+
+/// Counts a statement that is not cached.
+pub(super) fn refused(shared: &Shared, region: usize) {
+    shared.add(shared.query_series(region), Amount::RefusedQueries, 1);
 }
 
 /// Apart from the classes of credentials: a query's key is never an answer's anyway.

@@ -94,6 +94,8 @@ pub enum Refusal {
     Locks,
     /// It calls this function, whose value is another one each time or for each session.
     Volatile(String),
+    /// There is no such region.
+    Region(String),
     /// Its region has no TTL, and nothing else says how long rows are good for.
     NoTtl,
     /// A table has more parts in its name than schema and name.
@@ -114,6 +116,10 @@ impl fmt::Display for Refusal {
                     "it calls {name}(), which is another value each time or session"
                 )
             }
+            Self::Region(name) => write!(
+                f,
+                "there is no region `{name}`: name one that is, or add it to the builder"
+            ),
             Self::NoTtl => f.write_str("its region has no TTL: set one with Region::ttl"),
             Self::TableName(name) => write!(f, "the table name {name} has too many parts"),
         }
