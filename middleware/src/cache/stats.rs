@@ -245,6 +245,8 @@ pub struct L2Stats {
     pub table_reads: u64,
     /// Hits in this process at a time when others' purges could not be heard.
     pub unconfirmed_hits: u64,
+    /// Why the last call to Redis failed, be it long ago; `None` where none ever did.
+    pub last_error: Option<String>,
 }
 
 pub(super) fn ratio(hits: u64, misses: u64) -> f64 {

@@ -500,6 +500,57 @@ async fn c20_positions_that_are_lost_take_every_entry_with_them() {
     assert_eq!(two.ask("/a").await.1, "two1");
 }
 
+/// Somebody wrote something else under a name of ours: of the purges nothing is known, so all counts as purged, and goes on.
+#[tokio::test]
+async fn c12_purge_keys_of_another_type_are_made_anew_and_all_before_counts_as_purged() {
+    require!(redis);
+    let redis = redis();
+    for (part, other) in [
+        ("header", "SET"),
+        ("hard", "SADD"),
+        ("soft", "SADD"),
+        ("patterns", "SET"),
+        ("stream", "SET"),
+    ] {
+        let namespace = format!("demo-{part}");
+        let one = Instance::new(&redis.url(), &namespace, FRESH, "one");
+        one.ask("/a").await;
+        entries(&redis, &namespace, 1).await;
+        one.handle.purge(Purge::Path("/b".into())).await.unwrap();
+        let key = format!("pitcrew:{{{namespace}}}:purges:{part}");
+        redis.command(&["DEL", &key]).unwrap();
+        redis.command(&[other, &key, "foreign"]).unwrap();
+        one.handle.purge(Purge::Path("/a".into())).await.unwrap();
+        eventually("the purge is confirmed", LONG, || async {
+            one.handle.stats().l2.unwrap().pending_purges == 0
+        })
+        .await;
+        let two = Instance::new(&redis.url(), &namespace, FRESH, "two");
+        assert_eq!(two.ask("/a").await.1, "two0", "{part}");
+        assert_eq!(two.handle.stats().l2.unwrap().state, "up", "{part}");
+    }
+}
+
+#[tokio::test]
+async fn why_redis_failed_last_is_in_the_figures() {
+    require!(redis);
+    let redis = redis();
+    let header = "pitcrew:{demo}:purges:header";
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    one.ask("/a").await;
+    assert_eq!(one.handle.stats().l2.unwrap().last_error, None);
+    redis.command(&["DEL", header]).unwrap();
+    redis
+        .command(&["HSET", header, "format", "another"])
+        .unwrap();
+    one.handle.purge(Purge::All).await.unwrap();
+    let said = one.handle.stats().l2.unwrap().last_error.unwrap();
+    assert!(
+        said.contains("the purges of this namespace are of format another"),
+        "{said}"
+    );
+}
+
 #[tokio::test]
 async fn a_shutdown_writes_what_is_queued() {
     require!(redis);

@@ -167,6 +167,7 @@ impl L2 {
         self.invalidation.tell(|log, table| log.disconnected(table));
         self.settled.store(true, Ordering::Release);
         self.moved.notify_waiters();
+        self.counters.failed(error);
         if was_connected || matches!(error, CallError::Foreign) {
             tracing::warn!(%error, "purges of other instances cannot be heard; nothing is read from Redis");
         } else {

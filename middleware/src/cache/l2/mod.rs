@@ -35,7 +35,7 @@ mod writer;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -78,6 +78,22 @@ struct Counters {
     table_reads: AtomicU64,
     unconfirmed_hits: AtomicU64,
     panics: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Counters {
+    fn failed(&self, error: &CallError) {
+        let mut last = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some(error.to_string());
+    }
+
+    fn last_error(&self) -> Option<String> {
+        let last = self.last_error.lock();
+        last.unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// An open second level.
@@ -220,6 +236,7 @@ impl L2 {
             Err(error) => {
                 breaker.failed();
                 self.counters.errors.fetch_add(1, Ordering::Relaxed);
+                self.counters.failed(&error);
                 tracing::debug!(%error, "the second cache level did not answer");
                 None
             }
@@ -269,6 +286,7 @@ impl L2 {
             pending_purges: self.invalidation.pending(),
             table_reads: load(&self.counters.table_reads),
             unconfirmed_hits: load(&self.counters.unconfirmed_hits),
+            last_error: self.counters.last_error(),
         }
     }
 
