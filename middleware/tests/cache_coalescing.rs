@@ -512,12 +512,13 @@ async fn a_panic_in_a_collected_body_reaches_its_client_and_nobody_else() {
         };
         ready(answer(FRESH, "").map(|_| body))
     });
-    let app = simple(&handler);
+    let (app, handle) = cached(&handler, CacheLayer::builder());
     let first = tokio::spawn({
         let app = app.clone();
         async move { ask(&app, get("/")).await }
     });
     assert!(first.await.unwrap_err().is_panic());
+    assert_eq!(handle.stats().handler_panics, 1);
     assert_eq!(ask(&app, get("/")).await.body, "fine");
 }
 

@@ -286,7 +286,10 @@ impl<R: Body> Collector<R> {
     fn panicked(&mut self, payload: Box<dyn std::any::Any + Send>) {
         self.body = None;
         // Dropped, not released: the leader went away, one of those who wait may try.
-        self.fill = None;
+        if let Some(fill) = self.fill.take() {
+            let panics = &fill.shared.counters.handler_panics;
+            panics.fetch_add(1, Ordering::Relaxed);
+        }
         self.tell(Event::Panic(payload));
     }
 

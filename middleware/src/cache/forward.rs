@@ -171,6 +171,11 @@ impl Forward {
         }
     }
 
+    /// Where it is to be counted, if anywhere.
+    pub(super) fn counted(&self) -> Option<Series> {
+        (!self.uncounted).then_some(self.series)
+    }
+
     pub(super) fn asked<'a>(&'a self, request: &'a HeaderMap) -> Asked<'a> {
         Asked {
             headers: request,

@@ -21,6 +21,8 @@ pub enum BypassReason {
     RequestTooLarge,
     /// The content of a safe request did not come in time.
     RequestTimeout,
+    /// Too much content of other safe requests was on its way already: 64 MiB.
+    RequestBacklog,
     /// The request says `no-store` (RFC 9111, 5.2.1.5).
     RequestNoStore,
     /// The request has `Authorization` and the answer allows no sharing (RFC 9111, 3.5).
@@ -66,11 +68,12 @@ pub enum BypassReason {
 }
 
 impl BypassReason {
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Method,
         Self::RequestBody,
         Self::RequestTooLarge,
         Self::RequestTimeout,
+        Self::RequestBacklog,
         Self::RequestNoStore,
         Self::Authorization,
         Self::Cookie,
@@ -102,6 +105,7 @@ impl BypassReason {
             Self::RequestBody => "request-body",
             Self::RequestTooLarge => "request-too-large",
             Self::RequestTimeout => "request-timeout",
+            Self::RequestBacklog => "request-backlog",
             Self::RequestNoStore => "request-no-store",
             Self::Authorization => "authorization",
             Self::Cookie => "cookie",

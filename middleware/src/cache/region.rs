@@ -275,7 +275,8 @@ impl Region {
     /// without it such a request goes to the handler with `detail=request-body`, as does one whose content fails, ends in
     /// trailers or has another length than it said. Longer content, or in more than 1,024 pieces, is `request-too-large`,
     /// content that does not come within [`CacheBuilder::wait_deadline`](super::CacheBuilder::wait_deadline)
-    /// `request-timeout`.
+    /// `request-timeout`. Of all such requests together 64 MiB are waited for at one time; past that one whose content does not
+    /// come at once is `request-backlog`.
     ///
     /// The key is kept with the answer, in Redis too, and counts where bytes are counted. A hit copies, hashes and compares it: it
     /// takes 1 to 2 µs with short content, 4 with 4 KiB, 25 with 64 KiB. [`DEFAULT_BODY_IN_KEY_BYTES`] suits most; above [`MAX_BODY_IN_KEY_BYTES`] is as that. Default: off.

@@ -41,7 +41,7 @@ impl<S> Cache<S> {
         Self { inner, shared }
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -86,8 +86,9 @@ impl<S> Cache<S> {
                 let changes = Changes::of(shared, &parts, region);
                 #[cfg(feature = "redis")]
                 let changes = changes.map(|changes| changes.after(token.map(|(token, _)| token)));
-                let inner = inner.call(Request::from_parts(parts, body));
-                return ResponseFuture::bypass(inner, reason, changes);
+                let request = Request::from_parts(parts, body);
+                let inner = shared.watching(None, || inner.call(request));
+                return ResponseFuture::bypass(inner, shared.clone(), reason, changes);
             }
         };
         #[cfg(feature = "redis")]

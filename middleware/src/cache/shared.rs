@@ -82,6 +82,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) series: AllSeries,
     pub(super) fills: AtomicUsize,
+    /// Bytes of content that requests wait for, to put it into their keys.
+    pub(super) reading_bytes: AtomicUsize,
     pub(super) refreshes: Tasks,
     pub(super) recomputations: Tasks,
     /// `None` where nothing is sampled.
@@ -148,6 +150,7 @@ impl Shared {
             counters: Counters::default(),
             series: AllSeries::new(parameters.labeler, regions.len(), parameters.max_series),
             fills: AtomicUsize::new(0),
+            reading_bytes: AtomicUsize::new(0),
             refreshes: Tasks::new(MAX_REFRESHES),
             recomputations: Tasks::new(MAX_RECOMPUTATIONS),
             truth: Truth::new(parameters.sample_truth),

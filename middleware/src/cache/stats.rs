@@ -38,7 +38,7 @@ pub struct CacheStats {
     pub stale: u64,
     /// Stored answers that are fresh again because the handler answered 304, to a miss or to a fetch in the background.
     pub revalidated: u64,
-    /// Requests whose handler failed without an answer (an error of the service), and for which no stale answer stood in.
+    /// Requests whose handler failed without an answer (an error of the service, or a panic), and for which no stale answer stood in.
     pub errors: u64,
     /// Requests that wanted no call of the handler (`only-if-cached`) and for which nothing was stored: answered 504.
     pub only_if_cached: u64,
@@ -79,6 +79,8 @@ pub struct CacheStats {
     /// Answers that were meant to be stored and were not: the body failed, was larger than it said, or carried
     /// trailers.
     pub fills_failed: u64,
+    /// Panics of the handler, or of a body of its, that went through the cache to the server; those in the background included.
+    pub handler_panics: u64,
     /// Panics of background tasks that were caught.
     pub background_panics: u64,
     /// What the truth sampler found; `None` where it is off.
