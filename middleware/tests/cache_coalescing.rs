@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use http::StatusCode;
 use http_body_util::BodyExt;
 use pitcrew::{CacheLayer, cache::Purge};
 use support::*;
@@ -557,6 +558,52 @@ fn without_a_tokio_runtime_the_layer_still_answers() {
         };
         assert_eq!(seen.cache_status().replace("ttl=60", "ttl=59"), expected);
     }
+}
+
+/// A runtime may be built without timers, and what waits by them panics there.
+#[test]
+fn without_timers_the_layer_still_answers_and_nothing_panics() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let (sender, body) = fed();
+    let body = Mutex::new(Some(body));
+    let handler = Handler::new(move |request, call| match request.uri().path() {
+        "/stream" => {
+            let body = body.lock().unwrap().take().unwrap();
+            ready(answer(FRESH, "").map(|_| body))
+        }
+        _ => ready(answer(FRESH, call.to_string())),
+    });
+    let builder = CacheLayer::builder();
+    #[cfg(feature = "redis")]
+    let builder = builder
+        .redis(pitcrew::cache::RedisStore::connect("redis://127.0.0.1:1").unwrap())
+        .read_your_writes(pitcrew::cache::ReadYourWrites::cookie("own"));
+    let (app, handle) = cached(&handler, builder);
+    runtime.block_on(async {
+        let (one, two) = tokio::join!(ask(&app, get("/")), ask(&app, get("/")));
+        assert_eq!((one.status, two.status), (StatusCode::OK, StatusCode::OK));
+        assert!(ask(&app, get("/")).await.is_hit());
+        let streaming = async {
+            sender.send(data("a")).unwrap();
+            tokio::task::yield_now().await;
+            sender.send(data("b")).unwrap();
+            drop(sender);
+        };
+        let (streamed, ()) = tokio::join!(ask(&app, get("/stream")), streaming);
+        assert_eq!(streamed.body, "ab");
+        let written = ask(&app, method("POST", "/", &[])).await;
+        assert_eq!(written.status, StatusCode::OK);
+        assert!(!ask(&app, get("/")).await.is_hit(), "it is old");
+        let own = [("cookie", "own=1-38d7ea4c68000")];
+        assert_eq!(ask(&app, get_with("/", &own)).await.status, StatusCode::OK);
+        handle.purge(Purge::All).await.unwrap();
+        assert!(!ask(&app, get("/")).await.is_hit(), "it is purged");
+        handle.probe_l2().await;
+        handle.shutdown(Duration::from_secs(1)).await;
+    });
+    assert_eq!(handle.stats().background_panics, 0);
 }
 
 #[tokio::test]

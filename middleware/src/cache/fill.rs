@@ -24,6 +24,7 @@ use super::{
     invalidation::tag_slot,
     key::CacheKey,
     policy::Verdict,
+    runtime,
     shared::Shared,
     tags::Tags,
 };
@@ -141,7 +142,7 @@ where
     R: Body + Send + 'static,
     R::Error: Send,
 {
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+    let Some(runtime) = runtime::current() else {
         return;
     };
     let Some(slot) = collector

@@ -220,8 +220,8 @@ impl CacheBuilder {
     /// The answer waits for these, as long as a request waits for Redis at most. A request with a token that its instance
     /// has not reached waits as long, then is answered by the handler. A token counts for
     /// `RedisStore::serve_while_away` and 60 s; the clocks of instances and Redis may differ by that minute. Tokens are not
-    /// signed: who forges one has his own requests answered by the handler, as by `Cache-Control: no-cache`, but also where
-    /// [`Region::client_directives`] is off. What a soft purge makes stale may still be given.
+    /// signed: who forges one has his own requests answered by the handler (`detail=behind`), as by `Cache-Control: no-cache`, but
+    /// also where [`Region::client_directives`] is off. What a soft purge makes stale may still be given.
     #[cfg(feature = "redis")]
     #[must_use]
     pub fn read_your_writes(mut self, carrier: super::ReadYourWrites) -> Self {

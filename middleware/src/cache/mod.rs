@@ -95,6 +95,7 @@ mod recompute;
 mod refresh;
 mod region;
 mod reply_headers;
+mod runtime;
 mod scope;
 mod series;
 mod service;

@@ -147,22 +147,26 @@ pub(super) enum Miss {
     Request,
     /// What the method means has to be done by the handler.
     Method,
+    /// The client has written what this instance has not heard of.
+    Behind,
 }
 
 impl Miss {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Uri,
         Self::Vary,
         Self::Stale,
         Self::Purged,
         Self::Request,
         Self::Method,
+        Self::Behind,
     ];
 
     /// As figures and events call it: by more words than the RFC has.
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Purged => "purged",
+            Self::Behind => BEHIND,
             _ => self.as_str(),
         }
     }
@@ -174,9 +178,20 @@ impl Miss {
             Self::Stale | Self::Purged => "stale",
             Self::Request => "request",
             Self::Method => "method",
+            Self::Behind => "bypass",
+        }
+    }
+
+    /// What the RFC's word leaves open.
+    const fn detail(self) -> Option<&'static str> {
+        match self {
+            Self::Behind => Some(BEHIND),
+            _ => None,
         }
     }
 }
+
+const BEHIND: &str = "behind";
 
 /// What became of a request, as `Cache-Status` tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,6 +240,14 @@ impl Outcome {
         };
         let hit = || with_ttl(Text::new("pitcrew; hit"));
         let forwarded = |why: &str| Text::new("pitcrew; fwd=").add(why);
+        // There is one detail: why the cache was passed by comes before what it made of the answer.
+        let missed = |miss: Miss, what: &str, detail: Option<&str>| {
+            let text = forwarded(miss.as_str()).add(what);
+            match miss.detail().or(detail) {
+                Some(detail) => text.add("; detail=").add(detail),
+                None => text,
+            }
+        };
         let text = match self {
             Self::Hit => hit(),
             Self::L2 => hit().add("; detail=l2"),
@@ -237,13 +260,10 @@ impl Outcome {
                 with_ttl(forwarded(miss.as_str()).add("; fwd-status=304")).add("; stored")
             }
             Self::Collapsed => forwarded("uri-miss").add("; collapsed"),
-            Self::Stored(miss) => forwarded(miss.as_str()).add("; stored"),
-            Self::Streaming(miss) => forwarded(miss.as_str()).add("; detail=streaming"),
-            Self::Miss(miss) => forwarded(miss.as_str()),
-            Self::Unstorable(miss, reason) => {
-                let forwarded = forwarded(miss.as_str());
-                forwarded.add("; detail=").add(reason.as_str())
-            }
+            Self::Stored(miss) => missed(miss, "; stored", None),
+            Self::Streaming(miss) => missed(miss, "", Some("streaming")),
+            Self::Miss(miss) => missed(miss, "", None),
+            Self::Unstorable(miss, reason) => missed(miss, "", Some(reason.as_str())),
             Self::Bypass(BypassReason::Method) => forwarded("method"),
             Self::Bypass(reason) => forwarded("bypass; detail=").add(reason.as_str()),
             Self::OnlyIfCached => Text::new("pitcrew; detail=only-if-cached"),

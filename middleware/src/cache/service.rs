@@ -20,7 +20,7 @@ use super::{
     look::Look,
     outcome::{Miss, Outcome},
     policy::{Content, Fields, classify},
-    refresh,
+    refresh, runtime,
     shared::Shared,
     truth::Sample,
 };
@@ -149,7 +149,7 @@ impl<S> Cache<S> {
         forward.stale.clone_from(&stale);
         // Without a runtime nothing can go on in the background: then this request fetches, as for any stale answer.
         if let (Some(outcome), Some(entry)) = (refreshing, stale)
-            && tokio::runtime::Handle::try_current().is_ok()
+            && runtime::has_one()
         {
             let response = shared.hit(&entry, asked, outcome);
             let held = Held {

@@ -340,7 +340,7 @@ impl Shared {
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2
             // Looking waits, by the runtime's timers.
-            && tokio::runtime::Handle::try_current().is_ok()
+            && super::runtime::has_one()
         {
             return l2.look(key.clone());
         }

@@ -124,7 +124,8 @@ pub struct Figures {
     /// (the client takes it stale), `stale-while-revalidate`, `soft-purge`, `stale-if-error`.
     pub hit_kinds: BTreeMap<&'static str, u64>,
     /// Misses by reason; reasons that never occurred are left out. `uri-miss` (nothing stored), `vary-miss` (for other requests
-    /// alone), `stale`, `purged`, `request` (the client asked for a new one).
+    /// alone), `stale`, `purged`, `request` (the client asked for a new one), `behind` (it has
+    /// written what this instance has not heard of).
     pub miss_reasons: BTreeMap<&'static str, u64>,
     /// Bypasses by reason, as in `Cache-Status`, and `query-refused` of statements that are not cached; reasons that never
     /// occurred are left out.

@@ -19,7 +19,7 @@ use super::{
     read::{End, Reading},
     room::Room,
 };
-use crate::cache::{Cache, ResponseBody, ResponseFuture, outcome::BypassReason};
+use crate::cache::{Cache, ResponseBody, ResponseFuture, outcome::BypassReason, runtime};
 
 /// Resolves to the answer of the cache.
 ///
@@ -119,7 +119,7 @@ where
 
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Without Tokio's timer a wait would have no end.
-        if tokio::runtime::Handle::try_current().is_err() {
+        if !runtime::has_one() {
             return Poll::Ready(());
         }
         let longest = self.cache.shared().wait_deadline;

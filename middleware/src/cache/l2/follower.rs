@@ -20,7 +20,7 @@ use super::{
     script::{self, BATCH, FollowReply, TableReply},
     task::Running,
 };
-use crate::cache::invalidation::Action;
+use crate::cache::{invalidation::Action, runtime};
 
 /// Longest time between two looks at the header.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(super) fn ensure(l2: &Arc<L2>) {
     if l2.ended.load(Ordering::Acquire) {
         return;
     }
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+    let Some(runtime) = runtime::current() else {
         return;
     };
     let Some(running) = Running::claim(l2, |l2| &l2.following) else {

@@ -61,6 +61,7 @@ use super::{
     invalidation::{Invalidation, Position},
     key::CacheKey,
     policy::VaryNames,
+    runtime,
     shared::{Found, Looking},
     stats::L2Stats,
 };
@@ -322,7 +323,9 @@ impl L2 {
                 self.put(&write).await;
             }
         };
-        let _ = tokio::time::timeout(deadline, finishing).await;
+        if runtime::has_one() {
+            let _ = tokio::time::timeout(deadline, finishing).await;
+        }
         self.ended.store(true, Ordering::Release);
         self.writer.wake();
     }

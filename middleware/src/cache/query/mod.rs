@@ -22,6 +22,7 @@ use super::{
     look::Look,
     outcome::{Miss, Outcome},
     policy::{Lookup, Share, Stale, VaryNames, Verdict},
+    runtime,
     series::Series,
     shared::Shared,
     tags,
@@ -133,9 +134,10 @@ impl Call<'_> {
             Join::Lead(lead) => leader = Some(lead),
             Join::Wait(mut waiter) => {
                 // Without a runtime there is nothing to wait by.
-                let told = match tokio::runtime::Handle::try_current() {
-                    Ok(_) => tokio::time::timeout_at(deadline, waiter.told()).await,
-                    Err(_) => Ok(Told::Alone),
+                let told = if runtime::has_one() {
+                    tokio::time::timeout_at(deadline, waiter.told()).await
+                } else {
+                    Ok(Told::Alone)
                 };
                 match told.unwrap_or(Told::Alone) {
                     Told::Entry(entry) if shared.is_alive(&entry) => {
