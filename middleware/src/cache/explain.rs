@@ -9,7 +9,7 @@ use super::{
     key::{asked_host, asked_uri},
     look::Look,
     outcome::{BypassReason, Miss, Outcome},
-    policy::{Content, Fields, classify},
+    policy::{Content, Fields, classify, invalidated},
     shared::Shared,
 };
 
@@ -26,6 +26,8 @@ pub struct Explanation {
     /// The key in readable form: host, path and query as they count; of a safe POST or QUERY also the method, and how long its
     /// content is. Other parts of the key (mount, forwarded fields, the region's own) are named where they are set.
     pub key: String,
+    /// Path and query that an unsafe request makes old where it succeeds; `None` of a safe one.
+    pub makes_old: Option<String>,
     /// What is stored for this very request, fresh or not.
     pub stored: Option<StoredAnswer>,
 }
@@ -76,9 +78,18 @@ impl Shared {
             let (method, bytes) = (&parts.method, content.len());
             readable = format!("{method} {readable} with {bytes} bytes of content");
         }
+        let is_safe = region.content_in_key(&parts.method, fields).is_some()
+            || !invalidated::is_unsafe(&parts.method);
+        let makes_old = (!is_safe).then(|| region.key.target_of(&parts));
+        let changes = makes_old.as_ref().map(|target| {
+            format!(
+                "; where it succeeds, `{target}` is old then, and what its answer names within the same origin (Location, Content-Location, Cache-Group-Invalidation)"
+            )
+        });
         let explained = |decision, because: String, stored| Explanation {
             decision,
             because,
+            makes_old,
             region: region.name().to_owned(),
             key: readable,
             stored,
@@ -103,6 +114,7 @@ impl Shared {
                 } else {
                     format!("the cache stays out of it: {}", reason.as_str())
                 };
+                let because = because + changes.as_deref().unwrap_or_default();
                 return explained("bypass", because, None);
             }
         };

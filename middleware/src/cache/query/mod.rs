@@ -2,7 +2,9 @@
 
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
+mod refusal;
 mod statement;
+mod volatile;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +13,7 @@ use quick_cache::sync;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-pub use self::statement::Refusal;
+pub use self::refusal::Refusal;
 use self::statement::{DEFAULT_SCHEMA, Readable, read};
 use super::{
     answer::Asked,
