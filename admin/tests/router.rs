@@ -601,6 +601,10 @@ async fn cache_figures_follow_the_app_and_a_purge_empties_what_it_names() {
         json!({"path": "/", "all": true}),
         json!({"key": "/", "prefix": "/"}),
         json!({"region": "apy"}),
+        json!({"path": "items/1"}),
+        json!({"key": "http://localhost/items/1"}),
+        json!({"prefix": "", "dry_run": true}),
+        json!({"tag": " "}),
         json!({"all": false}),
     ] {
         let answer = ask(&app, Method::POST, "/cache/clear", Some(wrong.clone())).await;

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use http::StatusCode;
 use http_body_util::BodyExt;
 use pitcrew::{CacheLayer, cache::Purge};
 use support::*;
@@ -369,7 +370,7 @@ async fn c16_a_purge_during_a_fill_keeps_the_old_value_out() {
     let (app, handle) = cached(&handler, CacheLayer::builder());
     let slow = spawn_many(&app, 1).remove(0);
     settle().await;
-    handle.purge(Purge::Path("/".into())).await;
+    handle.purge(Purge::Path("/".into())).await.unwrap();
     // Joins the flight that began before the purge.
     let after = spawn_many(&app, 1).remove(0);
     settle().await;
@@ -406,7 +407,7 @@ async fn c16_a_purge_while_the_body_streams_keeps_the_old_value_out() {
     let (app, handle) = cached(&handler, CacheLayer::builder());
     let response = app.clone().oneshot(get("/")).await.unwrap();
     sender.send(data("old")).unwrap();
-    handle.purge(Purge::All).await;
+    handle.purge(Purge::All).await.unwrap();
     drop(sender);
     assert_eq!(
         response.into_body().collect().await.unwrap().to_bytes(),
@@ -512,12 +513,13 @@ async fn a_panic_in_a_collected_body_reaches_its_client_and_nobody_else() {
         };
         ready(answer(FRESH, "").map(|_| body))
     });
-    let app = simple(&handler);
+    let (app, handle) = cached(&handler, CacheLayer::builder());
     let first = tokio::spawn({
         let app = app.clone();
         async move { ask(&app, get("/")).await }
     });
     assert!(first.await.unwrap_err().is_panic());
+    assert_eq!(handle.stats().handler_panics, 1);
     assert_eq!(ask(&app, get("/")).await.body, "fine");
 }
 
@@ -556,6 +558,52 @@ fn without_a_tokio_runtime_the_layer_still_answers() {
         };
         assert_eq!(seen.cache_status().replace("ttl=60", "ttl=59"), expected);
     }
+}
+
+/// A runtime may be built without timers, and what waits by them panics there.
+#[test]
+fn without_timers_the_layer_still_answers_and_nothing_panics() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let (sender, body) = fed();
+    let body = Mutex::new(Some(body));
+    let handler = Handler::new(move |request, call| match request.uri().path() {
+        "/stream" => {
+            let body = body.lock().unwrap().take().unwrap();
+            ready(answer(FRESH, "").map(|_| body))
+        }
+        _ => ready(answer(FRESH, call.to_string())),
+    });
+    let builder = CacheLayer::builder();
+    #[cfg(feature = "redis")]
+    let builder = builder
+        .redis(pitcrew::cache::RedisStore::connect("redis://127.0.0.1:1").unwrap())
+        .read_your_writes(pitcrew::cache::ReadYourWrites::cookie("own"));
+    let (app, handle) = cached(&handler, builder);
+    runtime.block_on(async {
+        let (one, two) = tokio::join!(ask(&app, get("/")), ask(&app, get("/")));
+        assert_eq!((one.status, two.status), (StatusCode::OK, StatusCode::OK));
+        assert!(ask(&app, get("/")).await.is_hit());
+        let streaming = async {
+            sender.send(data("a")).unwrap();
+            tokio::task::yield_now().await;
+            sender.send(data("b")).unwrap();
+            drop(sender);
+        };
+        let (streamed, ()) = tokio::join!(ask(&app, get("/stream")), streaming);
+        assert_eq!(streamed.body, "ab");
+        let written = ask(&app, method("POST", "/", &[])).await;
+        assert_eq!(written.status, StatusCode::OK);
+        assert!(!ask(&app, get("/")).await.is_hit(), "it is old");
+        let own = [("cookie", "own=1-38d7ea4c68000")];
+        assert_eq!(ask(&app, get_with("/", &own)).await.status, StatusCode::OK);
+        handle.purge(Purge::All).await.unwrap();
+        assert!(!ask(&app, get("/")).await.is_hit(), "it is purged");
+        handle.probe_l2().await;
+        handle.shutdown(Duration::from_secs(1)).await;
+    });
+    assert_eq!(handle.stats().background_panics, 0);
 }
 
 #[tokio::test]

@@ -189,6 +189,7 @@ async fn fault_tags_do_nothing() {
     ask(&app, get("/")).await;
     handle
         .purge(pitcrew::cache::Purge::Tag("orders".into()))
-        .await;
+        .await
+        .unwrap();
     assert_eq!(ask(&app, get("/")).await.body, "1");
 }

@@ -202,10 +202,17 @@ async fn a_request_is_explained_as_it_would_be_decided() {
         (stale.decision, stale.stored.unwrap().ttl_s),
         ("stale", -30)
     );
-    handle.purge(pitcrew::cache::Purge::All).await;
+    handle.purge(pitcrew::cache::Purge::All).await.unwrap();
     assert!(handle.explain(&get("/a?b=2")).because.contains("purged"));
     let bypass = handle.explain(&method("POST", "/a", &[]));
     assert_eq!((bypass.decision, bypass.region.as_str()), ("bypass", "api"));
+    assert_eq!(bypass.makes_old.as_deref(), Some("/a"));
+    assert!(bypass.because.contains("`/a` is old then"), "{bypass:?}");
+    assert!(bypass.because.contains("Content-Location"), "{bypass:?}");
+    for safe in ["GET", "OPTIONS"] {
+        let explained = handle.explain(&method(safe, "/a", &[]));
+        assert_eq!(explained.makes_old, None, "{safe}");
+    }
     assert_eq!(handler.calls(), 1, "nothing is run");
     assert_eq!(handle.stats().hits, 0, "nothing is counted");
 }

@@ -132,6 +132,10 @@ fn request(method: &str, uri: &str, headers: &[(&str, &str)], body: Body) -> Req
     request.map(|_| body)
 }
 
+async fn ask_in(app: App, body: Body) -> Seen {
+    ask(&app, request("POST", "/search", &[], body)).await
+}
+
 fn post(uri: &str, content: &'static str) -> Request<Body> {
     request("POST", uri, &[], full(content))
 }
@@ -449,7 +453,7 @@ async fn purges_reach_every_content_of_a_target() {
             ask(&app, post("/search/a?q", content)).await;
             assert!(ask(&app, post("/search/a?q", content)).await.is_hit());
         }
-        handle.purge(purge.clone()).await;
+        handle.purge(purge.clone()).await.unwrap();
         for content in ["one", "two"] {
             let seen = ask(&app, post("/search/a?q", content)).await;
             assert_eq!(
@@ -460,7 +464,7 @@ async fn purges_reach_every_content_of_a_target() {
         }
     }
     ask(&app, post("/search/a", "one")).await;
-    handle.purge(Purge::Path("/search/b".into())).await;
+    handle.purge(Purge::Path("/search/b".into())).await.unwrap();
     assert!(ask(&app, post("/search/a", "one")).await.is_hit());
 }
 
@@ -599,6 +603,54 @@ async fn content_that_does_not_come_in_time_passes_and_holds_no_permit_meanwhile
         "pitcrew; fwd=bypass; detail=request-timeout"
     );
     assert_eq!(seen.body, "2 POST abcd");
+}
+
+#[tokio::test]
+async fn c10_content_that_is_waited_for_is_bounded_for_all_together() {
+    let handler = Handler::fresh();
+    let region = |region: Region| region.body_in_key(1 << 20);
+    let (app, handle) = app(&handler, with_region(region));
+    // Their length is not known, so each may come to 1 MiB.
+    let mut waiting = Vec::new();
+    for _ in 0..64 {
+        let (feed, body) = fed();
+        waiting.push((feed, tokio::spawn(ask_in(app.clone(), body))));
+    }
+    settle().await;
+    assert_eq!(handler.calls(), 0, "all wait for their content");
+    let (feed, body) = fed();
+    feed.send(data("ab")).unwrap();
+    let more = tokio::spawn(ask_in(app.clone(), body));
+    settle().await;
+    feed.send(data("cd")).unwrap();
+    drop(feed);
+    let seen = more.await.unwrap();
+    let wanted = "pitcrew; fwd=bypass; detail=request-backlog";
+    assert_eq!(
+        (seen.cache_status(), seen.body.as_str()),
+        (wanted, "1 POST abcd")
+    );
+    assert_eq!(handle.stats().bypass_reasons["request-backlog"], 1);
+    // What is there at once waits for nothing.
+    let seen = ask(&app, post("/search", "x")).await;
+    assert!(seen.cache_status().ends_with("stored"), "{seen:?}");
+    // One that ends, and one that is given up, make room for two more.
+    let (feed, ended) = waiting.pop().unwrap();
+    drop(feed);
+    ended.await.unwrap();
+    let (_feed, given_up) = waiting.pop().unwrap();
+    given_up.abort();
+    assert!(given_up.await.is_err());
+    for _ in 0..2 {
+        let (feed, body) = fed();
+        waiting.push((feed, tokio::spawn(ask_in(app.clone(), body))));
+    }
+    settle().await;
+    for (feed, asking) in waiting {
+        drop(feed);
+        let seen = asking.await.unwrap();
+        assert!(!seen.cache_status().contains("bypass"), "{seen:?}");
+    }
 }
 
 #[test]
@@ -903,7 +955,7 @@ mod on_axum {
             assert_eq!((seen.status.as_u16(), seen.is_hit()), (400, false));
         }
         assert_eq!(handler.calls(), 2);
-        handle.purge(Purge::Path("/search".into())).await;
+        handle.purge(Purge::Path("/search".into())).await.unwrap();
         let seen = ask(&app, Body::from(json!({ "q": "fuel" }).to_string())).await;
         assert_eq!(seen.cache_status(), "pitcrew; fwd=stale; stored");
     }

@@ -80,13 +80,15 @@ async fn a_purge_of_a_table_takes_the_rows_that_were_read_from_it() {
     database
         .handle
         .purge(Purge::Tag("table:sales.parts".into()))
-        .await;
+        .await
+        .unwrap();
     assert_eq!(database.ask(joined, &[]).await.1, QueryOutcome::Stored);
     assert_eq!(database.ask(SQL, &[]).await.1, QueryOutcome::Hit);
     database
         .handle
         .purge(Purge::Tag("table:public.orders".into()))
-        .await;
+        .await
+        .unwrap();
     assert_eq!(database.ask(SQL, &[]).await.1, QueryOutcome::Stored);
     assert_eq!(
         database.ask("SELECT 1 FROM other", &[]).await.1,
@@ -99,7 +101,10 @@ async fn c16_rows_that_were_read_before_a_purge_are_not_kept() {
     let database = Database::new();
     let handle = database.handle.clone();
     let slow = async || {
-        handle.purge(Purge::Tag("table:public.orders".into())).await;
+        handle
+            .purge(Purge::Tag("table:public.orders".into()))
+            .await
+            .unwrap();
         Ok::<_, &str>(vec![7])
     };
     let (rows, outcome) = database.handle.query("queries", SQL, &[1], slow).await;
@@ -170,6 +175,9 @@ async fn what_cannot_be_cached_is_fetched_each_time_and_says_why() {
     let fetch = async || Ok::<_, &str>(vec![1]);
     let (_, outcome) = database.handle.query("api", SQL, &[1], fetch).await;
     assert_eq!(outcome, QueryOutcome::Refused(Refusal::NoTtl));
+    let (_, outcome) = database.handle.query("querys", SQL, &[1], fetch).await;
+    let unknown = Refusal::Region("querys".into());
+    assert_eq!(outcome, QueryOutcome::Refused(unknown));
 }
 
 #[tokio::test]
@@ -190,7 +198,8 @@ async fn tags_of_a_view_are_given_by_hand() {
     database
         .handle
         .purge(Purge::Tag("table:public.below".into()))
-        .await;
+        .await
+        .unwrap();
     assert_eq!(ask().await, QueryOutcome::Stored);
 }
 
@@ -218,7 +227,10 @@ async fn a_purge_of_a_table_takes_the_answers_that_were_made_from_its_rows() {
         ask(&app, get(path)).await;
         assert!(ask(&app, get(path)).await.is_hit());
         value.store(version, Ordering::SeqCst);
-        handle.purge(Purge::Tag("table:public.orders".into())).await;
+        handle
+            .purge(Purge::Tag("table:public.orders".into()))
+            .await
+            .unwrap();
         assert_eq!(ask(&app, get(path)).await.body, version.to_string());
     }
 }
@@ -256,7 +268,7 @@ fn without_a_runtime_nothing_waits_and_nothing_panics() {
     let region = Region::queries().ttl(Duration::from_secs(60));
     let builder = CacheLayer::builder().region(region).redis(redis);
     let (_, handle) = builder.build();
-    let purged = now(handle.purge(Purge::All));
+    let purged = now(handle.purge(Purge::All)).unwrap();
     assert_eq!(
         (purged.local, purged.l2),
         (PurgeState::Done, PurgeState::Pending)

@@ -241,6 +241,42 @@ async fn c5_unkeyed_inputs_cannot_poison() {
 }
 
 #[tokio::test]
+async fn c5_whatever_a_proxy_may_say_of_itself_is_in_the_key() {
+    let handler = Handler::new(|request, _| {
+        let mut said: Vec<_> = request
+            .headers()
+            .iter()
+            .map(|field| format!("{field:?}"))
+            .collect();
+        said.sort();
+        ready(answer(PUBLIC, said.join("\n")))
+    });
+    let app = simple(&handler);
+    let honest = ask(&app, get("/")).await.body;
+    for name in [
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Scheme",
+        "X-Forwarded-Server",
+        "X-Forwarded-Ssl",
+        "X-Forwarded-Path",
+        "X-Forwarded-Uri",
+        "X-Host",
+        "X-Original-Host",
+        "X-HTTP-Host-Override",
+        "X-Url-Scheme",
+        "Front-End-Https",
+    ] {
+        let poisoned = ask(&app, get_with("/", &[(name, "evil.example")])).await;
+        assert!(poisoned.body.contains("evil.example"), "{name}");
+        let other = ask(&app, get_with("/", &[(name, "app.example")])).await;
+        assert!(other.body.contains("app.example"), "{name}");
+        let seen = ask(&app, get("/")).await;
+        assert!(seen.is_hit(), "{name}");
+        assert_eq!(seen.body, honest, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn c6_no_extension_or_encoded_path_makes_a_private_answer_public() {
     let handler = Handler::with(&[("cache-control", "private, max-age=60")]);
     let app = simple(&handler);
@@ -691,7 +727,7 @@ async fn purges_by_path_key_prefix_pattern_tag_region_and_all() {
             "the tags header is stripped"
         );
         assert!(ask(&app, get(path)).await.is_hit());
-        let report = serde_json::to_value(handle.purge(purge.clone()).await).unwrap();
+        let report = serde_json::to_value(handle.purge(purge.clone()).await.unwrap()).unwrap();
         assert_eq!(report, serde_json::json!({"local": "done", "l2": "off"}));
         assert_eq!(
             ask(&app, get(path)).await.cache_status(),
@@ -707,7 +743,7 @@ async fn purges_by_path_key_prefix_pattern_tag_region_and_all() {
         Purge::Prefix("/all/".into()),
         Purge::Pattern("/al".into()),
     ] {
-        handle.purge(other.clone()).await;
+        handle.purge(other.clone()).await.unwrap();
         assert!(ask(&app, get("/all")).await.is_hit(), "{other:?}");
     }
 }

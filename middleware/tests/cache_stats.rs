@@ -212,7 +212,36 @@ async fn a_panic_of_a_fetch_in_the_background_is_counted() {
     clock.advance(61 * SECOND);
     assert!(ask(&app, get("/")).await.is_hit());
     settle().await;
-    assert_eq!((handler.calls(), handle.stats().background_panics), (2, 1));
+    let stats = handle.stats();
+    assert_eq!((handler.calls(), stats.background_panics), (2, 1));
+    assert_eq!((stats.handler_panics, stats.errors), (1, 0));
+}
+
+#[tokio::test]
+async fn a_panic_of_the_handler_is_counted_and_goes_on_to_the_server() {
+    let handler = Handler::new(|request, _| match request.uri().path() {
+        "/call" => panic!("planned"),
+        _ => Box::pin(async { panic!("planned") }),
+    });
+    let (app, handle) = cached(&handler, CacheLayer::builder());
+    for (number, (by, path)) in [
+        ("GET", "/call"),
+        ("GET", "/poll"),
+        ("POST", "/call"),
+        ("POST", "/poll"),
+        ("OPTIONS", "/poll"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let app = app.clone();
+        let asking = tokio::spawn(async move { ask(&app, method(by, path, &[])).await });
+        assert!(asking.await.unwrap_err().is_panic(), "{by} {path}");
+        let panics = handle.stats().handler_panics;
+        assert_eq!(panics, number as u64 + 1, "{by} {path}");
+    }
+    let stats = handle.stats();
+    assert_eq!((stats.errors, stats.bypasses), (2, 3), "each request once");
 }
 
 #[tokio::test]
@@ -347,9 +376,9 @@ async fn purges_are_counted_by_kind_and_their_answers_once_when_somebody_asks() 
     for n in 0..5 {
         ask(&app, get(&format!("/{n}"))).await;
     }
-    handle.purge(Purge::Path("/0".into())).await;
-    handle.purge(Purge::Region("api".into())).await;
-    handle.purge_softly(Purge::Tag("x".into())).await;
+    handle.purge(Purge::Path("/0".into())).await.unwrap();
+    handle.purge(Purge::Region("api".into())).await.unwrap();
+    handle.purge_softly(Purge::Tag("x".into())).await.unwrap();
     let stats = json_of(&handle);
     assert_eq!(
         stats["purge_kinds"],

@@ -73,7 +73,7 @@ async fn a_purge_that_is_lost_is_reported_within_a_minute_with_its_region_and_ro
     clock.advance(10 * SECOND);
     value.change();
     // The app means to purge, and names another tag.
-    handle.purge(Purge::Tag("valeu".into())).await;
+    handle.purge(Purge::Tag("valeu".into())).await.unwrap();
     let mut seconds = 0;
     while truth(&handle).stale_served_total == 0 {
         assert!(seconds < 60, "{:?}", truth(&handle));
@@ -115,7 +115,7 @@ async fn an_app_that_purges_what_it_changes_has_no_finding() {
     for change in 1..=20 {
         watch(&app, &clock, 5).await;
         value.change();
-        handle.purge(Purge::Tag("value".into())).await;
+        handle.purge(Purge::Tag("value".into())).await.unwrap();
         assert_eq!(
             ask(&app, get("/value/1?token=s3cret")).await.body,
             change.to_string()
@@ -142,13 +142,16 @@ async fn a_purge_between_the_hit_and_the_comparison_is_no_finding() {
             settle().await;
             clock.advance(SECOND / 11);
         }
-        handle.purge(purge).await;
+        handle.purge(purge).await.unwrap();
         ask(&app, get("/value/1?token=s3cret")).await;
         watch(&app, &clock, 5).await;
         // And here between the call of the handler and its answer.
         value.change();
         assert!(ask(&app, get("/value/1?token=s3cret")).await.is_hit());
-        handle.purge_softly(Purge::Tag("value".into())).await;
+        handle
+            .purge_softly(Purge::Tag("value".into()))
+            .await
+            .unwrap();
         settle().await;
         ask(&app, get("/value/1?token=s3cret")).await;
         settle().await;
@@ -457,7 +460,7 @@ async fn answers_that_wait_for_a_second_look_are_bounded_and_those_left_out_coun
     }
     assert_eq!((truth(&handle).dropped, truth(&handle).checks), (6, 0));
     // Purged answers are gone and make room.
-    handle.purge(Purge::All).await;
+    handle.purge(Purge::All).await.unwrap();
     for n in 0..70 {
         ask(&app, get(&format!("/value/{n}"))).await;
     }

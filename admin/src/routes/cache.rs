@@ -49,12 +49,14 @@ pub(super) async fn clear(
     problem::Json(clear): problem::Json<Clear>,
 ) -> Answer<Cleared> {
     let cache = handle(&inner)?;
-    let (purge, purged) = named(cache, &clear)?;
+    let (purge, purged) = named(&clear)?;
     let report = if clear.dry_run {
-        None
+        cache.check_purge(&purge).map(|()| None)
     } else {
-        Some(cache.purge(purge).await)
+        cache.purge(purge).await.map(Some)
     };
+    let report = report
+        .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     Ok(Json(Cleared {
         purged,
         dry_run: clear.dry_run,
@@ -63,7 +65,7 @@ pub(super) async fn clear(
 }
 
 /// The purge that is named, and its words.
-fn named(cache: &CacheHandle, clear: &Clear) -> Result<(Purge, String), Problem> {
+fn named(clear: &Clear) -> Result<(Purge, String), Problem> {
     let by = |what: &str, name: &Option<String>, purge: fn(String) -> Purge| {
         let name = name.clone()?;
         let text = format!("{what} {name}");
@@ -85,20 +87,5 @@ fn named(cache: &CacheHandle, clear: &Clear) -> Result<(Purge, String), Problem>
         let detail = "name exactly one of `path`, `key`, `prefix`, `pattern`, `tag`, `region`, or `\"all\": true`";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     };
-    if let Purge::Region(region) = &named.0 {
-        is_known(cache, region)?;
-    }
     Ok(named)
-}
-
-/// A mistyped region would purge nothing and say `done`.
-fn is_known(cache: &CacheHandle, region: &str) -> Result<(), Problem> {
-    let regions = cache.stats().regions;
-    let known: Vec<_> = regions.iter().map(|region| region.name.as_str()).collect();
-    if known.contains(&region) {
-        return Ok(());
-    }
-    let known = known.join(", ");
-    let detail = format!("there is no region `{region}`; there are: {known}");
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
 }

@@ -49,6 +49,17 @@ impl Shared {
         self.tell(series, outcome);
     }
 
+    /// Runs what is the handler's, and counts a panic of it; in a series where the request would else be counted nowhere. It is
+    /// not caught: what becomes of it is the server's affair.
+    pub(super) fn watching<T>(&self, series: Option<Series>, work: impl FnOnce() -> T) -> T {
+        let _watch = PanicWatch {
+            shared: self,
+            series,
+            was_panicking: std::thread::panicking(),
+        };
+        work()
+    }
+
     pub(super) fn count_error(&self, series: Series) {
         self.add(series, Amount::Errors, 1);
         if tells() {
@@ -153,7 +164,9 @@ impl Shared {
             purges: load(&counters.purges),
             soft_purges: load(&counters.soft_purges),
             purge_kinds: lock(&counters.purge_kinds).clone(),
+            undecided_patterns: self.positions.undecided_patterns(),
             fills_failed: load(&counters.fills_failed),
+            handler_panics: load(&counters.handler_panics),
             background_panics: load(&counters.panics) + self.l2_panics(),
             truth,
         }
@@ -183,12 +196,33 @@ impl Shared {
     }
 }
 
+/// Counts a panic that goes by.
+struct PanicWatch<'a> {
+    shared: &'a Shared,
+    series: Option<Series>,
+    was_panicking: bool,
+}
+
+impl Drop for PanicWatch<'_> {
+    fn drop(&mut self) {
+        if self.was_panicking || !std::thread::panicking() {
+            return;
+        }
+        let panics = &self.shared.counters.handler_panics;
+        panics.fetch_add(1, Ordering::Relaxed);
+        if let Some(series) = self.series {
+            self.shared.count_error(series);
+        }
+    }
+}
+
 /// Counters of the whole cache.
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) wait_timeouts: AtomicU64,
     pub(super) invalidations: AtomicU64,
     pub(super) fills_failed: AtomicU64,
+    pub(super) handler_panics: AtomicU64,
     pub(super) panics: AtomicU64,
     pub(super) panic_warning: Throttle,
     purges: AtomicU64,

@@ -9,7 +9,7 @@ use super::{
     key::{asked_host, asked_uri},
     look::Look,
     outcome::{BypassReason, Miss, Outcome},
-    policy::{Content, Fields, classify},
+    policy::{Content, Fields, classify, invalidated},
     shared::Shared,
 };
 
@@ -26,6 +26,8 @@ pub struct Explanation {
     /// The key in readable form: host, path and query as they count; of a safe POST or QUERY also the method, and how long its
     /// content is. Other parts of the key (mount, forwarded fields, the region's own) are named where they are set.
     pub key: String,
+    /// Path and query that an unsafe request makes old where it succeeds; `None` of a safe one.
+    pub makes_old: Option<String>,
     /// What is stored for this very request, fresh or not.
     pub stored: Option<StoredAnswer>,
 }
@@ -52,7 +54,8 @@ impl Shared {
     /// `parts` as they reach the layer. Redis is not asked.
     pub(super) fn explain(&self, parts: &Parts, body: Option<&[u8]>) -> Explanation {
         let mut parts = parts.clone();
-        let index = self.region_of(&parts);
+        let belonging = self.region_of(&parts);
+        let index = belonging.region;
         let region = self.region(index);
         let fields = Fields::of(&parts.headers);
         let content = match (body, region.content_in_key(&parts.method, fields)) {
@@ -64,7 +67,9 @@ impl Shared {
             (Some(body), Some(_)) => Content::Whole(Bytes::copy_from_slice(body)),
         };
         let identity = region.key.identity_of(&parts);
-        let classified = classify(&parts, fields, &content, region, identity.is_some());
+        let classified = belonging
+            .checked()
+            .and_then(|()| classify(&parts, fields, &content, region, identity.is_some()));
         region.key.rewrite(&mut parts);
         let uri = asked_uri(&parts);
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -73,9 +78,18 @@ impl Shared {
             let (method, bytes) = (&parts.method, content.len());
             readable = format!("{method} {readable} with {bytes} bytes of content");
         }
+        let is_safe = region.content_in_key(&parts.method, fields).is_some()
+            || !invalidated::is_unsafe(&parts.method);
+        let makes_old = (!is_safe).then(|| region.key.target_of(&parts));
+        let changes = makes_old.as_ref().map(|target| {
+            format!(
+                "; where it succeeds, `{target}` is old then, and what its answer names within the same origin (Location, Content-Location, Cache-Group-Invalidation)"
+            )
+        });
         let explained = |decision, because: String, stored| Explanation {
             decision,
             because,
+            makes_old,
             region: region.name().to_owned(),
             key: readable,
             stored,
@@ -91,11 +105,16 @@ impl Shared {
                 let is_open = matches!(content, Content::Nothing)
                     && reason == BypassReason::RequestBody
                     && region.content_in_key(&parts.method, fields).is_some();
-                let because = if is_open {
+                let because = if let Some(name) = &belonging.unknown {
+                    format!(
+                        "region_for names the region `{name}`, which there is not: the cache stays out of it"
+                    )
+                } else if is_open {
                     "its content is part of its key: explain_with_body can tell".to_owned()
                 } else {
                     format!("the cache stays out of it: {}", reason.as_str())
                 };
+                let because = because + changes.as_deref().unwrap_or_default();
                 return explained("bypass", because, None);
             }
         };

@@ -24,6 +24,7 @@ use super::{
     invalidation::tag_slot,
     key::CacheKey,
     policy::Verdict,
+    runtime,
     shared::Shared,
     tags::Tags,
 };
@@ -74,15 +75,13 @@ impl Fill {
             self.verdict,
             self.origin,
         ));
-        let alive = self.shared.is_alive(&entry);
-        if alive {
-            self.shared.store(&self.key, &entry, self.region);
-        }
+        let is_stored =
+            self.shared.is_alive(&entry) && self.shared.store(&self.key, &entry, self.region);
         if let Some(leader) = self.leader {
             // Also when a purge came meanwhile: those who began before it may have it, the others see that it is dead.
             leader.done(entry);
         }
-        alive
+        is_stored
     }
 
     /// Nothing to store: nobody waits any longer.
@@ -143,7 +142,7 @@ where
     R: Body + Send + 'static,
     R::Error: Send,
 {
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+    let Some(runtime) = runtime::current() else {
         return;
     };
     let Some(slot) = collector
@@ -288,7 +287,10 @@ impl<R: Body> Collector<R> {
     fn panicked(&mut self, payload: Box<dyn std::any::Any + Send>) {
         self.body = None;
         // Dropped, not released: the leader went away, one of those who wait may try.
-        self.fill = None;
+        if let Some(fill) = self.fill.take() {
+            let panics = &fill.shared.counters.handler_panics;
+            panics.fetch_add(1, Ordering::Relaxed);
+        }
         self.tell(Event::Panic(payload));
     }
 

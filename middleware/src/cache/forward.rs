@@ -21,6 +21,7 @@ use super::{
     look::Look,
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},
+    runtime,
     series::Series,
     shared::{Found, Looking, Shared},
     tags::Tags,
@@ -118,7 +119,7 @@ impl Forward {
     /// Joins those who ask the same, unless there is a reason not to.
     pub(super) fn next(&mut self, request: &HeaderMap, vary: &VaryNames) -> Next {
         // Waiting needs a timer, and a task that may end without us; both are Tokio's.
-        if tokio::runtime::Handle::try_current().is_err() {
+        if !runtime::has_one() {
             return Next::Call;
         }
         if self.lookup.refresh {
@@ -182,6 +183,11 @@ impl Forward {
         if !self.uncounted {
             self.shared.count(self.series, outcome);
         }
+    }
+
+    /// Where it is to be counted, if anywhere.
+    pub(super) fn counted(&self) -> Option<Series> {
+        (!self.uncounted).then_some(self.series)
     }
 
     pub(super) fn asked<'a>(&'a self, request: &'a HeaderMap) -> Asked<'a> {
@@ -277,6 +283,7 @@ impl Forward {
     pub(super) fn caught_up<R: Body>(&mut self, is_reached: bool, request: &HeaderMap) -> Step<R> {
         self.stamp = self.shared.now();
         if !is_reached {
+            self.miss = Miss::Behind;
             return Step::Next(Next::Call);
         }
         match self.shared.look(&self.key, self.asked(request)) {

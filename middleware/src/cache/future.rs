@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -21,7 +22,7 @@ use super::{
     forward::{Forward, Next, Step},
     outcome::BypassReason,
     policy::VaryNames,
-    shared::Looking,
+    shared::{Looking, Shared},
 };
 
 /// Resolves to a stored answer, another request's answer, or the handler's own.
@@ -46,7 +47,7 @@ where
 #[pin_project(project = StateProj)]
 enum State<F, R: Body> {
     Reply(Option<Response<ResponseBody<R>>>),
-    Bypass(#[pin] F, BypassReason, Option<Changes>),
+    Bypass(#[pin] F, Arc<Shared>, BypassReason, Option<Changes>),
     /// The answer to an unsafe request waits for the token that goes with it.
     #[cfg(feature = "redis")]
     Telling(Option<Response<ResponseBody<R>>>, Telling),
@@ -82,9 +83,14 @@ where
         }
     }
 
-    pub(super) fn bypass(inner: S::Future, reason: BypassReason, changes: Option<Changes>) -> Self {
+    pub(super) fn bypass(
+        inner: S::Future,
+        shared: Arc<Shared>,
+        reason: BypassReason,
+        changes: Option<Changes>,
+    ) -> Self {
         Self {
-            state: State::Bypass(inner, reason, changes),
+            state: State::Bypass(inner, shared, reason, changes),
             held: None,
             forward: None,
         }
@@ -175,12 +181,13 @@ where
                     };
                     return Poll::Ready(Ok(response));
                 }
-                StateProj::Bypass(inner, reason, changes) => {
+                StateProj::Bypass(inner, shared, reason, changes) => {
                     let Some(changes) = changes else {
-                        let response = ready!(inner.poll(cx))?;
+                        let response = ready!(shared.watching(None, || inner.poll(cx)))?;
                         return Poll::Ready(Ok(passed(response, *reason)));
                     };
-                    let response = ready!(changes.scope(|| inner.poll(cx)))?;
+                    let response =
+                        ready!(shared.watching(None, || changes.scope(|| inner.poll(cx))))?;
                     let response = changes.answered(response, cx);
                     #[cfg(feature = "redis")]
                     if let Some(telling) = changes.telling() {
@@ -213,12 +220,18 @@ where
                     let Some(forward) = this.forward.as_mut() else {
                         panic!("polled after it was done")
                     };
-                    let result = ready!(forward.tags.scope(|| inner.poll(cx)));
+                    let shared = forward.shared.clone();
+                    let counted = forward.counted();
+                    let poll = || forward.tags.scope(|| inner.poll(cx));
+                    let result = ready!(shared.watching(counted, poll));
                     let Some(mut forward) = this.forward.take() else {
                         panic!("polled after it was done")
                     };
                     return Poll::Ready(match result {
-                        Ok(response) => Ok(forward.answered(response, cx)),
+                        // What is there of the body is read at once.
+                        Ok(response) => {
+                            Ok(shared.watching(counted, || forward.answered(response, cx)))
+                        }
                         Err(error) => forward.failed().ok_or(error),
                     });
                 }
@@ -241,7 +254,10 @@ where
                     } = *held;
                     forward.send(&mut parts);
                     let request = Request::from_parts(parts, body);
-                    let inner = forward.tags.scope(|| inner.call(request));
+                    let shared = forward.shared.clone();
+                    let counted = forward.counted();
+                    let call = || forward.tags.scope(|| inner.call(request));
+                    let inner = shared.watching(counted, call);
                     this.state.set(State::Calling(inner));
                     continue;
                 }

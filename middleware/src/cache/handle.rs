@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     explain::Explanation,
-    invalidation::{Kind, Name, Purge, PurgeReport, PurgeState},
+    invalidation::{Kind, Name, Purge, PurgeError, PurgeReport, PurgeState},
     shared::Shared,
     stats::CacheStats,
 };
@@ -56,7 +56,11 @@ impl CacheHandle {
     /// Once the purge is `Done`, every other instance that hears Redis serves nothing older a network round trip later,
     /// neither from Redis nor from its own process. One that does not hear it serves what it holds for at most
     /// `RedisStore::serve_while_away`.
-    pub async fn purge(&self, purge: Purge) -> PurgeReport {
+    ///
+    /// # Errors
+    ///
+    /// [`PurgeError`] where it names nothing that could be stored, such as a relative path or a region that there is not.
+    pub async fn purge(&self, purge: Purge) -> Result<PurgeReport, PurgeError> {
         self.purge_as(Kind::Hard, purge).await
     }
 
@@ -64,32 +68,43 @@ impl CacheHandle {
     /// where it has any. An answer that must not be given stale (`must-revalidate`,
     /// `proxy-revalidate`, `no-cache`) is validated before it is given, and so is one that is found in L2. Else as
     /// [`purge`](Self::purge).
-    pub async fn purge_softly(&self, purge: Purge) -> PurgeReport {
+    ///
+    /// # Errors
+    ///
+    /// As [`purge`](Self::purge).
+    pub async fn purge_softly(&self, purge: Purge) -> Result<PurgeReport, PurgeError> {
         self.purge_as(Kind::Soft, purge).await
     }
 
-    async fn purge_as(&self, kind: Kind, purge: Purge) -> PurgeReport {
+    /// Whether a purge names what could be stored; purges nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`purge`](Self::purge).
+    pub fn check_purge(&self, purge: &Purge) -> Result<(), PurgeError> {
+        self.shared.targets(purge).map(|_| ())
+    }
+
+    async fn purge_as(&self, kind: Kind, purge: Purge) -> Result<PurgeReport, PurgeError> {
+        let targets = self.shared.targets(&purge)?.into_iter();
+        let names: Vec<_> = targets.map(|target| Name { kind, target }).collect();
         self.shared.counters.purge(kind == Kind::Soft, purge.kind());
-        let name = Name {
-            kind,
-            target: purge.target(),
-        };
-        let commands = self.shared.purge(&[name]);
+        let commands = self.shared.purge(&names);
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.shared.l2
             && let Some(command) = commands.into_iter().next()
         {
-            return PurgeReport {
+            return Ok(PurgeReport {
                 local: PurgeState::Done,
                 l2: l2.purge(command).await,
-            };
+            });
         }
         #[cfg(not(feature = "redis"))]
         drop(commands);
-        PurgeReport {
+        Ok(PurgeReport {
             local: PurgeState::Done,
             l2: PurgeState::Off,
-        }
+        })
     }
 
     /// Whether L2 answers: `None` without one. Redis is asked at most once in 2 seconds, within 1 second; meant for health
@@ -113,8 +128,8 @@ impl CacheHandle {
     /// tables stand elsewhere) and row-level security (rows differ by role) are **not** seen: give a view's tables by
     /// [`Self::query_tagged`], and keep the others out.
     ///
-    /// `fetch` runs for whoever leads; its error is that caller's alone. Rows are kept as JSON. A region that does not exist
-    /// is `api`.
+    /// `fetch` runs for whoever leads; its error is that caller's alone. Rows are kept as JSON. For a region that there is not
+    /// it runs each time.
     #[cfg(feature = "query")]
     pub async fn query<T, P, E, F>(
         &self,
@@ -146,9 +161,14 @@ impl CacheHandle {
         P: serde::Serialize + ?Sized,
         F: AsyncFnOnce() -> Result<T, E>,
     {
+        let Some(region) = self.shared.region_named(region) else {
+            let refusal = super::Refusal::Region(region.to_owned());
+            super::query::refused(&self.shared, self.shared.default_region());
+            return (fetch().await, super::QueryOutcome::Refused(refusal));
+        };
         let call = super::query::Call {
             shared: &self.shared,
-            region: self.shared.region_named(region),
+            region,
             sql,
             parameters: encoded(parameters),
             more_tags: tags,

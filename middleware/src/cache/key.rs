@@ -18,26 +18,12 @@ use http::{
 };
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::{
-    key_rule::list,
-    outcome::BypassReason,
-    policy::{Field, Fields},
-    region::Region,
-};
+use super::{key_rule::list, outcome::BypassReason, policy::Fields, region::Region};
 
 /// Longest value of a forwarded field (SECURITY C5): what an honest proxy sends is far shorter.
 const MAX_FORWARDED_BYTES: usize = 255;
 /// Longest whole key, but for content, which has a bound of its own. Paths of 8 KiB, which servers commonly take, fit.
 const MAX_KEY_BYTES: usize = 32 << 10;
-
-const FORWARDED_NAMES: usize = 4;
-/// Fields that say under which name, scheme and port a proxy was asked: an app may build links from them.
-const FORWARDED: [HeaderName; FORWARDED_NAMES] = [
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-port"),
-    http::header::FORWARDED,
-];
 
 /// Fields that say how content is to be read (RFC 9110, 8.3 to 8.7, and 14.4). A QUERY's key has to hold "the request content and
 /// related metadata" (draft-ietf-httpbis-safe-method-w-body).
@@ -157,12 +143,12 @@ impl KeyMaker {
             (None, _) => field(&mut bytes, b""),
             (Some(_), Some(_)) => return Err(BypassReason::Key),
         }
-        if fields.has(Field::Forwarded) {
-            for name in &FORWARDED {
+        let (which, names) = fields.forwarded();
+        bytes.extend_from_slice(&which.to_le_bytes());
+        if which != 0 {
+            for name in names {
                 forwarded(&mut bytes, &parts.headers, name)?;
             }
-        } else {
-            bytes.extend_from_slice(&[0; FORWARDED_NAMES]);
         }
         target(&mut bytes, uri);
         // Under `nest` the service sees a shorter path, and a layer outside may have rewritten it: where it differs from
@@ -396,8 +382,22 @@ mod tests {
             "x-forwarded-proto",
             "x-forwarded-port",
             "forwarded",
+            "x-forwarded-prefix",
+            "x-forwarded-scheme",
+            "x-forwarded-server",
+            "x-forwarded-ssl",
+            "x-forwarded-path",
+            "x-forwarded-uri",
+            "x-host",
+            "x-original-host",
+            "x-http-host-override",
+            "x-url-scheme",
+            "front-end-https",
         ] {
-            assert_ne!(base, key(&maker, "/a", &[(name, "evil.example")]), "{name}");
+            let keyed_by = key(&maker, "/a", &[(name, "evil.example")]);
+            assert_ne!(base, keyed_by, "{name}");
+            let other = key(&maker, "/a", &[("x-forwarded-protocol", "evil.example")]);
+            assert_ne!(keyed_by, other, "{name}");
             let long = "x".repeat(256);
             let refused = keyed(&maker, &parts("/a", &[(name, &long)]));
             assert_eq!(refused.unwrap_err(), BypassReason::Key, "{name}");

@@ -57,9 +57,23 @@ impl KeyRule {
         }
     }
 
+    /// Path and query, given as a client asks for them, as [`Self::rewrite`] leaves them. What no client can ask for stays.
+    pub(super) fn spelled(&self, target: &str) -> String {
+        let rewritten = PathAndQuery::try_from(target).ok();
+        let rewritten = rewritten.and_then(|target| self.spelling(&target));
+        rewritten.map_or(target.to_owned(), |target| target.as_str().to_owned())
+    }
+
     /// `None` where nothing changes.
     fn rewritten(&self, uri: &Uri) -> Option<Uri> {
-        let query = uri.query()?;
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(self.spelling(uri.path_and_query()?)?);
+        Uri::from_parts(parts).ok()
+    }
+
+    /// `None` where nothing changes.
+    fn spelling(&self, target: &PathAndQuery) -> Option<PathAndQuery> {
+        let query = target.query()?;
         let mut kept: Vec<&str> = query
             .split('&')
             .filter(|parameter| !self.is_ignored(name_of(parameter)))
@@ -72,15 +86,13 @@ impl KeyRule {
         if kept == query {
             return None;
         }
-        let path = uri.path();
+        let path = target.path();
         let target = if kept.is_empty() {
             path.to_owned()
         } else {
             format!("{path}?{kept}")
         };
-        let mut parts = uri.clone().into_parts();
-        parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
-        Uri::from_parts(parts).ok()
+        PathAndQuery::try_from(target).ok()
     }
 
     fn is_ignored(&self, name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! [`CacheLayer`] and its builder.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use http::request::Parts;
 use tower_layer::Layer;
@@ -38,7 +38,7 @@ impl CacheLayer {
     pub fn builder() -> CacheBuilder {
         CacheBuilder {
             capacity_bytes: DEFAULT_CAPACITY_BYTES,
-            regions: Region::built_in(),
+            regions: Vec::new(),
             region_for: None,
             mount: String::new(),
             wait_deadline: DEFAULT_WAIT_DEADLINE,
@@ -95,27 +95,48 @@ pub struct CacheBuilder {
 impl CacheBuilder {
     /// Bytes that the cache in this process holds at most, keys and headers included. Default
     /// [`DEFAULT_CAPACITY_BYTES`].
+    ///
+    /// # Panics
+    ///
+    /// At 0: nothing could be kept.
     #[must_use]
     pub fn capacity_bytes(mut self, capacity_bytes: u64) -> Self {
+        assert!(
+            capacity_bytes > 0,
+            "capacity_bytes wants room for some answers; leave the layer out to cache nothing"
+        );
         self.capacity_bytes = capacity_bytes;
         self
     }
 
-    /// Adds a region, or replaces the one of that name.
+    /// Adds a region, or replaces the built-in one of that name.
+    ///
+    /// # Panics
+    ///
+    /// Where one of that name was added before.
     #[must_use]
     pub fn region(mut self, region: Region) -> Self {
-        self.regions.retain(|known| known.name() != region.name());
+        let is_new = self
+            .regions
+            .iter()
+            .all(|known| known.name() != region.name());
+        assert!(
+            is_new,
+            "the region `{}` is added twice; say all of it in one place",
+            region.name()
+        );
         self.regions.push(region);
         self
     }
 
-    /// Says which region a request belongs to. `None`, or a name that no region has, is `api`.
+    /// Says which region a request belongs to; `None` is `api`. Of a name that no region has the cache stays out
+    /// (`detail=unknown-region`): none of the rules that were meant would hold.
     #[must_use]
-    pub fn region_for(
+    pub fn region_for<N: Into<Cow<'static, str>>>(
         mut self,
-        region_for: impl Fn(&Parts) -> Option<&'static str> + Send + Sync + 'static,
+        region_for: impl Fn(&Parts) -> Option<N> + Send + Sync + 'static,
     ) -> Self {
-        self.region_for = Some(Box::new(region_for));
+        self.region_for = Some(Box::new(move |parts| region_for(parts).map(N::into)));
         self
     }
 
@@ -152,7 +173,7 @@ impl CacheBuilder {
 
     /// How many (region, route) are kept apart in the figures, some 3 KiB each; at least one more than there are regions.
     /// What comes after is counted in its region's route `overflow`, and in [`CacheStats::dropped_series`](super::CacheStats). Default
-    /// [`DEFAULT_MAX_SERIES`].
+    /// [`DEFAULT_MAX_SERIES`]. [`Self::build`] refuses fewer.
     #[must_use]
     pub fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = max_series;
@@ -199,8 +220,8 @@ impl CacheBuilder {
     /// The answer waits for these, as long as a request waits for Redis at most. A request with a token that its instance
     /// has not reached waits as long, then is answered by the handler. A token counts for
     /// `RedisStore::serve_while_away` and 60 s; the clocks of instances and Redis may differ by that minute. Tokens are not
-    /// signed: who forges one has his own requests answered by the handler, as by `Cache-Control: no-cache`, but also where
-    /// [`Region::client_directives`] is off. What a soft purge makes stale may still be given.
+    /// signed: who forges one has his own requests answered by the handler (`detail=behind`), as by `Cache-Control: no-cache`, but
+    /// also where [`Region::client_directives`] is off. What a soft purge makes stale may still be given.
     #[cfg(feature = "redis")]
     #[must_use]
     pub fn read_your_writes(mut self, carrier: super::ReadYourWrites) -> Self {
@@ -216,8 +237,28 @@ impl CacheBuilder {
     }
 
     /// The layer for the app and the handle for whoever purges and reads figures. Spawns nothing.
+    ///
+    /// # Panics
+    ///
+    /// Where [`Self::max_series`] leaves no room for a route beside the regions.
     #[must_use]
-    pub fn build(self) -> (CacheLayer, CacheHandle) {
+    pub fn build(mut self) -> (CacheLayer, CacheHandle) {
+        for region in Region::built_in() {
+            if self
+                .regions
+                .iter()
+                .all(|known| known.name() != region.name())
+            {
+                self.regions.push(region);
+            }
+        }
+        let regions = self.regions.len();
+        assert!(
+            self.max_series > regions,
+            "max_series wants {} at least, for {regions} regions and a route, not {}",
+            regions + 1,
+            self.max_series
+        );
         let shared = Arc::new(Shared::new(Parameters {
             mount: self.mount,
             clock: self.clock,

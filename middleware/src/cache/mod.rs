@@ -4,7 +4,7 @@
 //! use std::time::Duration;
 //! use pitcrew::{CacheLayer, cache::{Purge, Region}};
 //!
-//! # async fn mount() {
+//! # async fn mount() -> Result<(), pitcrew::cache::PurgeError> {
 //! let (layer, handle) = CacheLayer::builder()
 //!     .capacity_bytes(64 << 20)
 //!     .region(Region::dashboard_data().ttl(Duration::from_secs(10)))
@@ -12,8 +12,9 @@
 //!     .build();
 //!
 //! // The layer goes on the app; the handle purges what a change made old.
-//! handle.purge(Purge::Tag("orders".into())).await;
+//! handle.purge(Purge::Tag("orders".into())).await?;
 //! # drop(layer);
+//! # Ok(())
 //! # }
 //! ```
 //!
@@ -94,6 +95,7 @@ mod recompute;
 mod refresh;
 mod region;
 mod reply_headers;
+mod runtime;
 mod scope;
 mod series;
 mod service;
@@ -121,7 +123,7 @@ pub use self::{
     explain::{Explanation, StoredAnswer},
     future::ResponseFuture,
     handle::CacheHandle,
-    invalidation::{MAX_PATTERN_BYTES, Purge, PurgeReport, PurgeState},
+    invalidation::{MAX_PATTERN_BYTES, Purge, PurgeError, PurgeReport, PurgeState},
     layer::{
         CacheBuilder, CacheLayer, DEFAULT_CAPACITY_BYTES, DEFAULT_MAX_SERIES, DEFAULT_WAIT_DEADLINE,
     },

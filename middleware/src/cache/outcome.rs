@@ -21,6 +21,8 @@ pub enum BypassReason {
     RequestTooLarge,
     /// The content of a safe request did not come in time.
     RequestTimeout,
+    /// Too much content of other safe requests was on its way already: 64 MiB.
+    RequestBacklog,
     /// The request says `no-store` (RFC 9111, 5.2.1.5).
     RequestNoStore,
     /// The request has `Authorization` and the answer allows no sharing (RFC 9111, 3.5).
@@ -59,16 +61,19 @@ pub enum BypassReason {
     Stream,
     /// The region leaves such requests to the handler ([`Region::only_requests`](super::Region::only_requests)).
     Region,
+    /// [`CacheBuilder::region_for`](super::CacheBuilder::region_for) names a region that there is not.
+    UnknownRegion,
     /// The region does not store such answers ([`Region::only_answers`](super::Region::only_answers)).
     ResponseRegion,
 }
 
 impl BypassReason {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Method,
         Self::RequestBody,
         Self::RequestTooLarge,
         Self::RequestTimeout,
+        Self::RequestBacklog,
         Self::RequestNoStore,
         Self::Authorization,
         Self::Cookie,
@@ -88,6 +93,7 @@ impl BypassReason {
         Self::TooLarge,
         Self::Stream,
         Self::Region,
+        Self::UnknownRegion,
         Self::ResponseRegion,
     ];
 
@@ -99,6 +105,7 @@ impl BypassReason {
             Self::RequestBody => "request-body",
             Self::RequestTooLarge => "request-too-large",
             Self::RequestTimeout => "request-timeout",
+            Self::RequestBacklog => "request-backlog",
             Self::RequestNoStore => "request-no-store",
             Self::Authorization => "authorization",
             Self::Cookie => "cookie",
@@ -118,6 +125,7 @@ impl BypassReason {
             Self::TooLarge => "response-too-large",
             Self::Stream => "response-stream",
             Self::Region => "region",
+            Self::UnknownRegion => "unknown-region",
             Self::ResponseRegion => "response-region",
         }
     }
@@ -139,22 +147,26 @@ pub(super) enum Miss {
     Request,
     /// What the method means has to be done by the handler.
     Method,
+    /// The client has written what this instance has not heard of.
+    Behind,
 }
 
 impl Miss {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Uri,
         Self::Vary,
         Self::Stale,
         Self::Purged,
         Self::Request,
         Self::Method,
+        Self::Behind,
     ];
 
     /// As figures and events call it: by more words than the RFC has.
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Purged => "purged",
+            Self::Behind => BEHIND,
             _ => self.as_str(),
         }
     }
@@ -166,9 +178,20 @@ impl Miss {
             Self::Stale | Self::Purged => "stale",
             Self::Request => "request",
             Self::Method => "method",
+            Self::Behind => "bypass",
+        }
+    }
+
+    /// What the RFC's word leaves open.
+    const fn detail(self) -> Option<&'static str> {
+        match self {
+            Self::Behind => Some(BEHIND),
+            _ => None,
         }
     }
 }
+
+const BEHIND: &str = "behind";
 
 /// What became of a request, as `Cache-Status` tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +240,14 @@ impl Outcome {
         };
         let hit = || with_ttl(Text::new("pitcrew; hit"));
         let forwarded = |why: &str| Text::new("pitcrew; fwd=").add(why);
+        // There is one detail: why the cache was passed by comes before what it made of the answer.
+        let missed = |miss: Miss, what: &str, detail: Option<&str>| {
+            let text = forwarded(miss.as_str()).add(what);
+            match miss.detail().or(detail) {
+                Some(detail) => text.add("; detail=").add(detail),
+                None => text,
+            }
+        };
         let text = match self {
             Self::Hit => hit(),
             Self::L2 => hit().add("; detail=l2"),
@@ -229,13 +260,10 @@ impl Outcome {
                 with_ttl(forwarded(miss.as_str()).add("; fwd-status=304")).add("; stored")
             }
             Self::Collapsed => forwarded("uri-miss").add("; collapsed"),
-            Self::Stored(miss) => forwarded(miss.as_str()).add("; stored"),
-            Self::Streaming(miss) => forwarded(miss.as_str()).add("; detail=streaming"),
-            Self::Miss(miss) => forwarded(miss.as_str()),
-            Self::Unstorable(miss, reason) => {
-                let forwarded = forwarded(miss.as_str());
-                forwarded.add("; detail=").add(reason.as_str())
-            }
+            Self::Stored(miss) => missed(miss, "; stored", None),
+            Self::Streaming(miss) => missed(miss, "", Some("streaming")),
+            Self::Miss(miss) => missed(miss, "", None),
+            Self::Unstorable(miss, reason) => missed(miss, "", Some(reason.as_str())),
             Self::Bypass(BypassReason::Method) => forwarded("method"),
             Self::Bypass(reason) => forwarded("bypass; detail=").add(reason.as_str()),
             Self::OnlyIfCached => Text::new("pitcrew; detail=only-if-cached"),

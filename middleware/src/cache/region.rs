@@ -53,10 +53,19 @@ pub struct Region {
 
 impl Region {
     /// A region with the defaults: no TTL of its own, bodies up to [`DEFAULT_MAX_BODY_BYTES`].
+    ///
+    /// # Panics
+    ///
+    /// Where the name is empty.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        let name = name.into();
+        assert!(
+            !name.is_empty(),
+            "a region wants a name, by which it is purged and counted"
+        );
         Self {
-            name: name.into(),
+            name,
             ttl: None,
             max_body_bytes: DEFAULT_MAX_BODY_BYTES,
             heuristic: false,
@@ -155,8 +164,16 @@ impl Region {
 
     /// Negative caching: how long an answer with this error status is fresh when the handler said nothing about it. Default:
     /// none.
+    ///
+    /// # Panics
+    ///
+    /// Where `status` is no error (4xx, 5xx): for what succeeds there is [`Self::ttl`].
     #[must_use]
     pub fn negative_ttl(mut self, status: StatusCode, ttl: Duration) -> Self {
+        assert!(
+            status.is_client_error() || status.is_server_error(),
+            "negative_ttl wants a status from 400 to 599, not {status}; for what succeeds there is ttl"
+        );
         self.negative.retain(|(known, _)| *known != status);
         self.negative.push((status, ttl));
         self
@@ -183,8 +200,16 @@ impl Region {
     /// towards that moment and with the time that the handler takes, so that a popular answer hardly ever becomes stale, and
     /// instances do not all fetch at once (XFetch: Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede
     /// Prevention", VLDB 2015). `beta` 1.0 is the paper's optimum; more is earlier. Default: 0, off.
+    ///
+    /// # Panics
+    ///
+    /// Where `beta` is negative, infinite or no number.
     #[must_use]
     pub fn early_refresh(mut self, beta: f64) -> Self {
+        assert!(
+            beta.is_finite() && beta >= 0.0,
+            "early_refresh wants a number from 0 (off) on, 1.0 for the optimum, not {beta}"
+        );
         self.early_refresh = beta;
         self
     }
@@ -250,7 +275,8 @@ impl Region {
     /// without it such a request goes to the handler with `detail=request-body`, as does one whose content fails, ends in
     /// trailers or has another length than it said. Longer content, or in more than 1,024 pieces, is `request-too-large`,
     /// content that does not come within [`CacheBuilder::wait_deadline`](super::CacheBuilder::wait_deadline)
-    /// `request-timeout`.
+    /// `request-timeout`. Of all such requests together 64 MiB are waited for at one time; past that one whose content does not
+    /// come at once is `request-backlog`.
     ///
     /// The key is kept with the answer, in Redis too, and counts where bytes are counted. A hit copies, hashes and compares it: it
     /// takes 1 to 2 µs with short content, 4 with 4 KiB, 25 with 64 KiB. [`DEFAULT_BODY_IN_KEY_BYTES`] suits most; above [`MAX_BODY_IN_KEY_BYTES`] is as that. Default: off.

@@ -38,13 +38,11 @@ struct Known {
 }
 
 impl AllSeries {
-    /// There is room for one route at least.
+    /// `max_series` has room for one route more than there are regions at least.
     pub(super) fn new(labeler: Labeler, regions: usize, max_series: usize) -> Self {
         let all = Self {
             labeler,
-            rows: (0..max_series.max(regions + 1))
-                .map(|_| OnceLock::new())
-                .collect(),
+            rows: (0..max_series).map(|_| OnceLock::new()).collect(),
             known: RwLock::new(Known {
                 routes: (0..regions).map(|_| HashMap::new()).collect(),
                 next: regions,

@@ -20,7 +20,7 @@ use super::{
     look::Look,
     outcome::{Miss, Outcome},
     policy::{Content, Fields, classify},
-    refresh,
+    refresh, runtime,
     shared::Shared,
     truth::Sample,
 };
@@ -41,7 +41,7 @@ impl<S> Cache<S> {
         Self { inner, shared }
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -62,14 +62,17 @@ impl<S> Cache<S> {
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let (mut parts, body) = request.into_parts();
-        let region = shared.region_of(&parts);
+        let belonging = shared.region_of(&parts);
+        let region = belonging.region;
         let settings = shared.region(region);
         let identity = settings.key.identity_of(&parts);
         #[cfg(feature = "redis")]
         let token = shared.token(&mut parts.headers);
         let fields = Fields::of(&parts.headers);
-        let judged =
-            classify(&parts, fields, content, settings, identity.is_some()).and_then(|lookup| {
+        let judged = belonging
+            .checked()
+            .and_then(|()| classify(&parts, fields, content, settings, identity.is_some()))
+            .and_then(|lookup| {
                 settings.key.rewrite(&mut parts);
                 let (keys, content) = (&shared.keys, content.in_key());
                 let key = keys.key(&parts, fields, settings, identity.as_deref(), content)?;
@@ -83,8 +86,9 @@ impl<S> Cache<S> {
                 let changes = Changes::of(shared, &parts, region);
                 #[cfg(feature = "redis")]
                 let changes = changes.map(|changes| changes.after(token.map(|(token, _)| token)));
-                let inner = inner.call(Request::from_parts(parts, body));
-                return ResponseFuture::bypass(inner, reason, changes);
+                let request = Request::from_parts(parts, body);
+                let inner = shared.watching(None, || inner.call(request));
+                return ResponseFuture::bypass(inner, shared.clone(), reason, changes);
             }
         };
         #[cfg(feature = "redis")]
@@ -145,7 +149,7 @@ impl<S> Cache<S> {
         forward.stale.clone_from(&stale);
         // Without a runtime nothing can go on in the background: then this request fetches, as for any stale answer.
         if let (Some(outcome), Some(entry)) = (refreshing, stale)
-            && tokio::runtime::Handle::try_current().is_ok()
+            && runtime::has_one()
         {
             let response = shared.hit(&entry, asked, outcome);
             let held = Held {

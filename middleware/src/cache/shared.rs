@@ -1,6 +1,7 @@
 //! What a layer, its services, its tasks and its handle share.
 
 use std::{
+    borrow::Cow,
     future::Future,
     pin::Pin,
     sync::{
@@ -18,8 +19,11 @@ use super::{
     coalesce::Flights,
     count::Counters,
     entry::Entry,
-    invalidation::{Command, Invalidation, Kind, Name, Position, region_slot},
+    invalidation::{
+        Command, Invalidation, Kind, Name, Position, Purge, PurgeError, Target, region_slot,
+    },
     key::{CacheKey, KeyMaker},
+    outcome::BypassReason,
     policy::{Fields, VaryNames},
     refresh::MAX_REFRESHES,
     region::{Region, may_be_safe},
@@ -36,7 +40,24 @@ use crate::{clock::Clock, route::Labeler};
 #[cfg(feature = "redis")]
 const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 
-pub(super) type RegionFn = dyn Fn(&Parts) -> Option<&'static str> + Send + Sync;
+pub(super) type RegionFn = dyn Fn(&Parts) -> Option<Cow<'static, str>> + Send + Sync;
+
+/// Where a request belongs.
+pub(super) struct Belonging {
+    /// The default one where the other is set.
+    pub(super) region: usize,
+    /// The region that it was meant for, which there is not.
+    pub(super) unknown: Option<Cow<'static, str>>,
+}
+
+impl Belonging {
+    pub(super) fn checked(&self) -> Result<(), BypassReason> {
+        match self.unknown {
+            Some(_) => Err(BypassReason::UnknownRegion),
+            None => Ok(()),
+        }
+    }
+}
 
 /// What a look-up in L2 brought.
 pub(super) struct Found {
@@ -61,6 +82,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) series: AllSeries,
     pub(super) fills: AtomicUsize,
+    /// Bytes of content that requests wait for, to put it into their keys.
+    pub(super) reading_bytes: AtomicUsize,
     pub(super) refreshes: Tasks,
     pub(super) recomputations: Tasks,
     /// `None` where nothing is sampled.
@@ -127,6 +150,7 @@ impl Shared {
             counters: Counters::default(),
             series: AllSeries::new(parameters.labeler, regions.len(), parameters.max_series),
             fills: AtomicUsize::new(0),
+            reading_bytes: AtomicUsize::new(0),
             refreshes: Tasks::new(MAX_REFRESHES),
             recomputations: Tasks::new(MAX_RECOMPUTATIONS),
             truth: Truth::new(parameters.sample_truth),
@@ -150,17 +174,16 @@ impl Shared {
 
     // Regions
 
-    pub(super) fn region_of(&self, parts: &Parts) -> usize {
+    pub(super) fn region_of(&self, parts: &Parts) -> Belonging {
         let name = self
             .region_for
             .as_ref()
             .and_then(|region_for| region_for(parts));
-        let known = name.and_then(|name| {
-            self.regions
-                .iter()
-                .position(|state| state.region.name() == name)
-        });
-        known.unwrap_or(self.default_region)
+        let known = name.as_ref().map(|name| self.region_named(name));
+        Belonging {
+            region: known.flatten().unwrap_or(self.default_region),
+            unknown: name.filter(|_| known == Some(None)),
+        }
     }
 
     pub(super) fn region(&self, index: usize) -> &Region {
@@ -172,7 +195,11 @@ impl Shared {
         if !may_be_safe(&parts.method) {
             return None;
         }
-        let region = self.region(self.region_of(parts));
+        let belonging = self.region_of(parts);
+        if belonging.unknown.is_some() {
+            return None;
+        }
+        let region = self.region(belonging.region);
         region.content_in_key(&parts.method, Fields::of(&parts.headers))
     }
 
@@ -184,13 +211,14 @@ impl Shared {
         self.regions.iter().map(|state| state.region.name())
     }
 
+    pub(super) fn region_named(&self, name: &str) -> Option<usize> {
+        let mut regions = self.regions.iter();
+        regions.position(|state| state.region.name() == name)
+    }
+
     #[cfg(feature = "query")]
-    pub(super) fn region_named(&self, name: &str) -> usize {
-        let known = self
-            .regions
-            .iter()
-            .position(|state| state.region.name() == name);
-        known.unwrap_or(self.default_region)
+    pub(super) fn default_region(&self) -> usize {
+        self.default_region
     }
 
     // Invalidating
@@ -209,6 +237,30 @@ impl Shared {
         }
         #[cfg(not(feature = "redis"))]
         drop(commands);
+    }
+
+    /// What a purge names. A key is one in each spelling that a region gives it.
+    pub(super) fn targets(&self, purge: &Purge) -> Result<Vec<Target>, PurgeError> {
+        purge.check()?;
+        match purge {
+            Purge::Region(name) if !self.region_names().any(|known| known == name) => {
+                Err(PurgeError::Region {
+                    name: name.clone(),
+                    known: self.region_names().map(str::to_owned).collect(),
+                })
+            }
+            Purge::Key(key) => {
+                let mut targets = Vec::with_capacity(1);
+                for state in &self.regions {
+                    let target = Purge::Key(state.region.key.spelled(key)).target();
+                    if !targets.contains(&target) {
+                        targets.push(target);
+                    }
+                }
+                Ok(targets)
+            }
+            _ => Ok(vec![purge.target()]),
+        }
     }
 
     /// Purges in this process; Redis is to be told what this answers.
@@ -241,17 +293,24 @@ impl Shared {
 
     // Storing
 
-    /// Puts an answer of the handler into both levels.
+    /// Puts an answer of the handler into both levels. Answers whether one of them has taken it.
     #[cfg_attr(not(feature = "redis"), allow(unused_variables))]
-    pub(super) fn store(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>, region: usize) {
-        self.keep(key, entry, self.clock.now());
-        let series = entry.credit.series;
-        self.add(series, Amount::Stores, 1);
-        self.add(series, Amount::StoredBytes, entry.weight() as u64);
+    pub(super) fn store(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>, region: usize) -> bool {
+        #[cfg_attr(not(feature = "redis"), allow(unused_mut))]
+        let mut is_taken = self.keep(key, entry, self.clock.now());
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2 {
             l2.write(key, entry, self.region(region).compress_above);
+            is_taken = true;
         }
+        let series = entry.credit.series;
+        if is_taken {
+            self.add(series, Amount::Stores, 1);
+            self.add(series, Amount::StoredBytes, entry.weight() as u64);
+        } else {
+            self.counters.fills_failed.fetch_add(1, Ordering::Relaxed);
+        }
+        is_taken
     }
 
     /// Forgets everything under a key, in this process.
@@ -271,9 +330,9 @@ impl Shared {
         }
     }
 
-    /// Puts an answer into L1.
-    pub(super) fn keep(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>, now: Duration) {
-        self.store.put(key, entry.clone(), now);
+    /// Puts an answer into L1. Answers whether it fits.
+    pub(super) fn keep(&self, key: &Arc<CacheKey>, entry: &Arc<Entry>, now: Duration) -> bool {
+        self.store.put(key, entry.clone(), now)
     }
 
     #[cfg_attr(not(feature = "redis"), allow(clippy::unused_self, unused_variables))]
@@ -281,7 +340,7 @@ impl Shared {
         #[cfg(feature = "redis")]
         if let Some(l2) = &self.l2
             // Looking waits, by the runtime's timers.
-            && tokio::runtime::Handle::try_current().is_ok()
+            && super::runtime::has_one()
         {
             return l2.look(key.clone());
         }

@@ -38,7 +38,7 @@ pub struct CacheStats {
     pub stale: u64,
     /// Stored answers that are fresh again because the handler answered 304, to a miss or to a fetch in the background.
     pub revalidated: u64,
-    /// Requests whose handler failed without an answer (an error of the service), and for which no stale answer stood in.
+    /// Requests whose handler failed without an answer (an error of the service, or a panic), and for which no stale answer stood in.
     pub errors: u64,
     /// Requests that wanted no call of the handler (`only-if-cached`) and for which nothing was stored: answered 504.
     pub only_if_cached: u64,
@@ -74,9 +74,13 @@ pub struct CacheStats {
     pub soft_purges: u64,
     /// Purges by what they named: `path`, `key`, `prefix`, `pattern`, `region`, `tag`, `group`, `all`; what never occurred is left out.
     pub purge_kinds: BTreeMap<&'static str, u64>,
+    /// Times that an answer counted as purged because it would have taken too long to know whether a pattern looks like its path.
+    pub undecided_patterns: u64,
     /// Answers that were meant to be stored and were not: the body failed, was larger than it said, or carried
     /// trailers.
     pub fills_failed: u64,
+    /// Panics of the handler, or of a body of its, that went through the cache to the server; those in the background included.
+    pub handler_panics: u64,
     /// Panics of background tasks that were caught.
     pub background_panics: u64,
     /// What the truth sampler found; `None` where it is off.
@@ -120,7 +124,8 @@ pub struct Figures {
     /// (the client takes it stale), `stale-while-revalidate`, `soft-purge`, `stale-if-error`.
     pub hit_kinds: BTreeMap<&'static str, u64>,
     /// Misses by reason; reasons that never occurred are left out. `uri-miss` (nothing stored), `vary-miss` (for other requests
-    /// alone), `stale`, `purged`, `request` (the client asked for a new one).
+    /// alone), `stale`, `purged`, `request` (the client asked for a new one), `behind` (it has
+    /// written what this instance has not heard of).
     pub miss_reasons: BTreeMap<&'static str, u64>,
     /// Bypasses by reason, as in `Cache-Status`, and `query-refused` of statements that are not cached; reasons that never
     /// occurred are left out.
@@ -243,6 +248,8 @@ pub struct L2Stats {
     pub table_reads: u64,
     /// Hits in this process at a time when others' purges could not be heard.
     pub unconfirmed_hits: u64,
+    /// Why the last call to Redis failed, be it long ago; `None` where none ever did.
+    pub last_error: Option<String>,
 }
 
 pub(super) fn ratio(hits: u64, misses: u64) -> f64 {

@@ -166,8 +166,9 @@ impl Store {
         self.items.peek(key)
     }
 
-    /// Puts an answer in the place of the variant that it replaces.
-    pub(super) fn put(&self, key: &Arc<CacheKey>, entry: Arc<Entry>, now: Duration) {
+    /// Puts an answer in the place of the variant that it replaces. Answers whether it is there: what is larger than a shard
+    /// is not.
+    pub(super) fn put(&self, key: &Arc<CacheKey>, entry: Arc<Entry>, now: Duration) -> bool {
         let lock = &self.writers[key.low() as usize % WRITE_LOCKS];
         let _writing = lock.lock().unwrap_or_else(PoisonError::into_inner);
         let vary = entry.vary.clone();
@@ -195,7 +196,9 @@ impl Store {
             now,
         };
         self.items
-            .insert_with_lifecycle(key.clone(), slot, &mut insertion);
+            .insert_with_lifecycle(key.clone(), slot.clone(), &mut insertion);
+        let kept = self.items.peek(key.as_ref());
+        kept.is_some_and(|kept| Arc::ptr_eq(&kept, &slot))
     }
 
     pub(super) fn remove(&self, key: &CacheKey) -> Option<Arc<Slot>> {

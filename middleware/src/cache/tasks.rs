@@ -11,7 +11,7 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use super::shared::Shared;
+use super::{runtime, shared::Shared};
 use crate::clock::millis;
 
 /// Least time between two warnings of one kind.
@@ -56,7 +56,7 @@ pub(super) struct Slot {
 impl Slot {
     /// `None` where there is no runtime, or too many run.
     pub(super) fn take(shared: &Arc<Shared>, kind: fn(&Shared) -> &Tasks) -> Option<Self> {
-        let runtime = Handle::try_current().ok()?;
+        let runtime = runtime::current()?;
         let tasks = kind(shared);
         let before = tasks.under_way.fetch_add(1, Ordering::AcqRel);
         let slot = Self {

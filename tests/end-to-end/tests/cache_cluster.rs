@@ -65,7 +65,7 @@ async fn a_purge_by_one_instance_is_seen_by_the_process_of_another() {
     ] {
         let redis = redis();
         let [one, two] = pair(&redis).await;
-        let report = one.handle.purge(purge.clone()).await;
+        let report = one.handle.purge(purge.clone()).await.unwrap();
         assert_eq!(report.l2, PurgeState::Done, "{purge:?}");
         lets_go(&two).await;
         assert_eq!(one.calls() + two.calls(), 2, "{purge:?}");
@@ -82,7 +82,7 @@ async fn a_soft_purge_makes_another_process_fetch_in_the_background() {
     ] {
         let redis = redis();
         let [one, two] = pair(&redis).await;
-        one.handle.purge_softly(purge.clone()).await;
+        one.handle.purge_softly(purge.clone()).await.unwrap();
         eventually("the other instance hears of it", LONG, || async {
             let (status, body) = two.ask("/a").await;
             assert_eq!(body, "two0", "given until it is replaced: {purge:?}");
@@ -99,11 +99,11 @@ async fn another_name_is_left_alone_everywhere() {
     require!(redis);
     let redis = redis();
     let [one, two] = pair(&redis).await;
-    one.handle.purge(Purge::Tag("parts".into())).await;
-    one.handle.purge(Purge::Path("/b".into())).await;
+    one.handle.purge(Purge::Tag("parts".into())).await.unwrap();
+    one.handle.purge(Purge::Path("/b".into())).await.unwrap();
     // Heard after the others, in the order of the Stream.
     two.ask("/c").await;
-    one.handle.purge(Purge::Path("/c".into())).await;
+    one.handle.purge(Purge::Path("/c".into())).await.unwrap();
     eventually("it was heard", LONG, || async {
         two.ask("/c").await.1 != "two1"
     })
@@ -127,7 +127,7 @@ async fn a_redis_that_is_killed_and_comes_back_empty_makes_every_process_let_go(
     let mut redis = redis();
     let [one, two] = pair(&redis).await;
     redis.kill();
-    let report = one.handle.purge(Purge::Path("/a".into())).await;
+    let report = one.handle.purge(Purge::Path("/a".into())).await.unwrap();
     assert_eq!(
         (report.local, report.l2),
         (PurgeState::Done, PurgeState::Pending)
@@ -156,7 +156,7 @@ async fn a_flush_makes_every_process_let_go_and_purges_go_on() {
     redis.command(&["FLUSHALL"]).unwrap();
     lets_go(&two).await;
     let before = two.ask("/b").await.1;
-    let report = one.handle.purge(Purge::Path("/b".into())).await;
+    let report = one.handle.purge(Purge::Path("/b".into())).await.unwrap();
     assert_eq!(report.local, PurgeState::Done);
     eventually("purges are heard after the flush", LONG, || async {
         two.ask("/b").await.1 != before
@@ -193,7 +193,7 @@ async fn a_follower_that_is_cut_off_reads_what_it_missed() {
     for id in followers(&redis) {
         redis.command(&["CLIENT", "KILL", "ID", &id]).unwrap();
     }
-    one.handle.purge(Purge::Path("/a".into())).await;
+    one.handle.purge(Purge::Path("/a".into())).await.unwrap();
     lets_go(&two).await;
     eventually("the table is read again", LONG, || async {
         l2(&two).table_reads > reads
@@ -231,7 +231,7 @@ async fn a_purge_while_redis_stands_still_is_pending_and_then_delivered() {
     let redis = redis();
     let [one, two] = pair(&redis).await;
     redis.pause();
-    let report = one.handle.purge(Purge::Path("/a".into())).await;
+    let report = one.handle.purge(Purge::Path("/a".into())).await.unwrap();
     assert_eq!(
         (report.local, report.l2),
         (PurgeState::Done, PurgeState::Pending)
@@ -281,15 +281,23 @@ async fn an_instance_that_restarts_knows_every_purge_of_before() {
     require!(redis);
     let redis = redis();
     let [one, two] = pair(&redis).await;
-    one.handle.purge(Purge::Tag("orders".into())).await;
+    one.handle.purge(Purge::Tag("orders".into())).await.unwrap();
     drop(one);
     lets_go(&two).await;
     let restarted = Instance::new(&redis.url(), "demo", TAGGED, "restarted");
     assert_ne!(restarted.ask("/a").await.1, "two0");
-    let report = restarted.handle.purge(Purge::Path("/a".into())).await;
+    let report = restarted
+        .handle
+        .purge(Purge::Path("/a".into()))
+        .await
+        .unwrap();
     assert_eq!(report.l2, PurgeState::Done);
     let before = two.ask("/b").await.1;
-    restarted.handle.purge(Purge::Path("/b".into())).await;
+    restarted
+        .handle
+        .purge(Purge::Path("/b".into()))
+        .await
+        .unwrap();
     eventually("its own purges are heard", LONG, || async {
         two.ask("/b").await.1 != before
     })
@@ -324,7 +332,7 @@ async fn a_table_of_another_format_is_kept_out_of() {
     })
     .await;
     assert_eq!(
-        one.handle.purge(Purge::Path("/a".into())).await.l2,
+        one.handle.purge(Purge::Path("/a".into())).await.unwrap().l2,
         PurgeState::Pending
     );
     assert!(

@@ -93,7 +93,10 @@ async fn the_answer_to_a_safe_post_is_found_under_its_content_alone_and_purged_w
         assert!(status.starts_with("pitcrew; fwd=uri-miss"), "{status}");
         assert_eq!(body, format!("two {}", &other[..1]));
     }
-    one_handle.purge(Purge::Path("/search".into())).await;
+    one_handle
+        .purge(Purge::Path("/search".into()))
+        .await
+        .unwrap();
     let (status, _) = ask(&one, "short ").await;
     assert!(!status.contains("hit"), "not from Redis: {status}");
 }
@@ -183,7 +186,7 @@ async fn a_thousand_waiters_are_one_get_and_no_command_scans() {
         each.await.unwrap().unwrap();
     }
     assert_eq!(one.calls(), 2);
-    one.handle.purge(Purge::All).await;
+    one.handle.purge(Purge::All).await.unwrap();
     let commands = redis.command(&["INFO", "commandstats"]).unwrap();
     assert!(commands.contains("cmdstat_get:calls=1,"), "{commands}");
     for forbidden in ["cmdstat_keys", "cmdstat_scan", "cmdstat_flush"] {
@@ -315,7 +318,7 @@ async fn c12_a_redis_that_is_down_full_or_read_only_costs_no_request_anything() 
             );
         }
         assert_eq!(
-            one.handle.purge(Purge::All).await.l2,
+            one.handle.purge(Purge::All).await.unwrap().l2,
             PurgeState::Pending,
             "{setting:?}"
         );
@@ -365,7 +368,7 @@ async fn c17_two_apps_in_one_redis_never_see_each_others_entries_or_purges() {
     one.ask("/").await;
     entries(&redis, "one", 1).await;
     assert_eq!(two.ask("/").await.1, "two0");
-    two.handle.purge(Purge::All).await;
+    two.handle.purge(Purge::All).await.unwrap();
     let one_again = Instance::new(&redis.url(), "one", FRESH, "again");
     assert!(is_l2_hit(&one_again.ask("/").await.0));
 }
@@ -441,7 +444,7 @@ async fn a_purge_holds_for_what_every_instance_finds_and_across_restarts() {
         let one = Instance::new(&redis.url(), &namespace, TAGGED, "one");
         one.ask("/a").await;
         entries(&redis, &namespace, 1).await;
-        let report = one.handle.purge(purge.clone()).await;
+        let report = one.handle.purge(purge.clone()).await.unwrap();
         assert_eq!(
             (report.local, report.l2),
             (PurgeState::Done, PurgeState::Done)
@@ -480,7 +483,7 @@ async fn c16_a_fill_that_began_before_a_purge_is_not_found_in_redis() {
     );
     eventually("the handler runs", LONG, || async { one.calls() == 1 }).await;
     // The other instance purges: what the first has read before is stored nowhere.
-    two.handle.purge(Purge::Path("/".into())).await;
+    two.handle.purge(Purge::Path("/".into())).await.unwrap();
     slow.await.unwrap().unwrap();
     assert_eq!(one.ask("/").await.1, "one1");
     let three = Instance::new(&redis.url(), "demo", FRESH, "three");
@@ -495,7 +498,7 @@ async fn c20_a_purge_while_redis_is_away_holds_after_it_is_back_and_the_instance
     one.ask("/a").await;
     entries(&redis, "demo", 1).await;
     redis.pause();
-    let report = one.handle.purge(Purge::Path("/a".into())).await;
+    let report = one.handle.purge(Purge::Path("/a".into())).await.unwrap();
     assert_eq!(
         (report.local, report.l2),
         (PurgeState::Done, PurgeState::Pending)
@@ -527,7 +530,7 @@ async fn c20_while_a_purge_is_pending_nothing_is_read_from_redis() {
     redis
         .command(&["CONFIG", "SET", "min-replicas-to-write", "1"])
         .unwrap();
-    let report = one.handle.purge(Purge::Path("/a".into())).await;
+    let report = one.handle.purge(Purge::Path("/a".into())).await.unwrap();
     assert_eq!(report.l2, PurgeState::Pending);
     assert_eq!(one.ask("/a").await.1, "one1");
     redis
@@ -548,7 +551,7 @@ async fn c20_positions_that_are_lost_take_every_entry_with_them() {
     let one = Instance::new(&redis.url(), "demo", FRESH, "one");
     one.ask("/a").await;
     entries(&redis, "demo", 1).await;
-    one.handle.purge(Purge::Path("/a".into())).await;
+    one.handle.purge(Purge::Path("/a".into())).await.unwrap();
     redis
         .command(&["DEL", "pitcrew:{demo}:purges:header"])
         .unwrap();
@@ -556,6 +559,57 @@ async fn c20_positions_that_are_lost_take_every_entry_with_them() {
     let two = Instance::new(&redis.url(), "demo", FRESH, "two");
     assert_eq!(two.ask("/b").await.1, "two0");
     assert_eq!(two.ask("/a").await.1, "two1");
+}
+
+/// Somebody wrote something else under a name of ours: of the purges nothing is known, so all counts as purged, and goes on.
+#[tokio::test]
+async fn c12_purge_keys_of_another_type_are_made_anew_and_all_before_counts_as_purged() {
+    require!(redis);
+    let redis = redis();
+    for (part, other) in [
+        ("header", "SET"),
+        ("hard", "SADD"),
+        ("soft", "SADD"),
+        ("patterns", "SET"),
+        ("stream", "SET"),
+    ] {
+        let namespace = format!("demo-{part}");
+        let one = Instance::new(&redis.url(), &namespace, FRESH, "one");
+        one.ask("/a").await;
+        entries(&redis, &namespace, 1).await;
+        one.handle.purge(Purge::Path("/b".into())).await.unwrap();
+        let key = format!("pitcrew:{{{namespace}}}:purges:{part}");
+        redis.command(&["DEL", &key]).unwrap();
+        redis.command(&[other, &key, "foreign"]).unwrap();
+        one.handle.purge(Purge::Path("/a".into())).await.unwrap();
+        eventually("the purge is confirmed", LONG, || async {
+            one.handle.stats().l2.unwrap().pending_purges == 0
+        })
+        .await;
+        let two = Instance::new(&redis.url(), &namespace, FRESH, "two");
+        assert_eq!(two.ask("/a").await.1, "two0", "{part}");
+        assert_eq!(two.handle.stats().l2.unwrap().state, "up", "{part}");
+    }
+}
+
+#[tokio::test]
+async fn why_redis_failed_last_is_in_the_figures() {
+    require!(redis);
+    let redis = redis();
+    let header = "pitcrew:{demo}:purges:header";
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    one.ask("/a").await;
+    assert_eq!(one.handle.stats().l2.unwrap().last_error, None);
+    redis.command(&["DEL", header]).unwrap();
+    redis
+        .command(&["HSET", header, "format", "another"])
+        .unwrap();
+    one.handle.purge(Purge::All).await.unwrap();
+    let said = one.handle.stats().l2.unwrap().last_error.unwrap();
+    assert!(
+        said.contains("the purges of this namespace are of format another"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -678,7 +732,9 @@ async fn rows_that_one_instance_fetched_another_finds() {
     assert_eq!(ask(&one, 1).await, [1]);
     entries(&redis, "rows", 1).await;
     assert_eq!(ask(&two, 2).await, [1], "from Redis");
-    one.purge(Purge::Tag("table:public.t".into())).await;
+    one.purge(Purge::Tag("table:public.t".into()))
+        .await
+        .unwrap();
     let third = instance();
     assert_eq!(ask(&third, 3).await, [3], "purged for every instance");
 }

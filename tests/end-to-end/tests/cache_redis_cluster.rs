@@ -145,7 +145,7 @@ async fn a_purge_by_one_instance_is_heard_by_another_through_the_cluster() {
             node.command(&["FLUSHALL"]).unwrap();
         }
         let [one, two] = pair(&cluster).await;
-        let report = one.handle.purge(purge.clone()).await;
+        let report = one.handle.purge(purge.clone()).await.unwrap();
         assert_eq!(report.l2, PurgeState::Done, "{purge:?}");
         eventually("the other instance lets go", LONG, || async {
             two.ask("/a").await.1 != "two0"
@@ -174,7 +174,7 @@ async fn a_fill_that_began_before_a_purge_is_not_found_in_the_cluster() {
     let two = connected(&cluster, FRESH, "two").await;
     let purging = async {
         eventually("the handler runs", LONG, || async { one.calls() == 1 }).await;
-        two.handle.purge(Purge::Path("/".into())).await.l2
+        two.handle.purge(Purge::Path("/".into())).await.unwrap().l2
     };
     let ((_, body), purged) = tokio::join!(one.ask("/"), purging);
     assert_eq!((body.as_str(), purged), ("one0", PurgeState::Done));
@@ -230,7 +230,7 @@ async fn c12_a_hanging_master_of_entries_is_left_aside_and_used_again() {
     }
     assert!(l2(&one).errors > 0);
     assert_eq!(l2(&one).state, "up");
-    let report = one.handle.purge(Purge::All).await;
+    let report = one.handle.purge(Purge::All).await.unwrap();
     assert_eq!(report.l2, PurgeState::Done);
     cluster.nodes()[hanging].resume();
     eventually("it is written again", FAIL_OVER, || async {
@@ -293,7 +293,7 @@ async fn c20_a_purge_that_a_fail_over_of_the_cluster_loses_is_told_again() {
     assert_eq!(cluster.nodes()[old].command(&cut).unwrap(), "1");
     // Nor does any other instance.
     drop(two);
-    let report = one.handle.purge(Purge::Path("/a".into())).await;
+    let report = one.handle.purge(Purge::Path("/a".into())).await.unwrap();
     assert_eq!(report.l2, PurgeState::Done);
     cluster.nodes_mut()[old].kill();
     cluster.nodes()[new].resume();
@@ -321,7 +321,7 @@ async fn instances_agree_again_after_the_master_of_the_purges_is_killed() {
     let [one, two] = pair(&cluster).await;
     let old = cluster.master_of(PURGES).unwrap();
     cluster.nodes_mut()[old].kill();
-    let report = one.handle.purge(Purge::Tag("orders".into())).await;
+    let report = one.handle.purge(Purge::Tag("orders".into())).await.unwrap();
     assert_eq!(
         (report.local, report.l2),
         (PurgeState::Done, PurgeState::Pending)

@@ -64,7 +64,11 @@ async fn purge_that_is_lost(redis: &RedisSentinel, instance: &Instance) {
     replica.pause();
     let cut = ["CLIENT", "KILL", "TYPE", "replica"];
     assert_eq!(master.command(&cut).unwrap(), "1");
-    let report = instance.handle.purge(Purge::Path("/a".into())).await;
+    let report = instance
+        .handle
+        .purge(Purge::Path("/a".into()))
+        .await
+        .unwrap();
     assert_eq!(report.l2, PurgeState::Done);
 }
 

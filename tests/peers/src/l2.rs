@@ -189,7 +189,7 @@ pub(crate) fn purges(url: &str, keys: usize, readings: usize) -> Vec<f64> {
             for n in 0..PURGES {
                 let tag = Purge::Tag(format!("tag-{}", (reading * PURGES + n) % TAGS));
                 let begin = Instant::now();
-                let report = handle.purge(tag).await;
+                let report = handle.purge(tag).await.unwrap();
                 taken.push(begin.elapsed().as_secs_f64() * 1e6);
                 assert_eq!(report.l2, PurgeState::Done);
             }

@@ -117,7 +117,8 @@ async fn added(app: &Shared, new: &NewOrder) -> Result<Response, StoreError> {
         "orders:open-ended".to_owned(),
     ];
     for tag in tags {
-        app.cache.purge(Purge::Tag(tag)).await;
+        let purged = app.cache.purge(Purge::Tag(tag)).await;
+        purged.map_err(|_| StoreError::Unavailable("a tag of the order names nothing"))?;
     }
     app.live
         .tell(serde_json::to_string(&order).unwrap_or_default());

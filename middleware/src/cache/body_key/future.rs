@@ -17,8 +17,9 @@ use tower_service::Service;
 use super::{
     RequestBody,
     read::{End, Reading},
+    room::Room,
 };
-use crate::cache::{Cache, ResponseBody, ResponseFuture, outcome::BypassReason};
+use crate::cache::{Cache, ResponseBody, ResponseFuture, outcome::BypassReason, runtime};
 
 /// Resolves to the answer of the cache.
 ///
@@ -55,8 +56,9 @@ pub(super) struct Ahead<S, B: Body> {
     ready: bool,
     parts: Parts,
     reading: Reading<B>,
-    /// Set when it turns out that there is something to wait for.
+    /// Both are set when it turns out that there is something to wait for.
     deadline: Option<Pin<Box<Sleep>>>,
+    room: Option<Room>,
     end: Option<End<B::Error>>,
 }
 
@@ -77,6 +79,7 @@ where
             parts,
             reading,
             deadline: None,
+            room: None,
             end: None,
         }
     }
@@ -86,6 +89,9 @@ where
         if self.end.is_none() {
             self.end = Some(match self.reading.poll(cx) {
                 Poll::Ready(end) => end,
+                Poll::Pending if !self.has_room() => {
+                    End::Unread(BypassReason::RequestBacklog, None)
+                }
                 Poll::Pending => {
                     if self.ready {
                         self.cache = self.cache.clone();
@@ -95,6 +101,7 @@ where
                     End::Unread(BypassReason::RequestTimeout, None)
                 }
             });
+            self.room = None;
         }
         if !self.ready {
             ready!(self.cache.poll_ready(cx))?;
@@ -103,9 +110,16 @@ where
         Poll::Ready(Ok(()))
     }
 
+    fn has_room(&mut self) -> bool {
+        if self.room.is_none() {
+            self.room = Room::take(self.cache.shared(), self.reading.most_bytes());
+        }
+        self.room.is_some()
+    }
+
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Without Tokio's timer a wait would have no end.
-        if tokio::runtime::Handle::try_current().is_err() {
+        if !runtime::has_one() {
             return Poll::Ready(());
         }
         let longest = self.cache.shared().wait_deadline;

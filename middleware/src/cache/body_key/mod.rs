@@ -10,6 +10,7 @@ mod body;
 mod future;
 mod layer;
 mod read;
+mod room;
 mod service;
 
 pub use self::{body::RequestBody, future::BodyKeyFuture, layer::BodyKeyLayer, service::BodyKey};

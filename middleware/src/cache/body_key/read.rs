@@ -40,6 +40,14 @@ impl<B: Body<Data = Bytes> + Unpin> Reading<B> {
         }
     }
 
+    /// Bytes that it may come to hold.
+    pub(super) fn most_bytes(&self) -> usize {
+        let to_come = self.body.size_hint().upper();
+        let to_come = to_come.and_then(|bytes| usize::try_from(bytes).ok());
+        let most = to_come.map_or(usize::MAX, |bytes| self.read.len().saturating_add(bytes));
+        most.min(self.max_bytes)
+    }
+
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End<B::Error>> {
         // What says that it is too long need not be read for it.
         if self.body.size_hint().lower() > (self.max_bytes - self.read.len()) as u64 {

@@ -40,6 +40,7 @@ mod patterns;
     expect(dead_code, reason = "there is no cluster without Redis")
 )]
 mod position;
+mod refused;
 #[cfg_attr(
     not(any(test, feature = "redis")),
     expect(dead_code, reason = "there is no cluster without Redis")
@@ -48,10 +49,9 @@ mod table;
 
 use std::{sync::PoisonError, time::Duration};
 
-pub use self::name::{MAX_PATTERN_BYTES, Purge, PurgeReport, PurgeState};
 pub(super) use self::{
     log::{Action, Command, Log},
-    name::{ALL, Kind, Name, group_slot, path_slot, region_slot, tag_slot, target_slot},
+    name::{ALL, Kind, Name, Target, group_slot, path_slot, region_slot, tag_slot, target_slot},
     patterns::Subject,
     position::Position,
     table::{Life, Table},
@@ -59,9 +59,13 @@ pub(super) use self::{
 #[cfg(feature = "redis")]
 pub(super) use self::{
     log::{Record, Snapshot},
-    name::{SLOT_HASH_KEY, SLOTS, Target},
+    name::{SLOT_HASH_KEY, SLOTS},
     patterns::{MAX_PATTERNS, Pattern},
     table::Slots,
+};
+pub use self::{
+    name::{MAX_PATTERN_BYTES, Purge, PurgeReport, PurgeState},
+    refused::PurgeError,
 };
 use super::sync::Mutex;
 
@@ -145,6 +149,10 @@ impl Invalidation {
         self.table.life(stamp, subject) == Life::Dead
     }
 
+    pub(super) fn undecided_patterns(&self) -> u64 {
+        self.table.undecided_patterns()
+    }
+
     /// The purges of this instance that were not read back yet.
     #[cfg(feature = "redis")]
     pub(super) fn pending(&self) -> u64 {
@@ -188,7 +196,7 @@ impl Invalidation {
 
 #[cfg(test)]
 mod tests {
-    use super::{name::Target, *};
+    use super::*;
 
     fn alive(positions: &Invalidation, stamp: Position, slots: &[u32]) -> bool {
         let checked = std::sync::atomic::AtomicU64::new(0);

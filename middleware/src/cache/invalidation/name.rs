@@ -24,13 +24,13 @@ pub enum Purge {
     /// Every answer for this path, as the client asks for it (percent-encoding as sent), whatever host, query or
     /// variant.
     Path(String),
-    /// Every answer for this path and query, as the client asks for them less the parameters that its region ignores,
-    /// whatever host or variant.
+    /// Every answer for this path and query, as the client asks for them, whatever host or variant. Parameters that a region
+    /// ignores, and their order where it sorts them, are brought into its form.
     Key(String),
-    /// Every answer whose path and query begin so, in any region. `*` and `?` in it stand for what they do in a pattern, so
+    /// Every answer whose path and query, as its region leaves them, begin so, in any region. `*` and `?` in it stand for what they do in a pattern, so
     /// more may be purged than is asked, never less.
     Prefix(String),
-    /// Every answer whose path and query look like this, in any region: `*` is any run of characters, `?` any one (so it
+    /// Every answer whose path and query, as its region leaves them, look like this, in any region: `*` is any run of characters, `?` any one (so it
     /// is also the question mark of a query). Of the last 1,024 prefixes and patterns each is held against what is stored;
     /// what is older than those becomes a purge of all that was stored before it. Past [`MAX_PATTERN_BYTES`] the rest counts
     /// as `*`.

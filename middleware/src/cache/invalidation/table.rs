@@ -161,6 +161,11 @@ impl Table {
         })
     }
 
+    /// Times that it was not known whether a pattern names an entry, which then counted as purged.
+    pub(in crate::cache) fn undecided_patterns(&self) -> u64 {
+        self.patterns.undecided()
+    }
+
     // What the writer does
 
     pub(super) fn set_pending(&self, count: usize) {

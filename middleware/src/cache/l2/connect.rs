@@ -129,8 +129,16 @@ impl RedisStore {
 
     /// Begins every Redis key of this app; two apps with different namespaces never see each other's entries. Default
     /// `default`.
+    ///
+    /// # Panics
+    ///
+    /// Where it is empty.
     #[must_use]
     pub fn namespace(mut self, namespace: &str) -> Self {
+        assert!(
+            !namespace.is_empty(),
+            "a namespace wants a name that no other app in this Redis has"
+        );
         namespace.clone_into(&mut self.namespace);
         self
     }

@@ -19,7 +19,7 @@ use super::{
     script::{self, BATCH, FollowReply, TableReply, WaitReply},
     task::Running,
 };
-use crate::cache::invalidation::Action;
+use crate::cache::{invalidation::Action, runtime};
 
 /// Longest time between two looks at the header.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ pub(super) fn ensure(l2: &Arc<L2>) {
     if l2.ended.load(Ordering::Acquire) {
         return;
     }
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+    let Some(runtime) = runtime::current() else {
         return;
     };
     let Some(running) = Running::claim(l2, |l2| &l2.following) else {
@@ -184,6 +184,7 @@ impl L2 {
         self.invalidation.tell(|log, table| log.disconnected(table));
         self.settled.store(true, Ordering::Release);
         self.moved.notify_waiters();
+        self.counters.failed(error);
         if was_connected || matches!(error, CallError::Foreign) {
             tracing::warn!(%error, "purges of other instances cannot be heard; nothing is read from Redis");
         } else {

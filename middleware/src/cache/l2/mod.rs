@@ -35,7 +35,7 @@ mod writer;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -62,6 +62,7 @@ use super::{
     invalidation::{Invalidation, Position},
     key::CacheKey,
     policy::VaryNames,
+    runtime,
     shared::{Found, Looking},
     stats::L2Stats,
 };
@@ -79,6 +80,22 @@ struct Counters {
     table_reads: AtomicU64,
     unconfirmed_hits: AtomicU64,
     panics: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Counters {
+    fn failed(&self, error: &CallError) {
+        let mut last = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some(error.to_string());
+    }
+
+    fn last_error(&self) -> Option<String> {
+        let last = self.last_error.lock();
+        last.unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// An open second level.
@@ -228,6 +245,7 @@ impl L2 {
             Err(error) => {
                 breaker.failed();
                 self.counters.errors.fetch_add(1, Ordering::Relaxed);
+                self.counters.failed(&error);
                 tracing::debug!(%error, "the second cache level did not answer");
                 None
             }
@@ -277,6 +295,7 @@ impl L2 {
             pending_purges: self.invalidation.pending(),
             table_reads: load(&self.counters.table_reads),
             unconfirmed_hits: load(&self.counters.unconfirmed_hits),
+            last_error: self.counters.last_error(),
         }
     }
 
@@ -312,7 +331,9 @@ impl L2 {
                 self.put(&write).await;
             }
         };
-        let _ = tokio::time::timeout(deadline, finishing).await;
+        if runtime::has_one() {
+            let _ = tokio::time::timeout(deadline, finishing).await;
+        }
         self.ended.store(true, Ordering::Release);
         self.writer.wake();
     }

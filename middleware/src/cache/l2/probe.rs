@@ -7,7 +7,8 @@ use std::{
 
 use tokio::sync::Mutex;
 
-use super::{BACKGROUND_TIMEOUT, L2, follower, purges::has_runtime};
+use super::{BACKGROUND_TIMEOUT, L2, follower};
+use crate::cache::runtime;
 
 /// A probe's answer is at most so old.
 const PROBE_AGE: Duration = Duration::from_secs(2);
@@ -20,7 +21,7 @@ impl L2 {
     /// Asked at most once in [`PROBE_AGE`], whoever wants to know. What it finds the breaker learns too, so that requests
     /// need not find it out by their own time-outs.
     pub(in crate::cache) async fn probe(self: &Arc<Self>) -> bool {
-        if !has_runtime() {
+        if !runtime::has_one() {
             return false;
         }
         follower::ensure(self);

@@ -9,6 +9,7 @@ use super::{BACKGROUND_TIMEOUT, DEFAULT_TIMEOUT, L2, follower};
 use crate::cache::{
     invalidation::{Command, PurgeState},
     own_writes::Token,
+    runtime,
 };
 
 /// Purges in one round trip.
@@ -19,7 +20,7 @@ impl L2 {
     pub(in crate::cache) async fn purge(self: &Arc<Self>, command: Command) -> PurgeState {
         follower::ensure(self);
         // Without one nothing can be waited for; the follower sends it when there is.
-        if !has_runtime() {
+        if !runtime::has_one() {
             return PurgeState::Pending;
         }
         let number = command.number;
@@ -45,7 +46,7 @@ impl L2 {
             let mut numbers = numbers.iter();
             numbers.all(|number| l2.invalidation.is_done(*number))
         };
-        if !has_runtime() {
+        if !runtime::has_one() {
             return is_done(self);
         }
         let confirming = self.until(is_done);
@@ -58,7 +59,7 @@ impl L2 {
     pub(in crate::cache) async fn reached(self: &Arc<Self>, token: &Token) -> bool {
         follower::ensure(self);
         let is_reached = |l2: &Self| token.is_reached(|purges| l2.invalidation.has_reached(purges));
-        if has_runtime() && token.can_be_reached() {
+        if runtime::has_one() && token.can_be_reached() {
             let reaching = self.until(is_reached);
             let _ = tokio::time::timeout(self.timeout, reaching).await;
         }
@@ -68,7 +69,7 @@ impl L2 {
     /// [`Self::purge`] for those who do not wait. What is lost on the way the follower sends again.
     pub(in crate::cache) fn purge_in_background(self: &Arc<Self>, commands: Vec<Command>) {
         follower::ensure(self);
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        let Some(runtime) = runtime::current() else {
             return;
         };
         if commands.is_empty() {
@@ -112,9 +113,4 @@ impl L2 {
     pub(super) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire)
     }
-}
-
-/// Whether there is something to wait by.
-pub(super) fn has_runtime() -> bool {
-    tokio::runtime::Handle::try_current().is_ok()
 }

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{BACKGROUND_TIMEOUT, L2, compress, task::Running, wire};
-use crate::cache::{entry::Entry, key::CacheKey};
+use crate::cache::{entry::Entry, key::CacheKey, runtime};
 
 /// Answers that wait to be written at most.
 const MAX_QUEUED: usize = 1_024;
@@ -147,7 +147,7 @@ impl L2 {
 
 /// Starts the writing task unless it runs.
 fn ensure(l2: &Arc<L2>) {
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+    let Some(runtime) = runtime::current() else {
         return;
     };
     let Some(running) = Running::claim(l2, |l2| &l2.writer.running) else {

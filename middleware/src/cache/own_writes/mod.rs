@@ -27,7 +27,7 @@ pub struct ReadYourWrites(Carrier);
 #[derive(Clone, Debug)]
 enum Carrier {
     Header(HeaderName),
-    Cookie(Box<str>),
+    Cookie { name: Box<str>, is_secure: bool },
 }
 
 impl ReadYourWrites {
@@ -38,8 +38,8 @@ impl ReadYourWrites {
         Self(Carrier::Header(name))
     }
 
-    /// In a cookie of this name, which browsers send back by themselves. The handler does not see it, and it does not make
-    /// a request one with cookies.
+    /// In a cookie of this name, which browsers send back by themselves, over TLS alone (`Secure`; to `localhost` most do without).
+    /// The handler does not see it, and it does not make a request one with cookies.
     ///
     /// # Panics
     ///
@@ -48,7 +48,20 @@ impl ReadYourWrites {
     pub fn cookie(name: &str) -> Self {
         let is_token = HeaderName::from_str(name).is_ok();
         assert!(is_token, "`{name}` is not the name of a cookie");
-        Self(Carrier::Cookie(name.into()))
+        Self(Carrier::Cookie {
+            name: name.into(),
+            is_secure: true,
+        })
+    }
+
+    /// Leaves `Secure` out of the cookie, for an app that its users reach by plain HTTP: browsers then send it over connections that
+    /// anybody on the way may read and change. Of no effect on [`header`](Self::header). Default: off.
+    #[must_use]
+    pub fn insecure_plain_http(mut self, allow: bool) -> Self {
+        if let Carrier::Cookie { is_secure, .. } = &mut self.0 {
+            *is_secure = !allow;
+        }
+        self
     }
 
     /// Takes the client's token out of its request. `None` without one.
@@ -58,7 +71,7 @@ impl ReadYourWrites {
                 let value = headers.remove(name)?;
                 Some(value.to_str().unwrap_or_default().to_owned())
             }
-            Carrier::Cookie(name) => take_cookie(headers, name),
+            Carrier::Cookie { name, .. } => take_cookie(headers, name),
         }
     }
 
@@ -70,10 +83,12 @@ impl ReadYourWrites {
     ) -> Option<(HeaderName, HeaderValue)> {
         let (name, value) = match &self.0 {
             Carrier::Header(name) => (name.clone(), token.to_string()),
-            Carrier::Cookie(name) => {
+            Carrier::Cookie { name, is_secure } => {
                 let lifetime = lifetime.as_secs();
-                let value =
-                    format!("{name}={token}; Max-Age={lifetime}; Path=/; HttpOnly; SameSite=Lax");
+                let secure = if *is_secure { "; Secure" } else { "" };
+                let value = format!(
+                    "{name}={token}; Max-Age={lifetime}; Path=/; HttpOnly; SameSite=Lax{secure}"
+                );
                 (SET_COOKIE, value)
             }
         };
@@ -123,6 +138,19 @@ fn take_cookie(headers: &mut HeaderMap, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cookie_is_for_tls_alone_unless_the_app_says_otherwise() {
+        let token = Token::new(None, vec![(1, token::At::Unknown(2))], 2);
+        let cookie = |carrier: ReadYourWrites| {
+            let field = carrier.field(&token, Duration::from_secs(90)).unwrap();
+            field.1.to_str().unwrap().to_owned()
+        };
+        let carrier = ReadYourWrites::cookie("writes");
+        let plain = "writes=1-t2; Max-Age=90; Path=/; HttpOnly; SameSite=Lax";
+        assert_eq!(cookie(carrier.clone()), format!("{plain}; Secure"));
+        assert_eq!(cookie(carrier.insecure_plain_http(true)), plain);
+    }
 
     #[test]
     fn the_cookie_is_taken_out_and_others_stay_as_they_were() {

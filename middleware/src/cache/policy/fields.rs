@@ -1,7 +1,44 @@
 //! Which of the fields that the cache looks at a request has, found in one pass: most requests have none of them, and
 //! asking a header map for each by name costs more than all the rest of a hit.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+
+/// Fields that say under which name, scheme, port and path a proxy was asked: an app may build links from them, so each is
+/// part of the key (SECURITY C5). Those that frameworks and proxies read, and those that lists of poisoned fields name. Not
+/// among them: the client's address (`X-Forwarded-For`), which would leave a key for each client.
+static FORWARDED: [HeaderName; 31] = [
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-port"),
+    http::header::FORWARDED,
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-forwarded-path"),
+    HeaderName::from_static("x-forwarded-uri"),
+    HeaderName::from_static("x-forwarded-protocol"),
+    HeaderName::from_static("x-forwarded-context"),
+    HeaderName::from_static("x-forwarded-method"),
+    HeaderName::from_static("x-forwarded-host-override"),
+    HeaderName::from_static("x-forwarded"),
+    HeaderName::from_static("x-host"),
+    HeaderName::from_static("x-host-override"),
+    HeaderName::from_static("x-http-host-override"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-original-scheme"),
+    HeaderName::from_static("x-original-proto"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-scheme"),
+    HeaderName::from_static("x-url-scheme"),
+    HeaderName::from_static("x-script-name"),
+    HeaderName::from_static("x-envoy-original-host"),
+    HeaderName::from_static("x-envoy-original-path"),
+    HeaderName::from_static("x-arr-ssl"),
+    HeaderName::from_static("front-end-https"),
+    HeaderName::from_static("cf-visitor"),
+    HeaderName::from_static("cloudfront-forwarded-proto"),
+];
 
 /// Groups of fields that are asked for together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +58,6 @@ pub(crate) enum Field {
     /// `If-None-Match` or `If-Modified-Since`.
     Conditional = 1 << 8,
     Range = 1 << 9,
-    /// Fields that say under which name, scheme and port a proxy was asked.
-    Forwarded = 1 << 10,
 }
 
 impl Field {
@@ -42,27 +77,50 @@ impl Field {
             "cookie" => Self::Cookie,
             "if-none-match" | "if-modified-since" => Self::Conditional,
             "range" => Self::Range,
-            "x-forwarded-host" | "x-forwarded-proto" | "x-forwarded-port" | "forwarded" => {
-                Self::Forwarded
-            }
             _ => return None,
         })
     }
 }
 
-/// A set of [`Field`]s.
+/// A set of [`Field`]s, and of [`FORWARDED`] names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fields(u16);
+pub(crate) struct Fields {
+    groups: u16,
+    /// A bit for each name, in their order.
+    forwarded: u32,
+}
 
 impl Fields {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let found = headers.keys().filter_map(|name| Field::of(name.as_str()));
-        Self(found.fold(0, |fields, field| fields | field as u16))
+        let mut fields = Self::default();
+        for name in headers.keys() {
+            if let Some(field) = Field::of(name.as_str()) {
+                fields.groups |= field as u16;
+            } else if may_be_forwarded(name.as_str())
+                && let Some(at) = FORWARDED.iter().position(|known| known == name)
+            {
+                fields.forwarded |= 1 << at;
+            }
+        }
+        fields
     }
 
     pub(crate) fn has(self, field: Field) -> bool {
-        self.0 & field as u16 != 0
+        self.groups & field as u16 != 0
     }
+
+    /// Which of the [`FORWARDED`] names there are: as one number, and each.
+    pub(crate) fn forwarded(self) -> (u32, impl Iterator<Item = &'static HeaderName>) {
+        let set = self.forwarded;
+        let names = FORWARDED.iter().enumerate();
+        let names = names.filter(move |(at, _)| set & (1 << at) != 0);
+        (set, names.map(|(_, name)| name))
+    }
+}
+
+/// Spares what nearly every request brings (`accept-encoding`, `user-agent`) a look through the list.
+fn may_be_forwarded(name: &str) -> bool {
+    name.starts_with("x-") || name.starts_with("f") || name.starts_with("c")
 }
 
 #[cfg(test)]
@@ -84,5 +142,17 @@ mod tests {
         assert!(!fields("Transfer-Encoding").has(Field::Cookie));
         assert_eq!(fields("Accept"), Fields::default());
         assert_eq!(fields("x-forwarded-for"), Fields::default());
+    }
+
+    #[test]
+    fn each_forwarded_name_is_found_and_stands_for_itself() {
+        for known in &FORWARDED {
+            let mut headers = HeaderMap::new();
+            headers.insert(known, HeaderValue::from_static("x"));
+            headers.insert("accept", HeaderValue::from_static("x"));
+            let (set, names) = Fields::of(&headers).forwarded();
+            assert_eq!(set.count_ones(), 1, "{known}");
+            assert_eq!(names.collect::<Vec<_>>(), [known]);
+        }
     }
 }

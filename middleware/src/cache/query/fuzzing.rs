@@ -5,7 +5,10 @@ use sqlparser::{
     tokenizer::{Token, Tokenizer},
 };
 
-use super::statement::{DEFAULT_SCHEMA, MAX_TEXT_BYTES, Refusal, read};
+use super::{
+    refusal::Refusal,
+    statement::{DEFAULT_SCHEMA, MAX_TEXT_BYTES, read},
+};
 
 /// The text of a statement. Its normal form says each of its tokens, and nothing else; space and comments around it mean
 /// nothing.

@@ -2,7 +2,9 @@
 
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
+mod refusal;
 mod statement;
+mod volatile;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +13,7 @@ use quick_cache::sync;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-pub use self::statement::Refusal;
+pub use self::refusal::Refusal;
 use self::statement::{DEFAULT_SCHEMA, Readable, read};
 use super::{
     answer::Asked,
@@ -22,6 +24,7 @@ use super::{
     look::Look,
     outcome::{Miss, Outcome},
     policy::{Lookup, Share, Stale, VaryNames, Verdict},
+    runtime,
     series::Series,
     shared::Shared,
     tags,
@@ -97,7 +100,7 @@ impl Call<'_> {
         let (readable, ttl) = match planned {
             Ok(planned) => planned,
             Err(refusal) => {
-                shared.add(self.series(), Amount::RefusedQueries, 1);
+                refused(shared, self.region);
                 return (fetch().await, QueryOutcome::Refused(refusal));
             }
         };
@@ -133,9 +136,10 @@ impl Call<'_> {
             Join::Lead(lead) => leader = Some(lead),
             Join::Wait(mut waiter) => {
                 // Without a runtime there is nothing to wait by.
-                let told = match tokio::runtime::Handle::try_current() {
-                    Ok(_) => tokio::time::timeout_at(deadline, waiter.told()).await,
-                    Err(_) => Ok(Told::Alone),
+                let told = if runtime::has_one() {
+                    tokio::time::timeout_at(deadline, waiter.told()).await
+                } else {
+                    Ok(Told::Alone)
                 };
                 match told.unwrap_or(Told::Alone) {
                     Told::Entry(entry) if shared.is_alive(&entry) => {
@@ -285,19 +289,21 @@ impl Call<'_> {
             series: self.series(),
         };
         let entry = Arc::new(entry_of(body, ttl, origin));
-        let is_alive = shared.is_alive(&entry);
-        if is_alive {
-            shared.store(key, &entry, self.region);
-        }
+        let is_stored = shared.is_alive(&entry) && shared.store(key, &entry, self.region);
         if let Some(leader) = leader {
             leader.done(entry);
         }
-        if is_alive {
+        if is_stored {
             QueryOutcome::Stored
         } else {
             QueryOutcome::NotStored
         }
     }
+}
+
+/// Counts a statement that is not cached.
+pub(super) fn refused(shared: &Shared, region: usize) {
+    shared.add(shared.query_series(region), Amount::RefusedQueries, 1);
 }
 
 /// Apart from the classes of credentials: a query's key is never an answer's anyway.

@@ -1,6 +1,6 @@
 //! What a statement is, read from its text: its fingerprint, the tables that it reads, or why its rows are not cached.
 
-use std::{collections::BTreeSet, fmt, ops::ControlFlow};
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use sqlparser::{
     ast::{
@@ -11,114 +11,15 @@ use sqlparser::{
     tokenizer::{Token, Tokenizer},
 };
 
+use super::{
+    refusal::Refusal,
+    volatile::{is_bare_keyword, is_volatile, moving_literal},
+};
+
 /// Longer texts are not read: parsing them would take longer than most queries.
 pub(super) const MAX_TEXT_BYTES: usize = 64 << 10;
 /// Schema of names without one, unless the region says otherwise.
 pub(super) const DEFAULT_SCHEMA: &str = "public";
-
-/// Built-in functions whose value is another one each time, or another one in another session or transaction (PostgreSQL,
-/// 9.9.5, 9.17, 9.27, 9.28 and pgcrypto's `gen_random_*`). A function that is not built in is taken for what it should be: the
-/// page says so.
-const VOLATILE: [&str; 42] = [
-    "array_sample",
-    "array_shuffle",
-    "gen_salt",
-    "set_config",
-    "system_user",
-    "user",
-    "cursor_to_xml",
-    // Of one argument it counts from today; of two it is refused along.
-    "age",
-    "clock_timestamp",
-    "current_catalog",
-    "current_database",
-    "current_date",
-    "current_query",
-    "current_role",
-    "current_schema",
-    "current_schemas",
-    "current_setting",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "currval",
-    "gen_random_bytes",
-    "gen_random_uuid",
-    "inet_client_addr",
-    "inet_client_port",
-    "lastval",
-    "localtime",
-    "localtimestamp",
-    "nextval",
-    "now",
-    "pg_backend_pid",
-    "pg_current_wal_lsn",
-    "pg_sleep",
-    "random",
-    "random_normal",
-    "session_user",
-    "setseed",
-    "setval",
-    "statement_timestamp",
-    "timeofday",
-    "transaction_timestamp",
-    "txid_current",
-];
-/// Beginnings of the names of whole families of such functions.
-const VOLATILE_PREFIXES: [&str; 9] = [
-    // The server's own state: locks, sessions, settings, replication, files, statistics.
-    "pg_",
-    "dblink",
-    "lo_",
-    "query_to_",
-    "table_to_",
-    "schema_to_",
-    "txid_",
-    "uuid_generate_",
-    "uuidv",
-];
-
-/// Why a statement's rows are not cached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The text is longer than 64 KiB.
-    TooLong,
-    /// It cannot be read as one statement of PostgreSQL.
-    NotReadable,
-    /// It is more than one statement.
-    Several,
-    /// It is no `SELECT`, `VALUES` or `TABLE`, or it writes in a `WITH`.
-    Writes,
-    /// It takes row locks, which only the database can give.
-    Locks,
-    /// It calls this function, whose value is another one each time or for each session.
-    Volatile(String),
-    /// Its region has no TTL, and nothing else says how long rows are good for.
-    NoTtl,
-    /// A table has more parts in its name than schema and name.
-    TableName(String),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong => write!(f, "the text is longer than {MAX_TEXT_BYTES} bytes"),
-            Self::NotReadable => f.write_str("it cannot be read as a statement of PostgreSQL"),
-            Self::Several => f.write_str("it is more than one statement"),
-            Self::Writes => f.write_str("it is no plain SELECT, or writes in its WITH"),
-            Self::Locks => f.write_str("it locks rows (FOR UPDATE, FOR SHARE)"),
-            Self::Volatile(name) => {
-                write!(
-                    f,
-                    "it calls {name}(), which is another value each time or session"
-                )
-            }
-            Self::NoTtl => f.write_str("its region has no TTL: set one with Region::ttl"),
-            Self::TableName(name) => write!(f, "the table name {name} has too many parts"),
-        }
-    }
-}
 
 /// A statement whose rows may be cached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,6 +141,9 @@ impl Visitor for Reader<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
+        if let Some(text) = moving_literal(expr) {
+            return ControlFlow::Break(Refusal::Literal(text));
+        }
         let name = match expr {
             Expr::Function(function) => parts(&function.name).pop(),
             // `CURRENT_DATE` and its like may stand without parentheses; a quoted one is a column.
@@ -264,32 +168,6 @@ fn writes(body: &SetExpr) -> bool {
         SetExpr::Query(_) | SetExpr::Values(_) | SetExpr::Table(_) => false,
         _ => true,
     }
-}
-
-fn is_volatile(name: &str) -> bool {
-    VOLATILE.contains(&name)
-        || VOLATILE_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-}
-
-/// Functions that the grammar lets stand without parentheses (PostgreSQL, appendix C: reserved words).
-fn is_bare_keyword(name: &str) -> bool {
-    matches!(
-        name,
-        "current_catalog"
-            | "current_date"
-            | "current_role"
-            | "current_schema"
-            | "current_time"
-            | "current_timestamp"
-            | "current_user"
-            | "localtime"
-            | "localtimestamp"
-            | "session_user"
-            | "system_user"
-            | "user"
-    )
 }
 
 /// The parts of a name as the server reads them: what is not quoted in lower case, its ASCII letters alone, as a database in
@@ -430,6 +308,47 @@ mod tests {
             refused(&format!("SELECT '{}'", "x".repeat(MAX_TEXT_BYTES))),
             Refusal::TooLong
         );
+    }
+
+    #[test]
+    fn literals_that_are_another_time_each_day_are_refused() {
+        for (text, literal) in [
+            ("SELECT * FROM t WHERE at > 'today'::date", "today"),
+            (
+                "SELECT * FROM t WHERE at > CAST('Now' AS timestamptz)",
+                "Now",
+            ),
+            ("SELECT date 'tomorrow'", "tomorrow"),
+            (
+                "SELECT timestamp with time zone ' yesterday '",
+                " yesterday ",
+            ),
+            (
+                "SELECT 'today 12:00 Europe/Berlin'::timestamptz",
+                "today 12:00 Europe/Berlin",
+            ),
+            ("SELECT 'now'::app.moment", "now"),
+            // The column, or the function, makes a time of it.
+            ("SELECT * FROM t WHERE at > 'today'", "today"),
+            (
+                "SELECT * FROM t WHERE at > 'tomorrow allballs'",
+                "tomorrow allballs",
+            ),
+            ("SELECT date(E'today')", "today"),
+            ("SELECT $$now$$::time", "now"),
+        ] {
+            let refused = read(text, DEFAULT_SCHEMA).unwrap_err();
+            assert_eq!(refused, Refusal::Literal(literal.to_owned()), "{text}");
+            assert!(refused.to_string().contains("as a parameter"), "{refused}");
+        }
+        for text in [
+            "SELECT * FROM t WHERE note = 'not now'",
+            "SELECT 'today I read'::text",
+            "SELECT '2026-01-01'::date, 'epoch'::timestamptz, 'infinity'::date",
+            "SELECT * FROM t WHERE name = 'nowak'",
+        ] {
+            assert!(read(text, DEFAULT_SCHEMA).is_ok(), "{text}");
+        }
     }
 
     #[test]

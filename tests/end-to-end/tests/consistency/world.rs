@@ -168,7 +168,7 @@ impl World {
             let confirmed = if self.forgets {
                 true
             } else {
-                let report = self.instances[instance].handle.purge(by).await;
+                let report = self.instances[instance].handle.purge(by).await.unwrap();
                 assert_eq!(report.local, PurgeState::Done);
                 report.l2 == PurgeState::Done
             };

@@ -154,7 +154,7 @@ pub(crate) async fn hears_within(instance: &Instance, within: Duration) {
 /// Waits until a purge of `/b` by one instance is heard by another.
 pub(crate) async fn purges_are_heard(by: &Instance, other: &Instance) {
     let before = other.ask("/b").await.1;
-    by.handle.purge(Purge::Path("/b".into())).await;
+    by.handle.purge(Purge::Path("/b".into())).await.unwrap();
     eventually("the purge is heard", LONG, || async {
         other.ask("/b").await.1 != before
     })

@@ -6,6 +6,13 @@
 local header, hard, soft, patterns, stream = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local format, slots, highest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
+-- What somebody else has put in the place of one tells nothing of purges: it goes, as if it had been evicted.
+local kinds = { 'hash', 'string', 'string', 'zset', 'stream' }
+for at, key in ipairs(KEYS) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= kinds[at] and kind ~= 'none' then redis.call('DEL', key) end
+end
+
 -- Instances that read the table otherwise must not meet in it.
 local theirs = redis.call('HGET', header, 'format')
 if theirs and theirs ~= format then
