@@ -1,6 +1,8 @@
-//! A request's route label: axum's `MatchedPath` (feature `axum`), else the app's closure, else [`UNMATCHED`].
+//! A request's route label: what the closure says that the app gave to a layer's `route_label`, else axum's `MatchedPath` (feature
+//! `axum`), else [`UNMATCHED`].
 //!
-//! A label is a template (`/orders/{id}`), never a path: 100,000 different paths must not make 100,000 series.
+//! A label is a template (`/orders/{id}`), never a path: 100,000 different paths must not make 100,000 series. What comes after a
+//! layer's bound is counted under [`OVERFLOW`].
 
 use std::{fmt, sync::Arc};
 

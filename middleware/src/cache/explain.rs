@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     answer::Asked,
-    key::{asked_host, asked_uri},
+    asked::{asked_host, asked_uri},
     look::Look,
     outcome::{BypassReason, Miss, Outcome},
     policy::{Content, Fields, classify, invalidated},

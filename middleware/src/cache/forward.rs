@@ -13,11 +13,12 @@ use tokio::time::Instant;
 
 use super::{
     answer::Asked,
+    asked::{asked_host, asked_target, asked_uri},
     body::ResponseBody,
     coalesce::{FlightKey, Join, Leader, Told, Waiter},
     entry::{self, Entry},
     invalidation::{Position, path_slot},
-    key::{CacheKey, asked_host, asked_target, asked_uri},
+    key::CacheKey,
     look::Look,
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},

@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, Uri, header::COOKIE, request::Parts, uri::PathAndQuery};
 
-use super::key::{asked_target, asked_uri, field};
+use super::{
+    asked::{asked_target, asked_uri},
+    key::field,
+};
 
 type KeyFn = dyn Fn(&Parts) -> String + Send + Sync;
 type IdentityFn = dyn Fn(&Parts) -> Option<String> + Send + Sync;

@@ -157,8 +157,7 @@ impl CacheBuilder {
         self
     }
 
-    /// Names a request's route in the figures. Return a template (`/orders/{id}`), not the path. `None` falls back to axum's
-    /// `MatchedPath` (feature `axum`), then to `unmatched`.
+    /// Names a request's route in the figures; see [`route`](crate::route).
     ///
     /// It is asked on the way to the handler alone; a stored answer keeps the route of the request that it was made for, and a hit
     /// is counted there.

@@ -62,8 +62,10 @@
 
 mod answer;
 mod answered;
+mod asked;
 mod body;
 mod body_key;
+mod built_in;
 mod changes;
 mod coalesce;
 mod count;

@@ -19,10 +19,11 @@ use serde::Serialize;
 use tower_service::Service;
 
 use super::{
+    asked::{asked_host, asked_uri},
     early,
     entry::Entry,
     future::Held,
-    key::{CacheKey, asked_host, asked_uri},
+    key::CacheKey,
     policy::{Lookup, conditional},
     recompute::{Digest, recompute},
     shared::Shared,

@@ -83,8 +83,7 @@ impl MemoryBuilder {
         self
     }
 
-    /// Names a request's route. Return a template (`/orders/{id}`), not the path. `None` falls back to axum's
-    /// `MatchedPath`, then to `unmatched`.
+    /// Names a request's route; see [`route`](crate::route).
     #[must_use]
     pub fn route_label(
         mut self,

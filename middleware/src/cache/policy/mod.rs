@@ -1,6 +1,7 @@
 //! The rules of RFC 9111 for a shared cache, without I/O.
 
 pub(super) mod conditional;
+mod content;
 pub(super) mod date;
 pub(super) mod directives;
 pub(super) mod fields;
@@ -12,8 +13,9 @@ pub(super) mod response;
 pub(super) mod vary;
 
 pub(super) use self::{
+    content::Content,
     fields::{Field, Fields},
-    request::{Content, Lookup, classify},
+    request::{Lookup, classify},
     response::{OWN_TARGET, Share, Stale, Verdict, judge},
     vary::VaryNames,
 };

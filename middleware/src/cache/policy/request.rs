@@ -1,14 +1,13 @@
 //! What a request allows the cache to do.
 
-use bytes::Bytes;
 use http::{
-    HeaderMap, Method,
-    header::{CONTENT_LENGTH, IF_NONE_MATCH, PRAGMA, TRANSFER_ENCODING},
+    Method,
+    header::{IF_NONE_MATCH, PRAGMA},
     request::Parts,
 };
-use http_body::Body;
 
 use super::{
+    content::{Content, declares_body, is_framed_as},
     directives::{Directives, Scope},
     fields::{Field, Fields},
 };
@@ -25,35 +24,6 @@ impl Credentials {
     /// Requests coalesce within one class, so that a crowd with cookies never waits for an answer it may not have.
     pub(crate) fn class(self) -> u8 {
         u8::from(self.authorization) | (u8::from(self.cookie) << 1)
-    }
-}
-
-/// What is known of a request's content.
-#[derive(Clone, Debug)]
-pub(crate) enum Content {
-    Nothing,
-    /// Some that no key covers, and why.
-    Unread(BypassReason),
-    /// All that there is, for the key.
-    Whole(Bytes),
-}
-
-impl Content {
-    /// Of a body that nobody has read.
-    pub(crate) fn of<B: Body>(body: &B) -> Self {
-        if body.is_end_stream() {
-            Self::Nothing
-        } else {
-            Self::Unread(BypassReason::RequestBody)
-        }
-    }
-
-    /// What of it belongs into the key.
-    pub(crate) fn in_key(&self) -> Option<&[u8]> {
-        match self {
-            Self::Whole(content) => Some(content),
-            Self::Nothing | Self::Unread(_) => None,
-        }
     }
 }
 
@@ -165,23 +135,6 @@ pub(crate) fn classify(
     })
 }
 
-fn declares_body(headers: &HeaderMap) -> bool {
-    let length = headers.get(CONTENT_LENGTH);
-    headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
-}
-
-/// Whether the fields say that the content is as long as it is: a handler may go by them.
-fn is_framed_as(headers: &HeaderMap, length: usize) -> bool {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter().peekable();
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter().peekable();
-    // RFC 9112, 6.1: both at once may be an attempt at smuggling.
-    if lengths.peek().is_some() && codings.peek().is_some() {
-        return false;
-    }
-    lengths.all(|value| value.as_bytes() == length.to_string().as_bytes())
-        && codings.all(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"))
-}
-
 /// An identity in the key stands for all credentials.
 fn credentials(fields: Fields, region: &Region, has_identity: bool) -> Credentials {
     Credentials {
@@ -211,6 +164,8 @@ pub(crate) fn as_get(
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn judge(parts: &Parts, region: &Region) -> Result<Lookup, BypassReason> {
