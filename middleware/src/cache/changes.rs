@@ -8,11 +8,11 @@ use http_body::Body;
 #[cfg(feature = "redis")]
 use super::own_writes::{Telling, Token, Writes};
 use super::{
-    asked::asked_host,
     body::ResponseBody,
     entry,
-    forward::Forward,
     invalidation::{ALL, group_slot, target_slot},
+    key::asked::asked_host,
+    miss::forward::Forward,
     outcome::{BypassReason, Miss, Outcome},
     policy::{Fields, groups, invalidated, request, response::has_explicit_lifetime},
     shared::Shared,

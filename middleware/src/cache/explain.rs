@@ -5,9 +5,9 @@ use http::request::Parts;
 use serde::Serialize;
 
 use super::{
-    answer::Asked,
-    asked::{asked_host, asked_uri},
-    look::Look,
+    hit::answer::Asked,
+    hit::look::Look,
+    key::asked::{asked_host, asked_uri},
     outcome::{BypassReason, Miss, Outcome},
     policy::{Content, Fields, classify, invalidated},
     shared::Shared,

@@ -19,10 +19,11 @@ use super::{
     body::ResponseBody,
     changes::{Changes, passed},
     coalesce::{Told, Waiter},
-    forward::{Forward, Next, Step},
+    miss::forward::{Forward, Next, Step},
+    miss::looking::Looking,
     outcome::BypassReason,
     policy::VaryNames,
-    shared::{Looking, Shared},
+    shared::Shared,
 };
 
 /// Resolves to a stored answer, another request's answer, or the handler's own.

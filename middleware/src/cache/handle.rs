@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     explain::Explanation,
+    figures::stats::CacheStats,
     invalidation::{Kind, Name, Purge, PurgeError, PurgeReport, PurgeState},
     shared::Shared,
-    stats::CacheStats,
 };
 
 /// Purges, and tells figures. Cheap to clone.

@@ -60,58 +60,40 @@
 //! that was forgotten or lost shows as `stale_served_total` with its region and route ([`TruthStats`]), as soon as a sampled hit
 //! and one more, a second later at the earliest, have met the old answer. Off by default.
 
-mod answer;
-mod answered;
-mod asked;
 mod body;
 mod body_key;
-mod built_in;
 mod changes;
 mod coalesce;
-mod count;
-mod early;
 mod entry;
 mod explain;
-mod fill;
-mod forward;
+mod figures;
 mod future;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod handle;
+mod hit;
 mod invalidation;
 mod key;
-mod key_rule;
 #[cfg(feature = "redis")]
 mod l2;
 mod layer;
-mod look;
+mod miss;
 mod outcome;
 #[cfg(feature = "redis")]
 mod own_writes;
 mod policy;
-mod predicate;
 #[cfg(feature = "query")]
 mod query;
-mod recompute;
-mod refresh;
 mod region;
-mod reply_headers;
 mod runtime;
-mod scope;
-mod series;
 mod service;
 mod shared;
-mod stats;
 mod store;
-mod suspects;
 mod sync;
-mod tags;
-mod tally;
 mod tasks;
 mod text;
 mod truth;
-mod uncacheable;
 
 #[cfg(feature = "redis")]
 pub use self::l2::{DEFAULT_SERVE_WHILE_AWAY, DEFAULT_TIMEOUT, RedisStore, RedisStoreError};
@@ -122,7 +104,9 @@ pub use self::query::{QueryOutcome, Refusal};
 pub use self::{
     body::ResponseBody,
     body_key::{BodyKey, BodyKeyFuture, BodyKeyLayer, RequestBody},
+    entry::tags::tag,
     explain::{Explanation, StoredAnswer},
+    figures::stats::{CacheStats, Figures, L2Stats, LevelStats, RegionStats, RouteStats},
     future::ResponseFuture,
     handle::CacheHandle,
     invalidation::{MAX_PATTERN_BYTES, Purge, PurgeError, PurgeReport, PurgeState},
@@ -130,13 +114,11 @@ pub use self::{
         CacheBuilder, CacheLayer, DEFAULT_CAPACITY_BYTES, DEFAULT_MAX_SERIES, DEFAULT_WAIT_DEADLINE,
     },
     outcome::BypassReason,
-    predicate::{AnswerPredicate, RequestPredicate},
+    region::predicate::{AnswerPredicate, RequestPredicate},
     region::{
         DEFAULT_BODY_IN_KEY_BYTES, DEFAULT_COMPRESS_ABOVE_BYTES, DEFAULT_MAX_BODY_BYTES,
         MAX_BODY_IN_KEY_BYTES, Region,
     },
     service::Cache,
-    stats::{CacheStats, Figures, L2Stats, LevelStats, RegionStats, RouteStats},
-    tags::tag,
     truth::{Recomputation, StaleFinding, TruthStats},
 };

@@ -12,15 +12,16 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    answer::Asked,
     body::ResponseBody,
     changes::Changes,
-    forward::Forward,
     future::{Held, ResponseFuture},
-    look::Look,
+    hit::answer::Asked,
+    hit::look::Look,
+    miss::forward::Forward,
+    miss::refresh,
     outcome::{Miss, Outcome},
     policy::{Content, Fields, classify},
-    refresh, runtime,
+    runtime,
     shared::Shared,
     truth::Sample,
 };

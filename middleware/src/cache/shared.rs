@@ -2,8 +2,6 @@
 
 use std::{
     borrow::Cow,
-    future::Future,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -17,22 +15,23 @@ use http::{HeaderMap, request::Parts};
 use super::own_writes::{ReadYourWrites, Token};
 use super::{
     coalesce::Flights,
-    count::Counters,
     entry::Entry,
+    figures::count::Counters,
+    figures::series::AllSeries,
+    figures::tally::Amount,
     invalidation::{
         Command, Invalidation, Kind, Name, Position, Purge, PurgeError, Target, region_slot,
     },
     key::{CacheKey, KeyMaker},
+    miss::looking::Looking,
+    miss::refresh::MAX_REFRESHES,
+    miss::uncacheable::Uncacheable,
     outcome::BypassReason,
     policy::{Fields, VaryNames},
-    refresh::MAX_REFRESHES,
     region::{Region, may_be_safe},
-    series::AllSeries,
     store::{Slot, Store},
-    tally::Amount,
     tasks::Tasks,
     truth::{MAX_RECOMPUTATIONS, Truth},
-    uncacheable::Uncacheable,
 };
 use crate::{clock::Clock, route::Labeler};
 
@@ -58,17 +57,6 @@ impl Belonging {
         }
     }
 }
-
-/// What a look-up in L2 brought.
-pub(super) struct Found {
-    pub(super) entry: Option<Arc<Entry>>,
-    /// The position when the look-up began: where it brought nothing, the request begins here.
-    pub(super) begin: Position,
-    /// Where answers under this key vary: by which fields, and how long to look on.
-    pub(super) vary: Option<(VaryNames, Duration)>,
-}
-
-pub(super) type Looking = Pin<Box<dyn Future<Output = Found> + Send>>;
 
 struct RegionState {
     region: Region,

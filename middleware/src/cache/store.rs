@@ -235,8 +235,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cache::entry::reply_headers::ReplyHeaders;
     use crate::cache::invalidation::Position;
-    use crate::cache::reply_headers::ReplyHeaders;
     use crate::cache::{key::KeyMaker, policy::Share};
 
     fn entry(vary: &[&'static str], value: &str, body: usize) -> Arc<Entry> {

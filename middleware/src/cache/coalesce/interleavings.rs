@@ -28,9 +28,9 @@ use loom::{
 
 use super::*;
 use crate::cache::{
+    entry::reply_headers::ReplyHeaders,
     invalidation::{Invalidation, Kind, Life, Name, Position},
     key::KeyMaker,
-    reply_headers::ReplyHeaders,
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);

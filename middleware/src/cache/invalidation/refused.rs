@@ -3,7 +3,7 @@
 use http::uri::PathAndQuery;
 
 use super::name::Purge;
-use crate::cache::{policy::groups::MAX_NAME_BYTES, tags::MAX_TAG_BYTES};
+use crate::cache::{entry::tags::MAX_TAG_BYTES, policy::groups::MAX_NAME_BYTES};
 
 /// Why a purge was not made: it names nothing that could be stored. Most often a name is mistyped, and what was meant is still
 /// served.

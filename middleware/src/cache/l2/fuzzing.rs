@@ -10,11 +10,11 @@ use super::{
     wire::{self, Answer, Value},
 };
 use crate::cache::{
+    entry::reply_headers::ReplyHeaders,
     entry::{Credit, Entry},
     fuzzing::{blocks, bounded},
     invalidation::{Name, Position, SLOTS, Target},
     policy::{Share, Stale, VaryNames},
-    reply_headers::ReplyHeaders,
 };
 
 const KEY: &[u8] = b"key";

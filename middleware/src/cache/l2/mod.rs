@@ -59,12 +59,12 @@ pub use self::{
     error::RedisStoreError,
 };
 use super::{
+    figures::stats::L2Stats,
     invalidation::{Invalidation, Position},
     key::CacheKey,
+    miss::looking::{Found, Looking},
     policy::VaryNames,
     runtime,
-    shared::{Found, Looking},
-    stats::L2Stats,
 };
 use crate::clock::Clock;
 

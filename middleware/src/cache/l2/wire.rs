@@ -11,10 +11,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::compress::unpack;
 use crate::cache::{
+    entry::reply_headers::ReplyHeaders,
     entry::{Credit, Entry},
     invalidation::{Position, SLOTS},
     policy::{Share, Stale, VaryNames, response::MAX_FIELDS},
-    reply_headers::ReplyHeaders,
 };
 
 const MAGIC: &[u8; 4] = b"PCRW";

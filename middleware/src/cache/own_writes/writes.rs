@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use super::token::{At, MAX_NAMES};
 use crate::cache::{
+    entry::scope::{self, Place},
     invalidation::{ALL, Command, Kind, Name, Target},
-    scope::{self, Place},
 };
 
 thread_local! {

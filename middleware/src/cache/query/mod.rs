@@ -16,19 +16,19 @@ use tokio::time::Instant;
 pub use self::refusal::Refusal;
 use self::statement::{DEFAULT_SCHEMA, Readable, read};
 use super::{
-    answer::Asked,
     coalesce::{FlightKey, Join, Leader, Told},
+    entry::tags,
     entry::{self, Entry, Origin},
+    figures::series::Series,
+    figures::tally::Amount,
+    hit::answer::Asked,
+    hit::look::Look,
     invalidation::{Position, tag_slot},
     key::CacheKey,
-    look::Look,
     outcome::{Miss, Outcome},
     policy::{Lookup, Share, Stale, VaryNames, Verdict},
     runtime,
-    series::Series,
     shared::Shared,
-    tags,
-    tally::Amount,
 };
 
 /// Statements that are remembered with what was read from them.

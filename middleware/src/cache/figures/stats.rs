@@ -1,12 +1,12 @@
-//! What [`CacheHandle::stats`](super::CacheHandle::stats) tells.
+//! What [`CacheHandle::stats`](crate::cache::CacheHandle::stats) tells.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{
+use crate::cache::{
+    figures::tally::{Amount, Sums},
     outcome::Outcome,
-    tally::{Amount, Sums},
     truth::TruthStats,
 };
 
@@ -19,7 +19,7 @@ pub struct CacheStats {
     pub regions: Vec<RegionStats>,
     /// One row a route and region, the busiest first; none of routes without a request.
     pub routes: Vec<RouteStats>,
-    /// Requests of routes beyond [`CacheBuilder::max_series`](super::CacheBuilder::max_series): they are in the rows of the
+    /// Requests of routes beyond [`CacheBuilder::max_series`](crate::cache::CacheBuilder::max_series): they are in the rows of the
     /// route `overflow`.
     pub dropped_series: u64,
     /// The cache in this process.
@@ -139,7 +139,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub(super) fn of(sums: &Sums) -> Self {
+    pub(in crate::cache) fn of(sums: &Sums) -> Self {
         let total = |named: &BTreeMap<_, u64>| named.values().sum();
         let hit_kinds = occurred(sums.hits());
         let miss_reasons = occurred(sums.misses());
@@ -194,7 +194,7 @@ pub struct RegionStats {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct RouteStats {
-    /// The route's template, as [`CacheBuilder::route_label`](super::CacheBuilder::route_label) or axum names it; `unmatched`
+    /// The route's template, as [`CacheBuilder::route_label`](crate::cache::CacheBuilder::route_label) or axum names it; `unmatched`
     /// where nobody does, `overflow` beyond the bound, `query` for rows of queries.
     pub route: String,
     /// The region's name.
@@ -252,7 +252,7 @@ pub struct L2Stats {
     pub last_error: Option<String>,
 }
 
-pub(super) fn ratio(hits: u64, misses: u64) -> f64 {
+pub(in crate::cache) fn ratio(hits: u64, misses: u64) -> f64 {
     if hits + misses == 0 {
         0.0
     } else {

@@ -4,14 +4,14 @@ use std::ops::Deref;
 
 use http::{HeaderMap, HeaderValue, header::AGE};
 
-use super::outcome::CACHE_STATUS;
+use crate::cache::outcome::CACHE_STATUS;
 
 /// The stored fields, and places for `Age` and our `Cache-Status`. A reply is then a copy in which two values are
 /// written over: a map that has to grow costs more than all the rest of a hit.
 ///
 /// What reads it as a map sees the places too; [`Self::stored`] leaves them out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ReplyHeaders {
+pub(in crate::cache) struct ReplyHeaders {
     fields: HeaderMap,
     /// Whether a cache nearer to the origin has written its own `Cache-Status`: ours comes after it, and has no place.
     has_status: bool,
@@ -19,10 +19,10 @@ pub(super) struct ReplyHeaders {
 
 impl ReplyHeaders {
     /// Fields that are added to those which are stored.
-    pub(super) const PLACES: usize = 2;
+    pub(in crate::cache) const PLACES: usize = 2;
 
     /// `stored` has no `Age`.
-    pub(super) fn new(mut stored: HeaderMap) -> Self {
+    pub(in crate::cache) fn new(mut stored: HeaderMap) -> Self {
         let has_status = stored.contains_key(CACHE_STATUS);
         stored.insert(AGE, HeaderValue::from_static("0"));
         if !has_status {
@@ -35,7 +35,7 @@ impl ReplyHeaders {
     }
 
     /// The fields as they were stored.
-    pub(super) fn stored(&self) -> HeaderMap {
+    pub(in crate::cache) fn stored(&self) -> HeaderMap {
         let mut fields = self.fields.clone();
         fields.remove(AGE);
         if !self.has_status {
@@ -45,7 +45,7 @@ impl ReplyHeaders {
     }
 
     /// The fields of a reply, `Age` and our member of `Cache-Status` included.
-    pub(super) fn reply(&self, age: HeaderValue, status: HeaderValue) -> HeaderMap {
+    pub(in crate::cache) fn reply(&self, age: HeaderValue, status: HeaderValue) -> HeaderMap {
         let mut fields = self.fields.clone();
         fields.insert(AGE, age);
         if self.has_status {

@@ -5,6 +5,9 @@
 //! more, and only where both times the handler said the same, and the answer is still there and not purged, something
 //! stale was served.
 
+pub(super) mod recompute;
+pub(super) mod suspects;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -18,23 +21,23 @@ use http_body::Body;
 use serde::Serialize;
 use tower_service::Service;
 
-use super::{
-    asked::{asked_host, asked_uri},
-    early,
+use crate::cache::{
     entry::Entry,
+    figures::stats::Figures,
+    figures::tally::Amount,
     future::Held,
+    hit::early,
     key::CacheKey,
+    key::asked::{asked_host, asked_uri},
     policy::{Lookup, conditional},
-    recompute::{Digest, recompute},
     shared::Shared,
-    stats::Figures,
-    suspects::{Known, Suspect, Suspects},
-    tally::Amount,
     tasks::{Slot, Throttle},
+    truth::recompute::{Digest, recompute},
+    truth::suspects::{Known, Suspect, Suspects},
 };
 
 /// Recomputations at one time; past that hits are not sampled.
-pub(super) const MAX_RECOMPUTATIONS: usize = 8;
+pub(in crate::cache) const MAX_RECOMPUTATIONS: usize = 8;
 /// Findings that are kept; the oldest goes.
 const MAX_FINDINGS: usize = 16;
 /// In the extensions of a request that the truth sampler sends: nobody waits for its answer, and what the handler counts
@@ -43,14 +46,14 @@ const MAX_FINDINGS: usize = 16;
 #[non_exhaustive]
 pub struct Recomputation;
 
-/// What the truth sampler found; see [`CacheBuilder::sample_truth`](super::CacheBuilder::sample_truth).
+/// What the truth sampler found; see [`CacheBuilder::sample_truth`](crate::cache::CacheBuilder::sample_truth).
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct TruthStats {
     /// The share of fresh hits that is sampled.
     pub share: f64,
     /// Hits whose answer was compared with the handler's. By region and route they stand in
-    /// [`Figures`](super::Figures), as do the next two.
+    /// [`Figures`](crate::cache::Figures), as do the next two.
     pub checks: u64,
     /// Sampled hits that were older than the truth: twice the handler said the same, and something else than was served,
     /// and no purge had come. Divided by `share` an estimate of all that were.
@@ -59,7 +62,7 @@ pub struct TruthStats {
     pub unstable: u64,
     /// Recomputations that cannot be compared: the handler failed, its answer was not one to be stored, larger than its
     /// region stores, or took longer than 30 s. One that panicked is in
-    /// [`CacheStats::background_panics`](super::CacheStats::background_panics).
+    /// [`CacheStats::background_panics`](crate::cache::CacheStats::background_panics).
     pub inconclusive: u64,
     /// Recomputations whose answer was purged, replaced or stale by the time that it could be compared.
     pub overtaken: u64,
@@ -75,7 +78,7 @@ pub struct TruthStats {
 pub struct StaleFinding {
     /// Its region.
     pub region: String,
-    /// Its route, as in [`RouteStats::route`](super::RouteStats::route).
+    /// Its route, as in [`RouteStats::route`](crate::cache::RouteStats::route).
     pub route: String,
     /// Host and path as the client asked for them, without the query.
     pub key: String,
@@ -86,7 +89,7 @@ pub struct StaleFinding {
 }
 
 /// A hit that may be sampled.
-pub(super) struct Sample {
+pub(in crate::cache) struct Sample {
     key: CacheKey,
     entry: Arc<Entry>,
     lookup: Lookup,
@@ -94,7 +97,12 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    pub(super) fn new(key: CacheKey, entry: Arc<Entry>, lookup: Lookup, region: usize) -> Self {
+    pub(in crate::cache) fn new(
+        key: CacheKey,
+        entry: Arc<Entry>,
+        lookup: Lookup,
+        region: usize,
+    ) -> Self {
         Self {
             key,
             entry,
@@ -112,7 +120,7 @@ impl Sample {
 }
 
 /// Settings, suspicions and findings.
-pub(super) struct Truth {
+pub(in crate::cache) struct Truth {
     share: f64,
     suspects: Suspects,
     findings: Mutex<VecDeque<StaleFinding>>,
@@ -123,7 +131,7 @@ pub(super) struct Truth {
 
 impl Truth {
     /// `None` where nothing is to be sampled.
-    pub(super) fn new(share: f64) -> Option<Self> {
+    pub(in crate::cache) fn new(share: f64) -> Option<Self> {
         (share > 0.0).then(|| Self {
             share,
             suspects: Suspects::default(),
@@ -135,8 +143,12 @@ impl Truth {
     }
 
     /// A fresh answer has been given. `held` is what its request leaves: itself, and a service that is ready.
-    pub(super) fn sample<S, B, R>(&self, shared: &Arc<Shared>, sample: Sample, held: Held<S, B>)
-    where
+    pub(in crate::cache) fn sample<S, B, R>(
+        &self,
+        shared: &Arc<Shared>,
+        sample: Sample,
+        held: Held<S, B>,
+    ) where
         S: Service<Request<B>, Response = Response<R>> + Send + 'static,
         S::Future: Send,
         B: Send + 'static,
@@ -242,7 +254,7 @@ impl Truth {
     }
 
     /// `total` is over all regions; `dropped` are the hits for which there was no room.
-    pub(super) fn stats(&self, total: &Figures, dropped: u64) -> TruthStats {
+    pub(in crate::cache) fn stats(&self, total: &Figures, dropped: u64) -> TruthStats {
         TruthStats {
             share: self.share,
             checks: total.truth_checks,

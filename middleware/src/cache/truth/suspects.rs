@@ -8,20 +8,20 @@ use std::{
     time::Duration,
 };
 
-use super::{entry::Entry, recompute::Digest};
+use crate::cache::{entry::Entry, truth::recompute::Digest};
 
 /// Answers that wait for their second recomputation.
 const MAX_SUSPECTS: usize = 64;
 /// Least time between the two recomputations.
 const GRACE: Duration = Duration::from_secs(1);
 
-pub(super) struct Suspect {
+pub(in crate::cache) struct Suspect {
     /// Not kept alive for this.
-    pub(super) entry: Weak<Entry>,
+    pub(in crate::cache) entry: Weak<Entry>,
     /// What the handler said.
-    pub(super) said: Digest,
+    pub(in crate::cache) said: Digest,
     /// When, monotonic.
-    pub(super) at: Duration,
+    pub(in crate::cache) at: Duration,
 }
 
 impl Suspect {
@@ -32,7 +32,7 @@ impl Suspect {
 }
 
 /// What is suspected of an answer.
-pub(super) enum Known {
+pub(in crate::cache) enum Known {
     Nothing,
     /// Something, less than [`GRACE`] ago.
     Young,
@@ -40,7 +40,7 @@ pub(super) enum Known {
 }
 
 #[derive(Default)]
-pub(super) struct Suspects {
+pub(in crate::cache) struct Suspects {
     all: Mutex<Vec<Suspect>>,
     /// How many, to be read without the lock.
     count: AtomicUsize,
@@ -49,7 +49,7 @@ pub(super) struct Suspects {
 
 impl Suspects {
     /// A suspicion that is old enough is taken out: one recomputation follows it up, not several.
-    pub(super) fn known(&self, entry: &Arc<Entry>, now: Duration) -> Known {
+    pub(in crate::cache) fn known(&self, entry: &Arc<Entry>, now: Duration) -> Known {
         if self.count.load(Ordering::Acquire) == 0 {
             return Known::Nothing;
         }
@@ -65,7 +65,7 @@ impl Suspects {
         Known::Ripe(suspect)
     }
 
-    pub(super) fn add(&self, new: Suspect, now: Duration) {
+    pub(in crate::cache) fn add(&self, new: Suspect, now: Duration) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MAX_SUSPECTS {
             // What is no longer served needs no second look.
@@ -85,7 +85,7 @@ impl Suspects {
         self.count.store(all.len(), Ordering::Release);
     }
 
-    pub(super) fn dropped(&self) -> u64 {
+    pub(in crate::cache) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 }

@@ -11,13 +11,13 @@ use std::{
 
 use tracing::{Level, level_filters::LevelFilter};
 
-use super::{
+use crate::cache::{
     entry::Entry,
+    figures::series::Series,
+    figures::stats::{CacheStats, Figures, LevelStats, RegionStats, RouteStats},
+    figures::tally::{Amount, Sums},
     outcome::Outcome,
-    series::Series,
     shared::Shared,
-    stats::{CacheStats, Figures, LevelStats, RegionStats, RouteStats},
-    tally::{Amount, Sums},
     tasks::Throttle,
 };
 use crate::route::OVERFLOW;
@@ -28,7 +28,7 @@ const QUERY: &str = "query";
 
 impl Shared {
     /// A request is answered from `entry`.
-    pub(super) fn count_hit(&self, entry: &Entry, outcome: Outcome) {
+    pub(in crate::cache) fn count_hit(&self, entry: &Entry, outcome: Outcome) {
         let credit = entry.credit;
         // Whoever gets a stale answer for an error has had the handler called.
         let saved_us = match outcome {
@@ -42,7 +42,7 @@ impl Shared {
     }
 
     /// What else became of a request.
-    pub(super) fn count(&self, series: Series, outcome: Outcome) {
+    pub(in crate::cache) fn count(&self, series: Series, outcome: Outcome) {
         if let Some(row) = self.series.row(series) {
             row.tally.add(outcome);
         }
@@ -51,7 +51,11 @@ impl Shared {
 
     /// Runs what is the handler's, and counts a panic of it; in a series where the request would else be counted nowhere. It is
     /// not caught: what becomes of it is the server's affair.
-    pub(super) fn watching<T>(&self, series: Option<Series>, work: impl FnOnce() -> T) -> T {
+    pub(in crate::cache) fn watching<T>(
+        &self,
+        series: Option<Series>,
+        work: impl FnOnce() -> T,
+    ) -> T {
         let _watch = PanicWatch {
             shared: self,
             series,
@@ -60,21 +64,21 @@ impl Shared {
         work()
     }
 
-    pub(super) fn count_error(&self, series: Series) {
+    pub(in crate::cache) fn count_error(&self, series: Series) {
         self.add(series, Amount::Errors, 1);
         if tells() {
             self.event(series, "error", "");
         }
     }
 
-    pub(super) fn add(&self, series: Series, amount: Amount, by: u64) {
+    pub(in crate::cache) fn add(&self, series: Series, amount: Amount, by: u64) {
         if let Some(row) = self.series.row(series) {
             row.tally.amount(amount, by);
         }
     }
 
     #[cfg(feature = "query")]
-    pub(super) fn query_series(&self, region: usize) -> Series {
+    pub(in crate::cache) fn query_series(&self, region: usize) -> Series {
         self.series.named(region, QUERY)
     }
 
@@ -96,7 +100,7 @@ impl Shared {
         tracing::debug!(target: "pitcrew::cache", region, route, outcome, reason, "request");
     }
 
-    pub(super) fn stats(&self) -> CacheStats {
+    pub(in crate::cache) fn stats(&self) -> CacheStats {
         let mut by_region: Vec<Sums> = self.region_names().map(|_| Sums::default()).collect();
         let mut routes = Vec::new();
         let mut dropped_series = 0;
@@ -218,13 +222,13 @@ impl Drop for PanicWatch<'_> {
 
 /// Counters of the whole cache.
 #[derive(Default)]
-pub(super) struct Counters {
-    pub(super) wait_timeouts: AtomicU64,
-    pub(super) invalidations: AtomicU64,
-    pub(super) fills_failed: AtomicU64,
-    pub(super) handler_panics: AtomicU64,
-    pub(super) panics: AtomicU64,
-    pub(super) panic_warning: Throttle,
+pub(in crate::cache) struct Counters {
+    pub(in crate::cache) wait_timeouts: AtomicU64,
+    pub(in crate::cache) invalidations: AtomicU64,
+    pub(in crate::cache) fills_failed: AtomicU64,
+    pub(in crate::cache) handler_panics: AtomicU64,
+    pub(in crate::cache) panics: AtomicU64,
+    pub(in crate::cache) panic_warning: Throttle,
     purges: AtomicU64,
     soft_purges: AtomicU64,
     /// As many as there are kinds.
@@ -232,7 +236,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn purge(&self, is_soft: bool, kind: &'static str) {
+    pub(in crate::cache) fn purge(&self, is_soft: bool, kind: &'static str) {
         self.purges.fetch_add(1, Ordering::Relaxed);
         self.soft_purges
             .fetch_add(is_soft.into(), Ordering::Relaxed);

@@ -4,10 +4,10 @@
 use std::{cell::RefCell, thread::LocalKey};
 
 /// Where what is said within a scope lands; `None` outside of any.
-pub(super) type Place<T> = RefCell<Option<T>>;
+pub(in crate::cache) type Place<T> = RefCell<Option<T>>;
 
 /// Runs `work` with what is `mine` in `place`. The scope around it is put back afterwards, also when `work` panics.
-pub(super) fn within<T: Default + 'static, R>(
+pub(in crate::cache) fn within<T: Default + 'static, R>(
     place: &'static LocalKey<Place<T>>,
     mine: &mut T,
     work: impl FnOnce() -> R,
@@ -41,7 +41,7 @@ pub(super) fn within<T: Default + 'static, R>(
 }
 
 /// Tells the scope around; `None` where there is none.
-pub(super) fn tell<T, R>(
+pub(in crate::cache) fn tell<T, R>(
     place: &'static LocalKey<Place<T>>,
     event: impl FnOnce(&mut T) -> R,
 ) -> Option<R> {

@@ -1,5 +1,9 @@
 //! A stored answer.
 
+pub(super) mod reply_headers;
+pub(super) mod scope;
+pub(super) mod tags;
+
 use std::{
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -14,19 +18,19 @@ use http::{
     },
 };
 
-use super::policy::{
+use crate::cache::policy::{
     OWN_TARGET, Share, Stale, VaryNames, Verdict, conditional, date, range::Span,
     request::Credentials, vary,
 };
-use super::{
+use crate::cache::{
+    entry::reply_headers::ReplyHeaders,
+    entry::tags::Tags,
+    figures::series::Series,
     invalidation::{Position, Subject},
-    reply_headers::ReplyHeaders,
-    series::Series,
-    tags::Tags,
 };
 
 /// Where a handler may write tags; never sent on.
-pub(super) const TAGS_HEADER: HeaderName = HeaderName::from_static("x-cache-tags");
+pub(in crate::cache) const TAGS_HEADER: HeaderName = HeaderName::from_static("x-cache-tags");
 
 /// Fields of one connection (RFC 9110, 7.6.1; RFC 9111, 3.1), and those that each answer gets anew.
 const NOT_STORED: [HeaderName; 12] = [
@@ -49,7 +53,7 @@ const NOT_STORED: [HeaderName; 12] = [
 const KEPT_FOR_VALIDATION: Duration = Duration::from_secs(60 * 60);
 
 /// Takes out what is for this cache alone.
-pub(super) fn strip_own(headers: &mut HeaderMap) {
+pub(in crate::cache) fn strip_own(headers: &mut HeaderMap) {
     headers.remove(TAGS_HEADER);
     headers.remove(OWN_TARGET);
 }
@@ -63,62 +67,62 @@ const HEADER_OVERHEAD_BYTES: usize = 100;
 
 /// A stored answer with prebuilt headers. Shared, never changed.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) status: StatusCode,
-    pub(super) headers: ReplyHeaders,
-    pub(super) body: Bytes,
-    pub(super) vary: VaryNames,
+pub(in crate::cache) struct Entry {
+    pub(in crate::cache) status: StatusCode,
+    pub(in crate::cache) headers: ReplyHeaders,
+    pub(in crate::cache) body: Bytes,
+    pub(in crate::cache) vary: VaryNames,
     /// What the request held in these fields.
-    pub(super) values: Box<[u8]>,
-    pub(super) share: Share,
+    pub(in crate::cache) values: Box<[u8]>,
+    pub(in crate::cache) share: Share,
     /// Slots of the invalidation table: path, region and tags.
-    pub(super) slots: Box<[u32]>,
+    pub(in crate::cache) slots: Box<[u32]>,
     /// Path and query as the client asks for them; empty for the rows of a query.
-    pub(super) target: Box<str>,
+    pub(in crate::cache) target: Box<str>,
     /// Up to where the patterns of purges were held against it.
-    pub(super) checked: AtomicU64,
+    pub(in crate::cache) checked: AtomicU64,
     /// This instance's position when the request began.
-    pub(super) stamp: Position,
+    pub(in crate::cache) stamp: Position,
     /// Monotonic time when the answer came.
-    pub(super) made: Duration,
+    pub(in crate::cache) made: Duration,
     /// How old it was then.
-    pub(super) age: Duration,
-    pub(super) fresh_for: Duration,
-    pub(super) stale: Stale,
+    pub(in crate::cache) age: Duration,
+    pub(in crate::cache) fresh_for: Duration,
+    pub(in crate::cache) stale: Stale,
     /// Where the bytes stand in the whole, for a 206.
-    pub(super) span: Option<Span>,
+    pub(in crate::cache) span: Option<Span>,
     /// The `Range` that a 206 answers.
-    pub(super) asked: Option<HeaderValue>,
+    pub(in crate::cache) asked: Option<HeaderValue>,
     /// Time that the handler needed for its head; zero where that is not known.
-    pub(super) took: Duration,
-    pub(super) credit: Credit,
+    pub(in crate::cache) took: Duration,
+    pub(in crate::cache) credit: Credit,
 }
 
 /// To whom the hits of an answer are counted, and what each saves.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Credit {
-    pub(super) series: Series,
+pub(in crate::cache) struct Credit {
+    pub(in crate::cache) series: Series,
     /// Microseconds that the handler took for the answer itself, its confirmations left out; 0 where that is not known.
-    pub(super) saves_us: u32,
+    pub(in crate::cache) saves_us: u32,
 }
 
 impl Entry {
-    pub(super) fn age(&self, now: Duration) -> Duration {
+    pub(in crate::cache) fn age(&self, now: Duration) -> Duration {
         self.age + now.saturating_sub(self.made)
     }
 
     /// Time for which it stays fresh; zero when stale.
-    pub(super) fn ttl(&self, now: Duration) -> Duration {
+    pub(in crate::cache) fn ttl(&self, now: Duration) -> Duration {
         self.fresh_for.saturating_sub(self.age(now))
     }
 
     /// Time for which it has been stale; zero while fresh.
-    pub(super) fn staleness(&self, now: Duration) -> Duration {
+    pub(in crate::cache) fn staleness(&self, now: Duration) -> Duration {
         self.age(now).saturating_sub(self.fresh_for)
     }
 
     /// Time for which it is of use: fresh, in a stale window, or to be validated.
-    pub(super) fn useful_for(&self, now: Duration) -> Duration {
+    pub(in crate::cache) fn useful_for(&self, now: Duration) -> Duration {
         let mut past_freshness = self.stale.while_revalidate.max(self.stale.if_error);
         if conditional::has_validator(&self.headers) {
             past_freshness = past_freshness.max(KEPT_FOR_VALIDATION);
@@ -127,18 +131,18 @@ impl Entry {
     }
 
     /// `ttl` as `Cache-Status` gives it: below zero when stale.
-    pub(super) fn ttl_s(&self, now: Duration) -> i64 {
+    pub(in crate::cache) fn ttl_s(&self, now: Duration) -> i64 {
         let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         seconds(self.fresh_for) - seconds(self.age(now))
     }
 
     /// Whether a request may have it as far as variant and credentials go.
-    pub(super) fn matches(&self, request: &HeaderMap, credentials: Credentials) -> bool {
+    pub(in crate::cache) fn matches(&self, request: &HeaderMap, credentials: Credentials) -> bool {
         self.share.allows(credentials).is_ok() && self.selected_by(request)
     }
 
     /// RFC 9111, 4.1. A request whose values are too much to compare selects nothing.
-    pub(super) fn selected_by(&self, request: &HeaderMap) -> bool {
+    pub(in crate::cache) fn selected_by(&self, request: &HeaderMap) -> bool {
         self.vary.names.is_empty()
             || self.vary.values(request).is_some_and(|values| {
                 values == self.values || self.is_in_language(&values, request)
@@ -157,7 +161,7 @@ impl Entry {
     }
 
     /// What purges name it by.
-    pub(super) fn subject(&self) -> Subject<'_> {
+    pub(in crate::cache) fn subject(&self) -> Subject<'_> {
         Subject {
             slots: &self.slots,
             target: &self.target,
@@ -166,7 +170,7 @@ impl Entry {
     }
 
     /// Bytes that holding it costs.
-    pub(super) fn weight(&self) -> usize {
+    pub(in crate::cache) fn weight(&self) -> usize {
         let headers = self
             .headers
             .iter()
@@ -183,7 +187,7 @@ impl Entry {
 }
 
 /// An answer that comes from elsewhere, counted as one of this series. Nobody else has it yet.
-pub(super) fn credited(mut entry: Arc<Entry>, series: Series) -> Arc<Entry> {
+pub(in crate::cache) fn credited(mut entry: Arc<Entry>, series: Series) -> Arc<Entry> {
     if let Some(entry) = Arc::get_mut(&mut entry) {
         entry.credit.series = series;
     }
@@ -192,23 +196,23 @@ pub(super) fn credited(mut entry: Arc<Entry>, series: Series) -> Arc<Entry> {
 
 /// What a stored answer needs that comes from its request.
 #[derive(Clone, Debug)]
-pub(super) struct Origin {
-    pub(super) values: Box<[u8]>,
-    pub(super) slots: Vec<u32>,
-    pub(super) target: Box<str>,
-    pub(super) stamp: Position,
-    pub(super) made: Duration,
-    pub(super) made_unix_ms: u64,
+pub(in crate::cache) struct Origin {
+    pub(in crate::cache) values: Box<[u8]>,
+    pub(in crate::cache) slots: Vec<u32>,
+    pub(in crate::cache) target: Box<str>,
+    pub(in crate::cache) stamp: Position,
+    pub(in crate::cache) made: Duration,
+    pub(in crate::cache) made_unix_ms: u64,
     /// The request's `Range`.
-    pub(super) asked: Option<HeaderValue>,
+    pub(in crate::cache) asked: Option<HeaderValue>,
     /// Monotonic time when the handler was called.
-    pub(super) called: Duration,
-    pub(super) series: Series,
+    pub(in crate::cache) called: Duration,
+    pub(in crate::cache) series: Series,
 }
 
 impl Origin {
     /// Rows of cached queries pass their slots and their age on.
-    pub(super) fn is_made_from(&mut self, tags: &Tags) {
+    pub(in crate::cache) fn is_made_from(&mut self, tags: &Tags) {
         self.slots.extend(&tags.slots);
         self.stamp = tags
             .oldest
@@ -218,7 +222,7 @@ impl Origin {
 
 /// Builds an entry. Everything is copied into allocations of its own: a header or body that is a slice of a larger read
 /// buffer would keep all of that buffer alive, unweighed.
-pub(super) fn build(
+pub(in crate::cache) fn build(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
@@ -230,7 +234,7 @@ pub(super) fn build(
 }
 
 /// [`build`] around a body that is stored already.
-pub(super) fn with_body(
+pub(in crate::cache) fn with_body(
     status: StatusCode,
     headers: &HeaderMap,
     body: Bytes,
@@ -272,7 +276,7 @@ pub(super) fn with_body(
 }
 
 /// The fields that are stored: none of the connection's, none that `Connection` names.
-pub(super) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
+pub(in crate::cache) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()

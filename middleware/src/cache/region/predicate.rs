@@ -8,7 +8,7 @@ use http::{
     request::Parts,
 };
 
-/// A condition on a request; see [`Region::only_requests`](super::Region::only_requests).
+/// A condition on a request; see [`Region::only_requests`](crate::cache::Region::only_requests).
 #[derive(Clone)]
 pub struct RequestPredicate(Arc<dyn Fn(&Parts) -> bool + Send + Sync>);
 
@@ -53,7 +53,7 @@ impl RequestPredicate {
         Self::new(move |parts| self.holds(parts) || other.holds(parts))
     }
 
-    pub(super) fn holds(&self, parts: &Parts) -> bool {
+    pub(in crate::cache) fn holds(&self, parts: &Parts) -> bool {
         (self.0)(parts)
     }
 }
@@ -67,7 +67,7 @@ impl std::ops::Not for RequestPredicate {
     }
 }
 
-/// A condition on an answer's status and fields; see [`Region::only_answers`](super::Region::only_answers).
+/// A condition on an answer's status and fields; see [`Region::only_answers`](crate::cache::Region::only_answers).
 #[derive(Clone)]
 pub struct AnswerPredicate(Arc<AnswerFn>);
 
@@ -109,7 +109,7 @@ impl AnswerPredicate {
     }
 
     /// Answers whose `Content-Length` is as long as that; without one it does not hold.
-    /// [`Region::max_body_bytes`](super::Region::max_body_bytes) is the bound above.
+    /// [`Region::max_body_bytes`](crate::cache::Region::max_body_bytes) is the bound above.
     #[must_use]
     pub fn at_least_bytes(bytes: u64) -> Self {
         Self::new(move |_, headers| {
@@ -135,7 +135,7 @@ impl AnswerPredicate {
         })
     }
 
-    pub(super) fn holds(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+    pub(in crate::cache) fn holds(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         (self.0)(status, headers)
     }
 }

@@ -3,6 +3,9 @@
 //! A keyed 128-bit hash picks the slot; equality of the whole key decides. So neither a collision nor a crafted field
 //! (`a=1&b` against `a=1%26b`) ever gives one request another's answer.
 
+pub(super) mod asked;
+pub(super) mod rule;
+
 use std::{
     cell::Cell,
     hash::{Hash, Hasher},
@@ -18,8 +21,8 @@ use http::{
 };
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::{
-    asked::asked_uri, key_rule::list, outcome::BypassReason, policy::Fields, region::Region,
+use crate::cache::{
+    key::asked::asked_uri, key::rule::list, outcome::BypassReason, policy::Fields, region::Region,
 };
 
 /// Longest value of a forwarded field (SECURITY C5): what an honest proxy sends is far shorter.
@@ -39,7 +42,7 @@ const OF_CONTENT: [HeaderName; 5] = [
 
 /// A key and its hash.
 #[derive(Clone, Debug)]
-pub(super) struct CacheKey {
+pub(in crate::cache) struct CacheKey {
     high: u64,
     low: u64,
     bytes: Vec<u8>,
@@ -54,13 +57,13 @@ const SPARE_BYTES: usize = 256;
 
 impl CacheKey {
     /// To be kept: it holds no more than its bytes.
-    pub(super) fn kept(mut self) -> Arc<Self> {
+    pub(in crate::cache) fn kept(mut self) -> Arc<Self> {
         self.bytes.shrink_to_fit();
         Arc::new(self)
     }
 
     /// Not needed any more: the next key is written in its place.
-    pub(super) fn spare(mut self) {
+    pub(in crate::cache) fn spare(mut self) {
         if self.bytes.capacity() <= SPARE_BYTES {
             self.bytes.clear();
             // At a thread's end there is no next one.
@@ -68,12 +71,12 @@ impl CacheKey {
         }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::cache) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Half of the hash: enough to pick a shard or to remember a key by.
-    pub(super) fn low(&self) -> u64 {
+    pub(in crate::cache) fn low(&self) -> u64 {
         self.low
     }
 }
@@ -93,14 +96,14 @@ impl Hash for CacheKey {
 }
 
 /// How a cache makes its keys.
-pub(super) struct KeyMaker {
+pub(in crate::cache) struct KeyMaker {
     secret: (u64, u64),
     mount: Box<str>,
 }
 
 impl KeyMaker {
     /// The hash's secret is new for each cache, so nobody outside can aim at one slot.
-    pub(super) fn new(mount: &str) -> Self {
+    pub(in crate::cache) fn new(mount: &str) -> Self {
         let mut secret = [0_u8; 16];
         if getrandom::fill(&mut secret).is_err() {
             // No system randomness: the standard library's own per-process keys then.
@@ -117,7 +120,7 @@ impl KeyMaker {
 
     /// The key of a request in a region. `fields` are those of its headers; `identity` is who asks, where the region tells
     /// people apart; `content` is that of a safe request that has any, whose method counts too.
-    pub(super) fn key(
+    pub(in crate::cache) fn key(
         &self,
         parts: &Parts,
         fields: Fields,
@@ -180,7 +183,7 @@ impl KeyMaker {
     }
 
     /// The key under which a part of an answer is kept: never that of a whole one, which is a list of fields.
-    pub(super) fn of_part(&self, key: &CacheKey) -> CacheKey {
+    pub(in crate::cache) fn of_part(&self, key: &CacheKey) -> CacheKey {
         let mut bytes = key.bytes.clone();
         bytes.push(b'p');
         self.finish(bytes)
@@ -188,7 +191,12 @@ impl KeyMaker {
 
     /// The key of a query's rows: never that of an answer, whose third field is a scheme.
     #[cfg(feature = "query")]
-    pub(super) fn of_query(&self, region: &Region, normal: &str, parameters: &[u8]) -> CacheKey {
+    pub(in crate::cache) fn of_query(
+        &self,
+        region: &Region,
+        normal: &str,
+        parameters: &[u8],
+    ) -> CacheKey {
         let mut bytes = Vec::with_capacity(normal.len() + parameters.len() + 64);
         for part in [
             self.mount.as_bytes(),
@@ -202,7 +210,7 @@ impl KeyMaker {
         self.finish(bytes)
     }
 
-    pub(super) fn finish(&self, bytes: Vec<u8>) -> CacheKey {
+    pub(in crate::cache) fn finish(&self, bytes: Vec<u8>) -> CacheKey {
         let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
         hasher.write(&bytes);
         let hash = hasher.finish128();
@@ -249,7 +257,7 @@ fn forwarded(
 }
 
 /// A length and then the bytes: no field can pretend to be the end of another.
-pub(super) fn field(bytes: &mut Vec<u8>, value: &[u8]) {
+pub(in crate::cache) fn field(bytes: &mut Vec<u8>, value: &[u8]) {
     bytes.extend_from_slice(&length(value));
     bytes.extend_from_slice(value);
 }
@@ -260,5 +268,4 @@ fn length(value: &[u8]) -> [u8; 4] {
 }
 
 #[cfg(test)]
-#[path = "key_tests.rs"]
 mod tests;

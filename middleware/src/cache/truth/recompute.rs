@@ -10,7 +10,7 @@ use http::{
 use http_body::Body;
 use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 
-use super::{
+use crate::cache::{
     body::into_bytes,
     policy::{Lookup, judge},
     region::Region,
@@ -25,10 +25,10 @@ const COMPARED: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_ENCODING];
 
 /// Status, [`COMPARED`] and body, hashed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Digest(Hash128);
+pub(in crate::cache) struct Digest(Hash128);
 
 impl Digest {
-    pub(super) fn of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(in crate::cache) fn of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let mut digest = Digesting::begin(status, headers);
         digest.0.write(body);
         digest.finish()
@@ -59,7 +59,7 @@ impl Digesting {
 
 /// What the handler says. `None` where that cannot be compared with a stored answer: it failed, would not be stored, or
 /// did not come to its end within the bounds.
-pub(super) async fn recompute<F, R, E>(
+pub(in crate::cache) async fn recompute<F, R, E>(
     calling: F,
     lookup: &Lookup,
     region: &Region,

@@ -9,22 +9,22 @@ use http::{
 };
 use http_body::Body;
 
-use super::{
-    answer::not_modified,
+use crate::cache::{
     body::ResponseBody,
     coalesce::Head,
+    entry::tags::MAX_TAGS,
     entry::{self, Entry, Origin},
-    fill::{Collected, Fill, collect},
-    forward::Forward,
+    figures::tally::Amount,
+    hit::answer::not_modified,
     invalidation::{group_slot, tag_slot, target_slot},
+    miss::fill::{Collected, Fill, collect},
+    miss::forward::Forward,
     outcome::{BypassReason, Outcome},
     policy::{
         Verdict, conditional, date,
         groups::{self, MAX_GROUPS},
         judge,
     },
-    tags::MAX_TAGS,
-    tally::Amount,
 };
 
 /// Slots of one answer: path, region, groups, tags, and as many of earlier groups.
@@ -41,7 +41,7 @@ struct Judged {
 
 impl Forward {
     /// The handler failed without an answer. What stands in for one, where there is such.
-    pub(super) fn failed<R: Body>(&mut self) -> Option<Response<ResponseBody<R>>> {
+    pub(in crate::cache) fn failed<R: Body>(&mut self) -> Option<Response<ResponseBody<R>>> {
         if let Some(response) = self.stand_in() {
             return Some(response);
         }
@@ -70,7 +70,7 @@ impl Forward {
     }
 
     /// The handler's answer is there.
-    pub(super) fn answered<R>(
+    pub(in crate::cache) fn answered<R>(
         mut self,
         response: Response<R>,
         cx: &mut Context<'_>,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use http::Response;
 use http_body::Body;
 
-use super::{body::ResponseBody, shared::Shared, tasks::Slot};
+use crate::cache::{body::ResponseBody, shared::Shared, tasks::Slot};
 
 /// Fetches at one time; past that the stale answer is given and nothing is fetched.
-pub(super) const MAX_REFRESHES: usize = 256;
+pub(in crate::cache) const MAX_REFRESHES: usize = 256;
 
 /// Runs a miss to the end of its body, so that it is stored. `None` where there is no runtime, or too many run.
-pub(super) fn spawn<F, R, E>(shared: &Arc<Shared>, fetch: F) -> Option<()>
+pub(in crate::cache) fn spawn<F, R, E>(shared: &Arc<Shared>, fetch: F) -> Option<()>
 where
     F: Future<Output = Result<Response<ResponseBody<R>>, E>> + Send + 'static,
     R: Body + Send + 'static,

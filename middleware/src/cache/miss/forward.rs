@@ -11,65 +11,66 @@ use http::{HeaderMap, Response, request::Parts};
 use http_body::Body;
 use tokio::time::Instant;
 
-use super::{
-    answer::Asked,
-    asked::{asked_host, asked_target, asked_uri},
+use crate::cache::{
     body::ResponseBody,
     coalesce::{FlightKey, Join, Leader, Told, Waiter},
+    entry::tags::Tags,
     entry::{self, Entry},
+    figures::series::Series,
+    hit::answer::Asked,
+    hit::look::Look,
     invalidation::{Position, path_slot},
     key::CacheKey,
-    look::Look,
+    key::asked::{asked_host, asked_target, asked_uri},
+    miss::looking::{Found, Looking},
     outcome::{Miss, Outcome},
     policy::{Lookup, VaryNames, conditional},
     runtime,
-    series::Series,
-    shared::{Found, Looking, Shared},
-    tags::Tags,
+    shared::Shared,
 };
 
 /// After so many hand-overs that failed, or regroupings by variant, a waiter runs alone (rule 11 of the invalidation).
 const MAX_TURNS: u8 = 2;
 
 /// What is known of a request that may go to the handler.
-pub(super) struct Forward {
-    pub(super) shared: Arc<Shared>,
-    pub(super) lookup: Lookup,
-    pub(super) key: Arc<CacheKey>,
-    pub(super) region: usize,
-    pub(super) series: Series,
+pub(in crate::cache) struct Forward {
+    pub(in crate::cache) shared: Arc<Shared>,
+    pub(in crate::cache) lookup: Lookup,
+    pub(in crate::cache) key: Arc<CacheKey>,
+    pub(in crate::cache) region: usize,
+    pub(in crate::cache) series: Series,
     /// Whether it is no request of a client's, or is counted already.
-    pub(super) uncounted: bool,
+    pub(in crate::cache) uncounted: bool,
     /// What it asks for; filled when the handler gets the request.
-    pub(super) resource: Resource,
-    pub(super) stamp: Position,
-    pub(super) miss: Miss,
+    pub(in crate::cache) resource: Resource,
+    pub(in crate::cache) stamp: Position,
+    pub(in crate::cache) miss: Miss,
     /// What may be validated, or stand in for an error.
-    pub(super) stale: Option<Arc<Entry>>,
+    pub(in crate::cache) stale: Option<Arc<Entry>>,
     /// Whether the handler was asked by the validators of `stale`.
-    pub(super) validating: bool,
-    pub(super) leader: Option<Leader>,
+    pub(in crate::cache) validating: bool,
+    pub(in crate::cache) leader: Option<Leader>,
     /// The client's fields, for `Vary` and its conditions; filled when the handler gets the request.
-    pub(super) request: HeaderMap,
-    pub(super) tags: Tags,
+    pub(in crate::cache) request: HeaderMap,
+    pub(in crate::cache) tags: Tags,
     /// Monotonic time when the handler was called.
-    pub(super) called: Duration,
-    pub(super) turns: u8,
-    pub(super) deadline: Option<Instant>,
+    pub(in crate::cache) called: Duration,
+    pub(in crate::cache) turns: u8,
+    pub(in crate::cache) deadline: Option<Instant>,
 }
 
 /// What purges and groups name an answer by.
 #[derive(Default)]
-pub(super) struct Resource {
-    pub(super) path_slot: u32,
+pub(in crate::cache) struct Resource {
+    pub(in crate::cache) path_slot: u32,
     /// Path and query as the client asks for them.
-    pub(super) target: Box<str>,
+    pub(in crate::cache) target: Box<str>,
     /// Groups are of one host.
-    pub(super) host: Box<str>,
+    pub(in crate::cache) host: Box<str>,
 }
 
 impl Resource {
-    pub(super) fn of(parts: &Parts) -> Self {
+    pub(in crate::cache) fn of(parts: &Parts) -> Self {
         Self {
             path_slot: path_slot(asked_uri(parts).path()),
             target: asked_target(parts).into(),
@@ -79,7 +80,7 @@ impl Resource {
 }
 
 /// Where a miss goes.
-pub(super) enum Next {
+pub(in crate::cache) enum Next {
     Wait(Pin<Box<dyn Future<Output = (Waiter, Told)> + Send>>),
     Look(Looking),
     /// Somebody has stored it between our look and our turn to lead.
@@ -89,7 +90,7 @@ pub(super) enum Next {
 
 impl Forward {
     /// A request that is about to miss, begun now.
-    pub(super) fn new(
+    pub(in crate::cache) fn new(
         shared: &Arc<Shared>,
         lookup: Lookup,
         key: CacheKey,
@@ -118,7 +119,7 @@ impl Forward {
     }
 
     /// Joins those who ask the same, unless there is a reason not to.
-    pub(super) fn next(&mut self, request: &HeaderMap, vary: &VaryNames) -> Next {
+    pub(in crate::cache) fn next(&mut self, request: &HeaderMap, vary: &VaryNames) -> Next {
         // Waiting needs a timer, and a task that may end without us; both are Tokio's.
         if !runtime::has_one() {
             return Next::Call;
@@ -167,7 +168,7 @@ impl Forward {
     }
 
     /// Counts a hit and builds its answer.
-    pub(super) fn reply<R: Body>(
+    pub(in crate::cache) fn reply<R: Body>(
         &self,
         entry: &Entry,
         request: &HeaderMap,
@@ -180,18 +181,18 @@ impl Forward {
         self.shared.hit(entry, asked, outcome)
     }
 
-    pub(super) fn count(&self, outcome: Outcome) {
+    pub(in crate::cache) fn count(&self, outcome: Outcome) {
         if !self.uncounted {
             self.shared.count(self.series, outcome);
         }
     }
 
     /// Where it is to be counted, if anywhere.
-    pub(super) fn counted(&self) -> Option<Series> {
+    pub(in crate::cache) fn counted(&self) -> Option<Series> {
         (!self.uncounted).then_some(self.series)
     }
 
-    pub(super) fn asked<'a>(&'a self, request: &'a HeaderMap) -> Asked<'a> {
+    pub(in crate::cache) fn asked<'a>(&'a self, request: &'a HeaderMap) -> Asked<'a> {
         Asked {
             headers: request,
             lookup: &self.lookup,
@@ -224,7 +225,7 @@ impl Forward {
     }
 
     /// What a waiter does with what it was told.
-    pub(super) fn told<R: Body>(
+    pub(in crate::cache) fn told<R: Body>(
         &mut self,
         waiter: Waiter,
         told: Told,
@@ -281,7 +282,11 @@ impl Forward {
     /// This instance has heard of what the client has written, or it takes too long: then the handler is asked, past all
     /// who ask the same (rule 9 of the invalidation).
     #[cfg(feature = "redis")]
-    pub(super) fn caught_up<R: Body>(&mut self, is_reached: bool, request: &HeaderMap) -> Step<R> {
+    pub(in crate::cache) fn caught_up<R: Body>(
+        &mut self,
+        is_reached: bool,
+        request: &HeaderMap,
+    ) -> Step<R> {
         self.stamp = self.shared.now();
         if !is_reached {
             self.miss = Miss::Behind;
@@ -300,7 +305,11 @@ impl Forward {
     }
 
     /// What the look-up in L2 found.
-    pub(super) fn found<R: Body>(&mut self, found: Found, request: &HeaderMap) -> Step<R> {
+    pub(in crate::cache) fn found<R: Body>(
+        &mut self,
+        found: Found,
+        request: &HeaderMap,
+    ) -> Step<R> {
         self.stamp = found.begin;
         if let Some(vary) = found.vary
             && let Some(looking) = self
@@ -335,14 +344,14 @@ impl Forward {
     }
 
     /// Keeps of a request what its answer is stored with.
-    pub(super) fn asks(&mut self, parts: &Parts) {
+    pub(in crate::cache) fn asks(&mut self, parts: &Parts) {
         self.resource = Resource::of(parts);
         self.request = parts.headers.clone();
     }
 
     /// The handler gets the request: with conditions of ours in the place of the client's, where the answer may then be
     /// everybody's.
-    pub(super) fn send(&mut self, parts: &mut Parts) {
+    pub(in crate::cache) fn send(&mut self, parts: &mut Parts) {
         self.asks(parts);
         let request = &mut parts.headers;
         self.called = self.shared.clock.now();
@@ -363,7 +372,7 @@ impl Forward {
 }
 
 /// What a waiter or a look-up comes to.
-pub(super) enum Step<R: Body> {
+pub(in crate::cache) enum Step<R: Body> {
     Reply(Response<ResponseBody<R>>),
     Next(Next),
 }

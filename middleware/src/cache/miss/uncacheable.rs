@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use quick_cache::sync;
 
-use super::{
+use crate::cache::{
     key::CacheKey, outcome::BypassReason, policy::request::Credentials, store::PassThroughBuilder,
 };
 
@@ -16,12 +16,12 @@ const UNCACHEABLE_KEYS: usize = 8_192;
 const UNCACHEABLE_FOR: Duration = Duration::from_secs(60);
 
 /// A bounded memory, by key and class of credentials.
-pub(super) struct Uncacheable(
+pub(in crate::cache) struct Uncacheable(
     sync::Cache<u64, Duration, quick_cache::UnitWeighter, PassThroughBuilder>,
 );
 
 impl Uncacheable {
-    pub(super) fn new() -> Self {
+    pub(in crate::cache) fn new() -> Self {
         Self(sync::Cache::with(
             UNCACHEABLE_KEYS,
             UNCACHEABLE_KEYS as u64,
@@ -31,13 +31,18 @@ impl Uncacheable {
         ))
     }
 
-    pub(super) fn knows(&self, key: &CacheKey, credentials: Credentials, now: Duration) -> bool {
+    pub(in crate::cache) fn knows(
+        &self,
+        key: &CacheKey,
+        credentials: Credentials,
+        now: Duration,
+    ) -> bool {
         let until = self.0.get(&mark(key, credentials));
         until.is_some_and(|until| until > now)
     }
 
     /// Errors are passing, and 206 and 304 say nothing of the whole answer: they are not remembered.
-    pub(super) fn remember(
+    pub(in crate::cache) fn remember(
         &self,
         key: &CacheKey,
         credentials: Credentials,
@@ -55,7 +60,7 @@ impl Uncacheable {
         }
     }
 
-    pub(super) fn forget(&self, key: &CacheKey, credentials: Credentials) {
+    pub(in crate::cache) fn forget(&self, key: &CacheKey, credentials: Credentials) {
         self.0.remove(&mark(key, credentials));
     }
 }

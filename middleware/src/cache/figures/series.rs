@@ -10,22 +10,22 @@ use std::{
 
 use http::request::Parts;
 
-use super::tally::Tally;
+use crate::cache::figures::tally::Tally;
 use crate::route::{Labeler, OVERFLOW};
 
 /// A series, by its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Series(u32);
+pub(in crate::cache) struct Series(u32);
 
 /// What is counted of one route in one region.
-pub(super) struct Row {
-    pub(super) region: usize,
-    pub(super) route: Box<str>,
-    pub(super) tally: Tally,
+pub(in crate::cache) struct Row {
+    pub(in crate::cache) region: usize,
+    pub(in crate::cache) route: Box<str>,
+    pub(in crate::cache) tally: Tally,
 }
 
 /// All series of one cache. The first ones, a region each, are for routes beyond the bound.
-pub(super) struct AllSeries {
+pub(in crate::cache) struct AllSeries {
     labeler: Labeler,
     rows: Box<[OnceLock<Box<Row>>]>,
     known: RwLock<Known>,
@@ -39,7 +39,7 @@ struct Known {
 
 impl AllSeries {
     /// `max_series` has room for one route more than there are regions at least.
-    pub(super) fn new(labeler: Labeler, regions: usize, max_series: usize) -> Self {
+    pub(in crate::cache) fn new(labeler: Labeler, regions: usize, max_series: usize) -> Self {
         let all = Self {
             labeler,
             rows: (0..max_series).map(|_| OnceLock::new()).collect(),
@@ -55,11 +55,11 @@ impl AllSeries {
     }
 
     /// The series of a request that reaches the layer.
-    pub(super) fn of(&self, region: usize, parts: &Parts) -> Series {
+    pub(in crate::cache) fn of(&self, region: usize, parts: &Parts) -> Series {
         self.named(region, self.labeler.label(parts).as_str())
     }
 
-    pub(super) fn named(&self, region: usize, route: &str) -> Series {
+    pub(in crate::cache) fn named(&self, region: usize, route: &str) -> Series {
         let overflow = Series(number(region));
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(series) = known.routes[region].get(route) {
@@ -94,11 +94,11 @@ impl AllSeries {
     }
 
     /// `None` of a series of another cache alone.
-    pub(super) fn row(&self, series: Series) -> Option<&Row> {
+    pub(in crate::cache) fn row(&self, series: Series) -> Option<&Row> {
         self.rows.get(series.0 as usize)?.get().map(Box::as_ref)
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
+    pub(in crate::cache) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.rows
             .iter()
             .filter_map(|row| row.get().map(Box::as_ref))

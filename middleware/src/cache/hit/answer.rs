@@ -9,7 +9,7 @@ use http::{
 };
 use http_body::Body;
 
-use super::{
+use crate::cache::{
     body::ResponseBody,
     entry::Entry,
     outcome::{CACHE_STATUS, Outcome},
@@ -23,16 +23,16 @@ use crate::clock::Clock;
 
 /// What a stored answer is asked with.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) headers: &'a HeaderMap,
-    pub(super) lookup: &'a Lookup,
-    pub(super) region: usize,
+pub(in crate::cache) struct Asked<'a> {
+    pub(in crate::cache) headers: &'a HeaderMap,
+    pub(in crate::cache) lookup: &'a Lookup,
+    pub(in crate::cache) region: usize,
     /// Monotonic time: one moment for the look and the reply.
-    pub(super) now: Duration,
+    pub(in crate::cache) now: Duration,
 }
 
 /// The reply that a request gets from a stored answer.
-pub(super) fn answer<R: Body>(
+pub(in crate::cache) fn answer<R: Body>(
     entry: &Entry,
     asked: Asked<'_>,
     clock: &Clock,
@@ -72,7 +72,7 @@ fn is_not_modified(entry: &Entry, asked: Asked<'_>, clock: &Clock) -> bool {
 }
 
 /// A 304 about an answer with these fields.
-pub(super) fn not_modified<R: Body>(stored: &HeaderMap) -> Response<ResponseBody<R>> {
+pub(in crate::cache) fn not_modified<R: Body>(stored: &HeaderMap) -> Response<ResponseBody<R>> {
     let mut response = Response::new(ResponseBody::full(Bytes::new()));
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     *response.headers_mut() = conditional::not_modified_headers(stored);
@@ -96,7 +96,7 @@ fn whole<R: Body>(entry: &Entry, headers: HeaderMap, head: bool) -> Response<Res
 }
 
 /// What a stored part (206) gives of a request for a range; `None` where it does not hold all of it.
-pub(super) fn from_part<R: Body>(
+pub(in crate::cache) fn from_part<R: Body>(
     entry: &Entry,
     asked: Asked<'_>,
 ) -> Option<Response<ResponseBody<R>>> {

@@ -4,34 +4,34 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, Uri, header::COOKIE, request::Parts, uri::PathAndQuery};
 
-use super::{
-    asked::{asked_target, asked_uri},
+use crate::cache::{
+    key::asked::{asked_target, asked_uri},
     key::field,
 };
 
 type KeyFn = dyn Fn(&Parts) -> String + Send + Sync;
 type IdentityFn = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 
-/// Settings of a region's keys; see the methods of [`Region`](super::Region) of the same names.
+/// Settings of a region's keys; see the methods of [`Region`](crate::cache::Region) of the same names.
 #[derive(Clone, Default)]
-pub(super) struct KeyRule {
+pub(in crate::cache) struct KeyRule {
     /// Names of query parameters; one that ends in `*` stands for all that begin so.
-    pub(super) ignored_query: Vec<Box<str>>,
-    pub(super) sort_query: bool,
-    pub(super) headers: Vec<HeaderName>,
-    pub(super) cookies: Vec<Box<str>>,
-    pub(super) by: Option<Arc<KeyFn>>,
-    pub(super) identity: Option<Arc<IdentityFn>>,
+    pub(in crate::cache) ignored_query: Vec<Box<str>>,
+    pub(in crate::cache) sort_query: bool,
+    pub(in crate::cache) headers: Vec<HeaderName>,
+    pub(in crate::cache) cookies: Vec<Box<str>>,
+    pub(in crate::cache) by: Option<Arc<KeyFn>>,
+    pub(in crate::cache) identity: Option<Arc<IdentityFn>>,
 }
 
 impl KeyRule {
     /// Who asks, where the region tells people apart.
-    pub(super) fn identity_of(&self, parts: &Parts) -> Option<String> {
+    pub(in crate::cache) fn identity_of(&self, parts: &Parts) -> Option<String> {
         self.identity.as_ref().and_then(|identity| identity(parts))
     }
 
     /// Path and query as the client asked for them, as [`Self::rewrite`] leaves them.
-    pub(super) fn target_of(&self, parts: &Parts) -> String {
+    pub(in crate::cache) fn target_of(&self, parts: &Parts) -> String {
         let rewritten = self.rewritten(asked_uri(parts));
         let target = rewritten.as_ref().and_then(Uri::path_and_query);
         target
@@ -41,7 +41,7 @@ impl KeyRule {
 
     /// Takes what is left out of the key out of the request as well: what the handler does not see cannot decide its answer,
     /// so nobody can put an answer for his own parameters into everyone's cache.
-    pub(super) fn rewrite(&self, parts: &mut Parts) {
+    pub(in crate::cache) fn rewrite(&self, parts: &mut Parts) {
         if self.ignored_query.is_empty() && !self.sort_query {
             return;
         }
@@ -61,7 +61,7 @@ impl KeyRule {
     }
 
     /// Path and query, given as a client asks for them, as [`Self::rewrite`] leaves them. What no client can ask for stays.
-    pub(super) fn spelled(&self, target: &str) -> String {
+    pub(in crate::cache) fn spelled(&self, target: &str) -> String {
         let rewritten = PathAndQuery::try_from(target).ok();
         let rewritten = rewritten.and_then(|target| self.spelling(&target));
         rewritten.map_or(target.to_owned(), |target| target.as_str().to_owned())
@@ -107,7 +107,12 @@ impl KeyRule {
     }
 
     /// Writes what the region adds, each value with its length and each list with its count.
-    pub(super) fn write(&self, bytes: &mut Vec<u8>, parts: &Parts, identity: Option<&str>) {
+    pub(in crate::cache) fn write(
+        &self,
+        bytes: &mut Vec<u8>,
+        parts: &Parts,
+        identity: Option<&str>,
+    ) {
         for name in &self.headers {
             let values = parts.headers.get_all(name);
             list(bytes, values.iter().map(|value| value.as_bytes()));
@@ -123,7 +128,7 @@ impl KeyRule {
 }
 
 /// How many there are, and then each with its length.
-pub(super) fn list<'a>(bytes: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) {
+pub(in crate::cache) fn list<'a>(bytes: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) {
     let mut body = Vec::new();
     let mut count = 0_u32;
     for value in values {

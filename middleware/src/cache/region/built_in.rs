@@ -1,6 +1,6 @@
 //! The regions that every cache has.
 
-use super::Region;
+use crate::cache::Region;
 
 impl Region {
     /// `api`: where a request belongs for which nothing else was said.
@@ -45,7 +45,7 @@ impl Region {
         Self::new("static_assets").max_body_bytes(8 << 20)
     }
 
-    pub(super) fn built_in() -> Vec<Self> {
+    pub(in crate::cache) fn built_in() -> Vec<Self> {
         vec![
             Self::api(),
             Self::queries(),

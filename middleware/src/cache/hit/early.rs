@@ -2,11 +2,11 @@
 
 use std::{cell::Cell, hash::BuildHasher, time::Duration};
 
-use super::entry::Entry;
+use crate::cache::entry::Entry;
 
 /// Whether this hit is the one. Over many hits exactly the time before staleness at which one fetches is exponentially
 /// distributed, with a mean of `beta` times what the handler takes.
-pub(super) fn is_due(entry: &Entry, now: Duration, beta: f64) -> bool {
+pub(in crate::cache) fn is_due(entry: &Entry, now: Duration, beta: f64) -> bool {
     is_due_at(entry.ttl(now), entry.took, beta, uniform())
 }
 
@@ -15,7 +15,7 @@ fn is_due_at(ttl: Duration, took: Duration, beta: f64, uniform: f64) -> bool {
 }
 
 /// In (0, 1], from a generator of this thread (xorshift64*): nothing that an attacker could gain hangs on it.
-pub(super) fn uniform() -> f64 {
+pub(in crate::cache) fn uniform() -> f64 {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(std::hash::RandomState::new().hash_one(0_u8) | 1);
     }

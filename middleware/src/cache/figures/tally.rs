@@ -5,14 +5,14 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::outcome::{BypassReason, Miss, Outcome};
+use crate::cache::outcome::{BypassReason, Miss, Outcome};
 use crate::shard::thread_index;
 
 /// Copies of the counters, so that threads on the hit path do not fight for one cache line.
 const STRIPES: usize = 8;
 
 /// Kinds of hits, in the order of their cells.
-pub(super) const HITS: [&str; 7] = [
+pub(in crate::cache) const HITS: [&str; 7] = [
     "fresh",
     "l2",
     "collapsed",
@@ -29,7 +29,7 @@ const CELLS: usize = FIRST_AMOUNT + Amount::COUNT;
 
 /// What is counted besides hits, misses and bypasses.
 #[derive(Clone, Copy)]
-pub(super) enum Amount {
+pub(in crate::cache) enum Amount {
     /// Requests that wanted no call of the handler, in vain.
     OnlyIfCached,
     /// Requests whose handler failed without an answer.
@@ -51,7 +51,7 @@ impl Amount {
 }
 
 #[derive(Default)]
-pub(super) struct Tally {
+pub(in crate::cache) struct Tally {
     stripes: [Stripe; STRIPES],
 }
 
@@ -70,17 +70,17 @@ impl Tally {
     }
 
     /// A hit that saved the handler so many microseconds.
-    pub(super) fn hit(&self, outcome: Outcome, saved_us: u32) {
+    pub(in crate::cache) fn hit(&self, outcome: Outcome, saved_us: u32) {
         let stripe = self.stripe();
         stripe.add(cell(outcome), 1);
         stripe.add(FIRST_AMOUNT + Amount::SavedUs as usize, saved_us.into());
     }
 
-    pub(super) fn add(&self, outcome: Outcome) {
+    pub(in crate::cache) fn add(&self, outcome: Outcome) {
         self.stripe().add(cell(outcome), 1);
     }
 
-    pub(super) fn amount(&self, amount: Amount, by: u64) {
+    pub(in crate::cache) fn amount(&self, amount: Amount, by: u64) {
         self.stripe().add(FIRST_AMOUNT + amount as usize, by);
     }
 }
@@ -110,7 +110,7 @@ const fn cell(outcome: Outcome) -> usize {
 }
 
 /// What tallies come to, added up.
-pub(super) struct Sums([u64; CELLS]);
+pub(in crate::cache) struct Sums([u64; CELLS]);
 
 impl Default for Sums {
     fn default() -> Self {
@@ -119,7 +119,7 @@ impl Default for Sums {
 }
 
 impl Sums {
-    pub(super) fn add(&mut self, tally: &Tally) {
+    pub(in crate::cache) fn add(&mut self, tally: &Tally) {
         for stripe in &tally.stripes {
             for (sum, count) in self.0.iter_mut().zip(&stripe.0) {
                 *sum += count.load(Ordering::Relaxed);
@@ -127,23 +127,23 @@ impl Sums {
         }
     }
 
-    pub(super) fn add_all(&mut self, other: &Self) {
+    pub(in crate::cache) fn add_all(&mut self, other: &Self) {
         for (sum, count) in self.0.iter_mut().zip(&other.0) {
             *sum += count;
         }
     }
 
-    pub(super) fn hits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(in crate::cache) fn hits(&self) -> impl Iterator<Item = (&'static str, u64)> {
         HITS.into_iter().zip(self.0)
     }
 
-    pub(super) fn misses(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(in crate::cache) fn misses(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Miss::ALL
             .into_iter()
             .map(|miss| (miss.label(), self.0[FIRST_MISS + miss as usize]))
     }
 
-    pub(super) fn bypasses(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(in crate::cache) fn bypasses(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let refused = ("query-refused", self.amount(Amount::RefusedQueries));
         BypassReason::ALL
             .into_iter()
@@ -151,16 +151,16 @@ impl Sums {
             .chain([refused])
     }
 
-    pub(super) fn of(&self, outcome: Outcome) -> u64 {
+    pub(in crate::cache) fn of(&self, outcome: Outcome) -> u64 {
         self.0[cell(outcome)]
     }
 
-    pub(super) fn amount(&self, amount: Amount) -> u64 {
+    pub(in crate::cache) fn amount(&self, amount: Amount) -> u64 {
         self.0[FIRST_AMOUNT + amount as usize]
     }
 
     /// Requests of every outcome.
-    pub(super) fn requests(&self) -> u64 {
+    pub(in crate::cache) fn requests(&self) -> u64 {
         let counted = self.0[..FIRST_AMOUNT].iter().sum::<u64>();
         counted + self.amount(Amount::OnlyIfCached) + self.amount(Amount::Errors)
     }

@@ -17,36 +17,36 @@ use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use tokio::sync::mpsc;
 
-use super::{
+use crate::cache::{
     body::{Event, ResponseBody, into_bytes},
     coalesce::Leader,
+    entry::tags::Tags,
     entry::{self, Origin},
     invalidation::tag_slot,
     key::CacheKey,
     policy::Verdict,
     runtime,
     shared::Shared,
-    tags::Tags,
 };
 
 /// Tasks that collect bodies at one time; past that, bodies that are not ready at once are not stored.
-pub(super) const MAX_FILLS: usize = 1_024;
+pub(in crate::cache) const MAX_FILLS: usize = 1_024;
 /// Time that a body may take to be stored.
-pub(super) const FILL_DEADLINE: Duration = Duration::from_secs(30);
+pub(in crate::cache) const FILL_DEADLINE: Duration = Duration::from_secs(30);
 /// Frames of one collected body: each costs some memory beyond its bytes.
 const MAX_FRAMES: usize = 16_384;
 
 /// What becomes of an answer whose head may be stored.
-pub(super) struct Fill {
-    pub(super) shared: Arc<Shared>,
-    pub(super) key: Arc<CacheKey>,
-    pub(super) region: usize,
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) verdict: Verdict,
-    pub(super) origin: Origin,
-    pub(super) leader: Option<Leader>,
-    pub(super) tags: Tags,
+pub(in crate::cache) struct Fill {
+    pub(in crate::cache) shared: Arc<Shared>,
+    pub(in crate::cache) key: Arc<CacheKey>,
+    pub(in crate::cache) region: usize,
+    pub(in crate::cache) status: StatusCode,
+    pub(in crate::cache) headers: HeaderMap,
+    pub(in crate::cache) verdict: Verdict,
+    pub(in crate::cache) origin: Origin,
+    pub(in crate::cache) leader: Option<Leader>,
+    pub(in crate::cache) tags: Tags,
 }
 
 impl Fill {
@@ -97,7 +97,7 @@ impl Fill {
 }
 
 /// How collecting ended where it stood.
-pub(super) enum Collected<R: Body> {
+pub(in crate::cache) enum Collected<R: Body> {
     /// The body is whole; whether it was stored.
     Whole(ResponseBody<R>, bool),
     /// The body goes on.
@@ -105,7 +105,12 @@ pub(super) enum Collected<R: Body> {
 }
 
 /// Collects `body`, here as far as it is ready, then in a task.
-pub(super) fn collect<R>(body: R, limit: usize, fill: Fill, cx: &mut Context<'_>) -> Collected<R>
+pub(in crate::cache) fn collect<R>(
+    body: R,
+    limit: usize,
+    fill: Fill,
+    cx: &mut Context<'_>,
+) -> Collected<R>
 where
     R: Body + Send + 'static,
     R::Error: Send,

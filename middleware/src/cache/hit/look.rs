@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use http::Response;
 use http_body::Body;
 
-use super::{
-    answer::{Asked, answer, from_part},
+use crate::cache::{
     body::ResponseBody,
-    early,
     entry::Entry,
+    hit::answer::{Asked, answer, from_part},
+    hit::early,
     invalidation::{Life, Position},
     key::CacheKey,
     outcome::{Miss, Outcome},
@@ -18,7 +18,7 @@ use super::{
 };
 
 /// What the cache in this process has for a request.
-pub(super) enum Look {
+pub(in crate::cache) enum Look {
     /// An answer.
     Hit(Arc<Entry>, Outcome),
     /// An answer that may be given while a new one is fetched: it is stale, or will be soon.
@@ -46,11 +46,11 @@ fn is_fresh(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
 
 impl Shared {
     /// The position now: what a request that begins now stamps its answer with.
-    pub(super) fn now(&self) -> Position {
+    pub(in crate::cache) fn now(&self) -> Position {
         self.positions.now()
     }
 
-    pub(super) fn is_alive(&self, entry: &Entry) -> bool {
+    pub(in crate::cache) fn is_alive(&self, entry: &Entry) -> bool {
         self.life(entry, self.clock.now()) != Life::Dead
     }
 
@@ -61,12 +61,17 @@ impl Shared {
     }
 
     /// Not purged, fresh, and fresh enough for this client (RFC 9111, 4 and 5.2.1).
-    pub(super) fn is_usable(&self, entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
+    pub(in crate::cache) fn is_usable(
+        &self,
+        entry: &Entry,
+        lookup: &Lookup,
+        now: Duration,
+    ) -> bool {
         is_fresh(entry, lookup, now) && self.life(entry, now) == Life::Fresh
     }
 
     /// Whether this very answer is still what a request would be given.
-    pub(super) fn is_current(&self, key: &CacheKey, entry: &Arc<Entry>) -> bool {
+    pub(in crate::cache) fn is_current(&self, key: &CacheKey, entry: &Arc<Entry>) -> bool {
         let slot = self.store.peek(key);
         let is_stored = slot.is_some_and(|slot| {
             let mut variants = slot.variants.iter();
@@ -76,7 +81,7 @@ impl Shared {
     }
 
     /// What the cache in this process has for a request.
-    pub(super) fn look(&self, key: &CacheKey, asked: Asked<'_>) -> Look {
+    pub(in crate::cache) fn look(&self, key: &CacheKey, asked: Asked<'_>) -> Look {
         let Asked { lookup, now, .. } = asked;
         let Some(slot) = self.store.get(key) else {
             let miss = if lookup.refresh {
@@ -135,7 +140,7 @@ impl Shared {
     }
 
     /// What a stored part gives of a request for a range.
-    pub(super) fn part<R: Body>(
+    pub(in crate::cache) fn part<R: Body>(
         &self,
         key: &CacheKey,
         asked: Asked<'_>,
@@ -160,7 +165,7 @@ impl Shared {
     }
 
     /// Counts a hit and builds its answer.
-    pub(super) fn hit<R: Body>(
+    pub(in crate::cache) fn hit<R: Body>(
         &self,
         entry: &Entry,
         asked: Asked<'_>,
@@ -175,7 +180,7 @@ impl Shared {
     }
 
     /// The answer from a stored entry.
-    pub(super) fn answer<R: Body>(
+    pub(in crate::cache) fn answer<R: Body>(
         &self,
         entry: &Entry,
         asked: Asked<'_>,

@@ -3,7 +3,7 @@
 use http::{header::HOST, request::Parts};
 
 /// The target as the client asked for it, where axum remembers that.
-pub(super) fn asked_uri(parts: &Parts) -> &http::Uri {
+pub(in crate::cache) fn asked_uri(parts: &Parts) -> &http::Uri {
     #[cfg(feature = "axum")]
     if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
         return &original.0;
@@ -12,13 +12,13 @@ pub(super) fn asked_uri(parts: &Parts) -> &http::Uri {
 }
 
 /// Path and query as the client asked for them.
-pub(super) fn asked_target(parts: &Parts) -> &str {
+pub(in crate::cache) fn asked_target(parts: &Parts) -> &str {
     let target = asked_uri(parts).path_and_query();
     target.map_or("/", http::uri::PathAndQuery::as_str)
 }
 
 /// The host that the client asked.
-pub(super) fn asked_host(parts: &Parts) -> Option<&str> {
+pub(in crate::cache) fn asked_host(parts: &Parts) -> Option<&str> {
     let authority = asked_uri(parts).authority();
     authority
         .map(|authority| authority.as_str())

@@ -4,16 +4,16 @@ use std::cell::RefCell;
 
 use http::HeaderMap;
 
-use super::{
+use crate::cache::{
     entry::TAGS_HEADER,
+    entry::scope::{self, Place},
     invalidation::Position,
-    scope::{self, Place},
 };
 
 /// Tags one answer may carry; more are dropped and the answer is not stored, because a purge could miss it.
-pub(super) const MAX_TAGS: usize = 64;
+pub(in crate::cache) const MAX_TAGS: usize = 64;
 /// Longest tag.
-pub(super) const MAX_TAG_BYTES: usize = 256;
+pub(in crate::cache) const MAX_TAG_BYTES: usize = 256;
 
 thread_local! {
     static CURRENT: Place<Tags> = const { RefCell::new(None) };
@@ -21,14 +21,14 @@ thread_local! {
 
 /// The tags of one answer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tags {
-    pub(super) names: Vec<Box<str>>,
+pub(in crate::cache) struct Tags {
+    pub(in crate::cache) names: Vec<Box<str>>,
     /// A tag was refused, so the answer must not be stored.
-    pub(super) overflowed: bool,
+    pub(in crate::cache) overflowed: bool,
     /// Slots of the cached rows that the answer is made from.
-    pub(super) slots: Vec<u32>,
+    pub(in crate::cache) slots: Vec<u32>,
     /// The oldest of these rows: the answer is no newer (rule 6 of the invalidation).
-    pub(super) oldest: Option<Position>,
+    pub(in crate::cache) oldest: Option<Position>,
     /// Whose positions these are.
     #[cfg_attr(
         not(feature = "query"),
@@ -39,7 +39,7 @@ pub(super) struct Tags {
 
 impl Tags {
     /// `cache` tells the cache from others in this process: positions of another one mean nothing here.
-    pub(super) fn of(cache: usize) -> Self {
+    pub(in crate::cache) fn of(cache: usize) -> Self {
         Self {
             cache,
             ..Self::default()
@@ -63,7 +63,7 @@ impl Tags {
         }
     }
 
-    pub(super) fn add(&mut self, name: &str) {
+    pub(in crate::cache) fn add(&mut self, name: &str) {
         let name = name.trim();
         if name.is_empty() || self.names.iter().any(|known| &**known == name) {
             return;
@@ -76,7 +76,7 @@ impl Tags {
     }
 
     /// Those of the response field.
-    pub(super) fn add_field(&mut self, headers: &HeaderMap) {
+    pub(in crate::cache) fn add_field(&mut self, headers: &HeaderMap) {
         for value in headers.get_all(TAGS_HEADER) {
             match value.to_str() {
                 Ok(text) => text.split([',', ' ']).for_each(|tag| self.add(tag)),
@@ -86,18 +86,18 @@ impl Tags {
     }
 
     /// Runs `work` so that [`tag`] lands here.
-    pub(super) fn scope<T>(&mut self, work: impl FnOnce() -> T) -> T {
+    pub(in crate::cache) fn scope<T>(&mut self, work: impl FnOnce() -> T) -> T {
         scope::within(&CURRENT, self, work)
     }
 }
 
 /// The answer that is being made is made from rows of a cached query.
 #[cfg(feature = "query")]
-pub(super) fn made_from(cache: usize, slots: &[u32], stamp: Position) {
+pub(in crate::cache) fn made_from(cache: usize, slots: &[u32], stamp: Position) {
     scope::tell(&CURRENT, |tags| tags.add_rows(cache, slots, stamp));
 }
 
-/// Puts a tag on the answer that is being made, so that [`Purge::Tag`](super::Purge) finds it. Call it from a handler,
+/// Puts a tag on the answer that is being made, so that [`Purge::Tag`](crate::cache::Purge) finds it. Call it from a handler,
 /// or from anything the handler awaits on the same task, a streamed body included.
 ///
 /// Answers whether a cache listens; outside one, or on a task that the handler spawned, the tag goes nowhere. At most

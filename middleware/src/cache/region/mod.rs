@@ -1,13 +1,16 @@
 //! Regions: named kinds of cached answers, each with limits of its own.
 
+pub(super) mod built_in;
+pub(super) mod predicate;
+
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderName, Method, StatusCode, request::Parts};
 
-use super::{
-    key_rule::KeyRule,
+use crate::cache::{
+    key::rule::KeyRule,
     policy::{Field, Fields},
-    predicate::{AnswerPredicate, RequestPredicate},
+    region::predicate::{AnswerPredicate, RequestPredicate},
 };
 
 /// Largest body a region stores unless told otherwise.
@@ -24,31 +27,31 @@ pub const DEFAULT_BODY_IN_KEY_BYTES: usize = 64 << 10;
 pub const MAX_BODY_IN_KEY_BYTES: usize = 1 << 20;
 
 /// A named kind of cached answers with its own limits. A request belongs to one region; see
-/// [`CacheBuilder::region_for`](super::CacheBuilder::region_for).
+/// [`CacheBuilder::region_for`](crate::cache::CacheBuilder::region_for).
 #[derive(Clone, Debug)]
 pub struct Region {
-    pub(super) name: Cow<'static, str>,
-    pub(super) ttl: Option<Duration>,
-    pub(super) max_body_bytes: usize,
-    pub(super) heuristic: bool,
-    pub(super) errors: bool,
-    pub(super) negative: Vec<(StatusCode, Duration)>,
-    pub(super) stale_while_revalidate: Duration,
-    pub(super) stale_if_error: Duration,
-    pub(super) early_refresh: f64,
-    pub(super) compress_above: usize,
-    pub(super) search_path: Option<Box<str>>,
-    pub(super) client_directives: bool,
-    pub(super) normalize_vary: bool,
-    pub(super) partial: bool,
-    pub(super) post: bool,
+    pub(in crate::cache) name: Cow<'static, str>,
+    pub(in crate::cache) ttl: Option<Duration>,
+    pub(in crate::cache) max_body_bytes: usize,
+    pub(in crate::cache) heuristic: bool,
+    pub(in crate::cache) errors: bool,
+    pub(in crate::cache) negative: Vec<(StatusCode, Duration)>,
+    pub(in crate::cache) stale_while_revalidate: Duration,
+    pub(in crate::cache) stale_if_error: Duration,
+    pub(in crate::cache) early_refresh: f64,
+    pub(in crate::cache) compress_above: usize,
+    pub(in crate::cache) search_path: Option<Box<str>>,
+    pub(in crate::cache) client_directives: bool,
+    pub(in crate::cache) normalize_vary: bool,
+    pub(in crate::cache) partial: bool,
+    pub(in crate::cache) post: bool,
     /// Bytes of a safe POST's content that go into its key.
-    pub(super) body_in_key: Option<usize>,
-    pub(super) insecure_set_cookie: bool,
-    pub(super) insecure_cookie: bool,
-    pub(super) key: KeyRule,
-    pub(super) requests: Option<RequestPredicate>,
-    pub(super) answers: Option<AnswerPredicate>,
+    pub(in crate::cache) body_in_key: Option<usize>,
+    pub(in crate::cache) insecure_set_cookie: bool,
+    pub(in crate::cache) insecure_cookie: bool,
+    pub(in crate::cache) key: KeyRule,
+    pub(in crate::cache) requests: Option<RequestPredicate>,
+    pub(in crate::cache) answers: Option<AnswerPredicate>,
 }
 
 impl Region {
@@ -226,13 +229,13 @@ impl Region {
     /// Says that **a POST in this region changes nothing**: a search, a GraphQL query. It is then cached as a GET is, with its
     /// content, up to `max_bytes`, in the key, and makes nothing old. So is a QUERY
     /// (draft-ietf-httpbis-safe-method-w-body). Choose the region by path
-    /// ([`CacheBuilder::region_for`](super::CacheBuilder::region_for)), so that no POST which does change something is in it: of
+    /// ([`CacheBuilder::region_for`](crate::cache::CacheBuilder::region_for)), so that no POST which does change something is in it: of
     /// two that are alike, only the first would reach its handler.
     ///
-    /// Needs the layer of [`CacheLayer::with_body_keys`](super::CacheLayer::with_body_keys), which reads the content ahead;
+    /// Needs the layer of [`CacheLayer::with_body_keys`](crate::cache::CacheLayer::with_body_keys), which reads the content ahead;
     /// without it such a request goes to the handler with `detail=request-body`, as does one whose content fails, ends in
     /// trailers or has another length than it said. Longer content, or in more than 1,024 pieces, is `request-too-large`,
-    /// content that does not come within [`CacheBuilder::wait_deadline`](super::CacheBuilder::wait_deadline)
+    /// content that does not come within [`CacheBuilder::wait_deadline`](crate::cache::CacheBuilder::wait_deadline)
     /// `request-timeout`. Of all such requests together 64 MiB are waited for at one time; past that one whose content does not
     /// come at once is `request-backlog`.
     ///
@@ -337,7 +340,7 @@ impl Region {
         self
     }
 
-    pub(super) fn negative_ttl_of(&self, status: StatusCode) -> Option<Duration> {
+    pub(in crate::cache) fn negative_ttl_of(&self, status: StatusCode) -> Option<Duration> {
         let mut known = self.negative.iter();
         known
             .find(|(negative, _)| *negative == status)
@@ -346,7 +349,11 @@ impl Region {
 
     /// Bytes of content that the key of a request by this method and with these fields holds; `None` where it holds none. Of
     /// one that may mean another method than its own nobody has said that it is safe.
-    pub(super) fn content_in_key(&self, method: &Method, fields: Fields) -> Option<usize> {
+    pub(in crate::cache) fn content_in_key(
+        &self,
+        method: &Method,
+        fields: Fields,
+    ) -> Option<usize> {
         self.body_in_key
             .filter(|_| may_be_safe(method) && !fields.has(Field::Rewriting))
     }
@@ -359,6 +366,6 @@ impl Region {
 }
 
 /// Whether a request by this method may be one with content that changes nothing. Names of methods are case-sensitive.
-pub(super) fn may_be_safe(method: &Method) -> bool {
+pub(in crate::cache) fn may_be_safe(method: &Method) -> bool {
     *method == Method::POST || method.as_str() == "QUERY"
 }
