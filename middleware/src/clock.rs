@@ -1,4 +1,4 @@
-//! Time that can be replaced in tests: a monotonic clock measures, one wall-clock anchor stamps.
+//! Time that can be replaced in tests: a monotonic clock measures, the wall clock stamps.
 
 use std::{
     fmt,
@@ -15,15 +15,15 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 6
 
 /// Where a layer takes its time from.
 ///
-/// [`Clock::system`] reads the monotonic clock; the wall clock is read once, when the clock is made, and the wall
-/// time afterwards is that anchor plus monotonic time. So a step of the machine's clock neither ages a cached answer
-/// nor makes it young again. [`Clock::manual`] stands still until it is told to move. Clones share the same time.
+/// [`Clock::system`] measures by the monotonic clock, so a step of the machine's wall clock neither ages a cached answer nor
+/// makes it young again; and it stamps by the wall clock as that stands now, so that what others write and read (a `Date`, an
+/// answer in Redis) agrees with their clocks also after a step. [`Clock::manual`] stands still until it is told to move. Clones share the same time.
 #[derive(Clone)]
 pub struct Clock(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    System { anchor: Instant, wall: Duration },
+    System { anchor: Instant },
     Manual(Arc<Manual>),
 }
 
@@ -41,12 +41,8 @@ impl Clock {
     /// The machine's monotonic clock. The default.
     #[must_use]
     pub fn system() -> Self {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         Self(Kind::System {
             anchor: Instant::now(),
-            wall,
         })
     }
 
@@ -63,7 +59,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Duration {
         match &self.0 {
-            Kind::System { anchor, .. } => anchor.elapsed(),
+            Kind::System { anchor } => anchor.elapsed(),
             Kind::Manual(manual) => Duration::from_nanos(manual.elapsed.load(Ordering::Acquire)),
         }
     }
@@ -72,7 +68,11 @@ impl Clock {
     #[must_use]
     pub fn unix_ms(&self) -> u64 {
         match &self.0 {
-            Kind::System { anchor, wall } => millis(*wall + anchor.elapsed()),
+            Kind::System { .. } => millis(
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default(),
+            ),
             Kind::Manual(manual) => {
                 let elapsed = manual.elapsed.load(Ordering::Acquire) / 1_000_000;
                 manual

@@ -149,6 +149,81 @@ async fn c11_a_hanging_leader_stalls_nobody_beyond_the_deadline() {
     leader.abort();
 }
 
+#[tokio::test(start_paused = true)]
+async fn c11_a_handler_that_is_slow_gets_one_request_more_for_each_deadline() {
+    let (handler, gate) = gated(FRESH);
+    let deadline = Duration::from_secs(5);
+    let app = cached(&handler, CacheLayer::builder().wait_deadline(deadline)).0;
+    let many = spawn_many(&app, 1_000);
+    settle().await;
+    for passed in 1..4 {
+        assert_eq!(handler.calls(), passed);
+        tokio::time::sleep(deadline + Duration::from_millis(1)).await;
+        settle().await;
+    }
+    // The first answers at last, and has led to an end for all who wait behind whichever.
+    gate.add_permits(1);
+    settle().await;
+    assert_eq!(handler.calls(), 4);
+    let mut answered = 0;
+    for waiter in &many {
+        answered += usize::from(waiter.is_finished());
+    }
+    assert_eq!(answered, 997, "all but the three others that were sent");
+    gate.add_permits(3);
+    for waiter in many {
+        waiter.await.unwrap();
+    }
+    assert_eq!(handler.calls(), 4);
+}
+
+#[tokio::test]
+async fn c11_an_answer_that_speaks_of_one_request_leaves_the_others_together() {
+    for status in [400, 406, 412, 416, 429, 431] {
+        let gate = Arc::new(Semaphore::new(0));
+        let inside = gate.clone();
+        let handler = Handler::new(move |_, call| {
+            let gate = inside.clone();
+            Box::pin(async move {
+                let mut response = answer(FRESH, call.to_string());
+                if call == 0 {
+                    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                } else {
+                    gate.acquire().await.unwrap().forget();
+                }
+                Ok(response)
+            })
+        });
+        let app = simple(&handler);
+        ask(&app, get_with("/", &[("range", "bytes=99999-")])).await;
+        let many = spawn_many(&app, 50);
+        settle().await;
+        assert_eq!(handler.calls(), 2, "{status}");
+        gate.add_permits(1);
+        for waiter in many {
+            waiter.await.unwrap();
+        }
+        assert_eq!(handler.calls(), 2, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_cache_twice_on_one_way_waits_for_nobody() {
+    let handler = Handler::with(FRESH);
+    let (layer, handle) = CacheLayer::builder().build();
+    let app = layer.layer(layer.layer(handler.clone()));
+    let before = tokio::time::Instant::now();
+    let inner = "pitcrew; fwd=bypass; detail=nested";
+    for outer in ["pitcrew; fwd=uri-miss; stored", "pitcrew; hit; ttl=60"] {
+        let seen = ask(&app, get("/")).await;
+        assert_eq!(seen.body, "0");
+        let members: Vec<_> = seen.headers.get_all("cache-status").iter().collect();
+        assert_eq!(members, [inner, outer]);
+    }
+    assert_eq!((handler.calls(), handle.stats().wait_timeouts), (1, 0));
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test]
 async fn c11_an_uncacheable_answer_serialises_nobody() {
     let (handler, gate) = gated(&[("cache-control", "no-store")]);

@@ -236,6 +236,48 @@ async fn a_purge_of_a_table_takes_the_answers_that_were_made_from_its_rows() {
 }
 
 #[tokio::test]
+async fn rows_come_back_as_they_were_fetched() {
+    let database = Database::new();
+    let rows = vec![
+        Some(f64::NAN),
+        Some(f64::INFINITY),
+        Some(-0.0),
+        Some(1.5),
+        None,
+    ];
+    let bits = |rows: &[Option<f64>]| -> Vec<Option<u64>> {
+        rows.iter().map(|row| row.map(f64::to_bits)).collect()
+    };
+    for outcome in [QueryOutcome::Stored, QueryOutcome::Hit] {
+        let fetch = async || Ok::<_, &str>(rows.clone());
+        let asked = database.handle.query("queries", SQL, &[1], fetch).await;
+        assert_eq!(asked.1, outcome);
+        assert_eq!(bits(&asked.0.unwrap()), bits(&rows));
+    }
+}
+
+#[tokio::test]
+async fn a_tag_is_what_a_purge_calls_it_or_nothing_is_kept() {
+    let database = Database::new();
+    let ask = async |tag: &str| {
+        let fetch = async || Ok::<_, &str>(vec![1]);
+        let tags = [tag];
+        let asked = database
+            .handle
+            .query_tagged("queries", SQL, &[1], &tags, fetch);
+        asked.await.1
+    };
+    assert_eq!(ask(" x ").await, QueryOutcome::Stored);
+    database
+        .handle
+        .purge(Purge::Tag(" x ".into()))
+        .await
+        .unwrap();
+    assert_eq!(ask(" x ").await, QueryOutcome::Stored);
+    assert_eq!(ask(&"x".repeat(300)).await, QueryOutcome::NotStored);
+}
+
+#[tokio::test]
 async fn parameters_that_json_cannot_tell_apart_have_keys_of_their_own() {
     let database = Database::new();
     let fetch = async || Ok::<_, &str>(vec![1]);

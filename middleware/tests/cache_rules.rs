@@ -241,6 +241,35 @@ async fn c5_unkeyed_inputs_cannot_poison() {
 }
 
 #[tokio::test]
+async fn c5_a_field_that_connection_names_poisons_nothing() {
+    let app = simple(&Handler::with(&[("cache-control", "max-age=60")]));
+    for named in [
+        "close, Host",
+        "Accept",
+        "x-forwarded-host",
+        "keep-alive,\u{e9}",
+    ] {
+        let mut request = get("/");
+        let value = http::HeaderValue::from_bytes(named.as_bytes()).unwrap();
+        request.headers_mut().insert("connection", value);
+        let seen = ask(&app, request).await;
+        assert_eq!(
+            seen.cache_status(),
+            "pitcrew; fwd=bypass; detail=rewrite",
+            "{named}"
+        );
+    }
+    ask(&app, get("/")).await;
+    for own in ["keep-alive", "Close", "te, close", "Keep-Alive, Upgrade"] {
+        assert!(
+            ask(&app, get_with("/", &[("connection", own)]))
+                .await
+                .is_hit()
+        );
+    }
+}
+
+#[tokio::test]
 async fn c5_whatever_a_proxy_may_say_of_itself_is_in_the_key() {
     let handler = Handler::new(|request, _| {
         let mut said: Vec<_> = request

@@ -62,6 +62,25 @@ fn a_setting_that_cannot_be_meant_is_refused_and_says_what_to_write() {
         .build();
 }
 
+#[tokio::test]
+async fn no_request_panics_for_a_duration_however_long() {
+    let longest = Duration::MAX;
+    let region = Region::api()
+        .ttl(longest)
+        .stale_while_revalidate(longest)
+        .stale_if_error(longest)
+        .errors(true)
+        .negative_ttl(StatusCode::NOT_FOUND, longest);
+    let handler = Handler::with(&[("etag", "\"a\"")]);
+    let builder = CacheLayer::builder()
+        .region(region)
+        .max_series(usize::MAX)
+        .wait_deadline(longest);
+    let (app, _) = cached(&handler, builder);
+    ask(&app, get("/")).await;
+    assert!(ask(&app, get("/")).await.is_hit());
+}
+
 #[cfg(feature = "redis")]
 #[test]
 fn a_namespace_has_a_name() {

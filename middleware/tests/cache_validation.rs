@@ -260,7 +260,99 @@ async fn a_304_may_end_the_storing_and_its_cookie_is_for_its_client() {
         (ended.status, ended.body.as_str()),
         (StatusCode::OK, "whole")
     );
+    assert_eq!(ended.headers["cache-control"], "no-store");
     assert_eq!(handle.stats().l1.entries, 0, "it said no-store");
+}
+
+#[tokio::test]
+async fn while_stale_is_given_any_client_brings_about_the_whole() {
+    let handler = Handler::new(|request, call| {
+        let whole = request.method() == "GET" && !request.headers().contains_key("range");
+        let headers = [("cache-control", "max-age=10, stale-while-revalidate=60")];
+        let mut response = answer(&headers, format!("{call}"));
+        if !whole {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        ready(response)
+    });
+    for asks in [
+        method("HEAD", "/", &[]),
+        get_with("/", &[("range", "bytes=0-0")]),
+    ] {
+        let (app, _, clock) = clocked(&handler);
+        let old = ask(&app, get("/")).await.body;
+        clock.advance(11 * SECOND);
+        assert!(ask(&app, asks).await.is_hit());
+        settle().await;
+        let new = ask(&app, get("/")).await;
+        assert!(new.is_hit() && new.body != old, "{new:?}");
+        assert!(new.cache_status().contains("ttl=10"), "{new:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_handler_refuses_or_has_no_more_is_given_no_longer() {
+    for status in [403, 404, 410, 451] {
+        let handler = Handler::new(move |_, call| {
+            let mut response = answer(
+                &[("cache-control", "max-age=10, stale-while-revalidate=600")],
+                call.to_string(),
+            );
+            if call > 0 {
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                response.headers_mut().clear();
+            }
+            ready(response)
+        });
+        let (app, _, clock) = clocked(&handler);
+        ask(&app, get("/")).await;
+        clock.advance(11 * SECOND);
+        assert_eq!(ask(&app, get("/")).await.body, "0", "while it is fetched");
+        settle().await;
+        assert_eq!(ask(&app, get("/")).await.status.as_u16(), status);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn background_fetches_that_hang_give_their_places_back() {
+    let handler = Handler::new(|request, call| {
+        if call >= 400 && request.uri().path() != "/fine" {
+            return Box::pin(std::future::pending());
+        }
+        let headers = [("cache-control", "max-age=10, stale-while-revalidate=6000")];
+        ready(answer(&headers, call.to_string()))
+    });
+    let (app, handle, clock) = clocked(&handler);
+    for n in 0..399 {
+        ask(&app, get(&format!("/{n}"))).await;
+    }
+    let old = ask(&app, get("/fine")).await.body;
+    clock.advance(11 * SECOND);
+    for n in 0..399 {
+        ask(&app, get(&format!("/{n}"))).await;
+    }
+    settle().await;
+    assert!(handle.stats().dropped_refreshes > 0, "no place is left");
+    assert_eq!(ask(&app, get("/fine")).await.body, old);
+    settle().await;
+    assert_eq!(ask(&app, get("/fine")).await.body, old);
+    tokio::time::sleep(31 * SECOND).await;
+    ask(&app, get("/fine")).await;
+    settle().await;
+    assert_ne!(ask(&app, get("/fine")).await.body, old);
+}
+
+#[tokio::test]
+async fn a_range_that_cannot_be_given_says_nothing_that_a_cache_outside_would_keep() {
+    let headers = &[("cache-control", "public, max-age=60"), ("etag", "\"a\"")];
+    let (app, ..) = clocked(&Handler::with(headers));
+    ask(&app, get("/")).await;
+    let seen = ask(&app, get_with("/", &[("range", "bytes=99-")])).await;
+    assert_eq!(seen.status, StatusCode::RANGE_NOT_SATISFIABLE);
+    assert_eq!(seen.headers["content-range"], "bytes */1");
+    for name in ["cache-control", "etag", "content-type"] {
+        assert!(!seen.headers.contains_key(name), "{name}");
+    }
 }
 
 #[tokio::test]
@@ -498,7 +590,7 @@ async fn an_early_refresh_goes_as_often_as_the_formula_says() {
 }
 
 #[tokio::test]
-async fn a_head_within_the_stale_window_fetches_nothing_and_a_private_answer_ends_it() {
+async fn a_head_within_the_stale_window_fetches_the_whole_and_a_private_answer_ends_it() {
     let handler = Handler::new(|_, call| {
         let control = match call {
             0 => "max-age=10, stale-while-revalidate=60",
@@ -513,10 +605,7 @@ async fn a_head_within_the_stale_window_fetches_nothing_and_a_private_answer_end
         assert!(ask(&app, method("HEAD", "/", &[])).await.is_hit());
     }
     settle().await;
-    assert_eq!(handler.calls(), 1);
-    assert_eq!(ask(&app, get("/")).await.body, "0");
-    settle().await;
-    assert_eq!(handler.calls(), 2);
+    assert_eq!(handler.calls(), 2, "one, by GET");
     assert!(
         !ask(&app, get("/")).await.is_hit(),
         "the newest answer is private"
@@ -671,6 +760,16 @@ async fn what_a_key_leaves_out_is_left_out_of_a_changed_target_too() {
 }
 
 #[tokio::test]
+async fn what_a_change_names_is_spelled_as_a_key_spells_it() {
+    let region = Region::api().ignore_query(["utm_*"]).sort_query(true);
+    let location = &[("location", "/x?b=1&a=2&utm_source=form")];
+    let (app, ..) = clocked_in(&changing(303, location), region);
+    ask(&app, get("/x?a=2&b=1")).await;
+    ask(&app, method("POST", "/form", &[])).await;
+    assert!(!ask(&app, get("/x?a=2&b=1")).await.is_hit());
+}
+
+#[tokio::test]
 async fn a_failed_or_foreign_change_makes_nothing_old() {
     let (app, ..) = clocked(&changing(500, &[("location", "/b")]));
     ask(&app, get("/a")).await;
@@ -684,10 +783,21 @@ async fn a_failed_or_foreign_change_makes_nothing_old() {
         ask(&app, get("/b")).await.is_hit(),
         "nobody purges for another origin"
     );
-    ask(&app, method("OPTIONS", "/b", &[])).await;
+    for safe in ["OPTIONS", "QUERY", "PROPFIND"] {
+        ask(&app, method(safe, "/b", &[])).await;
+        assert!(
+            ask(&app, get("/b")).await.is_hit(),
+            "a safe method changes nothing"
+        );
+    }
+    let mut elsewhere = method("POST", "/b", &[]);
+    elsewhere
+        .headers_mut()
+        .insert("host", "evil.example".parse().unwrap());
+    ask(&app, elsewhere).await;
     assert!(
         ask(&app, get("/b")).await.is_hit(),
-        "a safe method changes nothing"
+        "another host has a target of its own"
     );
 }
 

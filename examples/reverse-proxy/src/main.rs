@@ -8,8 +8,8 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, Request, StatusCode, Uri, header};
-use hyper::server::conn::http1;
+use http::{HeaderMap, HeaderName, Request, StatusCode, Uri, header};
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},
@@ -21,14 +21,31 @@ use tower::Layer;
 type Upstream = (Client<HttpConnector, Body>, Uri);
 
 /// Fields of one connection, which a proxy does not forward (RFC 9110, 7.6.1), besides those that `Connection` names.
-const HOP_BY_HOP: [HeaderName; 6] = [
+const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     header::TE,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
+
+/// Before the cache, not behind it: a client names fields of its own choice in `Connection`, and the cache must look at the
+/// request that the upstream gets.
+fn take_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<_> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse::<HeaderName>().ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
 
 async fn forward(
     State((client, upstream)): State<Upstream>,
@@ -41,19 +58,11 @@ async fn forward(
         return StatusCode::BAD_REQUEST.into_response();
     };
     *request.uri_mut() = target;
-    let named: Vec<_> = request
-        .headers()
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse::<HeaderName>().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        request.headers_mut().remove(name);
-    }
     match client.request(request).await {
-        Ok(response) => response.into_response(),
+        Ok(mut response) => {
+            take_hop_by_hop(response.headers_mut());
+            response.into_response()
+        }
         Err(error) => (
             StatusCode::BAD_GATEWAY,
             format!("the upstream did not answer: {error}\n"),
@@ -101,6 +110,10 @@ fn serve(
             .with_state((client, upstream));
         // Outside of the router, so that a hit does not walk through it.
         let app = layer.layer(app);
+        let app = tower::util::MapRequest::new(app, |mut request: Request<Incoming>| {
+            take_hop_by_hop(request.headers_mut());
+            request
+        });
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -127,6 +140,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "usage: reverse-proxy [--listen ADDRESS] --upstream http://HOST:PORT [--conformance]",
         )?
         .parse()?;
+    if upstream.scheme_str() != Some("http")
+        || upstream.authority().is_none()
+        || upstream.path() != "/"
+    {
+        return Err("--upstream wants http://HOST:PORT, without a path".into());
+    }
     let (layer, _cache) = CacheLayer::builder().region(region()).build();
     let listener = std::net::TcpListener::bind(&listen)?;
     listener.set_nonblocking(true)?;

@@ -13,6 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 use tokio::sync::mpsc;
 
+use super::miss::unread::Held;
+
 /// A stored body, the handler's own passing through, or one that is being collected meanwhile.
 #[pin_project]
 pub struct ResponseBody<R: Body> {
@@ -29,7 +31,7 @@ enum Kind<R: Body> {
 
 /// What a fill tells the client's side.
 pub(super) enum Event<R: Body> {
-    Data(Bytes),
+    Data(Held),
     Trailers(HeaderMap),
     End,
     Error(R::Error),
@@ -40,7 +42,7 @@ pub(super) enum Event<R: Body> {
 }
 
 /// The client's side of a fill. The channel holds at most what the region stores: the fill hands the body over when it
-/// grows past that.
+/// grows past that, or when all of them together hold too much.
 struct Streaming<R: Body> {
     events: mpsc::UnboundedReceiver<Event<R>>,
     rest: Option<Pin<Box<R>>>,
@@ -126,7 +128,8 @@ impl<R: Body> Streaming<R> {
                 return rest.as_mut().poll_frame(cx).map_ok(into_bytes);
             }
             match ready!(self.events.poll_recv(cx)) {
-                Some(Event::Data(bytes)) => {
+                Some(Event::Data(held)) => {
+                    let bytes = held.read();
                     lessen(&mut self.hint, bytes.len() as u64);
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }

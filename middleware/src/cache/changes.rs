@@ -10,19 +10,21 @@ use super::own_writes::{Telling, Token, Writes};
 use super::{
     body::ResponseBody,
     entry,
-    invalidation::{ALL, group_slot, target_slot},
-    key::asked::asked_host,
+    invalidation::{ALL, asked_slot, group_slot},
+    key::asked::{asked_host, asked_target},
     miss::forward::Forward,
     outcome::{BypassReason, Miss, Outcome},
     policy::{Fields, groups, invalidated, request, response::has_explicit_lifetime},
-    shared::Shared,
+    shared::{Belonging, Shared},
 };
 
 /// What is known of an unsafe request before its answer.
 pub(super) struct Changes {
     shared: Arc<Shared>,
-    /// Path and query as the client asked for them, less what the region's keys leave out.
+    /// Path and query as the client asked for them.
     target: String,
+    /// The same as its region's keys have it.
+    spelled: String,
     host: Option<String>,
     /// For an answer to POST that a later GET may be given (RFC 9110, 9.3.3).
     kept: Option<Box<Forward>>,
@@ -37,17 +39,20 @@ pub(super) struct Changes {
 
 impl Changes {
     /// `None` for a safe request, which changes nothing; also for one that its region calls safe.
-    pub(super) fn of(shared: &Arc<Shared>, parts: &Parts, region: usize) -> Option<Self> {
+    pub(super) fn of(shared: &Arc<Shared>, parts: &Parts, belonging: &Belonging) -> Option<Self> {
+        let region = belonging.region;
         if !invalidated::is_unsafe(&parts.method) {
             return None;
         }
         let settings = shared.region(region);
         let fields = Fields::of(&parts.headers);
-        if settings.content_in_key(&parts.method, fields).is_some() {
+        let is_safe = settings.content_in_key(&parts.method, fields).is_some();
+        if is_safe && belonging.unknown.is_none() {
             return None;
         }
         Some(Self {
-            target: settings.key.target_of(parts),
+            target: asked_target(parts).to_owned(),
+            spelled: settings.key.target_of(parts),
             host: asked_host(parts).map(str::to_owned),
             kept: kept(shared, parts, region),
             is_answered: false,
@@ -135,18 +140,28 @@ impl Changes {
         };
         let host = host.unwrap_or_default();
         let groups = groups.iter().map(|name| group_slot(host, name));
-        targets
+        let slots = targets.iter().flat_map(|target| self.slots_of(target));
+        slots.chain(groups).collect()
+    }
+
+    /// A target is one in each spelling that a region gives it.
+    fn slots_of(&self, target: &str) -> Vec<u32> {
+        let host = self.host.as_deref().unwrap_or_default();
+        let mut slots: Vec<u32> = self
+            .shared
+            .spellings(target)
             .iter()
-            .map(|target| target_slot(target))
-            .chain(groups)
-            .collect()
+            .map(|target| asked_slot(host, target))
+            .collect();
+        slots.dedup();
+        slots
     }
 
     fn says_what_a_get_would(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let host = self.host.as_deref();
-        let named = invalidated::named(&self.target, host, headers, &CONTENT_LOCATION);
+        let named = invalidated::named(&self.spelled, host, headers, &CONTENT_LOCATION);
         status == StatusCode::OK
-            && named.as_ref() == Some(&self.target)
+            && named.as_ref() == Some(&self.spelled)
             && has_explicit_lifetime(headers)
     }
 }
@@ -156,7 +171,7 @@ impl Drop for Changes {
     /// the same, so its target counts as old.
     fn drop(&mut self) {
         if !self.is_answered {
-            self.shared.invalidate(&[target_slot(&self.target)]);
+            self.shared.invalidate(&self.slots_of(&self.target));
         }
     }
 }

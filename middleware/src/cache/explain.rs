@@ -1,7 +1,7 @@
 //! What the cache would do with a request, without doing it.
 
 use bytes::Bytes;
-use http::request::Parts;
+use http::{HeaderName, request::Parts};
 use serde::Serialize;
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     key::asked::{asked_host, asked_uri},
     outcome::{BypassReason, Miss, Outcome},
     policy::{Content, Fields, classify, invalidated},
+    region::Region,
     shared::Shared,
 };
 
@@ -24,7 +25,8 @@ pub struct Explanation {
     /// The region that the request belongs to.
     pub region: String,
     /// The key in readable form: host, path and query as they count; of a safe POST or QUERY also the method, and how long its
-    /// content is. Other parts of the key (mount, forwarded fields, the region's own) are named where they are set.
+    /// content is. After that the other parts that are set, in brackets: mount, forwarded fields and the region's own fields
+    /// with what the request holds, cookies and identity by name alone.
     pub key: String,
     /// Path and query that an unsafe request makes old where it succeeds; `None` of a safe one.
     pub makes_old: Option<String>,
@@ -46,11 +48,49 @@ pub struct StoredAnswer {
     pub body_bytes: usize,
     /// The fields that it varies on.
     pub vary: Vec<String>,
+    /// What the request holds in these fields, by which this variant is chosen; a missing one is left out.
+    pub variant: Vec<String>,
     /// Whether the handler can be asked if it still holds.
     pub has_validator: bool,
 }
 
+/// A field as the request has it.
+fn held(parts: &Parts, name: &HeaderName) -> String {
+    let values = parts.headers.get_all(name).iter();
+    let values: Vec<_> = values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    format!("{name}: {}", values.join(", "))
+}
+
 impl Shared {
+    fn other_parts(
+        &self,
+        region: &Region,
+        parts: &Parts,
+        fields: Fields,
+        has_identity: bool,
+    ) -> Vec<String> {
+        let mount = self.keys.mount();
+        let mut others = Vec::new();
+        if !mount.is_empty() {
+            others.push(format!("mount {mount}"));
+        }
+        let forwarded = fields.forwarded().1.map(|name| held(parts, name));
+        others.extend(forwarded);
+        let own = region.key.headers.iter();
+        others.extend(own.map(|name| held(parts, name)));
+        let cookies = region.key.cookies.iter();
+        others.extend(cookies.map(|name| format!("cookie {name}")));
+        if region.key.by.is_some() {
+            others.push("what key_by says".to_owned());
+        }
+        if has_identity {
+            others.push("who asks".to_owned());
+        }
+        others
+    }
+
     /// `parts` as they reach the layer. Redis is not asked.
     pub(super) fn explain(&self, parts: &Parts, body: Option<&[u8]>) -> Explanation {
         let mut parts = parts.clone();
@@ -77,6 +117,10 @@ impl Shared {
         if let Some(content) = content.in_key() {
             let (method, bytes) = (&parts.method, content.len());
             readable = format!("{method} {readable} with {bytes} bytes of content");
+        }
+        let others = self.other_parts(region, &parts, fields, identity.is_some());
+        if !others.is_empty() {
+            readable = format!("{readable} [{}]", others.join("; "));
         }
         let is_safe = region.content_in_key(&parts.method, fields).is_some()
             || !invalidated::is_unsafe(&parts.method);
@@ -125,6 +169,13 @@ impl Shared {
             ttl_s: entry.ttl_s(now),
             body_bytes: entry.body.len(),
             vary: entry.vary.names.iter().map(ToString::to_string).collect(),
+            variant: entry
+                .vary
+                .names
+                .iter()
+                .filter(|name| parts.headers.contains_key(*name))
+                .map(|name| held(&parts, name))
+                .collect(),
             has_validator: super::policy::conditional::has_validator(&entry.headers),
         };
         let asked = Asked {

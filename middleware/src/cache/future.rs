@@ -116,17 +116,18 @@ where
 
     /// A fetch in the background; `None` where somebody else fetches the same already.
     pub(super) fn refresh(
-        held: Held<S, B>,
+        mut held: Held<S, B>,
         mut forward: Forward,
         vary: &VaryNames,
     ) -> Option<Self> {
         forward.uncounted = true;
+        forward.for_all(&mut held.parts);
         let state = match forward.next(&held.parts.headers, vary) {
             Next::Wait(_) | Next::Reply(..) => return None,
             // A look into Redis would only find the same stale answer again.
             Next::Look(_) | Next::Call => State::Readying,
         };
-        // HEAD, or a key whose last answer could not be shared: nobody would keep the next one from fetching too.
+        // Values that are too many to compare: nobody would keep the next one from fetching too.
         forward.leader.as_ref()?;
         Some(Self {
             state,

@@ -128,7 +128,7 @@ impl CacheHandle {
     /// tables stand elsewhere) and row-level security (rows differ by role) are **not** seen: give a view's tables by
     /// [`Self::query_tagged`], and keep the others out.
     ///
-    /// `fetch` runs for whoever leads; its error is that caller's alone. Rows are kept as JSON. For a region that there is not
+    /// `fetch` runs for whoever leads; its error is that caller's alone. Rows are kept as CBOR, in which `Some(None)` cannot be told from `None`. For a region that there is not
     /// it runs each time.
     #[cfg(feature = "query")]
     pub async fn query<T, P, E, F>(

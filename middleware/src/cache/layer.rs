@@ -20,11 +20,15 @@ use crate::{
 /// Bytes that the cache in this process holds unless told otherwise.
 pub const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
 
-/// Longest time that a request waits for another's answer, or for content of its own, unless told otherwise.
+/// How long requests wait for another's answer before one of them goes to the handler as well, or for content of their own,
+/// unless told otherwise.
 pub const DEFAULT_WAIT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Series of figures that a cache keeps unless told otherwise, those of the route `overflow` included.
 pub const DEFAULT_MAX_SERIES: usize = 512;
+
+/// Series at most; more is taken for this.
+pub const MOST_SERIES: usize = 65_536;
 
 /// Caches the answers of the service it is put on. In axum, add it first, so that it is the innermost of the three.
 #[derive(Clone)]
@@ -148,8 +152,10 @@ impl CacheBuilder {
         self
     }
 
-    /// Longest time that a request waits for the answer of another that asks the same; then it runs alone. And for content of
-    /// its own that is part of its key ([`Region::body_in_key`]); then it goes to the handler uncached. Default
+    /// How long requests wait for the answer of another that asks the same before one of them is sent to the handler as well;
+    /// the others go on waiting for whichever answers first, so that a handler that is slow gets one request more for each time
+    /// that this passes, and not all at once. And the longest time that a request waits for
+    /// content of its own that is part of its key ([`Region::body_in_key`]); then it goes to the handler uncached. Default
     /// [`DEFAULT_WAIT_DEADLINE`].
     #[must_use]
     pub fn wait_deadline(mut self, wait_deadline: Duration) -> Self {
@@ -172,10 +178,10 @@ impl CacheBuilder {
 
     /// How many (region, route) are kept apart in the figures, some 3 KiB each; at least one more than there are regions.
     /// What comes after is counted in its region's route `overflow`, and in [`CacheStats::dropped_series`](super::CacheStats). Default
-    /// [`DEFAULT_MAX_SERIES`]. [`Self::build`] refuses fewer.
+    /// [`DEFAULT_MAX_SERIES`], at most [`MOST_SERIES`]. [`Self::build`] refuses fewer.
     #[must_use]
     pub fn max_series(mut self, max_series: usize) -> Self {
-        self.max_series = max_series;
+        self.max_series = max_series.min(MOST_SERIES);
         self
     }
 

@@ -111,7 +111,8 @@ pub use self::{
     handle::CacheHandle,
     invalidation::{MAX_PATTERN_BYTES, Purge, PurgeError, PurgeReport, PurgeState},
     layer::{
-        CacheBuilder, CacheLayer, DEFAULT_CAPACITY_BYTES, DEFAULT_MAX_SERIES, DEFAULT_WAIT_DEADLINE,
+        CacheBuilder, CacheLayer, DEFAULT_CAPACITY_BYTES, DEFAULT_MAX_SERIES,
+        DEFAULT_WAIT_DEADLINE, MOST_SERIES,
     },
     outcome::BypassReason,
     region::predicate::{AnswerPredicate, RequestPredicate},

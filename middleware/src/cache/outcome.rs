@@ -63,12 +63,14 @@ pub enum BypassReason {
     Region,
     /// [`CacheBuilder::region_for`](super::CacheBuilder::region_for) names a region that there is not.
     UnknownRegion,
+    /// The same cache stands further out on the request's way already.
+    Nested,
     /// The region does not store such answers ([`Region::only_answers`](super::Region::only_answers)).
     ResponseRegion,
 }
 
 impl BypassReason {
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::Method,
         Self::RequestBody,
         Self::RequestTooLarge,
@@ -94,6 +96,7 @@ impl BypassReason {
         Self::Stream,
         Self::Region,
         Self::UnknownRegion,
+        Self::Nested,
         Self::ResponseRegion,
     ];
 
@@ -126,6 +129,7 @@ impl BypassReason {
             Self::Stream => "response-stream",
             Self::Region => "region",
             Self::UnknownRegion => "unknown-region",
+            Self::Nested => "nested",
             Self::ResponseRegion => "response-region",
         }
     }
@@ -211,7 +215,7 @@ pub(super) enum Outcome {
     /// From this process: the handler has confirmed it.
     Revalidated(Miss),
     /// From another request's answer.
-    Collapsed,
+    Collapsed(Miss),
     /// From the handler, and stored.
     Stored(Miss),
     /// From the handler, being collected while it streams; whether it is stored shows at its end.
@@ -259,7 +263,7 @@ impl Outcome {
             Self::Revalidated(miss) => {
                 with_ttl(forwarded(miss.as_str()).add("; fwd-status=304")).add("; stored")
             }
-            Self::Collapsed => forwarded("uri-miss").add("; collapsed"),
+            Self::Collapsed(miss) => forwarded(miss.as_str()).add("; collapsed"),
             Self::Stored(miss) => missed(miss, "; stored", None),
             Self::Streaming(miss) => missed(miss, "", Some("streaming")),
             Self::Miss(miss) => missed(miss, "", None),

@@ -18,8 +18,9 @@ use super::{
     hit::answer::Asked,
     hit::look::Look,
     miss::forward::Forward,
+    miss::forward::Within,
     miss::refresh,
-    outcome::{Miss, Outcome},
+    outcome::{BypassReason, Miss, Outcome},
     policy::{Content, Fields, classify},
     runtime,
     shared::Shared,
@@ -63,6 +64,13 @@ impl<S> Cache<S> {
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let (mut parts, body) = request.into_parts();
+        // The same cache stands around this one: it waits for this very request.
+        if Within::this(&parts, shared) {
+            let request = Request::from_parts(parts, body);
+            let inner = shared.watching(None, || inner.call(request));
+            let reason = BypassReason::Nested;
+            return ResponseFuture::bypass(inner, shared.clone(), reason, None);
+        }
         let belonging = shared.region_of(&parts);
         let region = belonging.region;
         let settings = shared.region(region);
@@ -84,7 +92,7 @@ impl<S> Cache<S> {
             Err(reason) => {
                 let outcome = Outcome::Bypass(reason);
                 shared.count(shared.series.of(region, &parts), outcome);
-                let changes = Changes::of(shared, &parts, region);
+                let changes = Changes::of(shared, &parts, &belonging);
                 #[cfg(feature = "redis")]
                 let changes = changes.map(|changes| changes.after(token.map(|(token, _)| token)));
                 let request = Request::from_parts(parts, body);

@@ -26,6 +26,7 @@ use super::{
     miss::looking::Looking,
     miss::refresh::MAX_REFRESHES,
     miss::uncacheable::Uncacheable,
+    miss::unread::Unread,
     outcome::BypassReason,
     policy::{Fields, VaryNames},
     region::{Region, may_be_safe},
@@ -70,6 +71,7 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) series: AllSeries,
     pub(super) fills: AtomicUsize,
+    pub(super) unread: Arc<Unread>,
     /// Bytes of content that requests wait for, to put it into their keys.
     pub(super) reading_bytes: AtomicUsize,
     pub(super) refreshes: Tasks,
@@ -138,6 +140,7 @@ impl Shared {
             counters: Counters::default(),
             series: AllSeries::new(parameters.labeler, regions.len(), parameters.max_series),
             fills: AtomicUsize::new(0),
+            unread: Arc::default(),
             reading_bytes: AtomicUsize::new(0),
             refreshes: Tasks::new(MAX_REFRESHES),
             recomputations: Tasks::new(MAX_RECOMPUTATIONS),
@@ -238,17 +241,23 @@ impl Shared {
                 })
             }
             Purge::Key(key) => {
-                let mut targets = Vec::with_capacity(1);
-                for state in &self.regions {
-                    let target = Purge::Key(state.region.key.spelled(key)).target();
-                    if !targets.contains(&target) {
-                        targets.push(target);
-                    }
-                }
-                Ok(targets)
+                let spellings = self.spellings(key).into_iter();
+                Ok(spellings.map(|key| Purge::Key(key).target()).collect())
             }
             _ => Ok(vec![purge.target()]),
         }
+    }
+
+    /// Path and query in each form that the regions' keys give them.
+    pub(super) fn spellings(&self, target: &str) -> Vec<String> {
+        let mut spellings = Vec::with_capacity(1);
+        for state in &self.regions {
+            let spelled = state.region.key.spelled(target);
+            if !spellings.contains(&spelled) {
+                spellings.push(spelled);
+            }
+        }
+        spellings
     }
 
     /// Purges in this process; Redis is to be told what this answers.
@@ -301,9 +310,15 @@ impl Shared {
         is_taken
     }
 
-    /// Forgets everything under a key, in this process.
-    pub(super) fn forget(&self, key: &CacheKey) {
+    /// Forgets everything under a key in this process, and in Redis what is known to stand there: the answers may not be given
+    /// any more.
+    #[cfg_attr(not(feature = "redis"), allow(unused_variables))]
+    pub(super) fn forget(&self, key: &Arc<CacheKey>, known: &Arc<Entry>) {
         self.deleted(self.store.remove(key).as_deref());
+        #[cfg(feature = "redis")]
+        if let Some(l2) = &self.l2 {
+            l2.forget(key, known);
+        }
     }
 
     /// Takes a key out whose answers are all purged: a purge itself looks at nothing that is stored.

@@ -6,6 +6,10 @@ mod instance;
 
 use std::{
     convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -737,4 +741,95 @@ async fn rows_that_one_instance_fetched_another_finds() {
         .unwrap();
     let third = instance();
     assert_eq!(ask(&third, 3).await, [3], "purged for every instance");
+}
+
+/// While Redis takes no purges, as many as come: what is stored after each is given, and Redis is read again afterwards.
+#[tokio::test]
+async fn c20_however_many_changes_come_while_redis_is_away_this_process_caches_on() {
+    require!(redis);
+    let redis = redis();
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    one.ask("/kept").await;
+    entries(&redis, "demo", 1).await;
+    redis
+        .command(&["CONFIG", "SET", "min-replicas-to-write", "1"])
+        .unwrap();
+    for n in 0..9_000 {
+        one.post(&format!("/changed/{n}")).await;
+    }
+    let before = one.ask("/kept").await.1;
+    let (status, body) = one.ask("/kept").await;
+    assert!(
+        status.starts_with("pitcrew; hit") && !is_l2_hit(&status),
+        "{status}"
+    );
+    assert_eq!(body, before);
+    one.post("/kept").await;
+    assert_ne!(one.ask("/kept").await.1, before, "a change of it counts");
+    redis
+        .command(&["CONFIG", "SET", "min-replicas-to-write", "0"])
+        .unwrap();
+    eventually("the purges are confirmed", LONG, || async {
+        one.handle.stats().l2.unwrap().pending_purges == 0
+    })
+    .await;
+    let two = Instance::new(&redis.url(), "demo", FRESH, "two");
+    assert_eq!(
+        two.ask("/kept").await.1,
+        "two0",
+        "what was stored meanwhile went nowhere else"
+    );
+    eventually("Redis is read again", LONG, || async {
+        one.ask("/again").await;
+        let two = Instance::new(&redis.url(), "demo", FRESH, "two");
+        is_l2_hit(&two.ask("/again").await.0)
+    })
+    .await;
+}
+
+/// The handler takes an answer back; Redis does not bring it in again.
+#[tokio::test]
+async fn what_the_newest_answer_takes_back_is_not_found_in_redis_either() {
+    require!(redis);
+    let redis = redis();
+    let is_private = Arc::new(AtomicBool::new(false));
+    let instance = || {
+        let (store, is_private) = (
+            RedisStore::connect(&redis.url()).unwrap().namespace("demo"),
+            is_private.clone(),
+        );
+        let handler = service_fn(move |_: Request<Full<Bytes>>| {
+            let control = match is_private.load(Ordering::SeqCst) {
+                true => "private",
+                false => "public, max-age=600",
+            };
+            let response = Response::builder()
+                .header("cache-control", control)
+                .header("vary", "accept-language")
+                .body(Full::new(Bytes::from(control)));
+            async move { Ok::<_, Infallible>(response.unwrap()) }
+        });
+        CacheLayer::builder().redis(store).build().0.layer(handler)
+    };
+    let ask = |headers: &[(&'static str, &'static str)], app: &_| {
+        let mut request = Request::get("/").header("host", "app.example");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        let asked = tower::ServiceExt::oneshot(Clone::clone(app), request);
+        async move {
+            let body: pitcrew::cache::ResponseBody<Full<Bytes>> = asked.await.unwrap().into_body();
+            BodyExt::collect(body).await.unwrap().to_bytes()
+        }
+    };
+    let one: pitcrew::cache::Cache<_> = instance();
+    assert_eq!(ask(&[], &one).await, "public, max-age=600");
+    entries(&redis, "demo", 2).await;
+    is_private.store(true, Ordering::SeqCst);
+    assert_eq!(ask(&[("cache-control", "no-cache")], &one).await, "private");
+    entries(&redis, "demo", 0).await;
+    let two = instance();
+    assert_eq!(ask(&[("cookie", "a=b")], &two).await, "private");
+    assert_eq!(ask(&[], &two).await, "private");
 }

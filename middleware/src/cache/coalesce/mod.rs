@@ -11,7 +11,8 @@
 //! | `Vacant` | the leader went away (cancelled, panicked): the first waiter or newcomer to see it leads | `Running`, once |
 //!
 //! An error of the handler releases all at once: were each waiter to lead in turn, failing requests would queue up
-//! behind one another. Each waiter has its own deadline besides.
+//! behind one another. Each waiter has its own deadline besides; past it one of them leads beside the first, in a flight of its own, and
+//! whichever answers first answers both.
 
 mod flight;
 #[cfg(all(test, pitcrew_loom))]
@@ -96,6 +97,8 @@ pub(super) enum Told {
     Lead(Leader),
     /// There is nothing to wait for.
     Alone,
+    /// It takes too long: [`Waiter::rejoin`].
+    Late,
 }
 
 impl Flights {
@@ -130,6 +133,31 @@ impl Flights {
         shard.insert(key.clone(), flight.clone());
         drop(shard);
         Join::Lead(self.leader(key, flight))
+    }
+
+    /// Joins once more after `late` has taken too long: whoever comes first leads in its place.
+    fn rejoin(self: &Arc<Self>, key: FlightKey, late: &Arc<Flight>, now: Duration) -> Join {
+        let mut shard = self.shard(&key);
+        if shard
+            .get(&key)
+            .is_some_and(|flight| Arc::ptr_eq(flight, late))
+        {
+            shard.remove(&key);
+        }
+        drop(shard);
+        self.join(key, now)
+    }
+
+    /// The answer came at last, of a leader in whose place another one is: those who wait for that have it too.
+    fn succeed(&self, key: &FlightKey, flight: &Arc<Flight>, entry: &Arc<Entry>) {
+        let mut shard = self.shard(key);
+        let successor = shard.get(key).filter(|known| !Arc::ptr_eq(known, flight));
+        let Some(successor) = successor.cloned() else {
+            return;
+        };
+        shard.remove(key);
+        drop(shard);
+        successor.end(End::Done(entry.clone()));
     }
 
     fn leader(self: &Arc<Self>, key: FlightKey, flight: Arc<Flight>) -> Leader {
@@ -194,6 +222,9 @@ impl Leader {
         self.finished = true;
         // Out of the map first: who comes now begins anew, who waits is told.
         self.flights.remove(&self.key, &self.flight);
+        if let End::Done(entry) = &end {
+            self.flights.succeed(&self.key, &self.flight, entry);
+        }
         self.flight.end(end);
     }
 }
@@ -218,6 +249,11 @@ impl Waiter {
     /// What the flight says next: each head once, then its end.
     pub(super) async fn told(&mut self) -> Told {
         std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Joins once more; `now` is monotonic time.
+    pub(super) fn rejoin(self, now: Duration) -> Join {
+        self.flights.rejoin(self.key.clone(), &self.flight, now)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Told> {

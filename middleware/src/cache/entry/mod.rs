@@ -108,7 +108,7 @@ pub(in crate::cache) struct Credit {
 
 impl Entry {
     pub(in crate::cache) fn age(&self, now: Duration) -> Duration {
-        self.age + now.saturating_sub(self.made)
+        self.age.saturating_add(now.saturating_sub(self.made))
     }
 
     /// Time for which it stays fresh; zero when stale.
@@ -127,7 +127,9 @@ impl Entry {
         if conditional::has_validator(&self.headers) {
             past_freshness = past_freshness.max(KEPT_FOR_VALIDATION);
         }
-        (self.fresh_for + past_freshness).saturating_sub(self.age(now))
+        self.fresh_for
+            .saturating_add(past_freshness)
+            .saturating_sub(self.age(now))
     }
 
     /// `ttl` as `Cache-Status` gives it: below zero when stale.

@@ -254,7 +254,7 @@ fn names(outcome: Outcome) -> (&'static str, &'static str) {
     match outcome {
         Outcome::Hit => ("hit", "fresh"),
         Outcome::L2 => ("hit", "l2"),
-        Outcome::Collapsed => ("hit", "collapsed"),
+        Outcome::Collapsed(_) => ("hit", "collapsed"),
         Outcome::Stale => ("hit", "max-stale"),
         Outcome::StaleWhileRevalidate => ("hit", "stale-while-revalidate"),
         Outcome::PurgedSoftly => ("hit", "soft-purge"),

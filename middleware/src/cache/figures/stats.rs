@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cache::{
     figures::tally::{Amount, Sums},
-    outcome::Outcome,
+    outcome::{Miss, Outcome},
     truth::TruthStats,
 };
 
@@ -157,7 +157,7 @@ impl Figures {
             bypasses: total(&bypass_reasons),
             errors: sums.amount(Amount::Errors),
             only_if_cached: sums.amount(Amount::OnlyIfCached),
-            coalesced: sums.of(Outcome::Collapsed),
+            coalesced: sums.of(Outcome::Collapsed(Miss::Uri)),
             stale: stale.into_iter().map(|outcome| sums.of(outcome)).sum(),
             revalidated: sums.amount(Amount::Revalidated),
             stores: sums.amount(Amount::Stores),

@@ -95,7 +95,7 @@ const fn cell(outcome: Outcome) -> usize {
     match outcome {
         Outcome::Hit => 0,
         Outcome::L2 => 1,
-        Outcome::Collapsed => 2,
+        Outcome::Collapsed(_) => 2,
         Outcome::Stale => 3,
         Outcome::StaleWhileRevalidate => 4,
         Outcome::PurgedSoftly => 5,
@@ -176,7 +176,7 @@ mod tests {
         let hits = [
             Outcome::Hit,
             Outcome::L2,
-            Outcome::Collapsed,
+            Outcome::Collapsed(Miss::Uri),
             Outcome::Stale,
             Outcome::StaleWhileRevalidate,
             Outcome::PurgedSoftly,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, RANGE},
+    header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE, RANGE},
 };
 use http_body::Body;
 
@@ -145,6 +145,24 @@ fn part<R: Body>(
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if let Some(content_range) = content_range {
         headers.insert(CONTENT_RANGE, content_range);
+    }
+    if status == StatusCode::RANGE_NOT_SATISFIABLE {
+        // What the stored answer says of itself does not hold for this one: a cache outside would keep it.
+        let kept = [
+            DATE,
+            AGE,
+            CACHE_STATUS,
+            CONTENT_LENGTH,
+            ACCEPT_RANGES,
+            CONTENT_RANGE,
+        ];
+        let mut own = HeaderMap::with_capacity(kept.len());
+        for name in kept {
+            for value in headers.get_all(&name) {
+                own.append(name.clone(), value.clone());
+            }
+        }
+        headers = own;
     }
     let mut response = Response::new(ResponseBody::full(bytes));
     *response.status_mut() = status;

@@ -17,8 +17,11 @@ use super::{
     table::{Slots, Table},
 };
 
-/// Purges and names that wait at most. Past that everything is purged: more than was asked, never less.
+/// Purges that wait at most. Past that everything is purged: more than was asked, never less.
 const MAX_PENDING: usize = 4_096;
+/// Names of one purge at most; past that it is one of everything. A record holds two values for each, and the stack of a script
+/// of Redis some 8,000.
+const MAX_NAMES: usize = 2_048;
 
 /// What the one who runs the machine does next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -101,6 +104,8 @@ pub(in crate::cache) struct Log {
     feed: Feed,
     pending: BTreeMap<u64, Pending>,
     purges: u64,
+    /// The purge of everything that makes up for positions borrowed from Redis.
+    making_up: Option<u64>,
 }
 
 impl Log {
@@ -118,6 +123,7 @@ impl Log {
             feed: Feed::Away,
             pending: BTreeMap::new(),
             purges: 0,
+            making_up: None,
         }
     }
 
@@ -131,11 +137,23 @@ impl Log {
             table.advance(next);
             return Vec::new();
         }
-        if names.len() > MAX_PENDING || self.pending.len() >= MAX_PENDING {
+        // Rule 2: more purges than have a place of their own. This one gets a position that Redis may give to another's purge,
+        // which would not touch what is stored here from now on. So everything is purged, and what is stored until Redis
+        // has numbered that goes nowhere else, and dies with it.
+        let is_borrowing = table.now().is_full();
+        if names.len() > MAX_NAMES || self.pending.len() >= MAX_PENDING || is_borrowing {
             names = vec![Name::ALL];
             self.pending.clear();
         }
         self.purges += 1;
+        if is_borrowing
+            || self
+                .making_up
+                .is_some_and(|number| !self.pending.contains_key(&number))
+        {
+            self.making_up = Some(self.purges);
+            table.set_borrowing(true);
+        }
         let pending = Pending {
             names,
             accepted: None,
@@ -180,6 +198,7 @@ impl Log {
         }
         let lost = lost(table, snapshot);
         merge(table, snapshot);
+        self.make_up(table, &[Name::ALL]);
         self.feed = Feed::Following(snapshot.last);
         let mut actions = vec![Action::Follow(snapshot.last)];
         // Records of these may lie before the cursor: sent again, all of them (rule 4).
@@ -207,6 +226,8 @@ impl Log {
         if record.instance == self.instance {
             self.read_back(table, record.number);
         }
+        // After that: where this is what makes up for all, it stands here as it does in Redis, lest a fail-over lose it unseen.
+        self.make_up(table, &record.names);
         // Passed without its record: it went to a master that is no more (rule 4).
         self.resend(table, |pending| {
             pending
@@ -243,9 +264,23 @@ impl Log {
 
     // What follows from them
 
+    /// Purges once more, above all that is stored: as long as positions are borrowed, Redis may have given the same ones to
+    /// purges that are heard now.
+    fn make_up(&self, table: &Table, names: &[Name]) {
+        if self.making_up.is_some() {
+            let next = table.now().next_local();
+            table.raise(names, next);
+            table.advance(next);
+        }
+    }
+
     /// L2 may be read again, as far as this purge goes: its slots stand as high here as in Redis.
     pub(super) fn read_back(&mut self, table: &Table, number: u64) {
         self.pending.remove(&number);
+        if self.making_up == Some(number) {
+            self.making_up = None;
+            table.set_borrowing(false);
+        }
         table.set_pending(self.pending.len());
     }
 
@@ -276,6 +311,15 @@ impl Log {
             names,
             highest: table.now().redis(),
         })
+    }
+}
+
+#[cfg(test)]
+impl Log {
+    /// Breaks rule 2.
+    pub(super) fn make_up_for_nothing(&mut self, table: &Table) {
+        self.making_up = None;
+        table.set_borrowing(false);
     }
 }
 

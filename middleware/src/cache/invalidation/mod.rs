@@ -9,7 +9,7 @@
 //! | | rule | in |
 //! |---|---|---|
 //! | 1 | a position is above the counter and the caller's highest, and at least the time | the script |
-//! | 2 | `redis << 12 \| local`; L2 stamps drop `local`; full, nothing is stored | [`position`], [`Table::life`] |
+//! | 2 | `redis << 12 \| local`; L2 stamps drop `local`; full, it borrows from Redis and purges everything | [`position`], [`Log::purge`] |
 //! | 3 | positions come in Stream order or by a table read, never by a reply; a stamp is the position at the begin | [`Log::accepted`], [`Table::now`] |
 //! | 4 | a purge is pending, and L2 unread, until its record is read back; passed or silent, it is sent again | [`Log::record`], [`Log::heartbeat`] |
 //! | 5 | an entry from L2 gets the lower of its stamp and the request's begin | [`Position::imported`] |
@@ -52,7 +52,10 @@ use std::{sync::PoisonError, time::Duration};
 
 pub(super) use self::{
     log::{Action, Command, Log},
-    name::{ALL, Kind, Name, Target, group_slot, path_slot, region_slot, tag_slot, target_slot},
+    name::{
+        ALL, Kind, Name, Target, asked_slot, group_slot, path_slot, region_slot, tag_slot,
+        target_slot,
+    },
     patterns::Subject,
     position::Position,
     table::{Life, Table},
@@ -181,6 +184,12 @@ impl Invalidation {
     #[cfg(feature = "redis")]
     pub(super) fn is_done(&self, number: u64) -> bool {
         self.tell(|log, _| log.is_done(number))
+    }
+
+    /// Whether what is stored now must stay in this process.
+    #[cfg(feature = "redis")]
+    pub(super) fn is_borrowing(&self) -> bool {
+        self.table.is_borrowing()
     }
 
     /// Whether L2 may be read by a request that has read its position.

@@ -11,6 +11,13 @@ use super::patterns::Pattern;
 pub(in crate::cache) const SLOTS: usize = 65_536;
 /// The slot of "all": kept out of the hashed ones.
 pub(in crate::cache) const ALL: u32 = SLOTS as u32;
+/// The first slots are for regions alone: whoever makes a slot old by a name of his own choice never takes a region along.
+const REGIONS: std::ops::Range<u32> = 0..1_024;
+/// Then those of what unsafe requests make old, which any client chooses. The hash is known to all, so that targets can be
+/// found that share a slot; more than other targets no request can make old so.
+const ASKED: std::ops::Range<u32> = REGIONS.end..32_768;
+/// The others: what handlers and operators name.
+const NAMED: std::ops::Range<u32> = ASKED.end..SLOTS as u32;
 /// Every instance must agree on slots, so the key of this hash is fixed. Whoever finds two names in one slot makes
 /// more purged than was asked, never less.
 pub(in crate::cache) const SLOT_HASH_KEY: (u64, u64) =
@@ -116,33 +123,39 @@ pub struct PurgeReport {
 }
 
 pub(in crate::cache) fn path_slot(path: &str) -> u32 {
-    slot(b'p', path)
+    slot(NAMED, b'p', &[path])
 }
 
-/// One target, its query included: what an unsafe request makes old (RFC 9111, 4.4).
+/// One target, its query included, whatever the host.
 pub(in crate::cache) fn target_slot(target: &str) -> u32 {
-    slot(b'u', target)
+    slot(NAMED, b'u', &[target])
+}
+
+/// One target of one host: what an unsafe request makes old (RFC 9111, 4.4).
+pub(in crate::cache) fn asked_slot(host: &str, target: &str) -> u32 {
+    slot(ASKED, b'o', &[&host.to_ascii_lowercase(), "\n", target])
 }
 
 pub(in crate::cache) fn region_slot(region: &str) -> u32 {
-    slot(b'r', region)
+    slot(REGIONS, b'r', &[region])
 }
 
 pub(in crate::cache) fn tag_slot(tag: &str) -> u32 {
-    slot(b't', tag)
+    slot(NAMED, b't', &[tag])
 }
 
 /// A group is one of an origin (RFC 9875, 2.1): two of one name under two hosts are apart.
 pub(in crate::cache) fn group_slot(host: &str, name: &str) -> u32 {
-    slot(b'g', &format!("{}\n{name}", host.to_ascii_lowercase()))
+    slot(NAMED, b'g', &[&host.to_ascii_lowercase(), "\n", name])
 }
 
-fn slot(kind: u8, name: &str) -> u32 {
+fn slot(lane: std::ops::Range<u32>, kind: u8, name: &[&str]) -> u32 {
     use std::hash::Hasher;
     let mut hasher = SipHasher13::new_with_keys(SLOT_HASH_KEY.0, SLOT_HASH_KEY.1);
     hasher.write(&[kind]);
-    hasher.write(name.as_bytes());
-    (hasher.finish() % SLOTS as u64) as u32
+    name.iter().for_each(|part| hasher.write(part.as_bytes()));
+    let length = u64::from(lane.end - lane.start);
+    lane.start + (hasher.finish() % length) as u32
 }
 
 /// What a purge does to what it names.
@@ -190,6 +203,24 @@ mod tests {
     fn paths_regions_and_tags_of_one_name_are_apart() {
         let slots = [path_slot("x"), region_slot("x"), tag_slot("x")];
         assert!(slots[0] != slots[1] && slots[1] != slots[2] && slots[0] != slots[2]);
+    }
+
+    #[test]
+    fn no_target_that_a_client_chooses_has_the_slot_of_a_region_a_tag_or_a_path() {
+        for n in 0..100_000 {
+            let name = format!("/any?{n}");
+            let asked = asked_slot("a.example", &name);
+            assert!(ASKED.contains(&asked));
+            assert!(REGIONS.contains(&region_slot(&name)));
+            for slot in [
+                path_slot(&name),
+                target_slot(&name),
+                tag_slot(&name),
+                group_slot("a", &name),
+            ] {
+                assert!(NAMED.contains(&slot));
+            }
+        }
     }
 
     #[test]

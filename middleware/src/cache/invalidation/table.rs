@@ -83,6 +83,8 @@ pub(in crate::cache) struct Table {
     position: AtomicU64,
     /// Purges whose record was not read back yet; as long as there are any, nothing is read from L2 (rule 4).
     pending: AtomicU64,
+    /// 1 while positions are in use that Redis may give to others' purges.
+    borrowing: AtomicU64,
     /// Monotonic nanoseconds until which this instance counts as connected; 0 when it is not.
     lease: AtomicU64,
     /// When the last answer was asked for that made it so.
@@ -102,6 +104,7 @@ impl Table {
         Self {
             position: AtomicU64::new(0),
             pending: AtomicU64::new(0),
+            borrowing: AtomicU64::new(0),
             lease: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             hard: Column::new(slots),
@@ -119,8 +122,7 @@ impl Table {
 
     /// Whether an entry that began at `stamp` is dead, stale or fresh at this moment (rule 11).
     pub(in crate::cache) fn life(&self, stamp: Position, subject: Subject<'_>) -> Life {
-        // Rule 2: above such a stamp no purge could be numbered.
-        if stamp.is_full() || self.hard.stands_higher(stamp, subject.slots) {
+        if self.hard.stands_higher(stamp, subject.slots) {
             return Life::Dead;
         }
         match self.patterns.strictest(stamp, subject) {
@@ -166,7 +168,16 @@ impl Table {
         self.patterns.undecided()
     }
 
+    /// Whether what is stored now must stay in this process: its stamp would mean something else to others (rule 2).
+    pub(in crate::cache) fn is_borrowing(&self) -> bool {
+        self.borrowing.load(Acquire) != 0
+    }
+
     // What the writer does
+
+    pub(super) fn set_borrowing(&self, is_borrowing: bool) {
+        self.borrowing.store(u64::from(is_borrowing), Release);
+    }
 
     pub(super) fn set_pending(&self, count: usize) {
         self.pending.store(count as u64, Release);
@@ -242,7 +253,7 @@ impl Table {
         let columns = columns
             .iter()
             .flat_map(|column| column.slots.iter().chain([&column.all]));
-        let own = [&self.position, &self.pending, &self.lease];
+        let own = [&self.position, &self.pending, &self.borrowing, &self.lease];
         let numbers = columns.chain(own).map(|number| number.load(Relaxed));
         (numbers.collect(), self.patterns().collect())
     }
@@ -256,6 +267,7 @@ impl Table {
         Self {
             position: cell(&self.position),
             pending: cell(&self.pending),
+            borrowing: cell(&self.borrowing),
             lease: cell(&self.lease),
             heard: cell(&self.heard),
             hard: column(&self.hard),
@@ -316,14 +328,5 @@ mod tests {
         assert_eq!(life(&table, stamp, &[1]), Life::Stale);
         table.raise(&[Name::slot(Kind::Hard, 1)], Position::from_redis(1));
         assert_eq!(life(&table, stamp, &[1]), Life::Dead);
-    }
-
-    #[test]
-    fn a_position_that_is_full_stamps_nothing_that_is_served() {
-        let table = Table::with_bounds(4, 4);
-        (0..5_000).for_each(|_| table.advance(table.now().next_local()));
-        assert_eq!(life(&table, table.now(), &[]), Life::Dead);
-        table.advance(Position::from_redis(1));
-        assert_eq!(life(&table, table.now(), &[]), Life::Fresh);
     }
 }

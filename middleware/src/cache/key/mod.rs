@@ -118,6 +118,10 @@ impl KeyMaker {
         }
     }
 
+    pub(in crate::cache) fn mount(&self) -> &str {
+        &self.mount
+    }
+
     /// The key of a request in a region. `fields` are those of its headers; `identity` is who asks, where the region tells
     /// people apart; `content` is that of a safe request that has any, whose method counts too.
     pub(in crate::cache) fn key(

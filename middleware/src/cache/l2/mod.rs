@@ -328,7 +328,7 @@ impl L2 {
                 self.until(|l2| l2.invalidation.pending() == 0).await;
             }
             while let Some(write) = self.writer.pop() {
-                self.put(&write).await;
+                self.write_through(&write).await;
             }
         };
         if runtime::has_one() {

@@ -27,7 +27,7 @@ const FOLLOW: &str = concat!(
 const ON_MASTER: &str = "redis.call('HDEL', KEYS[1], '')\n";
 
 /// Raised with every change of what the scripts keep.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Records that the Stream keeps, about. Who was away for more of them reads the table.
 const MAX_RECORDS: usize = 16_384;
 /// Records that are read at one time at most.

@@ -19,7 +19,7 @@ use crate::cache::{
 
 const MAGIC: &[u8; 4] = b"PCRW";
 /// Raised with every change of what follows. An older or newer value is a miss.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 const KIND_ANSWER: u8 = 1;
 const KIND_VARY: u8 = 2;
 /// How the body stands there.

@@ -21,11 +21,18 @@ const MAX_QUEUED_BYTES: usize = 16 << 20;
 /// An idle writer looks this often whether its level still exists.
 const IDLE_CHECK: Duration = Duration::from_secs(5);
 
-/// An answer on its way to Redis.
+/// An answer on its way to Redis, or out of it.
 pub(super) struct Write {
-    pub(super) key: Arc<CacheKey>,
-    pub(super) entry: Arc<Entry>,
-    pub(super) compress_above: usize,
+    key: Arc<CacheKey>,
+    entry: Arc<Entry>,
+    what: What,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    /// Stored, compressed above so many bytes.
+    Put(usize),
+    Deleted,
 }
 
 #[derive(Default)]
@@ -91,15 +98,15 @@ impl L2 {
         entry: &Arc<Entry>,
         compress_above: usize,
     ) {
-        // What is older than the first table, or is a part, nobody could use.
-        if entry.stamp.redis() == 0 || entry.span.is_some() || self.stopped.load(Ordering::Acquire)
-        {
+        // What is older than the first table, or is a part, nobody could use; what bears a borrowed stamp nobody may.
+        let is_of_use = entry.stamp.redis() != 0 && entry.span.is_none();
+        if !is_of_use || self.invalidation.is_borrowing() || self.stopped.load(Ordering::Acquire) {
             return;
         }
         let dropped = self.writer.push(Write {
             key: key.clone(),
             entry: entry.clone(),
-            compress_above,
+            what: What::Put(compress_above),
         });
         self.counters
             .dropped_writes
@@ -107,8 +114,48 @@ impl L2 {
         ensure(self);
     }
 
+    /// Queues the deletion of an answer, behind what is to be written before.
+    pub(in crate::cache) fn forget(self: &Arc<Self>, key: &Arc<CacheKey>, entry: &Arc<Entry>) {
+        if self.stopped.load(Ordering::Acquire) {
+            return;
+        }
+        let dropped = self.writer.push(Write {
+            key: key.clone(),
+            entry: entry.clone(),
+            what: What::Deleted,
+        });
+        self.counters
+            .dropped_writes
+            .fetch_add(dropped, Ordering::Relaxed);
+        ensure(self);
+    }
+
+    pub(super) async fn write_through(&self, write: &Write) {
+        match write.what {
+            What::Put(compress_above) => self.put(write, compress_above).await,
+            What::Deleted => self.delete(&write.key, &write.entry).await,
+        }
+    }
+
+    /// What leads to it and itself: one by one, in a cluster they lie on different masters.
+    async fn delete(&self, key: &CacheKey, entry: &Entry) {
+        let base = self.entry_key(key.bytes(), None);
+        let vary = &entry.vary;
+        let variant = (!vary.names.is_empty())
+            .then(|| self.entry_key(key.bytes(), Some((vary, &entry.values))));
+        for redis_key in [Some(base), variant].into_iter().flatten() {
+            if !self.breakers.of(&redis_key).allows() {
+                continue;
+            }
+            let mut unlink = redis::cmd("UNLINK");
+            unlink.arg(&redis_key);
+            let done = self.call::<()>(&unlink, 0, BACKGROUND_TIMEOUT).await;
+            let _ = self.judged(&redis_key, done);
+        }
+    }
+
     /// Writes one answer. What Redis does not take is lost to L2, nothing more.
-    pub(super) async fn put(&self, write: &Write) {
+    async fn put(&self, write: &Write, compress_above: usize) {
         let (entry, now) = (&write.entry, self.clock.now());
         let ttl = crate::clock::millis(entry.useful_for(now));
         if ttl == 0 {
@@ -117,7 +164,7 @@ impl L2 {
         let resident = crate::clock::millis(now.saturating_sub(entry.made));
         let made_unix_ms = self.clock.unix_ms().saturating_sub(resident);
         let key = write.key.bytes();
-        let packed = compress::pack(&entry.body, write.compress_above).await;
+        let packed = compress::pack(&entry.body, compress_above).await;
         let value = wire::encode_answer(key, entry, packed.as_deref(), made_unix_ms);
         // One by one: in a cluster they lie on different masters. The answer first, then what leads to it.
         let is_put = if entry.vary.names.is_empty() {
@@ -161,7 +208,7 @@ fn ensure(l2: &Arc<L2>) {
                 return;
             };
             while let Some(write) = l2.writer.pop() {
-                l2.put(&write).await;
+                l2.write_through(&write).await;
             }
             if l2.stopped.load(Ordering::Acquire) {
                 return;

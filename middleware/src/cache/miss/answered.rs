@@ -16,10 +16,11 @@ use crate::cache::{
     entry::{self, Entry, Origin},
     figures::tally::Amount,
     hit::answer::not_modified,
-    invalidation::{group_slot, tag_slot, target_slot},
+    invalidation::{asked_slot, group_slot, tag_slot, target_slot},
     miss::fill::{Collected, Fill, collect},
     miss::forward::Forward,
     outcome::{BypassReason, Outcome},
+    policy::request::Credentials,
     policy::{
         Verdict, conditional, date,
         groups::{self, MAX_GROUPS},
@@ -113,14 +114,10 @@ impl Forward {
                     reason,
                     shared.clock.now(),
                 );
-                // What is stored was for everybody; the newest answer says that it is not (any more).
-                if self.stale.is_some()
-                    && matches!(
-                        reason,
-                        BypassReason::NoStore | BypassReason::Private | BypassReason::Vary
-                    )
+                if let Some(stale) = self.stale.take()
+                    && self.is_no_longer(parts.status, reason)
                 {
-                    shared.forget(&self.key);
+                    shared.forget(&self.key, &stale);
                 }
                 let outcome = Outcome::Unstorable(self.miss, reason);
                 self.count(outcome);
@@ -184,6 +181,23 @@ impl Forward {
         self.client(parts, body, outcome)
     }
 
+    /// Whether an answer that is not stored says that what is stored must not be given any more: it was for everybody, and is
+    /// not now, or there is nothing (RFC 9110, 15.5.4, 15.5.5, 15.5.11; RFC 7725). Who brings credentials may be refused what
+    /// is everybody's.
+    fn is_no_longer(&self, status: StatusCode, reason: BypassReason) -> bool {
+        match reason {
+            BypassReason::NoStore
+            | BypassReason::Private
+            | BypassReason::Vary
+            | BypassReason::SetCookie => true,
+            BypassReason::Status => {
+                let is_anybody = self.lookup.credentials == Credentials::default();
+                is_anybody && matches!(status.as_u16(), 403 | 404 | 410 | 451)
+            }
+            _ => false,
+        }
+    }
+
     /// What the client gets of the handler's whole answer: a 304 where its own conditions, which the handler did not see,
     /// say so. The body is given up then; a fill goes on without it.
     fn client<R: Body>(
@@ -219,6 +233,7 @@ impl Forward {
         let mut slots = vec![
             self.resource.path_slot,
             target_slot(&self.resource.target),
+            asked_slot(&self.resource.host, &self.resource.target),
             shared.region_slot(self.region),
         ];
         slots.extend(
@@ -258,14 +273,20 @@ impl Forward {
             .then(|| self.renewed(stale, not_modified))
             .flatten();
         let Some(entry) = renewed else {
-            // It may not be kept any longer; this client asked for it and has it from the handler's own word.
-            shared.forget(&self.key);
+            // It may not be kept any longer; this client asked for it and has it from the handler's own word, with the fields
+            // that this gives it.
+            shared.forget(&self.key, stale);
             if let Some(leader) = self.leader.take() {
                 leader.release();
             }
             let outcome = Outcome::Miss(self.miss);
             self.count(outcome);
-            return shared.answer(stale, self.asked(&self.request), outcome);
+            let mut response = shared.answer(stale, self.asked(&self.request), outcome);
+            let mut new = not_modified.clone();
+            entry::strip_own(&mut new);
+            let new = entry::storable_headers(&new);
+            *response.headers_mut() = conditional::updated(response.headers(), &new);
+            return response;
         };
         shared.add(self.series, Amount::Revalidated, 1);
         if shared.is_alive(&entry) {
@@ -349,7 +370,7 @@ impl Forward {
                 shared.store(&self.key, &entry, self.region);
             }
             Some(_) => {}
-            None => shared.forget(&self.key),
+            None => shared.forget(&self.key, &stale),
         }
     }
 }

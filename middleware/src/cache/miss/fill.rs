@@ -24,6 +24,7 @@ use crate::cache::{
     entry::{self, Origin},
     invalidation::tag_slot,
     key::CacheKey,
+    miss::unread::Unread,
     policy::Verdict,
     runtime,
     shared::Shared,
@@ -122,6 +123,7 @@ where
     }
     let (events, receiver) = mpsc::unbounded_channel();
     let mut collector = Collector {
+        unread: fill.shared.unread.clone(),
         body: Some(Box::pin(body)),
         fill: Some(fill),
         frames: Vec::new(),
@@ -199,6 +201,7 @@ struct Collector<R: Body> {
     frames: Vec<Bytes>,
     bytes: usize,
     limit: usize,
+    unread: Arc<Unread>,
     events: mpsc::UnboundedSender<Event<R>>,
 }
 
@@ -221,10 +224,11 @@ impl<R: Body> Collector<R> {
                 Some(Ok(Ok(data))) => {
                     self.bytes += data.len();
                     self.frames.push(data.clone());
+                    let is_full = fill.shared.unread.is_full();
                     if telling {
-                        self.tell(Event::Data(data));
+                        self.tell_data(data);
                     }
-                    if self.bytes > self.limit || self.frames.len() > MAX_FRAMES {
+                    if self.bytes > self.limit || self.frames.len() > MAX_FRAMES || is_full {
                         self.stop(telling);
                         return Poll::Ready(Ended::Told);
                     }
@@ -267,8 +271,12 @@ impl<R: Body> Collector<R> {
     /// Tells the client what was collected before there was a task.
     fn replay(&self) {
         for frame in &self.frames {
-            self.tell(Event::Data(frame.clone()));
+            self.tell_data(frame.clone());
         }
+    }
+
+    fn tell_data(&self, data: Bytes) {
+        self.tell(Event::Data(self.unread.hold(data)));
     }
 
     /// Ends collecting; the body goes on by itself.

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Response, request::Parts};
+use http::{
+    HeaderMap, Method, Response,
+    header::{IF_RANGE, RANGE},
+    request::Parts,
+};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -133,7 +137,8 @@ impl Forward {
         // A part can neither be shared nor made whole from.
         if self.lookup.head
             || (self.lookup.range && self.stale.is_none())
-            || shared.uncacheable.knows(&self.key, credentials, asked.now)
+            // In the background nobody waits, and what is given meanwhile has to be replaced some time.
+            || (!self.uncounted && shared.uncacheable.knows(&self.key, credentials, asked.now))
         {
             return Next::Call;
         }
@@ -145,10 +150,15 @@ impl Forward {
             variant,
             class: credentials.class(),
         };
-        match shared.flights.join(key, asked.now) {
+        let join = shared.flights.join(key, asked.now);
+        self.joined(join, request)
+    }
+
+    fn joined(&mut self, join: Join, request: &HeaderMap) -> Next {
+        match join {
             Join::Lead(leader) => {
                 // Between the look and this a whole flight may have ended: its answer is there, and another call is not due.
-                let look = shared.look(&self.key, asked);
+                let look = self.shared.look(&self.key, self.asked(request));
                 let is_new = |entry: &Arc<Entry>| {
                     let known = self.stale.as_ref();
                     known.is_none_or(|known| !Arc::ptr_eq(known, entry))
@@ -218,7 +228,7 @@ impl Forward {
             let told = told.unwrap_or_else(|_| {
                 let timeouts = &shared.counters.wait_timeouts;
                 timeouts.fetch_add(1, Ordering::Relaxed);
-                Told::Alone
+                Told::Late
             });
             (waiter, told)
         })
@@ -237,6 +247,7 @@ impl Forward {
                 Step::Next(self.look())
             }
             Told::Alone => Step::Next(Next::Call),
+            Told::Late => self.late(waiter, request),
             Told::Head(head) => {
                 if head.share.allows(self.lookup.credentials).is_err() {
                     return Step::Next(Next::Call);
@@ -255,13 +266,25 @@ impl Forward {
                 drop(waiter);
                 let shared = &self.shared;
                 if entry.matches(request, self.lookup.credentials) && shared.is_alive(&entry) {
-                    return Step::Reply(self.reply(&entry, request, Outcome::Collapsed));
+                    return Step::Reply(self.reply(&entry, request, Outcome::Collapsed(self.miss)));
                 }
                 // It began before a purge, or it is another variant. Somebody may have stored a newer one by now.
                 let vary = entry.vary.clone();
                 self.regroup(request, &vary)
             }
         }
+    }
+
+    /// Whoever leads takes too long. One of those who wait leads beside it, the others wait for whichever is first: were all to
+    /// run, the handler would get the whole crowd just when it is slow.
+    fn late<R: Body>(&mut self, waiter: Waiter, request: &HeaderMap) -> Step<R> {
+        self.deadline = None;
+        let look = self.shared.look(&self.key, self.asked(request));
+        if let Look::Hit(entry, outcome) | Look::Refresh(entry, _, outcome) = look {
+            return Step::Reply(self.reply(&entry, request, outcome));
+        }
+        let join = waiter.rejoin(self.shared.clock.now());
+        Step::Next(self.joined(join, request))
     }
 
     /// Looks again and joins again, a bounded number of times.
@@ -349,10 +372,24 @@ impl Forward {
         self.request = parts.headers.clone();
     }
 
+    /// Asks for the whole, whatever its client asked for: in the background it is for everybody.
+    pub(in crate::cache) fn for_all(&mut self, parts: &mut Parts) {
+        if self.lookup.head {
+            parts.method = Method::GET;
+            self.lookup.head = false;
+        }
+        parts.headers.remove(RANGE);
+        parts.headers.remove(IF_RANGE);
+        self.lookup.range = false;
+    }
+
     /// The handler gets the request: with conditions of ours in the place of the client's, where the answer may then be
     /// everybody's.
     pub(in crate::cache) fn send(&mut self, parts: &mut Parts) {
         self.asks(parts);
+        parts
+            .extensions
+            .insert(Within(Arc::as_ptr(&self.shared) as usize));
         let request = &mut parts.headers;
         self.called = self.shared.clock.now();
         // RFC 9110, 13.1.2: only a GET or HEAD is answered by 304; to our condition on a POST the answer would be 412.
@@ -368,6 +405,17 @@ impl Forward {
         self.validating = validates;
         let stored = self.stale.as_ref().filter(|_| validates);
         conditional::condition(request, stored.map(|stale| &*stale.headers));
+    }
+}
+
+/// The cache that a request is within, on its way to the handler.
+#[derive(Clone, Copy)]
+pub(in crate::cache) struct Within(usize);
+
+impl Within {
+    pub(in crate::cache) fn this(parts: &Parts, shared: &Arc<Shared>) -> bool {
+        let within = parts.extensions.get::<Self>();
+        within.is_some_and(|within| within.0 == Arc::as_ptr(shared) as usize)
     }
 }
 

@@ -6,3 +6,4 @@ pub(super) mod forward;
 pub(super) mod looking;
 pub(super) mod refresh;
 pub(super) mod uncacheable;
+pub(super) mod unread;

@@ -41,7 +41,7 @@ impl Uncacheable {
         until.is_some_and(|until| until > now)
     }
 
-    /// Errors are passing, and 206 and 304 say nothing of the whole answer: they are not remembered.
+    /// Errors are passing, and what speaks of one request says nothing of the answer to another: neither is remembered.
     pub(in crate::cache) fn remember(
         &self,
         key: &CacheKey,
@@ -50,11 +50,7 @@ impl Uncacheable {
         reason: BypassReason,
         now: Duration,
     ) {
-        let is_passing = status.is_server_error()
-            || matches!(
-                status,
-                StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT
-            );
+        let is_passing = status.is_server_error() || is_of_one_request(status);
         if !(is_passing && reason == BypassReason::Status) {
             self.0.insert(mark(key, credentials), now + UNCACHEABLE_FOR);
         }
@@ -63,6 +59,15 @@ impl Uncacheable {
     pub(in crate::cache) fn forget(&self, key: &CacheKey, credentials: Credentials) {
         self.0.remove(&mark(key, credentials));
     }
+}
+
+/// Statuses that say of a request's own fields what is wrong with it, or that only a part is asked for (RFC 9110, 15; RFC
+/// 6585): anybody can bring them about.
+fn is_of_one_request(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        206 | 304 | 400 | 406 | 408 | 411..=417 | 421..=426 | 428 | 429 | 431
+    )
 }
 
 /// A key and a class of credentials in one number. Should two ever share it, requests run apart that could have

@@ -22,7 +22,9 @@ pub(crate) enum Scope {
 impl Scope {
     /// The wider of the two: a directive may stand twice.
     fn widen(&mut self, value: Option<&str>) {
-        let fields = value.map(|value| field_names(value.trim_matches('"')));
+        // Only a quoted list is one of names (5.2.2.4, 5.2.2.7); `private=1` is taken for `private`.
+        let quoted = |value: &str| Some(value.strip_prefix('"')?.strip_suffix('"')?.to_owned());
+        let fields = value.map(|value| field_names(&quoted(value)?));
         *self = match (std::mem::take(self), fields) {
             (Self::Everything, _) | (_, None | Some(None)) => Self::Everything,
             (Self::Nothing, Some(Some(fields))) => Self::Fields(fields),
@@ -123,7 +125,9 @@ impl Directives {
                 BareItem::Integer(number) => {
                     directives.directive(name.as_str(), Some(&number.to_string()));
                 }
-                BareItem::String(text) => directives.directive(name.as_str(), Some(text.as_str())),
+                BareItem::String(text) => {
+                    directives.directive(name.as_str(), Some(&format!("\"{}\"", text.as_str())));
+                }
                 _ => directives.directive(name.as_str(), Some("not a number")),
             }
         }
@@ -254,7 +258,9 @@ mod tests {
             fields(&["set-cookie", "x"])
         );
         assert_eq!(read("no-cache=\"x\"").no_cache, fields(&["x"]));
-        assert_eq!(read("no-cache=x").no_cache, fields(&["x"]));
+        for token in ["no-cache=x", "no-cache=1", "no-cache=true", "no-cache=\"x"] {
+            assert_eq!(read(token).no_cache, Scope::Everything, "{token}");
+        }
         assert_eq!(read("no-cache=\"x\", no-cache").no_cache, Scope::Everything);
         assert_eq!(read("private=\"not a name\"").private, Scope::Everything);
         assert_eq!(read("private=\"\"").private, Scope::Everything);

@@ -1,19 +1,20 @@
 //! Which of the fields that the cache looks at a request has, found in one pass: most requests have none of them, and
 //! asking a header map for each by name costs more than all the rest of a hit.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header::CONNECTION};
 
 /// Fields that say under which name, scheme, port and path a proxy was asked: an app may build links from them, so each is
 /// part of the key (SECURITY C5): those that frameworks and proxies read, and those that lists of poisoned fields name. Not
 /// among them: the client's address (`X-Forwarded-For`), which would leave a key for each client. The shorter first, as
 /// [`SHORTER`] needs it.
-static FORWARDED: [HeaderName; 31] = [
+static FORWARDED: [HeaderName; 32] = [
     HeaderName::from_static("x-host"),
     HeaderName::from_static("x-scheme"),
     http::header::FORWARDED,
     HeaderName::from_static("x-arr-ssl"),
     HeaderName::from_static("cf-visitor"),
     HeaderName::from_static("x-forwarded"),
+    HeaderName::from_static("x-real-host"),
     HeaderName::from_static("x-url-scheme"),
     HeaderName::from_static("x-script-name"),
     HeaderName::from_static("x-original-uri"),
@@ -45,7 +46,7 @@ const LONGEST: usize = 26;
 
 /// How many of them are shorter than so many bytes: a name is compared with those of its own length alone.
 static SHORTER: [u8; LONGEST + 2] = [
-    0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 4, 5, 6, 7, 8, 9, 14, 18, 20, 24, 25, 27, 29, 29, 29, 29, 30, 31,
+    0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 4, 5, 7, 8, 9, 10, 15, 19, 21, 25, 26, 28, 30, 30, 30, 30, 31, 32,
 ];
 
 /// Groups of fields that are asked for together.
@@ -66,6 +67,9 @@ pub(crate) enum Field {
     /// `If-None-Match` or `If-Modified-Since`.
     Conditional = 1 << 8,
     Range = 1 << 9,
+    /// `Connection` names a field that is not of the connection: whoever forwards the request takes it out (RFC 9110, 7.6.1),
+    /// and answers for less than the key says.
+    Connection = 1 << 10,
 }
 
 impl Field {
@@ -74,6 +78,16 @@ impl Field {
             "content-length" | "transfer-encoding" => Self::Framing,
             "x-original-url"
             | "x-rewrite-url"
+            | "x-override-url"
+            | "x-request-uri"
+            | "x-original-path"
+            | "x-rewrite-path"
+            | "x-waws-unencoded-url"
+            | "x-envoy-original-method"
+            | "x-original-method"
+            | "x-method"
+            | "x-forwarded-root"
+            | "disguised-host"
             | "x-http-method-override"
             | "x-http-method"
             | "x-method-override" => Self::Rewriting,
@@ -102,7 +116,11 @@ impl Fields {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut fields = Self::default();
         for name in headers.keys() {
-            if let Some(field) = Field::of(name.as_str()) {
+            if *name == CONNECTION {
+                if names_others(headers) {
+                    fields.groups |= Field::Connection as u16;
+                }
+            } else if let Some(field) = Field::of(name.as_str()) {
                 fields.groups |= field as u16;
             } else if let Some(at) = forwarded_at(name.as_str()) {
                 fields.forwarded |= 1 << at;
@@ -122,6 +140,27 @@ impl Fields {
         let names = names.filter(move |(at, _)| set & (1 << at) != 0);
         (set, names.map(|(_, name)| name))
     }
+}
+
+/// Whether `Connection` names what is not of the connection.
+fn names_others(headers: &HeaderMap) -> bool {
+    const OWN: [&str; 9] = [
+        "keep-alive",
+        "close",
+        "upgrade",
+        "te",
+        "trailer",
+        "http2-settings",
+        "proxy-connection",
+        "transfer-encoding",
+        "",
+    ];
+    let mut values = headers.get_all(CONNECTION).iter();
+    values.any(|value| {
+        let value = value.to_str().unwrap_or("?");
+        let mut names = value.split(',');
+        names.any(|name| !OWN.iter().any(|own| own.eq_ignore_ascii_case(name.trim())))
+    })
 }
 
 fn forwarded_at(name: &str) -> Option<usize> {

@@ -6,12 +6,16 @@ use http::{
     header::{CONTENT_LOCATION, LOCATION},
 };
 
+/// Methods that IANA's registry calls safe, beside those of RFC 9110.
+const SAFE: [&str; 5] = ["PRI", "PROPFIND", "QUERY", "REPORT", "SEARCH"];
+
 /// Neither of the safe methods (RFC 9110, 9.2.1); one that is not known counts as unsafe.
 pub(crate) fn is_unsafe(method: &Method) -> bool {
-    !matches!(
+    let is_safe = matches!(
         *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
-    )
+    );
+    !is_safe && !SAFE.contains(&method.as_str())
 }
 
 /// The targets that are old now, each a path with its query; none after an error, which changed nothing.
@@ -152,5 +156,6 @@ mod tests {
     fn unknown_methods_are_unsafe() {
         assert!(is_unsafe(&Method::POST) && is_unsafe(&Method::from_bytes(b"M-SEARCH").unwrap()));
         assert!(!is_unsafe(&Method::GET) && !is_unsafe(&Method::OPTIONS));
+        assert!(!is_unsafe(&Method::from_bytes(b"QUERY").unwrap()));
     }
 }

@@ -79,7 +79,7 @@ pub(crate) fn classify(
     if !is_covered {
         return Err(BypassReason::RequestBody);
     }
-    if fields.has(Field::Rewriting) {
+    if fields.has(Field::Rewriting) || fields.has(Field::Connection) {
         return Err(BypassReason::Rewrite);
     }
     if fields.has(Field::Upgrade) {
@@ -151,7 +151,9 @@ pub(crate) fn as_get(
     region: &Region,
     has_identity: bool,
 ) -> Option<Lookup> {
-    let is_rewritten = fields.has(Field::Rewriting) || fields.has(Field::Upgrade);
+    let is_rewritten = [Field::Rewriting, Field::Connection, Field::Upgrade]
+        .into_iter()
+        .any(|field| fields.has(field));
     if parts.method != Method::POST || is_rewritten {
         return None;
     }

@@ -11,13 +11,12 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, StatusCode};
 use quick_cache::sync;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::Instant;
 
 pub use self::refusal::Refusal;
 use self::statement::{DEFAULT_SCHEMA, Readable, read};
 use super::{
     coalesce::{FlightKey, Join, Leader, Told},
-    entry::tags,
+    entry::tags::{self, MAX_TAG_BYTES},
     entry::{self, Entry, Origin},
     figures::series::Series,
     figures::tally::Amount,
@@ -104,7 +103,12 @@ impl Call<'_> {
                 return (fetch().await, QueryOutcome::Refused(refusal));
             }
         };
-        let Some(parameters) = &self.parameters else {
+        // Rows under a tag that no purge can name would outlive it.
+        let are_named = self
+            .more_tags
+            .iter()
+            .all(|tag| tag.trim().len() <= MAX_TAG_BYTES);
+        let Some(parameters) = self.parameters.as_ref().filter(|_| are_named) else {
             return (fetch().await, QueryOutcome::NotStored);
         };
         let key = shared
@@ -112,7 +116,7 @@ impl Call<'_> {
             .of_query(region, &readable.normal, parameters)
             .kept();
         let slots = self.slots(readable);
-        let cache = std::ptr::from_ref(shared) as usize;
+        let cache = Arc::as_ptr(shared) as usize;
         // What is made from these rows goes with them (rule 6 of the invalidation).
         let made_from = |stamp| tags::made_from(cache, &slots, stamp);
         // Before anything is read: what is fetched from now on is new to every purge before.
@@ -125,33 +129,43 @@ impl Call<'_> {
             }
             Err(miss) => miss,
         };
-        let deadline = Instant::now() + shared.wait_deadline;
-        let mut leader = None;
         let flight = FlightKey {
             key: key.clone(),
             variant: Box::default(),
             class: QUERY_CLASS,
         };
-        match shared.flights.join(flight, shared.clock.now()) {
-            Join::Lead(lead) => leader = Some(lead),
-            Join::Wait(mut waiter) => {
-                // Without a runtime there is nothing to wait by.
-                let told = if runtime::has_one() {
-                    tokio::time::timeout_at(deadline, waiter.told()).await
-                } else {
-                    Ok(Told::Alone)
-                };
-                match told.unwrap_or(Told::Alone) {
-                    Told::Entry(entry) if shared.is_alive(&entry) => {
-                        if let Ok(rows) = serde_json::from_slice(&entry.body) {
-                            shared.count_hit(&entry, Outcome::Collapsed);
-                            made_from(entry.stamp);
-                            return (Ok(rows), QueryOutcome::Collapsed);
-                        }
-                    }
-                    Told::Lead(lead) => leader = Some(lead),
-                    Told::Entry(_) | Told::Head(_) | Told::Alone => {}
+        let mut leader = None;
+        let mut join = shared.flights.join(flight, shared.clock.now());
+        loop {
+            let mut waiter = match join {
+                Join::Lead(lead) => {
+                    leader = Some(lead);
+                    break;
                 }
+                Join::Wait(waiter) => waiter,
+            };
+            // Without a runtime there is nothing to wait by.
+            let told = if runtime::has_one() {
+                let told = tokio::time::timeout(shared.wait_deadline, waiter.told()).await;
+                told.unwrap_or(Told::Late)
+            } else {
+                Told::Alone
+            };
+            match told {
+                Told::Entry(entry) if shared.is_alive(&entry) => {
+                    if let Ok(rows) = ciborium::from_reader(&*entry.body) {
+                        shared.count_hit(&entry, Outcome::Collapsed(miss));
+                        made_from(entry.stamp);
+                        return (Ok(rows), QueryOutcome::Collapsed);
+                    }
+                    break;
+                }
+                Told::Lead(lead) => {
+                    leader = Some(lead);
+                    break;
+                }
+                Told::Late => join = waiter.rejoin(shared.clock.now()),
+                Told::Entry(_) | Told::Head(_) | Told::Alone => break,
             }
         }
         if let Some(lead) = leader.take() {
@@ -200,9 +214,10 @@ impl Call<'_> {
 
     fn slots(&self, readable: &Readable) -> Vec<u32> {
         let tables = readable.tables.iter();
-        let tables = tables.map(|table| tag_slot(&format!("table:{table}")));
+        // As a purge spells them.
+        let tables = tables.map(|table| tag_slot(format!("table:{table}").trim()));
         let mut slots = vec![self.shared.region_slot(self.region)];
-        slots.extend(tables.chain(self.more_tags.iter().map(|tag| tag_slot(tag))));
+        slots.extend(tables.chain(self.more_tags.iter().map(|tag| tag_slot(tag.trim()))));
         slots
     }
 
@@ -232,7 +247,7 @@ impl Call<'_> {
             }
         };
         // Rows of another type are for other callers.
-        let rows = serde_json::from_slice(&entry.body).map_err(|_| Miss::Vary)?;
+        let rows = ciborium::from_reader(&*entry.body).map_err(|_| Miss::Vary)?;
         Ok((entry, rows))
     }
 
@@ -247,7 +262,7 @@ impl Call<'_> {
         let now = self.shared.clock.now();
         let usable = found.entry.and_then(|entry| {
             let is_usable = self.shared.is_usable(&entry, &Lookup::default(), now);
-            let rows = serde_json::from_slice(&entry.body).ok();
+            let rows = ciborium::from_reader(&*entry.body).ok();
             is_usable.then_some(entry).zip(rows)
         });
         self.shared.looked_in_l2(usable.is_some());
@@ -273,10 +288,12 @@ impl Call<'_> {
             QueryOutcome::NotStored
         };
         let shared = self.shared;
-        let body = match serde_json::to_vec(rows) {
-            Ok(body) if body.len() <= shared.region(self.region).max_body_bytes => body,
-            _ => return release(leader),
-        };
+        // In CBOR, where a float that is no number and one that is infinite stay what they are.
+        let mut body = Vec::new();
+        let is_written = ciborium::into_writer(rows, &mut body).is_ok();
+        if !is_written || body.len() > shared.region(self.region).max_body_bytes {
+            return release(leader);
+        }
         let origin = Origin {
             values: Box::default(),
             slots,

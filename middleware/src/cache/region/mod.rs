@@ -12,6 +12,7 @@ use crate::cache::{
     policy::{Field, Fields},
     region::predicate::{AnswerPredicate, RequestPredicate},
 };
+use crate::clock::LONGEST;
 
 /// Largest body a region stores unless told otherwise.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 1 << 20;
@@ -96,7 +97,7 @@ impl Region {
     /// handler says always wins. Default: none, such answers are not stored.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = Some(ttl);
+        self.ttl = Some(ttl.min(LONGEST));
         self
     }
 
@@ -136,7 +137,7 @@ impl Region {
             "negative_ttl wants a status from 400 to 599, not {status}; for what succeeds there is ttl"
         );
         self.negative.retain(|(known, _)| *known != status);
-        self.negative.push((status, ttl));
+        self.negative.push((status, ttl.min(LONGEST)));
         self
     }
 
@@ -144,7 +145,7 @@ impl Region {
     /// nothing about it (RFC 5861, 3). `must-revalidate`, `no-cache` and `s-maxage` switch it off. Default: zero.
     #[must_use]
     pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
-        self.stale_while_revalidate = window;
+        self.stale_while_revalidate = window.min(LONGEST);
         self
     }
 
@@ -153,7 +154,7 @@ impl Region {
     /// [`Self::stale_while_revalidate`] is. Default: zero.
     #[must_use]
     pub fn stale_if_error(mut self, window: Duration) -> Self {
-        self.stale_if_error = window;
+        self.stale_if_error = window.min(LONGEST);
         self
     }
 
@@ -354,8 +355,9 @@ impl Region {
         method: &Method,
         fields: Fields,
     ) -> Option<usize> {
-        self.body_in_key
-            .filter(|_| may_be_safe(method) && !fields.has(Field::Rewriting))
+        self.body_in_key.filter(|_| {
+            may_be_safe(method) && !fields.has(Field::Rewriting) && !fields.has(Field::Connection)
+        })
     }
 
     /// The region's name.

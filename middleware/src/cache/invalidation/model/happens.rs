@@ -32,6 +32,9 @@ impl World<'_> {
         node.applied.merge(seen.of(std::slice::from_ref(&name)));
         let actions = node.log.purge(&node.table, vec![name.clone()]);
         node.run(actions);
+        if self.bounds.fault == Some(Fault::NotMadeUp) {
+            node.log.make_up_for_nothing(&node.table);
+        }
         if self.bounds.fault == Some(Fault::OneSpace) {
             let next = Position::from_redis(node.table.now().redis() + 1);
             node.table.raise(&[name], next);
@@ -230,7 +233,8 @@ impl World<'_> {
             return;
         };
         if node.life(key, &entry).0 != Life::Dead {
-            node.write = self.bounds.l2.then(|| {
+            let may_write = self.bounds.l2 && !node.table.is_borrowing();
+            node.write = may_write.then(|| {
                 let stored = Stored {
                     versions: entry.versions,
                     stamp: entry.stamp.redis(),

@@ -86,6 +86,8 @@ enum Fault {
     NoHighest,
     /// 2: a local purge takes the next position of Redis.
     OneSpace,
+    /// 2: a borrowed position counts as an own one.
+    NotMadeUp,
     /// 3: a reply moves position and cursor.
     ReplyJumps,
     /// 4: a reply ends the pending of a purge.

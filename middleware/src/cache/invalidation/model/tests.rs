@@ -1,6 +1,7 @@
 //! Nothing is found with the rules, and something without each of them.
 
 use super::{
+    super::position::narrow,
     Bounds, Fault, INNER,
     bounds::{
         disconnects, fails_over, fails_over_with_l2, flushes, lapses, nested, patterns, plain,
@@ -22,6 +23,17 @@ fn holds(name: &str, mut bounds: Bounds) {
     let explored = explore(&bounds);
     println!("{name}: {} worlds", explored.worlds);
     assert!(explored.fault.is_none(), "{:?}", explored.fault);
+    let explored = with_one_local_bit(|| explore(&bounds));
+    println!("{name}, borrowing: {} worlds", explored.worlds);
+    assert!(explored.fault.is_none(), "{:?}", explored.fault);
+}
+
+/// With so few positions of an instance's own that each second purge borrows one of Redis.
+fn with_one_local_bit<T>(explore: impl FnOnce() -> T) -> T {
+    narrow::set(1);
+    let explored = explore();
+    narrow::set(12);
+    explored
 }
 
 /// Wrong without the rule.
@@ -106,6 +118,11 @@ fn replies_holds() {
 #[test]
 fn rule_2_local_and_redis_numbers_share_no_space() {
     needs(Fault::OneSpace, plain());
+}
+
+#[test]
+fn rule_2_what_is_borrowed_is_made_up_for() {
+    with_one_local_bit(|| needs(Fault::NotMadeUp, patterns()));
 }
 
 #[test]
