@@ -1,46 +1,54 @@
 //! Process, system and cgroup memory sampled in the background, and bytes allocated per route.
-//!
-//! ```
-//! use pitcrew::MemoryLayer;
-//!
-//! # async fn read() {
-//! let (layer, handle) = MemoryLayer::builder().build();
-//! println!("{} bytes resident", handle.snapshot().process.rss_bytes);
-//! println!("{}", handle.release().await.detail);
-//! # drop(layer);
-//! # }
-//! ```
-//!
-//! Sampling happens in a task of its own, each second by default, never on the request path. Bytes per route need
-//! [`CountingAlloc`] as the global allocator: the layer then reads two thread-local counters around each poll of handler
-//! and body. Work that a handler spawns on other tasks is out of reach.
-//!
-//! [`MemoryHandle::release`] is what languages with a garbage collector call "GC": Rust frees memory when values go out
-//! of scope, but the allocator keeps the pages; this gives them back.
 
 mod allocator;
+mod body;
+mod counted;
 mod future;
+mod guard;
+mod handle;
 mod layer;
+mod leak;
 mod release;
 mod routes;
 mod sampler;
 mod scope;
 mod service;
 mod shared;
+mod shrink;
 mod snapshot;
+mod tally;
+mod task;
+mod trend;
 
+#[cfg(feature = "jemalloc-pprof")]
+pub use self::leak::HeapProfileError;
+#[cfg(feature = "jemalloc")]
+pub use self::release::{JemallocDecay, JemallocError};
 pub use self::{
-    allocator::CountingAlloc,
-    future::{ResponseBody, ResponseFuture},
+    allocator::{CountingAlloc, FLUSH_BYTES},
+    body::ResponseBody,
+    counted::{Counted, MAX_NESTED_LAYERS, counted},
+    future::ResponseFuture,
+    guard::{
+        DEFAULT_EXEMPT, DEFAULT_HARD_PERCENT, DEFAULT_RETRY_AFTER, DEFAULT_SHED_SHARE,
+        DEFAULT_SOFT_PERCENT, Guard, GuardError, GuardStatus, HYSTERESIS_PERCENT, MAX_EXEMPT,
+    },
+    handle::MemoryHandle,
     layer::{
-        DEFAULT_INTERVAL, DEFAULT_MAX_ROUTES, MemoryBuilder, MemoryHandle, MemoryLayer,
-        TREND_POINTS,
+        DEFAULT_INTERVAL, DEFAULT_MAX_ROUTES, DEFAULT_RELEASE_PAUSE, MemoryBuilder, MemoryLayer,
     },
-    release::ReleaseReport,
+    leak::{
+        Doubt, LeakDetector, LeakReport, LeakState, MAX_SUSPECTS, Observation, Rise, Suspect,
+        Verdict,
+    },
+    release::{ReleaseReport, ShrinkReport},
     service::Memory,
+    shrink::{MAX_SHRINKS, SOFT_SHRINK_SHARE, ShrinkError},
     snapshot::{
-        CgroupMemory, MemorySnapshot, ProcessMemory, RouteAllocation, SystemMemory, TrendPoint,
+        AllocatorMemory, CgroupMemory, MemorySnapshot, MemoryTrend, Pressure, PressureShare,
+        ProcessMemory, RouteAllocation, SystemMemory, TrendPoint, UnknownFigure,
     },
+    trend::{TREND_HOURS, TREND_MINUTES, TREND_SECONDS},
 };
 
 /// What this thread has allocated since it began.
@@ -50,5 +58,5 @@ pub use self::{
     expect(dead_code, reason = "what the cache reads is measured")
 )]
 pub(crate) fn allocated_bytes() -> u64 {
-    allocator::counters().0
+    allocator::Reading::now().allocated
 }

@@ -10,10 +10,14 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{future::ResponseFuture, scope::Scope, shared::Shared};
+use super::{body::ResponseBody, future::ResponseFuture, scope::Scope, shared::Shared};
 use crate::route::method_label;
 
-/// Counts what the inner service allocates. Made by [`MemoryLayer`](super::MemoryLayer).
+/// Counts what the inner service allocates, and refuses requests where the guard says so. Made by
+/// [`MemoryLayer`](super::MemoryLayer).
+///
+/// A refused request leaves the inner service polled ready and not called: what that reserved (a permit of a limit within)
+/// is given up with this service's next call or its drop, as with any service that is polled ready.
 #[derive(Clone)]
 pub struct Memory<S> {
     inner: S,
@@ -31,25 +35,40 @@ where
     S: Service<Request<B>, Response = Response<R>>,
     R: Body,
 {
-    type Response = Response<super::ResponseBody<R>>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.shared.ensure_sampling();
-        if !self.shared.counting {
+        let shared = &self.shared;
+        shared.requests.add();
+        if !shared.is_quiet()
+            && let Some(refusal) = shared.attend(request.uri().path())
+        {
+            return ResponseFuture::refused(refusal);
+        }
+        if !shared.counting {
             return ResponseFuture::new(self.inner.call(request), None);
         }
         let (parts, body) = request.into_parts();
-        let label = self.shared.labeler.label(&parts);
-        let mut scope = Scope::new(self.shared.clone(), label, method_label(&parts.method));
+        let label = shared.labeler.label(&parts);
+        let tally = shared
+            .routes
+            .tally(label.as_str(), method_label(&parts.method));
         let request = Request::from_parts(parts, body);
-        let inner = scope.measure(|| self.inner.call(request));
-        ResponseFuture::new(inner, Some(scope))
+        match Scope::new(tally) {
+            Some(mut scope) => {
+                let inner = scope.measure(|| self.inner.call(request));
+                ResponseFuture::new(inner, Some(scope))
+            }
+            None => ResponseFuture::new(self.inner.call(request), None),
+        }
     }
 }
 

@@ -1,0 +1,394 @@
+//! The verdict: windows of several lengths, each a trend that has to stand what memory does that is no leak.
+
+use super::{
+    history::{Buckets, History, Observation},
+    statistics::{Trend, median, trend},
+};
+
+/// Chance that a steady series rises as much: a window is looked at each minute, for months.
+const P_LEAK: f64 = 1e-4;
+/// Of a rise that is told as growth.
+const P_GROWTH: f64 = 1e-3;
+/// Windows that end within a day: buckets, and minutes of each.
+const SHORT: [Window; 3] = [
+    Window {
+        buckets: 45,
+        minutes: 2,
+        least_percent: 1.1,
+    },
+    Window {
+        buckets: 48,
+        minutes: 5,
+        least_percent: 1.6,
+    },
+    Window {
+        buckets: 48,
+        minutes: 15,
+        least_percent: 2.5,
+    },
+];
+/// Least rise in noise: so many standard deviations of the values around the trend.
+const LEAST_RISE_SDS: f64 = 4.0;
+/// A window falls into so many parts, to see whether it rises all along.
+const PARTS: usize = 6;
+/// No part may hold more of the rise than this: else it is a step.
+const MOST_IN_A_PART: f64 = 0.5;
+/// What the second half must rise by, as a share of the first: a cache that fills rises ever less.
+const LEAST_SECOND_HALF: f64 = 0.7;
+/// How far back a level is "seen before", in hours.
+const SEEN_HOURS: u64 = 7 * 24;
+/// A rise of the requests by more than this is reason enough for a rise of memory.
+const LOAD_RISE: f64 = 0.05;
+/// Rise a day that is worth a word, in percent.
+const LEAST_DAILY_PERCENT: f64 = 1.0;
+/// A leak is over when its memory has come back, or has not risen for so many hours.
+const OVER_AFTER_MINUTES: u64 = 12 * 60;
+
+#[derive(Clone, Copy)]
+struct Window {
+    buckets: usize,
+    minutes: u64,
+    /// Least rise over the window, in percent of the level.
+    least_percent: f64,
+}
+
+/// Why a rise is no leak, or not yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Doubt {
+    /// It slows down, as where a cache fills.
+    SlowsDown,
+    /// It came in one step.
+    Step,
+    /// Memory has been as high before.
+    SeenBefore,
+    /// The requests rose too.
+    Load,
+}
+
+impl Doubt {
+    /// As a clause of a sentence.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SlowsDown => "it slows down, as where a cache fills",
+            Self::Step => "most of it came in one step",
+            Self::SeenBefore => "memory has been as high before",
+            Self::Load => "requests rose too",
+        }
+    }
+}
+
+/// A rise of memory over one window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Rise {
+    /// Minutes that were looked at.
+    pub window_minutes: u64,
+    /// Bytes an hour (Theil-Sen).
+    pub bytes_per_hour: f64,
+    /// Lower end of its 95 % confidence interval.
+    pub low_per_hour: f64,
+    /// Upper end.
+    pub high_per_hour: f64,
+    /// Probability of as much rise by chance (Mann-Kendall, corrected for autocorrelation).
+    pub probability: f64,
+    /// The level that it began at.
+    pub from_bytes: f64,
+}
+
+/// What a [`LeakDetector`] makes of what it saw.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Memory does not rise, or by less than is worth a word.
+    Steady {
+        /// Minutes that were looked at.
+        minutes: u64,
+    },
+    /// Memory rises, and there is a reason to think that it will stop.
+    Growing(Rise, Doubt),
+    /// Memory rises all along, beyond what was seen before, with no more requests to explain it.
+    Leaking(Rise),
+    /// Too little is known; why.
+    Unknown(&'static str),
+}
+
+/// Looks for leaks in readings of memory: pure, without a clock, bounded (some 70 KiB), a verdict each minute.
+///
+/// ```
+/// use std::time::Duration;
+/// use pitcrew::memory::{LeakDetector, Observation, Verdict};
+///
+/// let mut detector = LeakDetector::new();
+/// for minute in 0..180 {
+///     // 400 MiB, and 8 MiB more each hour.
+///     let bytes = (400 << 20) + minute * (8 << 20) / 60;
+///     detector.observe(Observation::new(Duration::from_secs(minute * 60), bytes, 0));
+/// }
+/// assert!(matches!(detector.verdict(), Verdict::Leaking(_)));
+/// ```
+#[derive(Debug)]
+pub struct LeakDetector {
+    history: History,
+    verdict: Verdict,
+    /// The leak that stands.
+    standing: Option<Standing>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    rise: Rise,
+    /// The level where it began.
+    began_at: f64,
+    highest: f64,
+    /// The minute of the highest.
+    highest_minute: u64,
+}
+
+const TOO_YOUNG: &str = "there are less than 90 minutes of readings";
+
+impl Default for LeakDetector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LeakDetector {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            history: History::default(),
+            verdict: Verdict::Unknown(TOO_YOUNG),
+            standing: None,
+        }
+    }
+
+    /// Takes a reading. Answers whether it ended a minute, and so made a new verdict.
+    pub fn observe(&mut self, observation: Observation) -> bool {
+        let is_judged = self.history.push(observation);
+        if is_judged {
+            self.verdict = self.judge();
+        }
+        is_judged
+    }
+
+    /// The verdict as of the last full minute.
+    #[must_use]
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    fn judge(&mut self) -> Verdict {
+        let (Some(last), minutes) = (self.history.last().copied(), self.history.span_minutes())
+        else {
+            return Verdict::Unknown(TOO_YOUNG);
+        };
+        let found = self.windows();
+        let leak = found.iter().find_map(|found| match found {
+            Verdict::Leaking(rise) => Some(*rise),
+            _ => None,
+        });
+        if let Some(rise) = leak {
+            let began_at = self.standing.map_or(rise.from_bytes, |standing| {
+                standing.began_at.min(rise.from_bytes)
+            });
+            let highest = self
+                .standing
+                .map_or(last.floor, |standing| standing.highest.max(last.floor));
+            self.standing = Some(Standing {
+                rise,
+                began_at,
+                highest,
+                highest_minute: last.index,
+            });
+            return Verdict::Leaking(rise);
+        }
+        if let Some(standing) = &mut self.standing {
+            if last.floor > standing.highest {
+                standing.highest = last.floor;
+                standing.highest_minute = last.index;
+            }
+            let half_way = f64::midpoint(standing.began_at, standing.highest);
+            let is_over = last.floor < half_way
+                || last.index - standing.highest_minute
+                    > OVER_AFTER_MINUTES.max(standing.rise.window_minutes / 2);
+            if !is_over {
+                return Verdict::Leaking(standing.rise);
+            }
+            self.standing = None;
+        }
+        let growth = found
+            .into_iter()
+            .find(|found| matches!(found, Verdict::Growing(..)));
+        match growth {
+            Some(growth) => growth,
+            None if self
+                .history
+                .minutes(SHORT[0].buckets, SHORT[0].minutes)
+                .is_none() =>
+            {
+                Verdict::Unknown(if minutes < 90 {
+                    TOO_YOUNG
+                } else {
+                    "readings are missing in the last 90 minutes"
+                })
+            }
+            None => Verdict::Steady { minutes },
+        }
+    }
+
+    fn windows(&self) -> Vec<Verdict> {
+        let short = SHORT.iter().filter_map(|window| self.short(window));
+        short.chain(self.days()).chain(self.weeks()).collect()
+    }
+
+    /// A window within a day.
+    fn short(&self, window: &Window) -> Option<Verdict> {
+        let buckets = self.history.minutes(window.buckets, window.minutes)?;
+        let found = trend(&buckets.floors)?;
+        let level = median(&buckets.floors[..buckets.floors.len() / PARTS]);
+        let rise = found.slope * buckets.floors.len() as f64;
+        if !(found.p_rising < P_GROWTH
+            && found.low > 0.0
+            && rise * 100.0 >= window.least_percent * level)
+        {
+            return None;
+        }
+        let minutes = window.buckets as u64 * window.minutes;
+        let told = told(&found, window.minutes as f64 / 60.0, minutes, level);
+        let doubt = doubt_of_shape(&buckets.floors, rise)
+            .or_else(|| self.doubt_of_history(&buckets, rise, minutes))
+            .or_else(|| doubt_of_load(&buckets.loads));
+        Some(match doubt {
+            Some(doubt) => Verdict::Growing(told, doubt),
+            None if found.p_rising < P_LEAK && rise >= LEAST_RISE_SDS * found.noise => {
+                Verdict::Leaking(told)
+            }
+            None => return None,
+        })
+    }
+
+    /// Whether memory has been as high before the window.
+    fn doubt_of_history(&self, buckets: &Buckets, rise: f64, minutes: u64) -> Option<Doubt> {
+        let now = median(&buckets.floors[buckets.floors.len() - buckets.floors.len() / PARTS..]);
+        let highest = self.history.highest_before(minutes, SEEN_HOURS)?;
+        (now < highest + rise / 4.0).then_some(Doubt::SeenBefore)
+    }
+
+    /// Three days hour by hour: each hour against the same one the day before, twice, which leaves daily cycles out.
+    fn days(&self) -> Option<Verdict> {
+        const DAY: usize = 24;
+        let buckets = self.history.hours(3 * DAY, 1)?;
+        let day = |n: usize| &buckets.floors[n * DAY..(n + 1) * DAY];
+        let risen = |from: usize| -> Vec<f64> {
+            let hours = day(from).iter().zip(day(from + 1));
+            hours.map(|(before, after)| after - before).collect()
+        };
+        let (first, second) = (risen(0), risen(1));
+        let level = median(day(0));
+        let (a, b) = (median(&first), median(&second));
+        let both = first
+            .iter()
+            .zip(&second)
+            .filter(|(a, b)| **a > 0.0 && **b > 0.0)
+            .count();
+        if a <= 0.0
+            || b <= 0.0
+            || both * 10 < DAY * 8
+            || (a + b) * 100.0 < 2.0 * LEAST_DAILY_PERCENT * level
+        {
+            return None;
+        }
+        let loads = |n: usize| -> f64 { buckets.loads[n * DAY..(n + 1) * DAY].iter().sum() };
+        let found = trend(&buckets.floors)?;
+        let told = Rise {
+            window_minutes: 3 * 24 * 60,
+            bytes_per_hour: (a + b) / 48.0,
+            low_per_hour: a.min(b) / 24.0,
+            high_per_hour: a.max(b) / 24.0,
+            probability: found.p_rising,
+            from_bytes: level,
+        };
+        let is_loaded =
+            loads(2) > loads(1) * (1.0 + LOAD_RISE) && loads(1) > loads(0) * (1.0 + LOAD_RISE);
+        Some(if b < LEAST_SECOND_HALF * a {
+            Verdict::Growing(told, Doubt::SlowsDown)
+        } else if is_loaded {
+            Verdict::Growing(told, Doubt::Load)
+        } else if b > a / LEAST_SECOND_HALF * 2.0 {
+            // Not yet at a rate of its own.
+            Verdict::Growing(told, Doubt::Step)
+        } else {
+            Verdict::Leaking(told)
+        })
+    }
+
+    /// Eight days, each by its least: the nights' floor, which traffic hardly moves.
+    fn weeks(&self) -> Option<Verdict> {
+        let buckets = self.history.hours(8, 24)?;
+        let found = trend(&buckets.floors)?;
+        let level = buckets.floors[0];
+        let rise = found.slope * 7.0;
+        if found.low <= 0.0 || rise * 100.0 < 3.0 * level.max(1.0) {
+            return None;
+        }
+        let told = told(&found, 24.0, 8 * 24 * 60, level);
+        let half = |from: usize| buckets.floors[from + 3] - buckets.floors[from];
+        let risen = buckets
+            .floors
+            .windows(2)
+            .filter(|pair| pair[1] > pair[0])
+            .count();
+        let largest = buckets
+            .floors
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .fold(0.0, f64::max);
+        Some(if half(4) < LEAST_SECOND_HALF * half(0) {
+            Verdict::Growing(told, Doubt::SlowsDown)
+        } else if risen < 6 || largest > MOST_IN_A_PART * rise {
+            Verdict::Growing(told, Doubt::Step)
+        } else {
+            Verdict::Leaking(told)
+        })
+    }
+}
+
+/// Slope by bucket to a rise by hour.
+fn told(found: &Trend, bucket_hours: f64, window_minutes: u64, level: f64) -> Rise {
+    Rise {
+        window_minutes,
+        bytes_per_hour: found.slope / bucket_hours,
+        low_per_hour: found.low / bucket_hours,
+        high_per_hour: found.high / bucket_hours,
+        probability: found.p_rising,
+        from_bytes: level,
+    }
+}
+
+/// Whether a rise is even: not one step, and no slower at its end.
+fn doubt_of_shape(floors: &[f64], rise: f64) -> Option<Doubt> {
+    let size = floors.len() / PARTS;
+    let parts: Vec<f64> = floors.chunks(size).take(PARTS).map(median).collect();
+    let steps: Vec<f64> = parts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let risen = steps.iter().filter(|step| **step > 0.0).count();
+    if steps.iter().any(|step| *step > MOST_IN_A_PART * rise) || risen + 1 < steps.len() {
+        return Some(Doubt::Step);
+    }
+    let (first, second) = floors.split_at(floors.len() / 2);
+    let slope = |half: &[f64]| trend(half).map_or(0.0, |found| found.slope);
+    (slope(second) < LEAST_SECOND_HALF * slope(first)).then_some(Doubt::SlowsDown)
+}
+
+/// Whether the requests rose enough to explain it.
+fn doubt_of_load(loads: &[f64]) -> Option<Doubt> {
+    let typical = median(loads);
+    if typical <= 0.0 {
+        return None;
+    }
+    let found = trend(loads)?;
+    let rise = found.slope * loads.len() as f64 / typical;
+    (found.p_rising < 0.01 && rise > LOAD_RISE).then_some(Doubt::Load)
+}

@@ -1,0 +1,202 @@
+//! What the memory layer and its allocator cost. Compiled into two programs that differ in their global allocator alone, so
+//! that each figure with counting has its like without.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use pitcrew::{MemoryHandle, MemoryLayer};
+use tower::{Layer, Service, service_fn};
+
+pub(crate) const USAGE: &str =
+    "memory-requests none|noop|memory COUNT | memory-pairs COUNT | memory-heavy none|memory COUNT | memory-rss COUNT";
+
+/// Small allocations of a heavy request.
+const ALLOCATIONS: usize = 1_000;
+
+pub(crate) fn measure(words: &[&str]) -> Option<Vec<f64>> {
+    let number = |word: &str| word.parse::<usize>().ok();
+    match *words {
+        ["memory-requests", layer, count] => requests(layer, number(count)?),
+        ["memory-pairs", count] => {
+            pairs(number(count)?);
+            Some(Vec::new())
+        }
+        ["memory-heavy", layer, count] => heavy(layer, number(count)?),
+        ["memory-rss", count] => Some(vec![rss(number(count)?)]),
+        _ => None,
+    }
+}
+
+type Answer = Result<Response<Full<Bytes>>, Infallible>;
+
+fn request() -> Request<()> {
+    let mut request = Request::new(());
+    *request.uri_mut() = "/items/1".parse().expect("a path");
+    request
+        .headers_mut()
+        .insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    request
+}
+
+/// Asks `count` times, each answer read to its end. A layer is warm after the first.
+fn ask<S, B>(mut service: S, count: usize) -> usize
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes, Error = Infallible>,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut bytes = 0;
+    for _ in 0..count {
+        assert!(service.poll_ready(&mut cx).is_ready());
+        let mut answer = pin!(service.call(request()));
+        let Poll::Ready(Ok(answer)) = answer.as_mut().poll(&mut cx) else {
+            unreachable!("the handler does not wait");
+        };
+        let mut body = pin!(answer.into_body());
+        while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut cx) {
+            bytes += frame.into_data().map_or(0, |data| data.len());
+        }
+    }
+    bytes
+}
+
+fn layer() -> (MemoryLayer, MemoryHandle) {
+    MemoryLayer::builder().build()
+}
+
+/// Instructions are counted from outside: this only asks.
+fn requests(name: &str, count: usize) -> Option<Vec<f64>> {
+    let runtime = runtime();
+    let _inside = runtime.enter();
+    let handler = service_fn(|request: Request<()>| async move {
+        std::hint::black_box(&request);
+        Answer::Ok(Response::new(Full::new(Bytes::from_static(b"an answer"))))
+    });
+    let bytes = match name {
+        "none" => ask(handler, count),
+        "noop" => ask(Noop(handler), count),
+        "memory" => ask(layer().0.layer(handler), count),
+        _ => return None,
+    };
+    assert_eq!(bytes, count * 9);
+    Some(Vec::new())
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+/// An allocation and its release, nothing else.
+fn pairs(count: usize) {
+    for _ in 0..count {
+        let block = Box::new(std::hint::black_box(1_u64));
+        std::hint::black_box(&block);
+    }
+}
+
+/// CPU nanoseconds a request of a route that makes a list of texts.
+fn heavy(name: &str, count: usize) -> Option<Vec<f64>> {
+    let runtime = runtime();
+    let _inside = runtime.enter();
+    let handler = service_fn(|request: Request<()>| async move {
+        let path = request.uri().path();
+        let rows: Vec<String> = (0..ALLOCATIONS).map(|n| format!("{path}?row={n}")).collect();
+        std::hint::black_box(&rows);
+        Answer::Ok(Response::new(Full::new(Bytes::from_static(b"an answer"))))
+    });
+    let begin = cpu_ns();
+    match name {
+        "none" => ask(handler, count),
+        "memory" => ask(layer().0.layer(handler), count),
+        _ => return None,
+    };
+    Some(vec![(cpu_ns() - begin) as f64 / count.max(1) as f64])
+}
+
+/// Microseconds of one reading of the resident set size.
+fn rss(count: usize) -> f64 {
+    let (_, handle) = layer();
+    handle.rss_bytes().expect("a resident set size");
+    let begin = std::time::Instant::now();
+    for _ in 0..count {
+        std::hint::black_box(handle.rss_bytes());
+    }
+    begin.elapsed().as_secs_f64() * 1e6 / count.max(1) as f64
+}
+
+fn cpu_ns() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the clock exists, the pointer is to a timespec of ours.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
+}
+
+/// The floor: a wrapper with a future and a body of its own that do nothing.
+struct Noop<S>(S);
+
+#[pin_project::pin_project]
+struct NoopFuture<F>(#[pin] F);
+
+#[pin_project::pin_project]
+struct NoopBody<B>(#[pin] B);
+
+impl<S, B> Service<Request<()>> for Noop<S>
+where
+    S: Service<Request<()>, Response = Response<B>>,
+{
+    type Response = Response<NoopBody<B>>;
+    type Error = S::Error;
+    type Future = NoopFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        NoopFuture(self.0.call(request))
+    }
+}
+
+impl<F, B, E> Future for NoopFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<NoopBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = self.project().0.poll(cx);
+        polled.map_ok(|response| response.map(NoopBody))
+    }
+}
+
+impl<B: Body> Body for NoopBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().0.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
