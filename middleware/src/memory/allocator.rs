@@ -136,23 +136,35 @@ impl Counters {
         true
     }
 
-    /// Counts bytes where a flush is due.
+    /// Only growth is new memory, and what a block shrinks by is freed; the block itself stays one block, and the call
+    /// counts as an allocation.
+    #[inline]
+    fn resize(&self, old_size: usize, new_size: usize) {
+        let growth = new_size.wrapping_sub(old_size) as i64;
+        let (left, by) = if growth >= 0 {
+            (&self.allocate_left, growth)
+        } else {
+            (&self.free_left, growth.wrapping_neg())
+        };
+        let after = left.get().wrapping_sub(by);
+        if after < 0 {
+            let grown = new_size.saturating_sub(old_size);
+            return self.count_and_flush(grown, old_size.saturating_sub(new_size));
+        }
+        left.set(after);
+        self.allocations.set(self.allocations.get().wrapping_add(1));
+    }
+
+    /// Counts one allocation, or resizing, where a flush is due.
     #[cold]
     #[inline(never)]
-    fn count_and_flush(&self, allocated: Option<usize>, freed: Option<usize>) {
-        if let Some(bytes) = allocated {
-            self.allocate_base
-                .set(self.allocate_base.get().wrapping_add(bytes as u64));
-            self.allocations.set(self.allocations.get().wrapping_add(1));
-        }
-        if let Some(bytes) = freed {
-            self.free_base
-                .set(self.free_base.get().wrapping_add(bytes as u64));
-            self.deallocations
-                .set(self.deallocations.get().wrapping_add(1));
-        }
-        let net = allocated.unwrap_or(0) as i64 - freed.unwrap_or(0) as i64;
-        LIVE.0.fetch_add(net, Ordering::Relaxed);
+    fn count_and_flush(&self, allocated: usize, freed: usize) {
+        let add = |base: &Cell<u64>, bytes: usize| base.set(base.get().wrapping_add(bytes as u64));
+        add(&self.allocate_base, allocated);
+        add(&self.free_base, freed);
+        self.allocations.set(self.allocations.get().wrapping_add(1));
+        LIVE.0
+            .fetch_add(allocated as i64 - freed as i64, Ordering::Relaxed);
         if self.stage.get() == Stage::New {
             // Set first: should registering allocate, that is counted as any other allocation.
             self.stage.set(Stage::Counting);
@@ -184,83 +196,79 @@ impl Counters {
 }
 
 // SAFETY: every method hands its arguments unchanged to `A`, which keeps the contract of `GlobalAlloc`; counting
-// neither allocates from `A` nor unwinds.
+// neither allocates from `A` nor unwinds. `try_with`: should a platform have no thread-locals late in a thread's life, the
+// call goes uncounted.
 #[allow(unsafe_code)]
 unsafe impl<A: GlobalAlloc> GlobalAlloc for CountingAlloc<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // `try_with`: should a platform have no thread-locals late in a thread's life, the allocation goes uncounted.
-        let is_counted = COUNTERS.try_with(|counters| counters.allocate(layout.size()));
-        if is_counted != Ok(false) {
-            return unsafe { self.inner.alloc(layout) };
+        if COUNTERS.try_with(|counters| counters.allocate(layout.size())) == Ok(false) {
+            return unsafe { self.alloc_and_flush(layout, A::alloc) };
         }
-        // Large ones always come here, so that one that fails is not counted.
-        let pointer = unsafe { self.inner.alloc(layout) };
-        allocated_while_due(pointer, layout.size());
-        pointer
+        unsafe { self.inner.alloc(layout) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         if COUNTERS.try_with(|counters| counters.free(layout.size())) == Ok(false) {
-            freed_while_due(layout.size());
+            return unsafe { self.dealloc_and_flush(pointer, layout) };
         }
         unsafe { self.inner.dealloc(pointer, layout) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let is_counted = COUNTERS.try_with(|counters| counters.allocate(layout.size()));
-        if is_counted != Ok(false) {
-            return unsafe { self.inner.alloc_zeroed(layout) };
+        if COUNTERS.try_with(|counters| counters.allocate(layout.size())) == Ok(false) {
+            return unsafe { self.alloc_and_flush(layout, A::alloc_zeroed) };
         }
-        let pointer = unsafe { self.inner.alloc_zeroed(layout) };
-        allocated_while_due(pointer, layout.size());
-        pointer
+        unsafe { self.inner.alloc_zeroed(layout) }
     }
 
     #[inline]
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let moved = unsafe { self.inner.realloc(pointer, layout, new_size) };
         if !moved.is_null() {
-            reallocated(layout.size(), new_size);
+            let _ = COUNTERS.try_with(|counters| counters.resize(layout.size(), new_size));
         }
         moved
     }
 }
 
-#[cold]
-#[inline(never)]
-fn allocated_while_due(pointer: *mut u8, bytes: usize) {
-    if !pointer.is_null() {
-        let _ = COUNTERS.try_with(|counters| counters.count_and_flush(Some(bytes), None));
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn freed_while_due(bytes: usize) {
-    let _ = COUNTERS.try_with(|counters| counters.count_and_flush(None, Some(bytes)));
-}
-
-/// Only growth is new memory, and what a block shrinks by is freed; the block itself stays one block.
-fn reallocated(old_size: usize, new_size: usize) {
-    let _ = COUNTERS.try_with(|counters| {
-        let growth = new_size.saturating_sub(old_size);
-        if !counters.allocate(growth) {
-            counters.count_and_flush(Some(growth), None);
+// Whole calls of their own, so that the frequent path saves no register for them.
+#[allow(unsafe_code)]
+impl<A: GlobalAlloc> CountingAlloc<A> {
+    /// A large allocation always comes here, so that one that fails is not counted.
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_and_flush(
+        &self,
+        layout: Layout,
+        alloc: unsafe fn(&A, Layout) -> *mut u8,
+    ) -> *mut u8 {
+        // SAFETY: the caller's contract is the same.
+        let pointer = unsafe { alloc(&self.inner, layout) };
+        if !pointer.is_null() {
+            let _ = COUNTERS.try_with(|counters| counters.count_and_flush(layout.size(), 0));
         }
-        let shrinkage = old_size.saturating_sub(new_size);
-        let left = counters.free_left.get() - shrinkage as i64;
-        if left >= 0 {
-            counters.free_left.set(left);
-        } else {
-            counters.count_and_flush(None, Some(shrinkage));
+        pointer
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn dealloc_and_flush(&self, pointer: *mut u8, layout: Layout) {
+        let _ = COUNTERS.try_with(|counters| {
+            // Counted as an allocation below, which it is none.
+            counters
+                .allocations
+                .set(counters.allocations.get().wrapping_sub(1));
+            counters.count_and_flush(0, layout.size());
             counters
                 .deallocations
-                .set(counters.deallocations.get().wrapping_sub(1));
-        }
-    });
+                .set(counters.deallocations.get().wrapping_add(1));
+        });
+        // SAFETY: the caller's contract is the same.
+        unsafe { self.inner.dealloc(pointer, layout) }
+    }
 }
 
 /// What a thread has counted since it began, or between two such readings.

@@ -36,6 +36,36 @@ pub(super) struct Routes {
     dropped: AtomicU64,
 }
 
+/// A route's label in two parts, so that nobody has to put it together for each request.
+#[derive(Clone, Copy)]
+pub(super) struct Route<'a> {
+    pub(super) name: &'a str,
+    pub(super) suffix: &'static str,
+}
+
+impl Route<'_> {
+    #[inline]
+    fn is(self, label: &str) -> bool {
+        if self.suffix.is_empty() {
+            return label == self.name;
+        }
+        label.strip_suffix(self.suffix) == Some(self.name)
+    }
+}
+
+/// Methods are constants, nearly always one and the same.
+#[inline]
+fn is_same(a: &'static str, b: &'static str) -> bool {
+    std::ptr::eq(a, b) || a == b
+}
+
+impl<'a> From<&'a str> for Route<'a> {
+    #[inline]
+    fn from(name: &'a str) -> Self {
+        Self { name, suffix: "" }
+    }
+}
+
 struct Series {
     hash: u64,
     route: Box<str>,
@@ -45,10 +75,10 @@ struct Series {
 }
 
 impl Series {
-    fn new(hash: u64, route: &str, method: &'static str, shards: usize) -> Box<Self> {
+    fn new(hash: u64, route: Route<'_>, method: &'static str, shards: usize) -> Box<Self> {
         Box::new(Self {
             hash,
-            route: route.into(),
+            route: [route.name, route.suffix].concat().into(),
             method,
             id: NEXT_SERIES.fetch_add(1, Ordering::Relaxed),
             shards: (0..shards).map(|_| OnceLock::new()).collect(),
@@ -79,7 +109,7 @@ impl Routes {
             admitting: Mutex::new(()),
             count: AtomicUsize::new(0),
             max,
-            overflow: Series::new(0, OVERFLOW, "*", shards),
+            overflow: Series::new(0, OVERFLOW.into(), "*", shards),
             dropped: AtomicU64::new(0),
         }
     }
@@ -90,7 +120,7 @@ impl Routes {
 
     /// This thread's tally of a route. No lock and no allocation but for a thread's first request on a route.
     #[inline]
-    pub(super) fn tally(&self, route: &str, method: &'static str) -> Arc<Tally> {
+    pub(super) fn tally(&self, route: Route<'_>, method: &'static str) -> Arc<Tally> {
         let hash = self.hash(route, method);
         match self.find(hash, route, method) {
             Ok(series) => series.tally(),
@@ -100,7 +130,7 @@ impl Routes {
 
     /// The series, or the free slot where it would stand.
     #[inline]
-    fn find(&self, hash: u64, route: &str, method: &'static str) -> Result<&Series, usize> {
+    fn find(&self, hash: u64, route: Route<'_>, method: &'static str) -> Result<&Series, usize> {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         loop {
@@ -108,8 +138,8 @@ impl Routes {
                 None => return Err(at),
                 Some(series)
                     if series.hash == hash
-                        && series.method == method
-                        && *series.route == *route =>
+                        && is_same(series.method, method)
+                        && route.is(&series.route) =>
                 {
                     return Ok(series);
                 }
@@ -119,7 +149,7 @@ impl Routes {
     }
 
     #[cold]
-    fn admit(&self, hash: u64, route: &str, method: &'static str) -> &Series {
+    fn admit(&self, hash: u64, route: Route<'_>, method: &'static str) -> &Series {
         // The overflow row is one of `max`.
         let is_full = || self.count.load(Ordering::Relaxed) + 1 >= self.max;
         if !is_full() {
@@ -142,27 +172,30 @@ impl Routes {
         &self.overflow
     }
 
-    /// Seeded, so that nobody can choose labels that meet; folded multiplication, as routes are short.
+    /// Seeded, so that nobody can choose labels that meet. A word at a time, as routes are short.
     #[inline]
-    fn hash(&self, route: &str, method: &str) -> u64 {
-        let fold = |hash: u64, word: u64| {
-            let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
-            (product >> 64) as u64 ^ product as u64
-        };
-        let mut hash = self.seed ^ (route.len() as u64) << 8 ^ method.len() as u64;
-        let mut words = route.as_bytes().chunks_exact(8);
-        for word in words.by_ref() {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(word);
-            hash = fold(hash, u64::from_le_bytes(bytes));
+    fn hash(&self, route: Route<'_>, method: &str) -> u64 {
+        const K: u64 = 0x9e37_79b9_7f4a_7c15;
+        let bytes = route.name.as_bytes();
+        let lengths = (bytes.len() << 16) ^ (route.suffix.len() << 8) ^ method.len();
+        let first = u64::from(method.as_bytes().first().copied().unwrap_or(0)) << 32;
+        let mut hash = self.seed ^ lengths as u64 ^ first;
+        let mut add = |word: u64| hash = (hash.rotate_left(5) ^ word).wrapping_mul(K);
+        let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+        match bytes.last_chunk() {
+            Some(last) => {
+                bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .for_each(|chunk| add(word(chunk)));
+                // Overlaps what was before.
+                add(word(last));
+            }
+            None => bytes.iter().for_each(|byte| add(u64::from(*byte))),
         }
-        let mut last = [0; 8];
-        last[..words.remainder().len()].copy_from_slice(words.remainder());
-        let first = method.as_bytes().first().copied().unwrap_or(0);
-        fold(
-            fold(hash, u64::from_le_bytes(last)),
-            u64::from(first) | self.seed << 8,
-        )
+        let folded = u128::from(hash) * u128::from(K);
+        (folded >> 64) as u64 ^ folded as u64
     }
 
     fn series(&self) -> impl Iterator<Item = &Series> {
@@ -247,10 +280,12 @@ mod tests {
                             allocated: 1,
                             ..Reading::default()
                         };
-                        routes.tally(&route, method).request(&Account {
-                            spent,
-                            handed_out: 0,
-                        });
+                        routes
+                            .tally(route.as_str().into(), method)
+                            .request(&Account {
+                                spent,
+                                handed_out: 0,
+                            });
                     }
                 });
             }
@@ -266,7 +301,7 @@ mod tests {
         let routes = Routes::new(100);
         for n in 0..100_000 {
             routes
-                .tally(&format!("/{n}"), "GET")
+                .tally(format!("/{n}").as_str().into(), "GET")
                 .request(&Account::default());
         }
         assert_eq!(routes.snapshot().len(), 100);

@@ -10,8 +10,11 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{body::ResponseBody, future::ResponseFuture, scope::Scope, shared::Shared};
-use crate::route::method_label;
+use super::{
+    body::ResponseBody, future::ResponseFuture, routes::Route, scope::Scope, shared::Shared,
+    tally::Tally,
+};
+use crate::route::{Template, UNMATCHED, method_label};
 
 /// Counts what the inner service allocates, and refuses requests where the guard says so. Made by
 /// [`MemoryLayer`](super::MemoryLayer).
@@ -56,19 +59,39 @@ where
         if !shared.counting {
             return ResponseFuture::new(self.inner.call(request), None);
         }
-        let (parts, body) = request.into_parts();
-        let label = shared.labeler.label(&parts);
-        let tally = shared
-            .routes
-            .tally(label.as_str(), method_label(&parts.method));
-        let request = Request::from_parts(parts, body);
-        match Scope::new(tally) {
-            Some(mut scope) => {
-                let inner = scope.measure(|| self.inner.call(request));
-                ResponseFuture::new(inner, Some(scope))
-            }
-            None => ResponseFuture::new(self.inner.call(request), None),
+        let method = method_label(request.method());
+        if shared.labeler.is_custom() {
+            let (parts, body) = request.into_parts();
+            let label = shared.labeler.label(&parts);
+            let tally = shared.routes.tally(label.as_str().into(), method);
+            let request = Request::from_parts(parts, body);
+            return measured(&mut self.inner, tally, request);
         }
+        let route = match Template::of(request.extensions()) {
+            Template::Whole(name) => name.into(),
+            Template::Nested(name) => Route { name, suffix: "/*" },
+            Template::None => UNMATCHED.into(),
+        };
+        let tally = shared.routes.tally(route, method);
+        measured(&mut self.inner, tally, request)
+    }
+}
+
+#[inline]
+fn measured<S, B>(
+    inner: &mut S,
+    tally: Arc<Tally>,
+    request: Request<B>,
+) -> ResponseFuture<S::Future>
+where
+    S: Service<Request<B>>,
+{
+    match Scope::new(tally) {
+        Some(mut scope) => {
+            let future = scope.measure(|| inner.call(request));
+            ResponseFuture::new(future, Some(scope))
+        }
+        None => ResponseFuture::new(inner.call(request), None),
     }
 }
 

@@ -343,7 +343,9 @@ impl Shared {
 
     pub(super) fn rss_bytes(&self) -> Option<u64> {
         let mut state = lock(&self.state);
-        let sampler = state.sampler.get_or_insert_with(|| Sampler::new(&self.root));
+        let sampler = state
+            .sampler
+            .get_or_insert_with(|| Sampler::new(&self.root));
         sampler.rss().ok()
     }
 

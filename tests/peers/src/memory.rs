@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::process::ExitCode;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -13,13 +14,25 @@ use http_body_util::Full;
 use pitcrew::{MemoryHandle, MemoryLayer};
 use tower::{Layer, Service, service_fn};
 
-pub(crate) const USAGE: &str =
+const USAGE: &str =
     "memory-requests none|noop|memory COUNT | memory-pairs COUNT | memory-heavy none|memory COUNT | memory-rss COUNT";
 
 /// Small allocations of a heavy request.
 const ALLOCATIONS: usize = 1_000;
 
-pub(crate) fn measure(words: &[&str]) -> Option<Vec<f64>> {
+pub(crate) fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let Some(numbers) = measure(&words) else {
+        eprintln!("usage: {USAGE}");
+        return ExitCode::from(2);
+    };
+    let line: Vec<String> = numbers.iter().map(f64::to_string).collect();
+    println!("{}", line.join(" "));
+    ExitCode::SUCCESS
+}
+
+fn measure(words: &[&str]) -> Option<Vec<f64>> {
     let number = |word: &str| word.parse::<usize>().ok();
     match *words {
         ["memory-requests", layer, count] => requests(layer, number(count)?),

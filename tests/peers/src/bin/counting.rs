@@ -1,4 +1,4 @@
-//! The memory measurements with the counting allocator as the global one.
+//! The memory measurements with the counting allocator around the system's.
 
 #[path = "../memory.rs"]
 mod memory;
@@ -12,13 +12,5 @@ use pitcrew::memory::CountingAlloc;
 static ALLOCATOR: CountingAlloc<System> = CountingAlloc::new(System);
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let Some(numbers) = memory::measure(&words) else {
-        eprintln!("usage: counting {}", memory::USAGE);
-        return ExitCode::from(2);
-    };
-    let line: Vec<String> = numbers.iter().map(f64::to_string).collect();
-    println!("{}", line.join(" "));
-    ExitCode::SUCCESS
+    memory::main()
 }
