@@ -1,25 +1,25 @@
 //! The verdict: windows of several lengths, each a trend that has to stand what memory does that is no leak.
 
 use super::{
-    history::{Buckets, History, Observation},
+    history::{History, Observation},
     statistics::{Trend, median, trend},
 };
 
 /// Chance that a steady series rises as much: a window is looked at each minute, for months.
-const P_LEAK: f64 = 1e-4;
+const P_LEAK: f64 = 5e-4;
 /// Of a rise that is told as growth.
 const P_GROWTH: f64 = 1e-3;
 /// Windows that end within a day: buckets, and minutes of each.
 const SHORT: [Window; 3] = [
     Window {
-        buckets: 45,
+        buckets: 54,
         minutes: 2,
-        least_percent: 1.1,
+        least_percent: 1.3,
     },
     Window {
         buckets: 48,
         minutes: 5,
-        least_percent: 1.6,
+        least_percent: 1.8,
     },
     Window {
         buckets: 48,
@@ -27,8 +27,10 @@ const SHORT: [Window; 3] = [
         least_percent: 2.5,
     },
 ];
+/// With those of days.
+const WINDOWS: usize = SHORT.len() + 2;
 /// Least rise in noise: so many standard deviations of the values around the trend.
-const LEAST_RISE_SDS: f64 = 4.0;
+const LEAST_RISE_SDS: f64 = 4.5;
 /// A window falls into so many parts, to see whether it rises all along.
 const PARTS: usize = 6;
 /// No part may hold more of the rise than this: else it is a step.
@@ -39,6 +41,14 @@ const LEAST_SECOND_HALF: f64 = 0.7;
 const SEEN_HOURS: u64 = 7 * 24;
 /// A rise of the requests by more than this is reason enough for a rise of memory.
 const LOAD_RISE: f64 = 0.05;
+/// What rises by more than so many percent an hour ...
+const FAST_PERCENT: f64 = 2.5;
+/// ... in a process that is younger than this ...
+const YOUNG_MINUTES: u64 = 24 * 60;
+/// ... has to do so for this long.
+const FAST_FOR_MINUTES: u64 = 12 * 60;
+/// Of a day's rise, what the next must rise by.
+const LEAST_NEXT_DAY: f64 = 0.85;
 /// Rise a day that is worth a word, in percent.
 const LEAST_DAILY_PERCENT: f64 = 1.0;
 /// A leak is over when its memory has come back, or has not risen for so many hours.
@@ -64,6 +74,8 @@ pub enum Doubt {
     SeenBefore,
     /// The requests rose too.
     Load,
+    /// It is fast, and the process is young: what it fills first looks the same.
+    Young,
 }
 
 impl Doubt {
@@ -75,6 +87,7 @@ impl Doubt {
             Self::Step => "most of it came in one step",
             Self::SeenBefore => "memory has been as high before",
             Self::Load => "requests rose too",
+            Self::Young => "the process is young, and what it fills first rises as fast",
         }
     }
 }
@@ -132,6 +145,8 @@ pub enum Verdict {
 pub struct LeakDetector {
     history: History,
     verdict: Verdict,
+    /// What each window said when it was last looked at, the shortest first.
+    found: [Option<Verdict>; WINDOWS],
     /// The leak that stands.
     standing: Option<Standing>,
 }
@@ -146,7 +161,7 @@ struct Standing {
     highest_minute: u64,
 }
 
-const TOO_YOUNG: &str = "there are less than 90 minutes of readings";
+const TOO_YOUNG: &str = "there are less than 108 minutes of readings";
 
 impl Default for LeakDetector {
     fn default() -> Self {
@@ -161,6 +176,7 @@ impl LeakDetector {
         Self {
             history: History::default(),
             verdict: Verdict::Unknown(TOO_YOUNG),
+            found: [None; WINDOWS],
             standing: None,
         }
     }
@@ -185,9 +201,10 @@ impl LeakDetector {
         else {
             return Verdict::Unknown(TOO_YOUNG);
         };
-        let found = self.windows();
-        let leak = found.iter().find_map(|found| match found {
-            Verdict::Leaking(rise) => Some(*rise),
+        self.look(last.index);
+        let found = self.found.into_iter().flatten();
+        let leak = found.clone().find_map(|found| match found {
+            Verdict::Leaking(rise) => Some(rise),
             _ => None,
         });
         if let Some(rise) = leak {
@@ -229,26 +246,40 @@ impl LeakDetector {
                 .minutes(SHORT[0].buckets, SHORT[0].minutes)
                 .is_none() =>
             {
-                Verdict::Unknown(if minutes < 90 {
+                Verdict::Unknown(if minutes < 108 {
                     TOO_YOUNG
                 } else {
-                    "readings are missing in the last 90 minutes"
+                    "readings are missing in the last 108 minutes"
                 })
             }
             None => Verdict::Steady { minutes },
         }
     }
 
-    fn windows(&self) -> Vec<Verdict> {
-        let short = SHORT.iter().filter_map(|window| self.short(window));
-        short.chain(self.days()).chain(self.weeks()).collect()
+    /// Looks at each window as often as it gets a new bucket.
+    fn look(&mut self, minute: u64) {
+        for (at, window) in SHORT.iter().enumerate() {
+            if (minute + 1).is_multiple_of(window.minutes) {
+                self.found[at] = self.short(window);
+            }
+        }
+        if minute.is_multiple_of(60) {
+            self.found[SHORT.len()] = self.days();
+            self.found[SHORT.len() + 1] = self.weeks();
+        }
     }
 
     /// A window within a day.
     fn short(&self, window: &Window) -> Option<Verdict> {
         let buckets = self.history.minutes(window.buckets, window.minutes)?;
+        let part = buckets.floors.len() / PARTS;
+        let level = median(&buckets.floors[..part]);
+        let now = median(&buckets.floors[buckets.floors.len() - part..]);
+        // Most windows end here, without the statistics of all pairs.
+        if (now - level) * 200.0 < window.least_percent * level {
+            return None;
+        }
         let found = trend(&buckets.floors)?;
-        let level = median(&buckets.floors[..buckets.floors.len() / PARTS]);
         let rise = found.slope * buckets.floors.len() as f64;
         if !(found.p_rising < P_GROWTH
             && found.low > 0.0
@@ -259,7 +290,8 @@ impl LeakDetector {
         let minutes = window.buckets as u64 * window.minutes;
         let told = told(&found, window.minutes as f64 / 60.0, minutes, level);
         let doubt = doubt_of_shape(&buckets.floors, rise)
-            .or_else(|| self.doubt_of_history(&buckets, rise, minutes))
+            .or_else(|| self.doubt_of_history(now, rise, minutes))
+            .or_else(|| self.doubt_of_age(rise / level, minutes))
             .or_else(|| doubt_of_load(&buckets.loads));
         Some(match doubt {
             Some(doubt) => Verdict::Growing(told, doubt),
@@ -271,10 +303,17 @@ impl LeakDetector {
     }
 
     /// Whether memory has been as high before the window.
-    fn doubt_of_history(&self, buckets: &Buckets, rise: f64, minutes: u64) -> Option<Doubt> {
-        let now = median(&buckets.floors[buckets.floors.len() - buckets.floors.len() / PARTS..]);
+    fn doubt_of_history(&self, now: f64, rise: f64, minutes: u64) -> Option<Doubt> {
         let highest = self.history.highest_before(minutes, SEEN_HOURS)?;
         (now < highest + rise / 4.0).then_some(Doubt::SeenBefore)
+    }
+
+    /// Whether it is what a young process fills.
+    fn doubt_of_age(&self, share: f64, minutes: u64) -> Option<Doubt> {
+        let percent_an_hour = share * 100.0 * 60.0 / minutes as f64;
+        let is_young = self.history.span_minutes() < YOUNG_MINUTES + minutes;
+        (is_young && percent_an_hour > FAST_PERCENT && minutes < FAST_FOR_MINUTES)
+            .then_some(Doubt::Young)
     }
 
     /// Three days hour by hour: each hour against the same one the day before, twice, which leaves daily cycles out.
@@ -313,7 +352,7 @@ impl LeakDetector {
         };
         let is_loaded =
             loads(2) > loads(1) * (1.0 + LOAD_RISE) && loads(1) > loads(0) * (1.0 + LOAD_RISE);
-        Some(if b < LEAST_SECOND_HALF * a {
+        Some(if b < LEAST_NEXT_DAY * a {
             Verdict::Growing(told, Doubt::SlowsDown)
         } else if is_loaded {
             Verdict::Growing(told, Doubt::Load)
@@ -378,8 +417,10 @@ fn doubt_of_shape(floors: &[f64], rise: f64) -> Option<Doubt> {
         return Some(Doubt::Step);
     }
     let (first, second) = floors.split_at(floors.len() / 2);
-    let slope = |half: &[f64]| trend(half).map_or(0.0, |found| found.slope);
-    (slope(second) < LEAST_SECOND_HALF * slope(first)).then_some(Doubt::SlowsDown)
+    let (first, second) = (trend(first)?, trend(second)?);
+    // Clearly: noise alone makes halves differ by as much.
+    let is_slower = second.slope < LEAST_SECOND_HALF * first.slope && second.high < first.slope;
+    is_slower.then_some(Doubt::SlowsDown)
 }
 
 /// Whether the requests rose enough to explain it.

@@ -41,6 +41,10 @@ pub(super) struct Span {
     pub(super) floor: f64,
     /// Requests.
     pub(super) load: f64,
+    /// Of an hour, the mean of its minutes' floors.
+    pub(super) mean: f64,
+    /// Minutes in it.
+    count: u32,
 }
 
 #[derive(Debug, Default)]
@@ -61,15 +65,14 @@ impl History {
             .requests
             .saturating_sub(before.unwrap_or(observation.requests)) as f64;
         let bytes = observation.bytes as f64;
-        let ended = into(&mut self.open_minute, minute, bytes, load);
-        let hour_ended = into(&mut self.open_hour, minute / 60, bytes, load);
-        if let Some(hour) = hour_ended {
+        let Some(ended) = into(&mut self.open_minute, minute, bytes, load) else {
+            return false;
+        };
+        keep(&mut self.minutes, MINUTES, ended);
+        if let Some(hour) = into(&mut self.open_hour, ended.index / 60, ended.floor, ended.load) {
             keep(&mut self.hours, HOURS, hour);
         }
-        ended.is_some_and(|ended| {
-            keep(&mut self.minutes, MINUTES, ended);
-            true
-        })
+        true
     }
 
     /// Minutes since the first that is known.
@@ -98,8 +101,7 @@ impl History {
         Buckets::of(&self.hours, buckets, width)
     }
 
-    /// The highest hourly floor, and the highest load of an hour, in the hours that ended `minutes` minutes ago or before, as far back
-    /// as `reach` hours.
+    /// The highest level of an hour among those that ended `minutes` minutes ago or before, as far back as `reach` hours.
     pub(super) fn highest_before(&self, minutes: u64, reach: u64) -> Option<f64> {
         let now = self.last()?.index;
         let end = now.saturating_sub(minutes) / 60;
@@ -107,7 +109,7 @@ impl History {
         let hours = self.hours.iter();
         hours
             .filter(|hour| hour.index < end && hour.index >= begin)
-            .map(|hour| hour.floor)
+            .map(|hour| hour.mean)
             .reduce(f64::max)
     }
 }
@@ -155,12 +157,16 @@ fn into(open: &mut Option<Span>, index: u64, bytes: f64, load: f64) -> Option<Sp
         Some(span) if span.index >= index => {
             span.floor = span.floor.min(bytes);
             span.load += load;
+            span.count += 1;
+            span.mean += (bytes - span.mean) / f64::from(span.count);
             None
         }
         _ => open.replace(Span {
             index,
             floor: bytes,
             load,
+            mean: bytes,
+            count: 1,
         }),
     }
 }
