@@ -285,8 +285,9 @@ impl Shared {
         };
         let mut report = self.release();
         report.shrunk = shrunk;
-        self.automatic_releases.fetch_add(1, Ordering::Relaxed);
+        // Who sees the count finds the report.
         self.released(report);
+        self.automatic_releases.fetch_add(1, Ordering::Release);
     }
 
     /// Asks caches to give back a share of what they hold. Blocks.
@@ -313,6 +314,7 @@ impl Shared {
         if !is_sampled || !self.task.is_running() {
             self.sample(false);
         }
+        let automatic_releases = self.automatic_releases.load(Ordering::Acquire);
         let state = lock(&self.state);
         let (sampled_unix_ms, sample, allocator) = state.last.clone().unwrap_or_default();
         let leak = self.leak(&state);
@@ -333,7 +335,7 @@ impl Shared {
             leak,
             guard: self.guard_status(&state),
             last_release: state.last_release.clone(),
-            automatic_releases: self.automatic_releases.load(Ordering::Relaxed),
+            automatic_releases,
             unknown: sample.unknown,
             sampled_unix_ms,
             sample_errors: self.errors.load(Ordering::Relaxed),

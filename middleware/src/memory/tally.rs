@@ -193,7 +193,7 @@ mod tests {
 
         #[test]
         fn buckets_stand_in_the_order_of_their_values(a in any::<u64>(), b in any::<u64>()) {
-            prop_assert_eq!(a.min(b) == a, bucket(a) <= bucket(b) || a == b);
+            prop_assert!(bucket(a.min(b)) <= bucket(a.max(b)));
         }
 
         /// Against the sorted sample itself.

@@ -1,4 +1,4 @@
-//! The families. Rates, sizes and shapes are drawn around what the sources describe.
+//! The families. Rates, sizes and shapes are drawn around what the sources describe; the series are made, not measured.
 
 use super::{
     Family, MIB, Series,
@@ -83,19 +83,29 @@ fn share(random: &mut Random) -> f64 {
 
 /// When it begins: with the process, or with a change of use later.
 fn begin(random: &mut Random, minutes: usize) -> usize {
-    if random.chance(0.6) { 0 } else { (random.between(0.05, 0.35) * minutes as f64) as usize }
+    if random.chance(0.6) {
+        0
+    } else {
+        (random.between(0.05, 0.35) * minutes as f64) as usize
+    }
 }
 
 fn constant_leak(random: &mut Random) -> Series {
     let mut ground = Ground::new(random);
-    let (rate, begin) = (ground.a_minute(share(random)), begin(random, ground.minutes));
+    let (rate, begin) = (
+        ground.a_minute(share(random)),
+        begin(random, ground.minutes),
+    );
     ground.add(|at| rate * at.saturating_sub(begin) as f64);
     ground.series()
 }
 
 fn leak_by_traffic(random: &mut Random) -> Series {
     let mut ground = Ground::new(random);
-    let (rate, begin) = (ground.a_minute(share(random)), begin(random, ground.minutes));
+    let (rate, begin) = (
+        ground.a_minute(share(random)),
+        begin(random, ground.minutes),
+    );
     let progress = ground.progress();
     ground.add(|at| rate * (progress[at] - progress[begin]).max(0.0));
     ground.series()
@@ -144,7 +154,10 @@ fn growing_map(random: &mut Random) -> Series {
 fn leak_under_sawtooth(random: &mut Random) -> Series {
     let mut ground = Ground::new(random);
     let rate = ground.a_minute(share(random));
-    let (tooth, period) = (random.between(0.02, 0.25) * ground.level, random.spread(5.0, 90.0));
+    let (tooth, period) = (
+        random.between(0.02, 0.25) * ground.level,
+        random.spread(5.0, 90.0),
+    );
     ground.add(|at| rate * at as f64 + tooth * (at as f64 / period).fract());
     ground.series()
 }
@@ -153,7 +166,10 @@ fn leak_under_sawtooth(random: &mut Random) -> Series {
 fn leak_after_warm_up(random: &mut Random) -> Series {
     let mut ground = Ground::new(random);
     let rate = ground.a_minute(share(random).max(0.08));
-    let (fills, minutes) = (random.between(0.1, 1.0) * ground.level, random.spread(20.0, 400.0));
+    let (fills, minutes) = (
+        random.between(0.1, 1.0) * ground.level,
+        random.spread(20.0, 400.0),
+    );
     ground.add(|at| rate * at as f64 + fills * (1.0 - (-(at as f64) / minutes).exp()));
     ground.series()
 }
@@ -175,7 +191,12 @@ fn unbounded_channel(random: &mut Random) -> Series {
     let mut ground = Ground::under(random, minutes, requests);
     let capacity = mean * random.between(0.9, 1.1);
     let item = ground.a_minute(share(random)) * DAY as f64
-        / ground.requests.iter().map(|requests| (requests - capacity).max(0.0)).sum::<f64>().max(1.0)
+        / ground
+            .requests
+            .iter()
+            .map(|requests| (requests - capacity).max(0.0))
+            .sum::<f64>()
+            .max(1.0)
         * (ground.minutes as f64 / DAY as f64);
     let mut queue = 0.0;
     let requests = ground.requests.clone();
@@ -195,7 +216,10 @@ fn daily_cycle(random: &mut Random) -> Series {
     let mean = random.spread(50.0, 20_000.0);
     let requests = daily(random, minutes, mean);
     let mut ground = Ground::under(random, minutes, requests.clone());
-    let (swing, lag) = (random.between(0.1, 0.6) * ground.level, random.between(1.0, 120.0));
+    let (swing, lag) = (
+        random.between(0.1, 0.6) * ground.level,
+        random.between(1.0, 120.0),
+    );
     let most = requests.iter().copied().fold(1.0, f64::max);
     // Pools and sessions follow the traffic with some delay.
     let mut follows = requests[0] / most;
@@ -208,7 +232,10 @@ fn daily_cycle(random: &mut Random) -> Series {
 
 fn warm_up(random: &mut Random) -> Series {
     let mut ground = Ground::new(random);
-    let (fills, minutes) = (random.between(0.05, 2.0) * ground.level, random.spread(15.0, 600.0));
+    let (fills, minutes) = (
+        random.between(0.05, 2.0) * ground.level,
+        random.spread(15.0, 600.0),
+    );
     ground.add(|at| fills * (1.0 - (-(at as f64) / minutes).exp()));
     ground.series()
 }
@@ -224,7 +251,10 @@ fn bounded_cache(random: &mut Random) -> Series {
 
 fn sawtooth(random: &mut Random) -> Series {
     let mut ground = Ground::new(random);
-    let (tooth, period) = (random.between(0.03, 0.6) * ground.level, random.spread(4.0, 360.0));
+    let (tooth, period) = (
+        random.between(0.03, 0.6) * ground.level,
+        random.spread(4.0, 360.0),
+    );
     ground.add(|at| tooth * (at as f64 / period).fract());
     ground.series()
 }
@@ -246,14 +276,22 @@ fn step(random: &mut Random) -> Series {
             (at, random.between(0.03, 0.6) * ground.level)
         })
         .collect();
-    ground.add(|at| all.iter().filter(|step| step.0 <= at).map(|step| step.1).sum());
+    ground.add(|at| {
+        all.iter()
+            .filter(|step| step.0 <= at)
+            .map(|step| step.1)
+            .sum()
+    });
     ground.series()
 }
 
 /// Batches that take memory for some minutes to hours and give it back.
 fn batches(random: &mut Random) -> Series {
     let mut ground = Ground::new(random);
-    let (size, period) = (random.between(0.1, 0.8) * ground.level, random.between(180.0, 1_440.0));
+    let (size, period) = (
+        random.between(0.1, 0.8) * ground.level,
+        random.between(180.0, 1_440.0),
+    );
     let lasts = random.between(0.05, 0.4) * period;
     let ramp = random.between(1.0, 60.0);
     ground.add(|at| {
@@ -266,7 +304,10 @@ fn batches(random: &mut Random) -> Series {
 /// Fragmentation: rises ever less for days, as the square root or logarithm of what was served.
 fn fragmentation(random: &mut Random) -> Series {
     let mut ground = Ground::new(random);
-    let (most, half) = (random.between(0.05, 0.4) * ground.level, random.spread(30.0, 500.0));
+    let (most, half) = (
+        random.between(0.05, 0.4) * ground.level,
+        random.spread(30.0, 500.0),
+    );
     ground.add(|at| most * (1.0 + at as f64 / half).ln() / (1.0 + 8_000.0 / half).ln());
     ground.series()
 }
@@ -276,7 +317,9 @@ fn arenas(random: &mut Random) -> Series {
     let mut ground = Ground::new(random);
     let (count, minutes) = (random.between(4.0, 64.0), random.spread(20.0, 500.0));
     let arena = random.between(0.1, 0.5) * ground.level / count;
-    let begins: Vec<f64> = (0..count as usize).map(|_| -(1.0 - random.unit()).ln() * minutes).collect();
+    let begins: Vec<f64> = (0..count as usize)
+        .map(|_| -(1.0 - random.unit()).ln() * minutes)
+        .collect();
     ground.add(|at| arena * begins.iter().filter(|begin| **begin <= at as f64).count() as f64);
     ground.series()
 }
@@ -285,7 +328,11 @@ fn arenas(random: &mut Random) -> Series {
 fn thread_stacks(random: &mut Random) -> Series {
     let minutes = (random.between(4.0, 7.0) * DAY as f64) as usize;
     let mean = random.spread(50.0, 5_000.0);
-    let requests = if random.chance(0.5) { daily(random, minutes, mean) } else { flat(random, minutes, mean) };
+    let requests = if random.chance(0.5) {
+        daily(random, minutes, mean)
+    } else {
+        flat(random, minutes, mean)
+    };
     let mut ground = Ground::under(random, minutes, requests);
     let stack = random.between(0.02, 0.2) * ground.level;
     let waves = random.noise(ground.minutes, 0.5, 30.0);
@@ -309,51 +356,162 @@ fn growing_traffic(random: &mut Random) -> Series {
     ground.series()
 }
 
-/// Peaks of users that raise a high-water mark which the allocator gives back over hours.
-fn high_water(random: &mut Random) -> Series {
-    let mut ground = Ground::new(random);
-    let decay = (-1.0 / random.between(30.0, 600.0)).exp();
-    let (size, rare) = (random.between(0.1, 0.5) * ground.level, random.between(0.0005, 0.004));
-    let peaks: Vec<f64> = (0..ground.minutes)
-        .map(|_| if random.chance(rare) { random.between(0.3, 1.0) * size } else { 0.0 })
-        .collect();
-    let mut held = 0.0;
-    ground.add(|at| {
-        held = f64::max(held * decay, peaks[at]);
-        held
-    });
-    ground.series()
-}
-
 /// All of them.
 pub const FAMILIES: [Family; 26] = [
-    Family { name: "map without eviction", source: "rust-lang/rust-clippy and axum discussions of in-memory session maps; the tower-sessions MemoryStore docs say that it never deletes expired sessions", is_leak: true, make: growing_map },
-    Family { name: "unbounded channel", source: "tokio docs, mpsc::unbounded_channel: the process may run out of memory where the receiver is slower", is_leak: true, make: unbounded_channel },
-    Family { name: "per-connection leak", source: "hyper issue 1790: memory grows with each connection", is_leak: true, make: leak_by_daily_traffic },
-    Family { name: "per-request leak", source: "Go blog and golang/go issue 23199: pooled buffers keep the largest request", is_leak: true, make: leak_by_traffic },
-    Family { name: "tasks that never end", source: "tokio issue 4406 and tokio-console's docs on lost wakers: spawned tasks pile up", is_leak: true, make: constant_leak },
-    Family { name: "timer that keeps its closure", source: "Chromium DevTools docs, 'Fix memory problems': detached listeners and intervals", is_leak: true, make: constant_leak },
-    Family { name: "reference cycle", source: "The Rust Programming Language, chapter 15.6: Rc cycles leak", is_leak: true, make: leak_by_traffic },
-    Family { name: "metrics with unbounded labels", source: "Prometheus docs, 'Instrumentation: do not overuse labels'", is_leak: true, make: leak_by_daily_traffic },
-    Family { name: "batch job that keeps rows", source: "Celery docs, worker_max_tasks_per_child: leaks by task", is_leak: true, make: leak_by_batches },
-    Family { name: "leak under garbage collection", source: "Oracle's HotSpot troubleshooting guide, chapter 3: the floor after each collection rises", is_leak: true, make: leak_under_sawtooth },
-    Family { name: "leak behind a warm cache", source: "Microsoft's RESIN paper (USENIX ATC 2022), section 2: slow leaks hidden by activity", is_leak: true, make: leak_after_warm_up },
-    Family { name: "listeners that register listeners", source: "Node.js docs, EventEmitter: MaxListenersExceededWarning", is_leak: true, make: accelerating },
-    Family { name: "native buffers behind a binding", source: "Jeff Dean's and Cloudflare's write-ups of C buffers not freed by wrappers; Cloudflare blog 2021 on Rust FFI", is_leak: true, make: leak_by_traffic },
-    Family { name: "steady service", source: "control", is_leak: false, make: steady },
-    Family { name: "steady service, other noise", source: "control", is_leak: false, make: steady },
-    Family { name: "daily cycle", source: "Google's cluster traces (2019): memory follows the day", is_leak: false, make: daily_cycle },
-    Family { name: "cache warm-up", source: "memcached wiki, 'Performance': fills, then evicts", is_leak: false, make: warm_up },
-    Family { name: "bounded cache that fills evenly", source: "moka and Caffeine docs: maximum size", is_leak: false, make: bounded_cache },
-    Family { name: "garbage sawtooth", source: "Oracle's HotSpot GC tuning guide", is_leak: false, make: sawtooth },
-    Family { name: "nightly compaction", source: "RocksDB wiki, 'Memory usage'; logrotate(8)", is_leak: false, make: daily_sawtooth },
-    Family { name: "step at a change of use", source: "Google SRE book, chapter 22: warm start after configuration changes", is_leak: false, make: step },
-    Family { name: "periodic batches", source: "Kubernetes docs, CronJob", is_leak: false, make: batches },
-    Family { name: "fragmentation", source: "jemalloc TUNING.md; Redis docs on mem_fragmentation_ratio", is_leak: false, make: fragmentation },
-    Family { name: "arenas of threads", source: "mallopt(3), M_ARENA_MAX; Heroku's notes on glibc arenas", is_leak: false, make: arenas },
-    Family { name: "blocking threads", source: "tokio docs, thread_keep_alive: blocking threads end after 10 s", is_leak: false, make: thread_stacks },
-    Family { name: "traffic that grows", source: "Azure Functions trace (2019) and the Wikipedia page-view series", is_leak: false, make: growing_traffic },
+    Family {
+        name: "map without eviction",
+        source: "github.com/bug-ops/zeph/issues/4903 (tasks kept in a map for ever), github.com/ChainSafe/forest/issues/2440 (700 MB an hour in two maps)",
+        is_leak: true,
+        make: growing_map,
+    },
+    Family {
+        name: "unbounded channel",
+        source: "github.com/getsentry/snuba/issues/5874 (an unbounded channel before a slow client), github.com/libp2p/rust-libp2p/pull/2823",
+        is_leak: true,
+        make: unbounded_channel,
+    },
+    Family {
+        name: "per-connection leak",
+        source: "github.com/tokio-rs/mini-redis/issues/38 (a node a connection, freed at the end of the process alone), github.com/hyperium/hyper/issues/1717",
+        is_leak: true,
+        make: leak_by_daily_traffic,
+    },
+    Family {
+        name: "per-request leak",
+        source: "github.com/aio-libs/aiohttp/issues/10548 (requests in a cycle)",
+        is_leak: true,
+        make: leak_by_traffic,
+    },
+    Family {
+        name: "tasks that never end",
+        source: "github.com/paritytech/jsonrpsee/pull/1204 (finished calls kept until shutdown), github.com/maxcountryman/underway/issues/106 (20 MB a day)",
+        is_leak: true,
+        make: constant_leak,
+    },
+    Family {
+        name: "timer that keeps its closure",
+        source: "github.com/tokio-rs/tokio/issues/5861 (wakers that keep cancelled futures, 20 GB a day)",
+        is_leak: true,
+        make: constant_leak,
+    },
+    Family {
+        name: "reference cycle",
+        source: "github.com/redbadger/crux/issues/268 (a task that holds its own waker)",
+        is_leak: true,
+        make: leak_by_traffic,
+    },
+    Family {
+        name: "metrics with unbounded labels",
+        source: "github.com/flyteorg/flyte/pull/5704 and github.com/BerriAI/litellm/issues/12159 (series that are never dropped)",
+        is_leak: true,
+        make: leak_by_daily_traffic,
+    },
+    Family {
+        name: "batch job that keeps rows",
+        source: "github.com/arachnys/cabot/issues/257 (workers that grow with each task)",
+        is_leak: true,
+        make: leak_by_batches,
+    },
+    Family {
+        name: "leak under garbage collection",
+        source: "github.com/statsig-io/statsig-server-core/pull/47 (a sawtooth on a baseline that rises)",
+        is_leak: true,
+        make: leak_under_sawtooth,
+    },
+    Family {
+        name: "leak behind a warm cache",
+        source: "github.com/reown-com/blockchain-api/issues/133 (creeps up after each deployment), github.com/gocd/gocd/issues/496",
+        is_leak: true,
+        make: leak_after_warm_up,
+    },
+    Family {
+        name: "listeners that register listeners",
+        source: "github.com/Paratii-Video/paratii-js/issues/272 (a listener added by each call)",
+        is_leak: true,
+        make: accelerating,
+    },
+    Family {
+        name: "native buffers behind a binding",
+        source: "github.com/node-ffi-napi/node-ffi-napi/issues/163 and github.com/xorbit/node-aes-gcm/pull/8 (resident memory rises, the heap does not)",
+        is_leak: true,
+        make: leak_by_traffic,
+    },
+    Family {
+        name: "steady service",
+        source: "github.com/mgedmin/indicator-netspeed/issues/3 (constant over twelve hours)",
+        is_leak: false,
+        make: steady,
+    },
+    Family {
+        name: "steady service, other noise",
+        source: "github.com/openaustralia/planningalerts/issues/1295 (stable over two months)",
+        is_leak: false,
+        make: steady,
+    },
+    Family {
+        name: "daily cycle",
+        source: "github.com/devantler-tech/platform/issues/3977 (cycles between 40 and 130 MiB over a week)",
+        is_leak: false,
+        make: daily_cycle,
+    },
+    Family {
+        name: "cache warm-up",
+        source: "github.com/Netis/heron/pull/136 (a buffer pool that fills, taken for a leak), github.com/devantler-tech/platform/issues/3977",
+        is_leak: false,
+        make: warm_up,
+    },
+    Family {
+        name: "bounded cache that fills evenly",
+        source: "github.com/GeneMANIA/genemania/issues/118 (grows until its caches are full)",
+        is_leak: false,
+        make: bounded_cache,
+    },
+    Family {
+        name: "garbage sawtooth",
+        source: "github.com/nodejs/node-addon-api/issues/829 (rises and drops with each collection)",
+        is_leak: false,
+        make: sawtooth,
+    },
+    Family {
+        name: "nightly compaction",
+        source: "github.com/celery/celery/issues/4125 (climbs until the worker is replaced, over and over)",
+        is_leak: false,
+        make: daily_sawtooth,
+    },
+    Family {
+        name: "step at a change of use",
+        source: "github.com/hyperium/hyper/issues/1491 (jumps of 60 to 100 MB)",
+        is_leak: false,
+        make: step,
+    },
+    Family {
+        name: "periodic batches",
+        source: "github.com/celery/celery/issues/3279 (165 to 809 MB while 30,000 jobs are sent)",
+        is_leak: false,
+        make: batches,
+    },
+    Family {
+        name: "fragmentation",
+        source: "github.com/Dicklesworthstone/mcp_agent_mail_rust/issues/161 and github.com/samsoir/xearthlayer/issues/227 (retained, not leaked)",
+        is_leak: false,
+        make: fragmentation,
+    },
+    Family {
+        name: "arenas of threads",
+        source: "github.com/iden3/go-rapidsnark/issues/28 (an arena a thread, then a plateau), github.com/samsoir/xearthlayer/pull/244",
+        is_leak: false,
+        make: arenas,
+    },
+    Family {
+        name: "blocking threads",
+        source: "docs.rs/tokio, runtime::Builder::thread_keep_alive (idle blocking threads end), github.com/amule-org/amule/pull/1095",
+        is_leak: false,
+        make: thread_stacks,
+    },
+    Family {
+        name: "traffic that grows",
+        source: "github.com/hyperium/hyper/issues/3897 (memory follows the number of requests)",
+        is_leak: false,
+        make: growing_traffic,
+    },
 ];
-
-/// Kept for the tuning seeds alone: too like others to count twice.
-pub const EXTRA: fn(&mut Random) -> Series = high_water;

@@ -16,12 +16,18 @@ pub fn traffic(random: &mut Random, minutes: usize) -> Vec<f64> {
 
 pub fn flat(random: &mut Random, minutes: usize, mean: f64) -> Vec<f64> {
     let noise = random.noise(minutes, 0.05, 3.0);
-    noise.iter().map(|noise| (mean * (1.0 + noise)).max(0.0)).collect()
+    noise
+        .iter()
+        .map(|noise| (mean * (1.0 + noise)).max(0.0))
+        .collect()
 }
 
 pub fn daily(random: &mut Random, minutes: usize, mean: f64) -> Vec<f64> {
     let (depth, weekend) = (random.between(0.3, 0.8), random.between(0.6, 1.0));
-    let (begin, first_day) = (random.between(0.0, DAY as f64), random.between(0.0, 7.0) as usize);
+    let (begin, first_day) = (
+        random.between(0.0, DAY as f64),
+        random.between(0.0, 7.0) as usize,
+    );
     let noise = random.noise(minutes, 0.06, 10.0);
     (0..minutes)
         .map(|minute| {

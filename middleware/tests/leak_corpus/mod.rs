@@ -7,7 +7,7 @@ mod families;
 mod load;
 mod random;
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use pitcrew::memory::{LeakDetector, Observation, Verdict};
 
@@ -90,6 +90,18 @@ pub struct Score {
 }
 
 impl Score {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            series: self.series + other.series,
+            leaks: self.leaks + other.leaks,
+            found: self.found + other.found,
+            false_calls: self.false_calls + other.false_calls,
+            ever_false: self.ever_false + other.ever_false,
+        }
+    }
+
     /// Of what is called, how much is a leak, in percent.
     pub fn precision_percent(&self) -> f64 {
         self.found as f64 * 100.0 / ((self.found + self.false_calls) as f64).max(1.0)
@@ -102,17 +114,30 @@ impl Score {
 }
 
 /// Judges every family's series from `first_seed` on; `told` hears of each.
-pub fn score(first_seed: u64, a_family: u64, mut told: impl FnMut(&Family, u64, &Outcome)) -> Score {
+pub fn score(first_seed: u64, a_family: u64, told: impl FnMut(&Family, u64, &Outcome)) -> Score {
+    score_families(0..FAMILIES.len(), first_seed, a_family, told)
+}
+
+/// The same of some families.
+pub fn score_families(
+    families: Range<usize>,
+    first_seed: u64,
+    a_family: u64,
+    mut told: impl FnMut(&Family, u64, &Outcome),
+) -> Score {
     let mut score = Score::default();
-    for (number, family) in FAMILIES.iter().enumerate() {
+    for number in families {
+        let family = &FAMILIES[number];
         for n in 0..a_family {
             let seed = first_seed + number as u64 * 1_000 + n;
             let outcome = judge(&(family.make)(&mut Random::new(seed)));
-            score.series += 1;
-            score.leaks += usize::from(family.is_leak);
-            score.found += usize::from(family.is_leak && outcome.is_called);
-            score.false_calls += usize::from(!family.is_leak && outcome.is_called);
-            score.ever_false += usize::from(!family.is_leak && outcome.was_ever_called);
+            score = score.plus(Score {
+                series: 1,
+                leaks: usize::from(family.is_leak),
+                found: usize::from(family.is_leak && outcome.is_called),
+                false_calls: usize::from(!family.is_leak && outcome.is_called),
+                ever_false: usize::from(!family.is_leak && outcome.was_ever_called),
+            });
             told(family, seed, &outcome);
         }
     }
@@ -121,15 +146,21 @@ pub fn score(first_seed: u64, a_family: u64, mut told: impl FnMut(&Family, u64, 
 
 /// A service at an even load: a level of 50 MiB to 4 GiB, noise of 0.05 % to `noise_percent` that is correlated over up to 15
 /// minutes, and a leak of `percent_an_hour` of the level.
-pub fn steady_series(seed: u64, minutes: usize, noise_percent: f64, percent_an_hour: f64) -> Series {
+pub fn steady_series(
+    seed: u64,
+    minutes: usize,
+    noise_percent: f64,
+    percent_an_hour: f64,
+) -> Series {
     let mut random = Random::new(seed);
     let level = random.spread(50.0, 4_000.0) * MIB;
     let sd = random.between(0.0005, noise_percent / 100.0) * level;
     let span = random.between(0.5, 15.0);
     let noise = random.noise(minutes, sd, span);
-    let bytes = noise.iter().enumerate().map(|(at, noise)| {
-        level * (1.0 + percent_an_hour / 100.0 * at as f64 / 60.0) + noise
-    });
+    let bytes = noise
+        .iter()
+        .enumerate()
+        .map(|(at, noise)| level * (1.0 + percent_an_hour / 100.0 * at as f64 / 60.0) + noise);
     Series {
         bytes: bytes.collect(),
         requests: load::flat(&mut random, minutes, 1_000.0),

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Chance that a steady series rises as much: a window is looked at each minute, for months.
-const P_LEAK: f64 = 5e-4;
+const P_LEAK: f64 = 3e-4;
 /// Of a rise that is told as growth.
 const P_GROWTH: f64 = 1e-3;
 /// Windows that end within a day: buckets, and minutes of each.
@@ -53,6 +53,9 @@ const LEAST_NEXT_DAY: f64 = 0.85;
 const LEAST_DAILY_PERCENT: f64 = 1.0;
 /// A leak is over when its memory has come back, or has not risen for so many hours.
 const OVER_AFTER_MINUTES: u64 = 12 * 60;
+
+/// Minutes between two looks while a leak stands; divides an hour.
+const STANDING_MINUTES: u64 = 15;
 
 #[derive(Clone, Copy)]
 struct Window {
@@ -256,10 +259,13 @@ impl LeakDetector {
         }
     }
 
-    /// Looks at each window as often as it gets a new bucket.
+    /// Looks at each window as often as it gets a new bucket; less often while a leak stands, which is not news.
     fn look(&mut self, minute: u64) {
+        if self.standing.is_some() && !minute.is_multiple_of(STANDING_MINUTES) {
+            return;
+        }
         for (at, window) in SHORT.iter().enumerate() {
-            if (minute + 1).is_multiple_of(window.minutes) {
+            if self.standing.is_some() || (minute + 1).is_multiple_of(window.minutes) {
                 self.found[at] = self.short(window);
             }
         }
@@ -275,8 +281,10 @@ impl LeakDetector {
         let part = buckets.floors.len() / PARTS;
         let level = median(&buckets.floors[..part]);
         let now = median(&buckets.floors[buckets.floors.len() - part..]);
-        // Most windows end here, without the statistics of all pairs.
-        if (now - level) * 200.0 < window.least_percent * level {
+        let last = buckets.floors.last().copied()?;
+        // Most windows end here, without the statistics of all pairs; and those whose rise has just come back.
+        if (now - level) * 200.0 < window.least_percent * level || last < f64::midpoint(level, now)
+        {
             return None;
         }
         let found = trend(&buckets.floors)?;
