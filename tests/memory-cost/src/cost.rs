@@ -14,8 +14,11 @@ use http_body_util::Full;
 use pitcrew::{MemoryHandle, MemoryLayer};
 use tower::{Layer, Service, service_fn};
 
+#[path = "../../../middleware/tests/leak_corpus/mod.rs"]
+mod leak_corpus;
+
 const USAGE: &str =
-    "memory-requests none|noop|memory COUNT | memory-pairs COUNT | memory-heavy none|memory COUNT | memory-rss COUNT";
+    "usage: requests none|noop|memory COUNT | pairs COUNT | heavy none|memory COUNT | rss COUNT | leaks";
 
 /// Small allocations of a heavy request.
 const ALLOCATIONS: usize = 1_000;
@@ -24,7 +27,7 @@ pub(crate) fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let Some(numbers) = measure(&words) else {
-        eprintln!("usage: {USAGE}");
+        eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     let line: Vec<String> = numbers.iter().map(f64::to_string).collect();
@@ -35,13 +38,14 @@ pub(crate) fn main() -> ExitCode {
 fn measure(words: &[&str]) -> Option<Vec<f64>> {
     let number = |word: &str| word.parse::<usize>().ok();
     match *words {
-        ["memory-requests", layer, count] => requests(layer, number(count)?),
-        ["memory-pairs", count] => {
+        ["requests", layer, count] => requests(layer, number(count)?),
+        ["pairs", count] => {
             pairs(number(count)?);
             Some(Vec::new())
         }
-        ["memory-heavy", layer, count] => heavy(layer, number(count)?),
-        ["memory-rss", count] => Some(vec![rss(number(count)?)]),
+        ["heavy", layer, count] => heavy(layer, number(count)?),
+        ["rss", count] => Some(vec![rss(number(count)?)]),
+        ["leaks"] => Some(leaks()),
         _ => None,
     }
 }
@@ -144,6 +148,18 @@ fn rss(count: usize) -> f64 {
         std::hint::black_box(handle.rss_bytes());
     }
     begin.elapsed().as_secs_f64() * 1e6 / count.max(1) as f64
+}
+
+/// Precision and recall on the held-out corpus, in percent, and the share of what is no leak that was called one at any time.
+fn leaks() -> Vec<f64> {
+    use leak_corpus::{HELD_OUT, SERIES_A_FAMILY, score};
+    let score = score(HELD_OUT, SERIES_A_FAMILY, |_, _, _| {});
+    let others = (score.series - score.leaks) as f64;
+    vec![
+        score.precision_percent(),
+        score.recall_percent(),
+        score.ever_false as f64 * 100.0 / others,
+    ]
 }
 
 fn cpu_ns() -> u64 {

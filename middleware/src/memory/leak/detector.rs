@@ -30,7 +30,7 @@ const SHORT: [Window; 3] = [
 /// With those of days.
 const WINDOWS: usize = SHORT.len() + 2;
 /// Least rise in noise: so many standard deviations of the values around the trend.
-const LEAST_RISE_SDS: f64 = 4.5;
+const LEAST_RISE_SDS: f64 = 5.0;
 /// A window falls into so many parts, to see whether it rises all along.
 const PARTS: usize = 6;
 /// No part may hold more of the rise than this: else it is a step.
@@ -49,10 +49,14 @@ const YOUNG_MINUTES: u64 = 24 * 60;
 const FAST_FOR_MINUTES: u64 = 12 * 60;
 /// Of a day's rise, what the next must rise by.
 const LEAST_NEXT_DAY: f64 = 0.85;
+/// Of the mean daily rise since the process began, what the last day must rise by ...
+const LEAST_OF_ALL: f64 = 0.6;
+/// ... the first hours left out, in which everything fills.
+const FIRST_HOURS: u64 = 12;
 /// Rise a day that is worth a word, in percent.
 const LEAST_DAILY_PERCENT: f64 = 1.0;
-/// A leak is over when its memory has come back, or has not risen for so many hours.
-const OVER_AFTER_MINUTES: u64 = 12 * 60;
+/// A leak that no window confirms any longer is given so many minutes at least to rise as it did.
+const OVER_AFTER_MINUTES: u64 = 3 * 60;
 
 /// Minutes between two looks while a leak stands; divides an hour.
 const STANDING_MINUTES: u64 = 15;
@@ -154,14 +158,24 @@ pub struct LeakDetector {
     standing: Option<Standing>,
 }
 
+/// A leak that was called, as last confirmed.
 #[derive(Clone, Copy, Debug)]
 struct Standing {
     rise: Rise,
-    /// The level where it began.
-    began_at: f64,
-    highest: f64,
-    /// The minute of the highest.
-    highest_minute: u64,
+    level: f64,
+    minute: u64,
+}
+
+impl Standing {
+    /// Whether memory came back, or has since risen by less than half of what it should have.
+    fn is_over(&self, level: f64, minute: u64) -> bool {
+        let elapsed = minute.saturating_sub(self.minute);
+        let whole = self.rise.bytes_per_hour * self.rise.window_minutes as f64 / 60.0;
+        let is_back = level < self.level - whole / 2.0 && self.rise.window_minutes < 24 * 60;
+        let expected = self.rise.bytes_per_hour * elapsed as f64 / 60.0;
+        let patience = (self.rise.window_minutes / 3).max(OVER_AFTER_MINUTES);
+        is_back || (elapsed >= patience && level - self.level < expected / 2.0)
+    }
 }
 
 const TOO_YOUNG: &str = "there are less than 108 minutes of readings";
@@ -211,30 +225,15 @@ impl LeakDetector {
             _ => None,
         });
         if let Some(rise) = leak {
-            let began_at = self.standing.map_or(rise.from_bytes, |standing| {
-                standing.began_at.min(rise.from_bytes)
-            });
-            let highest = self
-                .standing
-                .map_or(last.floor, |standing| standing.highest.max(last.floor));
             self.standing = Some(Standing {
                 rise,
-                began_at,
-                highest,
-                highest_minute: last.index,
+                level: last.floor,
+                minute: last.index,
             });
             return Verdict::Leaking(rise);
         }
-        if let Some(standing) = &mut self.standing {
-            if last.floor > standing.highest {
-                standing.highest = last.floor;
-                standing.highest_minute = last.index;
-            }
-            let half_way = f64::midpoint(standing.began_at, standing.highest);
-            let is_over = last.floor < half_way
-                || last.index - standing.highest_minute
-                    > OVER_AFTER_MINUTES.max(standing.rise.window_minutes / 2);
-            if !is_over {
+        if let Some(standing) = &self.standing {
+            if !standing.is_over(last.floor, last.index) {
                 return Verdict::Leaking(standing.rise);
             }
             self.standing = None;
@@ -313,7 +312,7 @@ impl LeakDetector {
     /// Whether memory has been as high before the window.
     fn doubt_of_history(&self, now: f64, rise: f64, minutes: u64) -> Option<Doubt> {
         let highest = self.history.highest_before(minutes, SEEN_HOURS)?;
-        (now < highest + rise / 4.0).then_some(Doubt::SeenBefore)
+        (now < highest + rise / 3.0).then_some(Doubt::SeenBefore)
     }
 
     /// Whether it is what a young process fills.
@@ -360,7 +359,9 @@ impl LeakDetector {
         };
         let is_loaded =
             loads(2) > loads(1) * (1.0 + LOAD_RISE) && loads(1) > loads(0) * (1.0 + LOAD_RISE);
-        Some(if b < LEAST_NEXT_DAY * a {
+        // Fragmentation rises as a logarithm does: from day to day hardly slower, but much slower than it began.
+        let all_along = self.history.daily_rise_since(FIRST_HOURS).unwrap_or(b);
+        Some(if b < LEAST_NEXT_DAY * a || b < LEAST_OF_ALL * all_along {
             Verdict::Growing(told, Doubt::SlowsDown)
         } else if is_loaded {
             Verdict::Growing(told, Doubt::Load)

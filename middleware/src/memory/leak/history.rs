@@ -106,6 +106,15 @@ impl History {
         Buckets::of(&self.hours, buckets, width)
     }
 
+    /// Mean rise a day from the hour that began `after` hours after the first that is known to the last; `None` below so many more.
+    pub(super) fn daily_rise_since(&self, after: u64) -> Option<f64> {
+        let begin = self.hours.front()?.index + after;
+        let first = self.hours.iter().find(|hour| hour.index >= begin)?;
+        let last = self.hours.back()?;
+        let days = last.index.saturating_sub(first.index) as f64 / 24.0;
+        (days * 24.0 >= after as f64).then(|| (last.mean - first.mean) / days)
+    }
+
     /// The highest level of an hour among those that ended `minutes` minutes ago or before, as far back as `reach` hours.
     pub(super) fn highest_before(&self, minutes: u64, reach: u64) -> Option<f64> {
         let now = self.last()?.index;

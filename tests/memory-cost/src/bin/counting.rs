@@ -1,7 +1,7 @@
 //! The memory measurements with the counting allocator around the system's.
 
-#[path = "../memory.rs"]
-mod memory;
+#[path = "../cost.rs"]
+mod cost;
 
 use std::alloc::System;
 use std::process::ExitCode;
@@ -12,5 +12,5 @@ use pitcrew::memory::CountingAlloc;
 static ALLOCATOR: CountingAlloc<System> = CountingAlloc::new(System);
 
 fn main() -> ExitCode {
-    memory::main()
+    cost::main()
 }

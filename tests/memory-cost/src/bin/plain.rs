@@ -1,7 +1,7 @@
 //! The memory measurements without counting: the system's allocator, named as `counting` names its own.
 
-#[path = "../memory.rs"]
-mod memory;
+#[path = "../cost.rs"]
+mod cost;
 
 use std::alloc::System;
 use std::process::ExitCode;
@@ -10,5 +10,5 @@ use std::process::ExitCode;
 static ALLOCATOR: System = System;
 
 fn main() -> ExitCode {
-    memory::main()
+    cost::main()
 }
