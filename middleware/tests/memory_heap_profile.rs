@@ -37,5 +37,9 @@ async fn the_stack_of_a_planted_leak_is_in_the_profile() {
         .unwrap();
     // The names of functions stand in the profile as text.
     let name = b"planted_leak_of_this_test";
-    assert!(text.windows(name.len()).any(|at| at == name), "{} bytes without it", text.len());
+    assert!(
+        text.windows(name.len()).any(|at| at == name),
+        "{} bytes without it",
+        text.len()
+    );
 }
