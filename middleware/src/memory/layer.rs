@@ -15,7 +15,8 @@ use super::{
     handle::MemoryHandle,
     sampler::Sampler,
     service::Memory,
-    shared::{Settings, Shared},
+    settings::Settings,
+    shared::Shared,
     shrink::ShrinkFn,
 };
 use crate::{clock::Clock, route::Labeler};

@@ -17,29 +17,19 @@ use super::{
     release::{self, Allocator, ReleaseReport},
     routes::Routes,
     sampler::{Sample, Sampler},
+    settings::Settings,
     shrink::Shrinks,
     snapshot::{AllocatorMemory, MemorySnapshot, MemoryTrend},
+    striped::Striped,
     task::Task,
     trend::{Sampled, Trend},
 };
-use crate::{clock::Clock, route::Labeler, shard::thread_index};
+use crate::{clock::Clock, route::Labeler};
 
 /// In [`Shared::attention`]: no sampler runs, and one should.
 pub(super) const START: u32 = 1;
 /// The share of requests to refuse stands in the upper bits, in 65,535ths.
 const SHED_SHIFT: u32 = 16;
-
-/// What the builder decides.
-pub(super) struct Settings {
-    pub(super) interval: Duration,
-    pub(super) max_routes: usize,
-    pub(super) labeler: Labeler,
-    pub(super) clock: Clock,
-    pub(super) root: PathBuf,
-    pub(super) guard: Option<Checked>,
-    pub(super) release_above: Option<u64>,
-    pub(super) release_pause: Duration,
-}
 
 pub(super) struct Shared {
     /// Zero while there is nothing to do for a request but to count it: the one word that the request path reads.
@@ -161,6 +151,8 @@ impl Shared {
     pub(super) fn ended(&self, start_again: bool) {
         let attention = if start_again { START } else { 0 };
         self.attention.store(attention, Ordering::Release);
+        // A release that was asked for may have been dropped with the runtime.
+        self.releasing.store(false, Ordering::Release);
         lock(&self.state).pressed.hard = false;
     }
 
@@ -396,30 +388,6 @@ impl Shared {
             used,
             refused,
         ))
-    }
-}
-
-/// A counter that threads seldom meet at.
-#[derive(Default)]
-pub(super) struct Striped([Stripe; 8]);
-
-#[derive(Default)]
-#[repr(align(128))]
-struct Stripe(AtomicU64);
-
-impl Striped {
-    #[inline]
-    pub(super) fn add(&self) {
-        self.0[thread_index() % self.0.len()]
-            .0
-            .fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn sum(&self) -> u64 {
-        self.0
-            .iter()
-            .map(|stripe| stripe.0.load(Ordering::Relaxed))
-            .sum()
     }
 }
 

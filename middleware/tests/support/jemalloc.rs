@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout};
 
 use tikv_jemalloc_sys as sys;
 
-pub struct Jemalloc;
+pub(crate) struct Jemalloc;
 
 /// `MALLOCX_ALIGN`.
 fn flags(layout: Layout) -> i32 {

@@ -6,6 +6,7 @@ mod history;
 mod profile;
 mod statistics;
 mod suspects;
+mod verdict;
 
 use serde::Serialize;
 
@@ -15,9 +16,10 @@ pub use self::profile::HeapProfileError;
 pub(super) use self::profile::profile;
 pub(super) use self::suspects::Suspects;
 pub use self::{
-    detector::{Doubt, LeakDetector, Rise, Verdict},
+    detector::LeakDetector,
     history::Observation,
     suspects::{MAX_SUSPECTS, Suspect},
+    verdict::{Doubt, Rise, Verdict},
 };
 
 /// What memory does.

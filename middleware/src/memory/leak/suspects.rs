@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::detector::Verdict;
+use super::verdict::Verdict;
 
 /// Suspects told at most.
 pub const MAX_SUSPECTS: usize = 5;
@@ -92,7 +92,7 @@ impl Suspects {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::detector::Rise, *};
+    use super::{super::verdict::Rise, *};
 
     #[test]
     fn the_route_that_holds_what_grows_stands_first() {
