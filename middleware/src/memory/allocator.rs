@@ -44,7 +44,6 @@ struct Counters {
     /// The same of bytes freed.
     free_left: Cell<i64>,
     allocations: Cell<u64>,
-    deallocations: Cell<u64>,
     /// `allocate_base - allocate_left` are all bytes this thread allocated; only differences mean anything.
     allocate_base: Cell<u64>,
     free_base: Cell<u64>,
@@ -69,7 +68,6 @@ thread_local! {
             allocate_left: Cell::new(0),
             free_left: Cell::new(0),
             allocations: Cell::new(0),
-            deallocations: Cell::new(0),
             allocate_base: Cell::new(0),
             free_base: Cell::new(0),
             stage: Cell::new(Stage::New),
@@ -131,8 +129,6 @@ impl Counters {
             return false;
         }
         self.free_left.set(left);
-        self.deallocations
-            .set(self.deallocations.get().wrapping_add(1));
         true
     }
 
@@ -262,9 +258,6 @@ impl<A: GlobalAlloc> CountingAlloc<A> {
                 .allocations
                 .set(counters.allocations.get().wrapping_sub(1));
             counters.count_and_flush(0, layout.size());
-            counters
-                .deallocations
-                .set(counters.deallocations.get().wrapping_add(1));
         });
         // SAFETY: the caller's contract is the same.
         unsafe { self.inner.dealloc(pointer, layout) }
