@@ -22,8 +22,8 @@ pub const FLUSH_BYTES: usize = 128 << 10;
 /// # fn main() {}
 /// ```
 ///
-/// In an executable it costs some 8 instructions a pair of allocation and release: two additions each on constant
-/// thread-locals, without a lazy start, and no atomics but one addition each [`FLUSH_BYTES`].
+/// In an executable it costs 10 instructions a pair of allocation and release: additions on constant thread-locals,
+/// without a lazy start, and no atomics but one addition each [`FLUSH_BYTES`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CountingAlloc<A> {
     inner: A,

@@ -65,9 +65,10 @@
 //!
 //! | what | cost |
 //! |---|---|
-//! | a request, allocator as it is | 157 instructions |
-//! | a request with [`CountingAlloc`] | 516 instructions, no lock, no allocation after a thread's first request on a route |
-//! | an allocation and its release | 11 instructions more, no atomics but one addition each [`FLUSH_BYTES`] |
+//! | a request, allocator as it is | 197 instructions |
+//! | a request with [`CountingAlloc`] | 513 instructions, no lock, no allocation after a thread's first request on a route |
+//! | an allocation and its release | 10 instructions more, no atomics but one addition each [`FLUSH_BYTES`] |
+//! | a route that makes 1,000 small allocations, over HTTP | 0.98 to 1.02 of the requests a CPU second that it serves without |
 //! | a reading of the resident set size | 1.2 us |
 //! | memory | at most 4.3 KiB for each route, method and shard of threads (8 at most): 17 MiB at 512 routes, all of them served by all shards |
 //!

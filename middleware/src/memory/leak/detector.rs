@@ -70,7 +70,7 @@ struct Window {
     least_percent: f64,
 }
 
-/// Looks for leaks in readings of memory: pure, without a clock, bounded (some 70 KiB), a verdict each minute.
+/// Looks for leaks in readings of memory: pure, without a clock, bounded (some 90 KiB), a verdict each minute.
 ///
 /// ```
 /// use std::time::Duration;

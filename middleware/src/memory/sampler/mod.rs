@@ -75,6 +75,13 @@ impl Sampler {
                 None
             }
         };
+        #[cfg(not(target_os = "linux"))]
+        unknown.retain(|unknown| match unknown.figure {
+            "process.rss_bytes" => process.rss_bytes.is_none(),
+            "process.peak_rss_bytes" => process.peak_rss_bytes.is_none(),
+            "process.virtual_bytes" => process.virtual_bytes.is_none(),
+            _ => true,
+        });
         Sample {
             process,
             system,
@@ -84,8 +91,20 @@ impl Sampler {
     }
 
     /// Resident set size now.
+    #[cfg(target_os = "linux")]
     pub(super) fn rss(&mut self) -> Result<u64, Reason> {
         self.process.rss()
+    }
+
+    /// Resident set size now.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn rss(&mut self) -> Result<u64, Reason> {
+        let mut process = ProcessMemory::default();
+        portable::fill(
+            self.system.as_mut().map_err(|reason| *reason)?,
+            &mut process,
+        );
+        process.rss_bytes.ok_or("sysinfo tells none")
     }
 
     fn system(

@@ -87,6 +87,7 @@ impl Process {
     }
 
     /// Resident set size alone: one system call on a file that stays open.
+    #[cfg(target_os = "linux")]
     pub(super) fn rss(&mut self) -> Result<u64, Reason> {
         self.sizes().map(|sizes| sizes.1)
     }

@@ -142,7 +142,7 @@ fn nonsense_in_the_files_is_unknown_and_no_number() {
         }
     );
     assert_eq!(sample.system.pressure, None);
-    let cgroup = sample.cgroup.clone().unwrap();
+    let cgroup = sample.cgroup.unwrap();
     assert_eq!((cgroup.limit_bytes, cgroup.oom_kills), (None, None));
     for figure in [
         "process.rss_bytes",
