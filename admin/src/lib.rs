@@ -44,7 +44,9 @@
 //! | `GET /cache/stats` · `POST /cache/clear` | figures by region, route and reason · purge by path, key, prefix, pattern, tag, region or all |
 //! | `GET /database/analysis` | suggestions, slow queries, tables, pools |
 //! | `POST /database/maintenance` · `GET`, `DELETE /database/jobs/{id}` | submits a job · follows or cancels it |
-//! | `GET /memory/usage` · `POST /memory/gc` | process, system, trend, by route · returns freed pages |
+//! | `GET /memory/usage` · `POST /memory/gc` | process, system, allocator, guard, by route · returns freed pages |
+//! | `GET /memory/trend` · `GET /memory/leak` | seconds, minutes and hours · the leak verdict, its numbers and suspects |
+//! | `POST /memory/heap-profile` | what holds the heap, in pprof's format (feature `jemalloc-pprof`) |
 //! | `GET /response-times` | percentiles by route, method and status class |
 //! | `POST /load-test` · `GET`, `DELETE /load-test/{id}` | loads this app · follows or cancels the run |
 //! | `GET /benchmarks` | targets against measured values |

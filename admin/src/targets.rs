@@ -157,10 +157,15 @@ impl Inner {
         };
         let memory = self.memory.as_ref().map(pitcrew::MemoryHandle::snapshot);
         let no_memory = || "no memory handle: add `.memory(..)` to the builder".to_owned();
-        let rss = memory
-            .as_ref()
-            .map(|memory| memory.process.rss_bytes as f64 / f64::from(1 << 20));
-        let cpu = memory.as_ref().map(|memory| memory.process.cpu_percent);
+        let process = memory.map(|memory| memory.process).ok_or_else(no_memory);
+        let rss = process.clone().and_then(|process| {
+            let bytes = process.rss_bytes.ok_or("this system does not tell it")?;
+            Ok(bytes as f64 / f64::from(1 << 20))
+        });
+        let cpu = process.and_then(|process| {
+            let percent = process.cpu_percent;
+            percent.ok_or_else(|| "known from the second sample on".to_owned())
+        });
         let cache = match &self.cache {
             None => Err("no cache handle: add `.cache(..)` to the builder".to_owned()),
             Some(cache) => {
@@ -218,20 +223,8 @@ impl Inner {
                 wanted.database_mean_ms,
                 database,
             ),
-            judge(
-                "memory",
-                "MiB",
-                "at_most",
-                wanted.memory_mib,
-                rss.ok_or_else(no_memory),
-            ),
-            judge(
-                "cpu",
-                "%",
-                "at_most",
-                wanted.cpu_percent,
-                cpu.ok_or_else(no_memory),
-            ),
+            judge("memory", "MiB", "at_most", wanted.memory_mib, rss),
+            judge("cpu", "%", "at_most", wanted.cpu_percent, cpu),
             judge(
                 "cache_hits",
                 "%",

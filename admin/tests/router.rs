@@ -17,7 +17,7 @@ const OPERATOR: &str = "operator-token-of-this-test";
 const READER: &str = "reader-token-of-this-test";
 
 /// Every route, with the methods that it takes. A new route is added here, and with it to every test below.
-const ROUTES: [(&str, &[Method]); 14] = [
+const ROUTES: [(&str, &[Method]); 17] = [
     ("/status", &[Method::GET]),
     ("/optimize", &[Method::GET, Method::POST]),
     ("/cache/stats", &[Method::GET]),
@@ -27,7 +27,10 @@ const ROUTES: [(&str, &[Method]); 14] = [
     ("/database/jobs", &[Method::GET]),
     ("/database/jobs/1", &[Method::GET, Method::DELETE]),
     ("/memory/usage", &[Method::GET]),
+    ("/memory/trend", &[Method::GET]),
+    ("/memory/leak", &[Method::GET]),
     ("/memory/gc", &[Method::POST]),
+    ("/memory/heap-profile", &[Method::POST]),
     ("/response-times", &[Method::GET]),
     ("/load-test", &[Method::GET, Method::POST]),
     ("/load-test/1", &[Method::GET, Method::DELETE]),
@@ -619,6 +622,26 @@ async fn memory_figures_are_those_of_this_process() {
     assert!(usage["process"]["rss_bytes"].as_u64().expect("a number") > 1 << 20);
     let released = ask(&app, Method::POST, "/memory/gc", None).await.json();
     assert!(released["report"]["detail"].is_string());
+    let trend = ask(&app, Method::GET, "/memory/trend", None).await.json();
+    assert!(trend["seconds"][0]["rss_bytes"].as_u64().expect("a number") > 1 << 20);
+    let leak = ask(&app, Method::GET, "/memory/leak", None).await.json();
+    assert_eq!(leak["state"], "unknown");
+    assert!(
+        leak["detail"]
+            .as_str()
+            .expect("a sentence")
+            .contains("108 minutes")
+    );
+}
+
+#[cfg(not(feature = "jemalloc-pprof"))]
+#[tokio::test]
+async fn a_heap_profile_that_cannot_be_says_what_to_do() {
+    let (app, _admin) = app(|builder| builder);
+    let answer = ask(&app, Method::POST, "/memory/heap-profile", None).await;
+    assert_eq!(answer.status, StatusCode::NOT_IMPLEMENTED);
+    let detail = answer.json()["detail"].to_string();
+    assert!(detail.contains("jemalloc-pprof"), "{detail}");
 }
 
 #[tokio::test]

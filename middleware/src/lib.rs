@@ -25,7 +25,7 @@
 //!
 //! assert_eq!(cache_handle.stats().hits, 0);
 //! assert_eq!(latency_handle.snapshot().requests, 0);
-//! assert!(memory_handle.snapshot().process.rss_bytes > 0);
+//! assert!(memory_handle.snapshot().process.rss_bytes > Some(0));
 //! # drop(app);
 //! # }
 //! # #[cfg(not(all(feature = "axum", feature = "cache", feature = "latency", feature = "memory")))]
@@ -53,8 +53,11 @@
 //! | `redis-cluster` | `RedisStore::cluster`: the second level in a Redis Cluster | no |
 //! | `redis-sentinel` | `RedisStore::sentinel`: at the master that sentinels name | no |
 //! | `zstd` | compressed bodies in Redis | no |
+//! | `jemalloc` | figures, purges and decay settings of jemalloc, where it is the global allocator | no |
+//! | `mimalloc` | collections of mimalloc, where it is the global allocator | no |
+//! | `jemalloc-pprof` | heap profiles by jemalloc (`MemoryHandle::heap_profile`); Linux | no |
 //! | `query` | `CacheHandle::query`: rows of a query, with its tables as tags | no |
-//! | `full` | all of these | no |
+//! | `full` | all of these but `jemalloc-pprof` | no |
 //!
 //! One layer alone pulls in neither Redis nor sysinfo: `default-features = false, features = ["latency"]`.
 //!

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    alloc::System,
+    alloc::{GlobalAlloc, Layout, System},
+    cell::{Cell, RefCell},
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
@@ -16,12 +17,36 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty};
 use pitcrew::{
     MemoryHandle, MemoryLayer,
-    memory::{CountingAlloc, MemorySnapshot, RouteAllocation},
+    memory::{CountingAlloc, MemorySnapshot, RouteAllocation, counted},
 };
 use tower::{Layer, ServiceExt, service_fn};
 
+/// Counts calls on its own, to see what the layer itself allocates.
+struct Metered(CountingAlloc<System>);
+
+thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: hands everything on unchanged.
+unsafe impl GlobalAlloc for Metered {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.set(CALLS.get() + 1);
+        unsafe { self.0.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { self.0.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        CALLS.set(CALLS.get() + 1);
+        unsafe { self.0.realloc(pointer, layout, size) }
+    }
+}
+
 #[global_allocator]
-static ALLOCATOR: CountingAlloc<System> = CountingAlloc::new(System);
+static ALLOCATOR: Metered = Metered(CountingAlloc::new(System));
 
 fn request(path: &str) -> Request<()> {
     Request::builder().uri(path).body(()).unwrap()
@@ -240,14 +265,307 @@ async fn figures_follow_the_process_and_stop_with_the_sampler() {
         }
         tokio::task::yield_now().await;
     };
-    let more = grown.process.rss_bytes - before.process.rss_bytes;
+    let rss = |snapshot: &MemorySnapshot| snapshot.process.rss_bytes.unwrap();
+    let more = rss(&grown) - rss(&before);
     assert!(more > 200 << 20, "{more}");
+    let live = |snapshot: &MemorySnapshot| snapshot.allocator.live_bytes.unwrap();
+    assert_eq!(grown.allocator.live_source, "counting");
+    assert!(live(&grown) - live(&before) > 255 << 20, "{grown:?}");
     drop(held);
     handle.shutdown(Duration::from_secs(10)).await;
     let stopped = handle.snapshot();
     assert!(
-        grown.process.rss_bytes - stopped.process.rss_bytes > 200 << 20,
+        rss(&grown) - rss(&stopped) > 200 << 20 && live(&grown) - live(&stopped) > 255 << 20,
         "{stopped:?}"
     );
     assert_eq!(stopped.routes[0].requests, 1, "no request, no account");
+}
+
+fn empty() -> Result<Response<Empty<Bytes>>, Infallible> {
+    Ok(Response::new(Empty::new()))
+}
+
+#[tokio::test]
+async fn what_a_route_keeps_shows_as_net_bytes_and_what_it_drops_does_not() {
+    let (layer, handle) = built();
+    let app = layer.layer(service_fn(|request: Request<()>| async move {
+        let held = vec![0_u8; 10_000];
+        tokio::task::yield_now().await;
+        if request.uri().path() == "/leaks" {
+            Box::leak(held.into_boxed_slice());
+        }
+        empty()
+    }));
+    for path in ["/leaks", "/tidy"] {
+        for _ in 0..50 {
+            app.clone().oneshot(request(path)).await.unwrap();
+        }
+    }
+    // The client goes away while the handler holds its memory: that drop counts too.
+    for _ in 0..50 {
+        let app = layer.layer(service_fn(|_: Request<()>| async {
+            let held = vec![0_u8; 10_000];
+            std::future::pending::<()>().await;
+            drop(held);
+            empty()
+        }));
+        let mut answer = Box::pin(app.oneshot(request("/gone")));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(answer.as_mut().poll(&mut cx).is_pending());
+    }
+    let snapshot = handle.snapshot();
+    assert_eq!(row(&snapshot, "/leaks").requests, 50);
+    assert!(
+        row(&snapshot, "/leaks").net_bytes >= 490_000,
+        "{snapshot:?}"
+    );
+    for path in ["/tidy", "/gone"] {
+        let row = row(&snapshot, path);
+        assert!(
+            row.net_bytes.abs() < 10_000 && row.bytes_allocated >= 500_000,
+            "{row:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_median_and_the_99th_percentile_are_those_of_the_requests() {
+    let (layer, handle) = built();
+    let app = layer.layer(service_fn(|_: Request<()>| async {
+        thread_local!(static TURN: Cell<usize> = const { Cell::new(0) });
+        TURN.set(TURN.get() + 1);
+        // One in fifty is heavy.
+        allocate(if TURN.get().is_multiple_of(50) {
+            1_000_000
+        } else {
+            1_000
+        });
+        empty()
+    }));
+    for _ in 0..500 {
+        app.clone().oneshot(request("/")).await.unwrap();
+    }
+    let snapshot = handle.snapshot();
+    let row = row(&snapshot, "/");
+    assert!((938..=1_063).contains(&row.bytes_p50), "{row:?}");
+    assert!((937_000..=1_063_000).contains(&row.bytes_p99), "{row:?}");
+    assert_eq!((row.allocations_p50, row.allocations_p99), (1, 1));
+}
+
+#[tokio::test]
+async fn layers_within_one_another_each_count_and_one_layer_twice_counts_once() {
+    let ((outer, outside), (inner, inside)) = (built(), built());
+    let handler = service_fn(|_: Request<()>| async {
+        allocate(10_000);
+        empty()
+    });
+    let app = outer.layer(inner.layer(inner.layer(handler)));
+    for _ in 0..10 {
+        app.clone().oneshot(request("/")).await.unwrap();
+    }
+    for handle in [outside, inside] {
+        let snapshot = handle.snapshot();
+        let row = row(&snapshot, "/");
+        assert_eq!(row.requests, 10);
+        assert!((100_000..105_000).contains(&row.bytes_allocated), "{row:?}");
+    }
+}
+
+#[tokio::test]
+async fn spawned_work_that_is_wrapped_counts_for_the_route_that_made_it() {
+    let ((outer, outside), (inner, inside)) = (built(), built());
+    let handler = service_fn(|request: Request<()>| async move {
+        let work = async {
+            allocate(50_000);
+            tokio::task::yield_now().await;
+            let held = vec![1_u8; 20_000];
+            tokio::task::yield_now().await;
+            drop(held);
+        };
+        match request.uri().path() {
+            "/wrapped" => drop(tokio::spawn(counted(work)).await),
+            "/bare" => drop(tokio::spawn(work).await),
+            // On this very task: not twice.
+            _ => counted(work).await,
+        }
+        empty()
+    });
+    let app = outer.layer(inner.layer(handler));
+    for path in ["/wrapped", "/bare", "/inline"] {
+        for _ in 0..5 {
+            app.clone().oneshot(request(path)).await.unwrap();
+        }
+    }
+    for handle in [outside, inside] {
+        let snapshot = handle.snapshot();
+        for (path, range) in [
+            ("/wrapped", 350_000..370_000),
+            ("/bare", 0..20_000),
+            ("/inline", 350_000..370_000),
+        ] {
+            let row = row(&snapshot, path);
+            assert!(range.contains(&row.bytes_allocated), "{row:?}");
+            assert!(row.net_bytes.abs() < 20_000, "{row:?}");
+        }
+    }
+    // Outside of a request it changes nothing.
+    assert_eq!(counted(async { 7 }).await, 7);
+}
+
+#[tokio::test]
+async fn wrapped_work_that_is_dropped_half_way_is_freed_on_its_routes_account() {
+    let (layer, handle) = built();
+    let app = layer.layer(service_fn(|_: Request<()>| async {
+        let task = tokio::spawn(counted(async {
+            let held = vec![1_u8; 100_000];
+            std::future::pending::<()>().await;
+            drop(held);
+        }));
+        tokio::task::yield_now().await;
+        task.abort();
+        drop(task.await);
+        empty()
+    }));
+    app.oneshot(request("/")).await.unwrap();
+    let snapshot = handle.snapshot();
+    let row = row(&snapshot, "/");
+    assert!(
+        row.bytes_allocated >= 100_000 && row.net_bytes < 20_000,
+        "{row:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_panic_closes_the_account_and_leaves_nobody_charged_for_others() {
+    let (layer, handle) = built();
+    let app = layer.layer(service_fn(|request: Request<()>| async move {
+        allocate(30_000);
+        assert!(request.uri().path() != "/panics", "of the handler");
+        empty()
+    }));
+    let panicked = tokio::spawn(app.clone().oneshot(request("/panics"))).await;
+    assert!(panicked.is_err());
+    allocate(1_000_000);
+    app.oneshot(request("/fine")).await.unwrap();
+    let snapshot = handle.snapshot();
+    assert_eq!(row(&snapshot, "/panics").requests, 1);
+    assert!(row(&snapshot, "/panics").bytes_allocated >= 30_000);
+    assert!((30_000..35_000).contains(&row(&snapshot, "/fine").bytes_allocated));
+}
+
+#[tokio::test]
+async fn after_warm_up_the_layer_allocates_nothing_of_its_own() {
+    // No closure for labels: it would allocate them.
+    let (layer, _handle) = MemoryLayer::builder().build();
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let handler = service_fn(|_: Request<()>| std::future::ready(empty()));
+    let mut calls = |count: usize| {
+        let mut app = layer.layer(handler);
+        let before = CALLS.get();
+        for _ in 0..count {
+            let mut request = Request::new(());
+            *request.method_mut() = http::Method::POST;
+            let answer = std::pin::pin!(tower::Service::call(&mut app, request));
+            let Poll::Ready(Ok(answer)) = answer.poll(&mut cx) else {
+                panic!("the handler does not wait")
+            };
+            let body = std::pin::pin!(answer.into_body());
+            assert!(matches!(body.poll_frame(&mut cx), Poll::Ready(None)));
+        }
+        CALLS.get() - before
+    };
+    assert!(calls(1) > 0, "the first makes its tally");
+    assert_eq!(calls(1_000), 0);
+}
+
+/// Allocates in its destructor, while the thread's locals go away.
+struct Late(RefCell<Vec<u8>>);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        for n in 0..100 {
+            self.0.borrow_mut().extend(std::iter::repeat_n(1, n * 10));
+            drop(std::hint::black_box(vec![1_u8; 300_000]));
+        }
+    }
+}
+
+#[test]
+fn threads_that_die_while_they_allocate_leave_the_total_right() {
+    thread_local!(static LATE: Late = const { Late(RefCell::new(Vec::new())) });
+    let (_layer, handle) = built();
+    let live = || handle.snapshot().allocator.live_bytes.unwrap();
+    let round = || {
+        for _ in 0..50 {
+            let made = std::thread::spawn(|| {
+                LATE.with(|late| late.0.borrow_mut().push(1));
+                // Made there, freed here: without a flush at the thread's end the total would drift.
+                (0..20).map(|_| vec![1_u8; 2_000]).collect::<Vec<_>>()
+            });
+            drop(made.join().unwrap());
+        }
+    };
+    round();
+    let before = live();
+    (0..10).for_each(|_| round());
+    let after = live();
+    // 500 threads handed over 40 kB each, and freed more than that after their flush.
+    assert!(before.abs_diff(after) < 4 << 20, "{before} {after}");
+}
+
+#[test]
+fn an_allocation_that_fails_is_not_counted() {
+    let (_layer, handle) = built();
+    let live = || handle.snapshot().allocator.live_bytes.unwrap();
+    let before = live();
+    for _ in 0..10 {
+        assert!(
+            Vec::<u8>::new()
+                .try_reserve_exact(isize::MAX as usize)
+                .is_err()
+        );
+        let mut held = vec![0_u8; 1_000];
+        assert!(held.try_reserve_exact(isize::MAX as usize - 1_000).is_err());
+    }
+    let after = live();
+    assert!(before.abs_diff(after) < 64 << 20, "{before} {after}");
+}
+
+#[test]
+fn blocks_that_grow_and_shrink_are_counted_as_what_they_became() {
+    let (_layer, handle) = built();
+    let live = || handle.snapshot().allocator.live_bytes.unwrap();
+    let before = live();
+    let mut held: Vec<u8> = Vec::new();
+    for size in [64_usize << 20, 128 << 20, 96 << 20] {
+        held.reserve_exact(size.saturating_sub(held.len()));
+        held.resize(size, 1);
+        held.shrink_to_fit();
+        let more = live() - before;
+        let size = size as u64;
+        assert!(more.abs_diff(size) < 8 << 20, "{more} for {size}");
+    }
+    drop(held);
+    assert!(live().abs_diff(before) < 8 << 20);
+}
+
+#[tokio::test]
+async fn bodies_that_are_handed_over_are_told_apart_from_what_is_kept() {
+    let (layer, handle) = built();
+    let app = layer.layer(service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(http_body_util::Full::new(Bytes::from(
+            vec![1_u8; 5_000],
+        ))))
+    }));
+    for _ in 0..20 {
+        let answer = app.clone().oneshot(request("/")).await.unwrap();
+        assert_eq!(
+            answer.into_body().collect().await.unwrap().to_bytes().len(),
+            5_000
+        );
+    }
+    let snapshot = handle.snapshot();
+    let row = row(&snapshot, "/");
+    assert_eq!(row.handed_out_bytes, 100_000);
+    assert!((row.net_bytes - 100_000).abs() < 10_000, "{row:?}");
 }

@@ -7,7 +7,7 @@ use std::{convert::Infallible, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Empty;
-use pitcrew::{MemoryHandle, MemoryLayer};
+use pitcrew::{MemoryHandle, MemoryLayer, memory::LeakState};
 use tower::{Layer, ServiceExt, service_fn};
 
 fn built() -> (MemoryLayer, MemoryHandle) {
@@ -43,12 +43,16 @@ async fn points(handle: &MemoryHandle, wanted: usize) {
 fn without_a_runtime_and_a_sample_one_is_taken_when_asked() {
     let (_layer, handle) = built();
     let snapshot = handle.snapshot();
+    let process = &snapshot.process;
+    assert!(process.rss_bytes > Some(0) && process.peak_rss_bytes >= process.rss_bytes);
+    assert!(snapshot.system.total_bytes > Some(0) && snapshot.system.available_bytes > Some(0));
+    assert!(process.threads > Some(0) && snapshot.sampled_unix_ms > 1_700_000_000_000);
+    assert_eq!(snapshot.leak.state, LeakState::Unknown);
     assert!(
-        snapshot.process.rss_bytes > 0
-            && snapshot.process.peak_rss_bytes >= snapshot.process.rss_bytes
+        snapshot.leak.detail.contains("108 minutes"),
+        "{:?}",
+        snapshot.leak
     );
-    assert!(snapshot.system.total_bytes > 0 && snapshot.system.available_bytes > 0);
-    assert!(snapshot.process.threads > 0 && snapshot.sampled_unix_ms > 1_700_000_000_000);
     assert!(!snapshot.counting && snapshot.routes.is_empty());
     assert_eq!(snapshot.sample_errors, 0);
     let json = serde_json::to_value(&snapshot).unwrap();
@@ -61,7 +65,11 @@ async fn the_sampler_starts_with_the_first_request_and_stops_with_shutdown() {
     ask(&layer).await;
     points(&handle, 5).await;
     let trend = handle.snapshot().trend;
-    assert!(trend.iter().all(|point| point.rss_bytes > 0));
+    assert!(
+        trend
+            .iter()
+            .all(|point| point.rss_bytes > 0 && point.samples == 1)
+    );
     assert!(
         trend
             .windows(2)
@@ -151,8 +159,9 @@ async fn release_gives_scattered_free_memory_back_and_says_how_much() {
         assert!(report.released_bytes > 20_000_000, "{report:?}");
         assert_eq!(
             report.released_bytes,
-            report.before_bytes - report.after_bytes
+            report.before_bytes.unwrap() - report.after_bytes.unwrap()
         );
+        assert_eq!(report.allocator, "glibc");
         assert!(
             report.took_ms > 0.0 && report.detail.contains("malloc_trim gave"),
             "{report:?}"
@@ -160,5 +169,90 @@ async fn release_gives_scattered_free_memory_back_and_says_how_much() {
     } else {
         assert!(!report.supported && report.detail.contains("nothing to do"));
     }
-    assert!(handle.snapshot().process.rss_bytes > 0);
+    let snapshot = handle.snapshot();
+    assert!(snapshot.process.rss_bytes > Some(0));
+    assert_eq!(snapshot.last_release.unwrap().detail, report.detail);
+}
+
+#[test]
+fn without_proc_everything_is_unknown_with_a_reason_and_nothing_panics() {
+    let (_layer, handle) = MemoryLayer::builder()
+        .system_root("/nowhere/at/all")
+        .build();
+    let snapshot = handle.snapshot();
+    assert_eq!(
+        (snapshot.process.rss_bytes, handle.rss_bytes()),
+        (None, None)
+    );
+    let known = |figure: &str| {
+        snapshot
+            .unknown
+            .iter()
+            .any(|unknown| unknown.figure == figure)
+    };
+    assert!(
+        known("process.rss_bytes") && known("cgroup"),
+        "{:?}",
+        snapshot.unknown
+    );
+    assert!(snapshot.trend.is_empty() && snapshot.sample_errors > 0);
+    let json = serde_json::to_value(&snapshot).unwrap();
+    assert!(json["process"]["rss_bytes"].is_null());
+}
+
+#[test]
+fn a_runtime_without_timers_is_served_and_sampled_when_somebody_asks() {
+    let (layer, handle) = built();
+    let bare = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    bare.block_on(async {
+        for _ in 0..3 {
+            ask(&layer).await;
+        }
+        assert_eq!(bare.metrics().num_alive_tasks(), 0);
+    });
+    assert!(handle.snapshot().process.rss_bytes > Some(0));
+    assert_eq!(handle.snapshot().requests, 3);
+    // A runtime that has them is taken when it comes.
+    let timed = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    timed.block_on(async {
+        ask(&layer).await;
+        assert_eq!(timed.metrics().num_alive_tasks(), 1);
+    });
+}
+
+#[tokio::test]
+async fn free_memory_goes_back_by_itself_past_the_threshold() {
+    let (layer, handle) = MemoryLayer::builder()
+        .interval(Duration::from_millis(10))
+        .release_above(20 << 20)
+        .build();
+    let mut kept = Vec::new();
+    let mut freed = Vec::new();
+    for n in 0..200_000_usize {
+        let block = vec![1_u8; 512];
+        if n.is_multiple_of(1_000) {
+            kept.push(block)
+        } else {
+            freed.push(block)
+        }
+    }
+    drop(freed);
+    ask(&layer).await;
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while cfg!(all(target_os = "linux", target_env = "gnu")) {
+        let snapshot = handle.snapshot();
+        if snapshot.automatic_releases > 0 {
+            assert!(snapshot.last_release.unwrap().released_bytes > 10 << 20);
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{snapshot:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(kept);
+    handle.shutdown(Duration::from_secs(5)).await;
 }

@@ -1,9 +1,11 @@
-//! `GET /memory/usage`, `POST /memory/gc`.
+//! `GET /memory/usage`, `GET /memory/trend`, `GET /memory/leak`, `POST /memory/gc`, `POST /memory/heap-profile`.
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
 use pitcrew::MemoryHandle;
-use pitcrew::memory::{MemorySnapshot, ReleaseReport};
+use pitcrew::memory::{LeakReport, MemorySnapshot, MemoryTrend, ReleaseReport};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, App};
@@ -19,6 +21,49 @@ fn handle(inner: &Inner) -> Result<&MemoryHandle, Problem> {
 
 pub(super) async fn usage(State(inner): App) -> Answer<MemorySnapshot> {
     handle(&inner).map(|memory| Json(memory.snapshot()))
+}
+
+pub(super) async fn trend(State(inner): App) -> Answer<MemoryTrend> {
+    handle(&inner).map(|memory| Json(memory.trend()))
+}
+
+pub(super) async fn leak(State(inner): App) -> Answer<LeakReport> {
+    handle(&inner).map(|memory| Json(memory.leak()))
+}
+
+/// What holds the heap, in pprof's format. A POST, so that a reader may not have it: it tells addresses and names of code.
+pub(super) async fn heap_profile(
+    State(inner): App,
+    problem::Json(Nothing {}): problem::Json<Nothing>,
+) -> Result<Response, Problem> {
+    profile_of(handle(&inner)?).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+#[cfg(feature = "jemalloc-pprof")]
+async fn profile_of(memory: &MemoryHandle) -> Result<Response, Problem> {
+    use axum::response::IntoResponse;
+    use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+    let unavailable = |error: pitcrew::memory::HeapProfileError| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    };
+    let profile = memory.heap_profile().await.map_err(unavailable)?;
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"heap.pb.gz\""),
+    ];
+    Ok((headers, profile).into_response())
+}
+
+#[cfg(not(feature = "jemalloc-pprof"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn profile_of(_: &MemoryHandle) -> Result<Response, Problem> {
+    let detail = "this build has no heap profiler: enable the feature `jemalloc-pprof` of pitcrew-admin, and make jemalloc \
+        the global allocator";
+    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail))
 }
 
 #[derive(Debug, Deserialize)]

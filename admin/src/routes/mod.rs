@@ -43,7 +43,10 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
             get(database::job).delete(database::cancel),
         )
         .route("/memory/usage", get(memory::usage))
+        .route("/memory/trend", get(memory::trend))
+        .route("/memory/leak", get(memory::leak))
         .route("/memory/gc", post(memory::release))
+        .route("/memory/heap-profile", post(memory::heap_profile))
         .route("/response-times", get(response_times::response_times))
         .route("/load-test", get(load_test::runs).post(load_test::start))
         .route(

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use pitcrew::latency::Summary;
+use pitcrew::memory::LeakState;
 use serde::Serialize;
 
 use super::{Answer, App};
@@ -50,9 +51,12 @@ struct Hits {
 
 #[derive(Debug, Serialize)]
 struct Process {
-    rss_bytes: u64,
-    peak_rss_bytes: u64,
-    cpu_percent: f64,
+    /// `None` where it is not known; so with the others.
+    rss_bytes: Option<u64>,
+    peak_rss_bytes: Option<u64>,
+    cpu_percent: Option<f64>,
+    /// `steady`, `growing`, `leaking` or `unknown`.
+    leak: LeakState,
 }
 
 pub(super) async fn status(State(inner): App) -> Answer<Status> {
@@ -97,11 +101,13 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
     let memory = inner.memory.as_ref().map_or_else(
         || Section::missing("no memory handle"),
         |memory| {
-            let process = memory.snapshot().process;
+            let snapshot = memory.snapshot();
+            let process = snapshot.process;
             Section::Ready(Process {
                 rss_bytes: process.rss_bytes,
                 peak_rss_bytes: process.peak_rss_bytes,
                 cpu_percent: process.cpu_percent,
+                leak: snapshot.leak.state,
             })
         },
     );

@@ -107,6 +107,13 @@ impl CacheHandle {
         })
     }
 
+    /// Gives back a share, 0 to 1, of the bytes that this process holds, what is least likely to be asked for first, and
+    /// answers how many that were. Redis keeps what it has; the bound stays. For
+    /// `MemoryHandle::register_shrink`, or by hand when memory runs short.
+    pub fn shrink(&self, share: f64) -> u64 {
+        self.shared.store.shrink(share)
+    }
+
     /// Whether L2 answers: `None` without one. Redis is asked at most once in 2 seconds, within 1 second; meant for health
     /// checks, which would otherwise learn that it is away only from requests.
     pub async fn probe_l2(&self) -> Option<bool> {

@@ -215,6 +215,21 @@ impl Store {
         self.items.remove_if(key, all).map(|(_, slot)| slot)
     }
 
+    /// Gives back a share of the bytes that are held, what is least likely to be asked for first; answers how many that were.
+    pub(super) fn shrink(&self, share: f64) -> u64 {
+        let share = if share > 0.0 { share.min(1.0) } else { 0.0 };
+        let (capacity, before) = (self.items.capacity(), self.items.weight());
+        if share >= 1.0 {
+            self.items.clear();
+        } else if share > 0.0 {
+            // The policy decides what goes: for a moment there is room for less.
+            self.items
+                .set_capacity((before as f64 * (1.0 - share)) as u64);
+            self.items.set_capacity(capacity);
+        }
+        before.saturating_sub(self.items.weight())
+    }
+
     pub(super) fn entries(&self) -> u64 {
         self.items.len() as u64
     }
@@ -346,6 +361,37 @@ mod tests {
             store.put(key, entry(&[], "a", 1_000), after_all_are_stale);
         }
         assert_eq!(store.evictions(), pushed_out, "stale ones");
+    }
+
+    #[test]
+    fn shrinking_gives_a_share_back_and_leaves_the_bound_as_it_was() {
+        let store = Store::new(4 << 20);
+        let keys: Vec<_> = (0..200).map(key).collect();
+        let fill = || {
+            for key in &keys {
+                store.put(key, entry(&[], "a", 10_000), Duration::ZERO);
+            }
+        };
+        fill();
+        let before = store.bytes();
+        let given = store.shrink(0.5);
+        assert!(
+            store.bytes() <= before / 2 && given == before - store.bytes(),
+            "{given} of {before}"
+        );
+        assert!(store.bytes() > before / 3, "no more than was asked for");
+        fill();
+        assert_eq!(store.bytes(), before);
+        assert_eq!(
+            (
+                store.shrink(0.0),
+                store.shrink(f64::NAN),
+                store.shrink(-1.0)
+            ),
+            (0, 0, 0)
+        );
+        assert_eq!(store.shrink(7.0), before);
+        assert_eq!(store.entries(), 0);
     }
 
     proptest! {

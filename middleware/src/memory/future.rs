@@ -1,4 +1,4 @@
-//! The future and the response body of [`Memory`](super::Memory): counters are read around each of their polls.
+//! The future of [`Memory`](super::Memory): counters are read around each poll, and around the drop of what is inside.
 
 use std::{
     fmt,
@@ -8,22 +8,39 @@ use std::{
 };
 
 use http::Response;
-use http_body::{Body, Frame, SizeHint};
-use pin_project::pin_project;
+use http_body::Body;
+use pin_project::{pin_project, pinned_drop};
 
-use super::scope::Scope;
+use super::{body::ResponseBody, guard::Refusal, scope::Scope};
 
-/// Resolves to the inner response with its body measured.
-#[pin_project]
+/// Resolves to the inner response with its body measured, or to the guard's 503.
+#[pin_project(PinnedDrop)]
 pub struct ResponseFuture<F> {
     #[pin]
-    inner: F,
+    state: State<F>,
     scope: Option<Scope>,
+}
+
+#[pin_project(project = StateProjected)]
+enum State<F> {
+    Inner(#[pin] F),
+    Refused(Refusal),
+    Ended,
 }
 
 impl<F> ResponseFuture<F> {
     pub(super) fn new(inner: F, scope: Option<Scope>) -> Self {
-        Self { inner, scope }
+        Self {
+            state: State::Inner(inner),
+            scope,
+        }
+    }
+
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        Self {
+            state: State::Refused(refusal),
+            scope: None,
+        }
     }
 }
 
@@ -34,62 +51,51 @@ where
 {
     type Output = Result<Response<ResponseBody<R>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let response = ready!(measured(this.scope, || this.inner.poll(cx)))?;
+        let mut this = self.project();
+        let polled = match this.scope.as_mut() {
+            Some(scope) => scope.measure(|| {
+                // A refused request has no account.
+                let StateProjected::Inner(inner) = this.state.as_mut().project() else {
+                    return Poll::Pending;
+                };
+                let polled = inner.poll(cx);
+                if polled.is_ready() {
+                    // What the handler held is freed here, within what is measured.
+                    this.state.set(State::Ended);
+                }
+                polled
+            }),
+            None => match this.state.as_mut().project() {
+                StateProjected::Inner(inner) => inner.poll(cx),
+                StateProjected::Refused(refusal) => {
+                    let response = refusal.response();
+                    return Poll::Ready(Ok(response.map(|()| ResponseBody::refused())));
+                }
+                // Polled after its end: never ready, as nothing can be given twice.
+                StateProjected::Ended => return Poll::Pending,
+            },
+        };
+        let response = ready!(polled);
         let scope = this.scope.take();
-        Poll::Ready(Ok(response.map(|inner| ResponseBody { inner, scope })))
+        Poll::Ready(response.map(|response| response.map(|inner| ResponseBody::new(inner, scope))))
     }
 }
 
-/// Passes the inner body through; the request's account closes with its end or its drop.
-#[pin_project]
-pub struct ResponseBody<R> {
-    #[pin]
-    inner: R,
-    scope: Option<Scope>,
-}
-
-impl<R: Body> Body for ResponseBody<R> {
-    type Data = R::Data;
-    type Error = R::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
-        let this = self.project();
-        let frame = ready!(measured(this.scope, || this.inner.poll_frame(cx)));
-        if frame.is_none() {
-            this.scope.take();
+#[pinned_drop]
+impl<F> PinnedDrop for ResponseFuture<F> {
+    #[inline]
+    fn drop(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        if let Some(scope) = this.scope {
+            scope.measure(|| this.state.set(State::Ended));
         }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-fn measured<T>(scope: &mut Option<Scope>, work: impl FnOnce() -> T) -> T {
-    match scope {
-        Some(scope) => scope.measure(work),
-        None => work(),
     }
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
-
-impl<R> fmt::Debug for ResponseBody<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody").finish_non_exhaustive()
     }
 }

@@ -1,46 +1,135 @@
-//! Process, system and cgroup memory sampled in the background, and bytes allocated per route.
+//! Memory of the process, the machine and its control group sampled in the background; bytes allocated per route; a leak
+//! verdict; a way to give free memory back; and a guard for when it runs short.
 //!
 //! ```
 //! use pitcrew::MemoryLayer;
 //!
 //! # async fn read() {
 //! let (layer, handle) = MemoryLayer::builder().build();
-//! println!("{} bytes resident", handle.snapshot().process.rss_bytes);
+//! let snapshot = handle.snapshot();
+//! println!("{:?} bytes resident: {}", snapshot.process.rss_bytes, snapshot.leak.detail);
 //! println!("{}", handle.release().await.detail);
 //! # drop(layer);
 //! # }
 //! ```
 //!
-//! Sampling happens in a task of its own, each second by default, never on the request path. Bytes per route need
-//! [`CountingAlloc`] as the global allocator: the layer then reads two thread-local counters around each poll of handler
-//! and body. Work that a handler spawns on other tasks is out of reach.
+//! # How it decides
 //!
-//! [`MemoryHandle::release`] is what languages with a garbage collector call "GC": Rust frees memory when values go out
-//! of scope, but the allocator keeps the pages; this gives them back.
+//! | what | how |
+//! |---|---|
+//! | process | `/proc/self/statm` kept open, `status`, `fd`, getrusage(2); elsewhere `sysinfo` (macOS: untested) |
+//! | machine | `sysinfo`; pressure from `/proc/pressure/memory` |
+//! | control group | v2, else v1; the tightest limit up the hierarchy, and the working set of the group that has it |
+//! | a figure that cannot be read | `None`, and a reason in [`MemorySnapshot::unknown`]: never 0, never a guess |
+//! | past | [`MemoryTrend`]: 600 samples, 1,440 minutes, 720 hours, each with least, mean and most |
+//! | bytes per route | [`CountingAlloc`] as the global allocator: counters of the thread, read around each poll and drop of handler and body |
+//! | live bytes | the same allocator's total, to within [`FLUSH_BYTES`] a thread; else jemalloc's `stats.allocated` |
+//! | leak | [`LeakDetector`]: each minute, over live bytes where they are known, else the resident set size |
+//! | release | jemalloc's purge, `mi_collect` or `malloc_trim`, as is the allocator **in use**, which a block that is allocated tells |
+//! | guard | [`Guard`]: past the soft limit caches shrink and free memory goes back, past the hard one a share of requests gets 503 |
+//!
+//! Sampling is a task of its own, each second by default and 5 % earlier or later, started by the first request inside a Tokio
+//! runtime with timers. It holds no layer alive, and its panics are caught and counted.
+//!
+//! ## Bytes per route
+//!
+//! A request's account holds what its handler and its body allocated and freed while they were polled, and freed when they were
+//! dropped, whether at their end or because the client went away. Work that a handler spawns on other tasks is out of reach
+//! unless it is wrapped by [`counted()`]. `net_bytes` is what was allocated and not freed *there*: the server frees an answer's
+//! head and data, and a handler frees what the server read, so a constant of some hundred bytes a request means nothing, but a
+//! route whose account rises as memory does is a suspect ([`LeakReport::suspects`]).
+//!
+//! Layers within one another each count; one layer that a request passes twice counts once.
+//!
+//! ## The leak verdict
+//!
+//! The least of each minute, in windows of 108 minutes, 4 and 12 hours, 3 and 8 days. A window rises where Mann-Kendall, corrected for
+//! autocorrelation (Hamed and Rao 1998), gives chance less than 0.03 %, and Theil-Sen's slope comes to more than some percent of the level
+//! and five times the noise. That is a leak unless one of these says otherwise ([`Doubt`]): it slows down (a cache fills), it came in
+//! a step, memory has been as high within seven days, the requests rose too, or it is fast and the process young. Days are compared
+//! hour by hour with the days before, so that daily cycles do not count. Then it is [`LeakState::Growing`], with the reason in its
+//! sentence.
+//!
+//! On 208 held-out series, made after public descriptions of leaks and of what is none (`middleware/tests/leak_corpus`), precision
+//! and recall of the verdict at their end are 100 %, and 95 to 100 % and 96 to 100 % on other seeds. It calls a leak of 1 % an hour in
+//! noise of up to 0.1 % within two hours (98 of 100), and raises at most one false alarm in 1,000 steady days. **What it cannot
+//! know**: a first rise that will end (a sawtooth of half a day, a cache that fills evenly for hours) looks like a leak until it ends; of
+//! the held-out series that are none, 38 % were called one at some time, nearly all in their first day. A leak in a service whose
+//! traffic has a daily cycle may take three days to be told from it.
+//!
+//! With jemalloc as the allocator and its profiler on, the feature `jemalloc-pprof` adds `MemoryHandle::heap_profile`.
+//!
+//! # What it costs
+//!
+//! Measured by `./pitcrew bench layers` (callgrind, over a no-op wrapper with its own future and body):
+//!
+//! | what | cost |
+//! |---|---|
+//! | a request, allocator as it is | 197 instructions |
+//! | a request with [`CountingAlloc`] | 513 instructions, no lock, no allocation after a thread's first request on a route |
+//! | an allocation and its release | 10 instructions more, no atomics but one addition each [`FLUSH_BYTES`] |
+//! | a route that makes 1,000 small allocations, over HTTP | 0.98 to 1.02 of the requests a CPU second that it serves without |
+//! | a reading of the resident set size | 1.2 us |
+//! | memory | at most 4.3 KiB for each route, method and shard of threads (8 at most): 17 MiB at 512 routes, all of them served by all shards |
+//!
+//! # Limits
+//!
+//! - Thread-locals cost more in a shared library (`cdylib`) than in an executable, for which the figures are.
+//! - What a thread allocates after the destructor of its counters has run, late in its end, is added to the total at once.
+//! - The guard looks at each sample: what allocates a gigabyte within one is not stopped by it.
+//! - `malloc_trim` takes 50 ms and more on a large heap, on a blocking thread, and holds glibc's arenas one by one meanwhile.
 
 mod allocator;
+mod body;
+mod counted;
 mod future;
+mod guard;
+mod handle;
 mod layer;
+mod leak;
 mod release;
 mod routes;
 mod sampler;
 mod scope;
 mod service;
+mod settings;
 mod shared;
+mod shrink;
 mod snapshot;
+mod striped;
+mod tally;
+mod task;
+mod trend;
 
+#[cfg(feature = "jemalloc-pprof")]
+pub use self::leak::HeapProfileError;
+#[cfg(feature = "jemalloc")]
+pub use self::release::{JemallocDecay, JemallocError};
 pub use self::{
-    allocator::CountingAlloc,
-    future::{ResponseBody, ResponseFuture},
+    allocator::{CountingAlloc, FLUSH_BYTES},
+    body::ResponseBody,
+    counted::{Counted, MAX_NESTED_LAYERS, counted},
+    future::ResponseFuture,
+    guard::{
+        DEFAULT_EXEMPT, DEFAULT_HARD_PERCENT, DEFAULT_RETRY_AFTER, DEFAULT_SHED_SHARE,
+        DEFAULT_SOFT_PERCENT, Guard, GuardError, GuardStatus, HYSTERESIS_PERCENT, MAX_EXEMPT,
+    },
+    handle::MemoryHandle,
     layer::{
-        DEFAULT_INTERVAL, DEFAULT_MAX_ROUTES, MemoryBuilder, MemoryHandle, MemoryLayer,
-        TREND_POINTS,
+        DEFAULT_INTERVAL, DEFAULT_MAX_ROUTES, DEFAULT_RELEASE_PAUSE, MemoryBuilder, MemoryLayer,
     },
-    release::ReleaseReport,
+    leak::{
+        Doubt, LeakDetector, LeakReport, LeakState, MAX_SUSPECTS, Observation, Rise, Suspect,
+        Verdict,
+    },
+    release::{ReleaseReport, ShrinkReport},
     service::Memory,
+    shrink::{MAX_SHRINKS, SOFT_SHRINK_SHARE, ShrinkError},
     snapshot::{
-        CgroupMemory, MemorySnapshot, ProcessMemory, RouteAllocation, SystemMemory, TrendPoint,
+        AllocatorMemory, CgroupMemory, MemorySnapshot, MemoryTrend, Pressure, PressureShare,
+        ProcessMemory, RouteAllocation, SystemMemory, TrendPoint, UnknownFigure,
     },
+    trend::{TREND_HOURS, TREND_MINUTES, TREND_SECONDS},
 };
 
 /// What this thread has allocated since it began.
@@ -50,5 +139,5 @@ pub use self::{
     expect(dead_code, reason = "what the cache reads is measured")
 )]
 pub(crate) fn allocated_bytes() -> u64 {
-    allocator::counters().0
+    allocator::Reading::now().allocated
 }

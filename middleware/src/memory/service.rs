@@ -10,10 +10,17 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{future::ResponseFuture, scope::Scope, shared::Shared};
-use crate::route::method_label;
+use super::{
+    body::ResponseBody, future::ResponseFuture, routes::Route, scope::Scope, shared::Shared,
+    tally::Tally,
+};
+use crate::route::{Template, UNMATCHED, method_label};
 
-/// Counts what the inner service allocates. Made by [`MemoryLayer`](super::MemoryLayer).
+/// Counts what the inner service allocates, and refuses requests where the guard says so. Made by
+/// [`MemoryLayer`](super::MemoryLayer).
+///
+/// A refused request leaves the inner service polled ready and not called: what that reserved (a permit of a limit within)
+/// is given up with this service's next call or its drop, as with any service that is polled ready.
 #[derive(Clone)]
 pub struct Memory<S> {
     inner: S,
@@ -31,25 +38,60 @@ where
     S: Service<Request<B>, Response = Response<R>>,
     R: Body,
 {
-    type Response = Response<super::ResponseBody<R>>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.shared.ensure_sampling();
-        if !self.shared.counting {
+        let shared = &self.shared;
+        shared.requests.add();
+        if !shared.is_quiet()
+            && let Some(refusal) = shared.attend(request.uri().path())
+        {
+            return ResponseFuture::refused(refusal);
+        }
+        if !shared.counting {
             return ResponseFuture::new(self.inner.call(request), None);
         }
-        let (parts, body) = request.into_parts();
-        let label = self.shared.labeler.label(&parts);
-        let mut scope = Scope::new(self.shared.clone(), label, method_label(&parts.method));
-        let request = Request::from_parts(parts, body);
-        let inner = scope.measure(|| self.inner.call(request));
-        ResponseFuture::new(inner, Some(scope))
+        let method = method_label(request.method());
+        if shared.labeler.is_custom() {
+            let (parts, body) = request.into_parts();
+            let label = shared.labeler.label(&parts);
+            let tally = shared.routes.tally(label.as_str().into(), method);
+            let request = Request::from_parts(parts, body);
+            return measured(&mut self.inner, tally, request);
+        }
+        let route = match Template::of(request.extensions()) {
+            Template::Whole(name) => name.into(),
+            Template::Nested(name) => Route { name, suffix: "/*" },
+            Template::None => UNMATCHED.into(),
+        };
+        let tally = shared.routes.tally(route, method);
+        measured(&mut self.inner, tally, request)
+    }
+}
+
+#[inline]
+fn measured<S, B>(
+    inner: &mut S,
+    tally: Arc<Tally>,
+    request: Request<B>,
+) -> ResponseFuture<S::Future>
+where
+    S: Service<Request<B>>,
+{
+    match Scope::new(tally) {
+        Some(mut scope) => {
+            let future = scope.measure(|| inner.call(request));
+            ResponseFuture::new(future, Some(scope))
+        }
+        None => ResponseFuture::new(inner.call(request), None),
     }
 }
 

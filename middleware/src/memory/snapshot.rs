@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
+use super::{guard::GuardStatus, leak::LeakReport, release::ReleaseReport};
+
 /// Memory of the process and around it, as last sampled, and what each route allocated.
+///
+/// A figure that cannot be read is `None`, and [`unknown`](Self::unknown) says why.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct MemorySnapshot {
@@ -12,8 +16,10 @@ pub struct MemorySnapshot {
     pub system: SystemMemory,
     /// The control group of this process; `None` where there is none or it cannot be read.
     pub cgroup: Option<CgroupMemory>,
-    /// Past samples, the oldest first; at most [`TREND_POINTS`](super::TREND_POINTS). When full, every other point
-    /// goes and the points are taken half as often, so the ring always spans the whole run.
+    /// The allocator.
+    pub allocator: AllocatorMemory,
+    /// The last samples, the oldest first; at most [`TREND_SECONDS`](super::TREND_SECONDS). Minutes and hours:
+    /// [`MemoryHandle::trend`](super::MemoryHandle::trend).
     pub trend: Vec<TrendPoint>,
     /// Bytes allocated per route, the largest total first. Empty unless `counting`.
     pub routes: Vec<RouteAllocation>,
@@ -21,62 +27,163 @@ pub struct MemorySnapshot {
     pub dropped_routes: u64,
     /// Whether [`CountingAlloc`](super::CountingAlloc) is the global allocator of this process.
     pub counting: bool,
+    /// Requests that came in, on every route.
+    pub requests: u64,
+    /// Whether memory grows as a leak does, as of the last full minute.
+    pub leak: LeakReport,
+    /// What the guard does; `None` without one.
+    pub guard: Option<GuardStatus>,
+    /// The last release, whoever asked for it.
+    pub last_release: Option<ReleaseReport>,
+    /// Releases that the sampler asked for by itself.
+    pub automatic_releases: u64,
+    /// Figures that are not known, and why.
+    pub unknown: Vec<UnknownFigure>,
     /// Wall time of the sample, milliseconds since 1970-01-01 UTC.
     pub sampled_unix_ms: u64,
-    /// Samples that could not be taken (`/proc` missing or unreadable) or whose task panicked.
+    /// Samples without a resident set size, or whose reading panicked.
     pub sample_errors: u64,
+    /// Panics of the sampler and of `shrink` callbacks that were caught.
+    pub panics: u64,
 }
 
-/// Figures of this process. Zero where the platform does not tell.
+/// A figure that is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct UnknownFigure {
+    /// Its place in [`MemorySnapshot`], `process.rss_bytes`.
+    pub figure: &'static str,
+    /// Why.
+    pub reason: String,
+}
+
+/// Figures of this process; `None` where they are not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ProcessMemory {
     /// Resident set size.
-    pub rss_bytes: u64,
+    pub rss_bytes: Option<u64>,
     /// Largest resident set size seen, by the kernel where it tells (`VmHWM`), else by the sampler.
-    pub peak_rss_bytes: u64,
+    pub peak_rss_bytes: Option<u64>,
     /// Virtual size.
-    pub virtual_bytes: u64,
+    pub virtual_bytes: Option<u64>,
+    /// Swapped out (`VmSwap`).
+    pub swap_bytes: Option<u64>,
     /// Operating-system threads.
-    pub threads: u64,
-    /// CPU time used since the sample before, in percent of one core; may exceed 100.
-    pub cpu_percent: f64,
+    pub threads: Option<u64>,
+    /// Open file descriptors. Before Linux 6.2 counted at each tenth sample.
+    pub open_files: Option<u64>,
+    /// CPU time used since the sample before, in percent of one core; may exceed 100. `None` at the first sample.
+    pub cpu_percent: Option<f64>,
 }
 
-/// Figures of the machine.
+/// Figures of the machine; `None` where they are not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SystemMemory {
     /// Physical memory.
-    pub total_bytes: u64,
+    pub total_bytes: Option<u64>,
     /// Memory that a program could get without swapping.
-    pub available_bytes: u64,
+    pub available_bytes: Option<u64>,
+    /// Swap space.
+    pub swap_total_bytes: Option<u64>,
+    /// Swap space in use.
+    pub swap_used_bytes: Option<u64>,
+    /// Share of all cores in use since the sample before, 0 to 100. `None` at the first sample.
+    pub cpu_percent: Option<f64>,
+    /// Pressure stall information of memory (Linux, `CONFIG_PSI`).
+    pub pressure: Option<Pressure>,
 }
 
-/// Figures of the control group (v2 or v1).
+/// Shares of time in which tasks waited for memory (Linux, accounting/psi).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Pressure {
+    /// At least one task waited.
+    pub some: PressureShare,
+    /// All tasks waited.
+    pub full: PressureShare,
+}
+
+/// One share over three spans, each 0 to 100.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PressureShare {
+    /// Of the last 10 s.
+    pub avg10_percent: f64,
+    /// Of the last minute.
+    pub avg60_percent: f64,
+    /// Of the last 5 minutes.
+    pub avg300_percent: f64,
+}
+
+/// Figures of the control group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CgroupMemory {
-    /// The limit; `None` where it is unlimited.
+    /// 1 or 2.
+    pub version: u8,
+    /// The tightest limit of the group and those above it; `None` where there is none.
     pub limit_bytes: Option<u64>,
-    /// Memory charged to the group, page cache included.
+    /// Memory charged to the group of this process, page cache included.
     pub usage_bytes: u64,
+    /// What counts against `limit_bytes`: the usage of the group that has that limit, less file pages that the kernel would
+    /// drop first (`inactive_file`).
+    pub working_set_bytes: Option<u64>,
+    /// Processes of the group that the kernel has killed for want of memory.
+    pub oom_kills: Option<u64>,
 }
 
-/// One past sample.
+/// Figures of the global allocator; `None` where it does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AllocatorMemory {
+    /// Bytes that the program holds: by [`CountingAlloc`](super::CountingAlloc), else by jemalloc (`stats.allocated`).
+    pub live_bytes: Option<u64>,
+    /// Who tells `live_bytes`: `counting`, `jemalloc` or `none`.
+    pub live_source: &'static str,
+    /// Resident memory that is free: what a release could give back at most. An estimate.
+    pub free_resident_bytes: Option<u64>,
+}
+
+/// One past sample, or the samples of one minute or hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TrendPoint {
-    /// Wall time, milliseconds since 1970-01-01 UTC.
+    /// Wall time of its first sample, milliseconds since 1970-01-01 UTC.
     pub unix_ms: u64,
-    /// Resident set size.
+    /// Samples in it.
+    pub samples: u32,
+    /// Resident set size, mean.
     pub rss_bytes: u64,
-    /// Percent of one core.
+    /// The smallest.
+    pub rss_min_bytes: u64,
+    /// The largest.
+    pub rss_max_bytes: u64,
+    /// Live bytes where the allocator tells them, mean.
+    pub live_bytes: Option<u64>,
+    /// The smallest.
+    pub live_min_bytes: Option<u64>,
+    /// The largest.
+    pub live_max_bytes: Option<u64>,
+    /// Percent of one core, mean; 0 where it is not known.
     pub cpu_percent: f64,
 }
 
-/// What one route's handlers and bodies allocated while they were polled. Work that a handler spawns on other tasks is
-/// out of reach.
+/// Past samples at three resolutions, the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct MemoryTrend {
+    /// Each sample; at most [`TREND_SECONDS`](super::TREND_SECONDS).
+    pub seconds: Vec<TrendPoint>,
+    /// Each minute that has ended; at most [`TREND_MINUTES`](super::TREND_MINUTES).
+    pub minutes: Vec<TrendPoint>,
+    /// Each hour that has ended; at most [`TREND_HOURS`](super::TREND_HOURS).
+    pub hours: Vec<TrendPoint>,
+}
+
+/// What one route's handlers and bodies allocated while they were polled and dropped, and tasks that were wrapped by
+/// [`counted`](super::counted()). Other work that a handler spawns is out of reach.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RouteAllocation {
@@ -92,4 +199,17 @@ pub struct RouteAllocation {
     pub allocations: u64,
     /// `bytes_allocated / requests`.
     pub bytes_per_request: f64,
+    /// Median of the bytes allocated by a request, within 6.25 %. Tasks that outlive their request are in the sums alone.
+    pub bytes_p50: u64,
+    /// 99th percentile of the same.
+    pub bytes_p99: u64,
+    /// Median of the allocations of a request, within 6.25 %.
+    pub allocations_p50: u64,
+    /// 99th percentile of the same.
+    pub allocations_p99: u64,
+    /// Bytes allocated less bytes freed, in the same scopes. A request frees what the server read for it, and its answer is
+    /// freed by the server, so small constants a request mean nothing.
+    pub net_bytes: i64,
+    /// Bytes of body data that were handed to the server, which frees them.
+    pub handed_out_bytes: u64,
 }

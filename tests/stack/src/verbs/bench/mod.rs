@@ -1,6 +1,7 @@
 //! `bench`: suites of figures.
 
 mod cache;
+mod layers;
 mod stack;
 
 use std::process::ExitCode;
@@ -43,4 +44,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 type Suite = fn(&Signals) -> Result<Vec<Figure>>;
 
 /// The suites, by name.
-const SUITES: [(&str, Suite); 2] = [("stack", stack::run), ("cache", cache::run)];
+const SUITES: [(&str, Suite); 3] = [
+    ("stack", stack::run),
+    ("cache", cache::run),
+    ("layers", layers::run),
+];

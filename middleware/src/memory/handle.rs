@@ -1,0 +1,150 @@
+//! [`MemoryHandle`]: what an app does with its memory layer beside serving through it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    leak::LeakReport,
+    release::{ReleaseReport, ShrinkReport},
+    shared::Shared,
+    shrink::ShrinkError,
+    snapshot::{MemorySnapshot, MemoryTrend},
+    task,
+};
+
+/// Reads what a [`MemoryLayer`](super::MemoryLayer) knows and gives memory back. Cheap to clone.
+#[derive(Clone)]
+pub struct MemoryHandle {
+    shared: Arc<Shared>,
+}
+
+impl MemoryHandle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The last sample, at most an interval old while the sampler runs. Where there is none yet, one is taken now.
+    #[must_use]
+    pub fn snapshot(&self) -> MemorySnapshot {
+        self.shared.snapshot()
+    }
+
+    /// Resident set size at this moment, by one system call on a file that stays open (Linux); `None` where it is not known.
+    #[must_use]
+    pub fn rss_bytes(&self) -> Option<u64> {
+        self.shared.rss_bytes()
+    }
+
+    /// Past samples: seconds, minutes and hours.
+    #[must_use]
+    pub fn trend(&self) -> MemoryTrend {
+        self.shared.trend()
+    }
+
+    /// Whether memory grows as a leak does, as of the last full minute.
+    #[must_use]
+    pub fn leak(&self) -> LeakReport {
+        self.shared.leak_report()
+    }
+
+    /// Gives freed memory back to the operating system, on a blocking thread, and says what came of it: by jemalloc's purge,
+    /// mimalloc's collection or glibc's `malloc_trim`, as is the global allocator. Where there is no such call the report
+    /// says `supported: false`.
+    ///
+    /// Runs on the calling thread where no Tokio runtime is there.
+    pub async fn release(&self) -> ReleaseReport {
+        let shared = self.shared.clone();
+        let run = move || {
+            let report = shared.release();
+            shared.sample(false);
+            report
+        };
+        let report = match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => runtime.spawn_blocking(run).await,
+            Err(_) => Ok(run()),
+        };
+        let report = report.unwrap_or_else(|error| ReleaseReport::failed(&error.to_string()));
+        self.shared.released(report.clone());
+        report
+    }
+
+    /// Asks every registered cache to give back a share of what it holds, above 0 and at most 1 (what lies outside is
+    /// taken for the nearer end), on a blocking thread.
+    pub async fn shrink(&self, share: f64) -> Vec<ShrinkReport> {
+        let share = if share.is_nan() {
+            0.0
+        } else {
+            share.clamp(0.0, 1.0)
+        };
+        let shared = self.shared.clone();
+        let run = move || shared.shrink(share);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => runtime.spawn_blocking(run).await.unwrap_or_default(),
+            Err(_) => run(),
+        }
+    }
+
+    /// Registers a cache that can give memory back: `shrink` is given a share of what it holds, 0 to 1, and answers the bytes
+    /// that it gave. It is called on a blocking thread when the guard's soft limit is passed, and by [`Self::shrink`]. One of
+    /// a name that is known replaces the former. A panic of it is caught and counted.
+    ///
+    /// ```
+    /// # use pitcrew::MemoryLayer;
+    /// # #[cfg(feature = "cache")]
+    /// # fn register() -> Result<(), pitcrew::memory::ShrinkError> {
+    /// let (_, cache) = pitcrew::CacheLayer::builder().build();
+    /// let (_, memory) = MemoryLayer::builder().build();
+    /// memory.register_shrink("responses", move |share| cache.shrink(share))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ShrinkError::TooMany`] past [`MAX_SHRINKS`](super::MAX_SHRINKS).
+    pub fn register_shrink(
+        &self,
+        name: &str,
+        shrink: impl Fn(f64) -> u64 + Send + Sync + 'static,
+    ) -> Result<(), ShrinkError> {
+        self.shared.shrinks.add(name, Arc::new(shrink))
+    }
+
+    /// Sets how long jemalloc keeps freed pages; for the whole process.
+    ///
+    /// # Errors
+    ///
+    /// [`JemallocError`](super::JemallocError) where jemalloc is not the global allocator, or refuses.
+    #[cfg(feature = "jemalloc")]
+    pub fn tune_jemalloc(&self, decay: super::JemallocDecay) -> Result<(), super::JemallocError> {
+        super::release::set_decay(decay)
+    }
+
+    /// What holds the heap: live allocations by stack as jemalloc has sampled them, in pprof's format (gzipped protobuf; open
+    /// it with `go tool pprof` or in Grafana, Parca or Polar Signals). On a blocking thread; tells code addresses and
+    /// function names, so hand it to operators alone.
+    ///
+    /// # Errors
+    ///
+    /// [`HeapProfileError`](super::HeapProfileError) where jemalloc is not the global allocator, or its profiler is off.
+    #[cfg(feature = "jemalloc-pprof")]
+    pub async fn heap_profile(&self) -> Result<Vec<u8>, super::HeapProfileError> {
+        let made = match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => runtime.spawn_blocking(super::leak::profile).await,
+            Err(_) => Ok(super::leak::profile()),
+        };
+        made.unwrap_or_else(|error| Err(super::HeapProfileError::Failed(error.to_string())))
+    }
+
+    /// Stops the sampler and waits for its end, `deadline` at most. Later requests do not start it again.
+    pub async fn shutdown(&self, deadline: Duration) {
+        task::stop(&self.shared, deadline).await;
+    }
+}
+
+impl fmt::Debug for MemoryHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryHandle")
+            .field("counting", &self.shared.counting)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,279 @@
+//! The guard: limits of a control group that stands in a folder, and what is done when they are passed.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    convert::Infallible,
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use pitcrew::{
+    MemoryHandle, MemoryLayer,
+    memory::{Guard, GuardError, MAX_SHRINKS, ShrinkError},
+};
+use tower::{Layer, ServiceExt, service_fn};
+
+const MIB: u64 = 1 << 20;
+
+/// A folder that stands for `/`, with a control group of 100 MiB.
+struct Machine(PathBuf);
+
+impl Machine {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("pitcrew-guard-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        let machine = Self(dir);
+        machine.file("proc/self/cgroup", "0::/app\n");
+        machine.file("proc/self/statm", "10000 2560 0 0 0 0 0\n");
+        machine.file("sys/fs/cgroup/app/memory.max", &(100 * MIB).to_string());
+        machine.file("sys/fs/cgroup/app/memory.stat", "inactive_file 1048576\n");
+        machine.uses(10 * MIB);
+        machine
+    }
+
+    fn file(&self, path: &str, text: &str) {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // In one step, so that no sampler reads half a file.
+        let new = path.with_extension("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, path).unwrap();
+    }
+
+    /// So much, and a MiB of file cache that does not count.
+    fn uses(&self, bytes: u64) {
+        self.file(
+            "sys/fs/cgroup/app/memory.current",
+            &(bytes + MIB).to_string(),
+        );
+    }
+
+    fn build(&self, guard: Guard) -> Result<(MemoryLayer, MemoryHandle), GuardError> {
+        MemoryLayer::builder()
+            .system_root(&self.0)
+            .interval(Duration::from_millis(10))
+            .release_pause(Duration::from_secs(1))
+            .guard(guard)
+            .try_build()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn ask(
+    layer: &MemoryLayer,
+    path: &str,
+) -> Response<impl Body<Data = Bytes, Error = Infallible>> {
+    let service = service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"an answer"))))
+    });
+    let request = Request::builder().uri(path).body(()).unwrap();
+    layer.layer(service).oneshot(request).await.unwrap()
+}
+
+/// Waits until the guard says so, ten seconds at most.
+async fn level(handle: &MemoryHandle, wanted: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let guard = handle.snapshot().guard.unwrap();
+        if guard.level == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{guard:?} and not {wanted}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn refused_of(layer: &MemoryLayer, path: &str, count: usize) -> usize {
+    let mut refused = 0;
+    for _ in 0..count {
+        refused += usize::from(ask(layer, path).await.status() == StatusCode::SERVICE_UNAVAILABLE);
+    }
+    refused
+}
+
+#[tokio::test]
+async fn past_the_hard_limit_the_chosen_share_is_refused_and_health_never() {
+    let machine = Machine::new("hard");
+    let guard = Guard::new()
+        .shed_share(0.25)
+        .retry_after(Duration::from_secs(7))
+        .exempt("/probe");
+    let (layer, handle) = machine.build(guard).unwrap();
+    assert_eq!(refused_of(&layer, "/orders", 100).await, 0);
+    machine.uses(96 * MIB);
+    level(&handle, "hard").await;
+    let refused = refused_of(&layer, "/orders", 1_000).await;
+    assert!((249..=251).contains(&refused), "{refused}");
+    for path in [
+        "/health",
+        "/health/db",
+        "/livez",
+        "/readyz",
+        "/api/health",
+        "/probe",
+    ] {
+        assert_eq!(refused_of(&layer, path, 50).await, 0, "{path}");
+    }
+    let answer = loop {
+        let answer = ask(&layer, "/orders").await;
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            break answer;
+        }
+    };
+    assert_eq!(answer.headers()["retry-after"], "7");
+    assert_eq!(answer.headers()["content-length"], "0");
+    assert!(answer.body().is_end_stream());
+    assert!(
+        answer
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+            .is_empty()
+    );
+    let status = handle.snapshot().guard.unwrap();
+    assert!(
+        status.refused as usize > refused && status.detail.contains("refused"),
+        "{status:?}"
+    );
+    // Hysteresis: a little below the limit is not enough.
+    machine.uses(94 * MIB);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(handle.snapshot().guard.unwrap().level, "hard");
+    machine.uses(85 * MIB);
+    level(&handle, "soft").await;
+    assert_eq!(refused_of(&layer, "/orders", 100).await, 0);
+    machine.uses(70 * MIB);
+    level(&handle, "calm").await;
+    let status = handle.snapshot().guard.unwrap();
+    assert_eq!((status.soft_passed, status.hard_passed), (1, 1));
+}
+
+#[tokio::test]
+async fn nobody_is_refused_once_nobody_looks_or_the_figure_is_gone() {
+    let machine = Machine::new("blind");
+    let (layer, handle) = machine.build(Guard::new().shed_share(1.0)).unwrap();
+    ask(&layer, "/").await;
+    machine.uses(99 * MIB);
+    level(&handle, "hard").await;
+    assert_eq!(refused_of(&layer, "/", 10).await, 10);
+    machine.file("sys/fs/cgroup/app/memory.current", "nonsense");
+    level(&handle, "soft").await;
+    assert_eq!(refused_of(&layer, "/", 10).await, 0);
+    machine.uses(99 * MIB);
+    level(&handle, "hard").await;
+    handle.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(refused_of(&layer, "/", 10).await, 0);
+}
+
+#[tokio::test]
+async fn past_the_soft_limit_caches_shrink_and_memory_goes_back() {
+    let machine = Machine::new("soft");
+    let (layer, handle) = machine.build(Guard::new()).unwrap();
+    let (asked, given) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (calls, share_in_percent) = (asked.clone(), given.clone());
+    handle
+        .register_shrink("a cache", move |share| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            share_in_percent.store((share * 100.0) as u64, Ordering::SeqCst);
+            12_345
+        })
+        .unwrap();
+    handle
+        .register_shrink("breaks", |_| panic!("of the app"))
+        .unwrap();
+    ask(&layer, "/").await;
+    machine.uses(82 * MIB);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let report = loop {
+        let snapshot = handle.snapshot();
+        if snapshot.automatic_releases > 0 {
+            break snapshot.last_release.unwrap();
+        }
+        assert!(Instant::now() < deadline, "{snapshot:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    assert_eq!(
+        (asked.load(Ordering::SeqCst), given.load(Ordering::SeqCst)),
+        (1, 50)
+    );
+    let told: Vec<_> = report
+        .shrunk
+        .iter()
+        .map(|one| (one.name.as_str(), one.bytes))
+        .collect();
+    assert_eq!(told, [("a cache", Some(12_345)), ("breaks", None)]);
+    assert_eq!(handle.snapshot().panics, 1);
+    assert_eq!(refused_of(&layer, "/", 20).await, 0, "soft refuses nobody");
+    // Not again before the pause is over.
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let asked_by_hand = handle.shrink(2.0).await;
+    assert_eq!(asked_by_hand[0].bytes, Some(12_345));
+    assert_eq!(given.load(Ordering::SeqCst), 100, "a share is at most all");
+    for n in 2..MAX_SHRINKS {
+        handle.register_shrink(&n.to_string(), |_| 0).unwrap();
+    }
+    assert_eq!(
+        handle.register_shrink("more", |_| 0),
+        Err(ShrinkError::TooMany)
+    );
+}
+
+#[test]
+fn limits_that_cannot_be_are_told_at_build_time() {
+    let machine = Machine::new("build");
+    let built = |guard: Guard| machine.build(guard).map(|_| ()).unwrap_err();
+    assert_eq!(
+        built(Guard::new().hard_bytes(101 * MIB)),
+        GuardError::AboveGroup {
+            hard: 101 * MIB,
+            limit: 100 * MIB
+        }
+    );
+    // 2,560 pages are resident, of 4 KiB at least.
+    let below = built(Guard::new().soft_bytes(5 * MIB));
+    assert!(
+        matches!(below, GuardError::BelowPresent { limit, now } if limit == 5 * MIB && now >= 10 * MIB),
+        "{below}"
+    );
+    machine.uses(85 * MIB);
+    assert_eq!(
+        built(Guard::new()),
+        GuardError::BelowPresent {
+            limit: 80 * MIB,
+            now: 85 * MIB
+        }
+    );
+    machine.file("sys/fs/cgroup/app/memory.max", "max");
+    let error = built(Guard::new());
+    assert_eq!(error, GuardError::NoLimit);
+    assert!(error.to_string().contains("soft_bytes"), "{error}");
+    let panic = std::panic::catch_unwind(|| {
+        let _ = MemoryLayer::builder()
+            .system_root("/nowhere")
+            .guard(Guard::new())
+            .build();
+    });
+    assert!(panic.is_err());
+    assert!(
+        machine
+            .build(Guard::new().soft_bytes(50 * MIB).hard_bytes(60 * MIB))
+            .is_ok()
+    );
+}
