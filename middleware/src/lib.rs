@@ -54,6 +54,9 @@
 //! | `redis-sentinel` | `RedisStore::sentinel`: at the master that sentinels name | no |
 //! | `zstd` | compressed bodies in Redis | no |
 //! | `query` | `CacheHandle::query`: rows of a query, with its tables as tags | no |
+//! | `statements` | statements a request and N+1, by text: `latency::statement` | no |
+//! | `tokio-postgres` | `latency::Client`: a `tokio_postgres::Client` whose statements are timed and counted | no |
+//! | `bb8` | waits for a connection of a bb8 pool, timed: `latency::Pool` | no |
 //! | `full` | all of these | no |
 //!
 //! One layer alone pulls in neither Redis nor sysinfo: `default-features = false, features = ["latency"]`.
@@ -70,6 +73,8 @@
 #[cfg(feature = "cache")]
 pub mod cache;
 pub mod clock;
+#[cfg(any(feature = "cache", feature = "latency"))]
+mod glob;
 #[cfg(feature = "latency")]
 pub mod latency;
 #[cfg(feature = "memory")]
@@ -78,6 +83,8 @@ pub mod memory;
 pub mod route;
 #[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 mod shard;
+#[cfg(any(feature = "query", feature = "statements"))]
+mod sql;
 
 #[cfg(feature = "cache")]
 pub use cache::{CacheHandle, CacheLayer};

@@ -1,0 +1,187 @@
+//! Where requests that ended leave their parts.
+//!
+//! A request leaves them in a stripe of its thread; whoever folds takes them from there. A stripe that is taken at that moment
+//! is passed over for the next, so a request waits for nobody; where all are taken, it is dropped, and counted.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    account::Account,
+    book::{Book, RouteKey},
+    current::Place,
+    names::Names,
+    timeline::Timeline,
+};
+#[cfg(feature = "statements")]
+use crate::latency::statements::Statements;
+use crate::{
+    clock::Clock,
+    latency::Window,
+    route::OVERFLOW,
+    shard::thread_index,
+};
+
+/// Stripes that threads are spread over.
+const STRIPES: usize = 8;
+/// Routes (with their method) whose parts are kept apart; what comes after is counted under `overflow`. Some 8 KiB each with all
+/// windows, where a route has four kinds of segments: 4 MiB.
+pub const MAX_SEGMENT_ROUTES: usize = 512;
+
+type Stripe = HashMap<Box<str>, Vec<(&'static str, Account)>>;
+
+/// The parts of all requests of one layer.
+pub(crate) struct Ledger {
+    clock: Clock,
+    /// Executions in one request from which a statement counts as repeated.
+    repeated_times: u32,
+    pub(crate) names: Names,
+    #[cfg(feature = "statements")]
+    pub(crate) statements: Statements,
+    stripes: [Mutex<Stripe>; STRIPES],
+    book: Mutex<Book>,
+    /// Requests whose parts were lost, because all stripes were taken.
+    dropped: AtomicU64,
+    /// Requests that were counted under `overflow`.
+    overflowed: AtomicU64,
+}
+
+/// What one reading of a window found.
+pub(crate) struct Read {
+    pub(crate) accounts: Vec<(RouteKey, Account)>,
+    pub(crate) dropped: u64,
+    pub(crate) overflowed: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new(clock: Clock, repeated_times: u32) -> Self {
+        Self {
+            clock,
+            repeated_times,
+            names: Names::default(),
+            #[cfg(feature = "statements")]
+            statements: Statements::default(),
+            stripes: Default::default(),
+            book: Mutex::default(),
+            dropped: AtomicU64::new(0),
+            overflowed: AtomicU64::new(0),
+        }
+    }
+
+    /// Nanoseconds of the layer's clock.
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.clock.now().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// A request that began `took` before `now` has ended. One without a segment leaves nothing.
+    pub(crate) fn ended(
+        &self,
+        place: &mut Place,
+        route: &str,
+        method: &'static str,
+        now: u64,
+        took: u64,
+    ) {
+        place.end(now, |timeline| self.count(route, method, timeline, took));
+    }
+
+    fn count(&self, route: &str, method: &'static str, timeline: &Timeline, took: u64) {
+        let first = thread_index();
+        for turn in 0..STRIPES {
+            let stripe = match self.stripes[(first + turn) % STRIPES].try_lock() {
+                Ok(stripe) => stripe,
+                Err(std::sync::TryLockError::Poisoned(stripe)) => stripe.into_inner(),
+                Err(std::sync::TryLockError::WouldBlock) => continue,
+            };
+            self.count_in(stripe, route, method, timeline, took);
+            return;
+        }
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_in(
+        &self,
+        mut stripe: MutexGuard<'_, Stripe>,
+        route: &str,
+        method: &'static str,
+        timeline: &Timeline,
+        took: u64,
+    ) {
+        if let Some(account) = find(&mut stripe, route, method) {
+            account.count(timeline, took, self.repeated_times);
+            return;
+        }
+        let known: usize = stripe.values().map(Vec::len).sum();
+        let (route, method) = if known + 1 < MAX_SEGMENT_ROUTES {
+            (route, method)
+        } else {
+            self.overflowed.fetch_add(1, Ordering::Relaxed);
+            (OVERFLOW, "*")
+        };
+        match find(&mut stripe, route, method) {
+            Some(account) => account.count(timeline, took, self.repeated_times),
+            None => {
+                let mut account = Account::default();
+                account.count(timeline, took, self.repeated_times);
+                stripe
+                    .entry(route.into())
+                    .or_default()
+                    .push((method, account));
+            }
+        }
+    }
+
+    /// Takes what requests have left. Called each second, and by who reads.
+    pub(crate) fn fold(&self) {
+        self.fold_into(&mut lock(&self.book));
+    }
+
+    fn fold_into(&self, book: &mut Book) {
+        let now = self.clock.now();
+        for stripe in &self.stripes {
+            let mut stripe = lock(stripe);
+            for (route, rows) in stripe.iter_mut() {
+                for (method, account) in rows.iter_mut().filter(|row| row.1.requests > 0) {
+                    let key = book.key(route, method).unwrap_or_else(|| {
+                        self.overflowed
+                            .fetch_add(account.requests, Ordering::Relaxed);
+                        (OVERFLOW.into(), "*")
+                    });
+                    book.add(&key, account, now);
+                    account.clear();
+                }
+            }
+        }
+    }
+
+    /// The accounts of a window, as they are at this moment.
+    pub(crate) fn read(&self, window: Window) -> Read {
+        let mut book = lock(&self.book);
+        self.fold_into(&mut book);
+        Read {
+            accounts: book.read(window, self.clock.now()),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            overflowed: self.overflowed.load(Ordering::Relaxed),
+        }
+    }
+}
+
+fn find<'a>(stripe: &'a mut Stripe, route: &str, method: &str) -> Option<&'a mut Account> {
+    let rows = stripe.get_mut(route)?;
+    rows.iter_mut()
+        .find(|row| row.0 == method)
+        .map(|row| &mut row.1)
+}
+
+/// A panic while it is held leaves at worst sums that lack something.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A ledger is shared by a layer's services and its handle.
+pub(crate) type SharedLedger = Arc<Ledger>;

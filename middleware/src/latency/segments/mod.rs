@@ -1,0 +1,34 @@
+//! Where the time goes: a request's time, split into waiting for a connection, the database, the cache, the app's own segments,
+//! and the rest.
+//!
+//! A request's timeline is a few hundred bytes that come with its first segment, and go back to their thread when it ends. While
+//! its future or body is polled, a thread-local says so; so segments need no runtime's help, and find their request on any.
+
+mod account;
+mod book;
+mod current;
+mod in_request;
+mod ledger;
+mod names;
+mod report;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+pub(crate) use self::{
+    account::Account,
+    book::RouteKey,
+    current::{OUTSIDE, Place, within},
+    ledger::{Ledger, Read, SharedLedger},
+    report::when,
+};
+#[cfg(feature = "statements")]
+pub(crate) use self::current::{Token, with_timeline, with_timeline_of};
+pub use self::{
+    in_request::{InRequest, in_request},
+    ledger::MAX_SEGMENT_ROUTES,
+    names::{CACHE, DATABASE, MAX_CUSTOM_SEGMENTS, OTHER, POOL},
+    report::{PartTime, RouteTime, TimeReport},
+    segment::{InSegment, Segment, SegmentGuard, segment},
+};
