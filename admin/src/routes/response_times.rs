@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use pitcrew::latency::{LatencySnapshot, Summary};
+use pitcrew::latency::{Figures, LatencySnapshot};
 use serde::Serialize;
 
 use super::{Answer, App};
@@ -10,7 +10,7 @@ use crate::security::problem::Problem;
 
 #[derive(Debug, Serialize)]
 pub(super) struct ResponseTimes {
-    total: Summary,
+    total: Figures,
     #[serde(flatten)]
     snapshot: LatencySnapshot,
 }

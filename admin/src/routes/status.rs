@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use pitcrew::latency::Summary;
+use pitcrew::latency::Figures;
 use serde::Serialize;
 
 use super::{Answer, App};
@@ -35,7 +35,7 @@ struct Times {
     aborted: u64,
     dropped_series: u64,
     #[serde(flatten)]
-    total: Summary,
+    total: Figures,
 }
 
 #[derive(Debug, Serialize)]

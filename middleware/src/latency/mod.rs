@@ -21,17 +21,28 @@
 //! shard of threads (8 at most).
 
 mod body;
+pub mod buckets;
+mod class;
+mod difference;
+mod figures;
 mod future;
+mod histogram;
 mod layer;
 mod record;
 mod recorder;
 mod service;
+mod slo;
 mod snapshot;
+mod window;
 
 pub use self::{
     body::ResponseBody,
+    class::StatusClass,
+    figures::Figures,
     future::ResponseFuture,
+    histogram::{Bucket, Histogram},
     layer::{DEFAULT_MAX_SERIES, LatencyBuilder, LatencyHandle, LatencyLayer},
     service::Latency,
-    snapshot::{LatencySnapshot, SeriesSnapshot, Summary},
+    snapshot::{Hour, LatencySnapshot, Rates, RouteSnapshot, SeriesSnapshot},
+    window::{UnknownWindow, Window},
 };

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,7 +14,13 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-use super::snapshot::{LatencySnapshot, SeriesSnapshot, Summary};
+use super::{
+    buckets::index_of_units,
+    class::StatusClass,
+    figures::Sums,
+    snapshot::{Detail, LatencySnapshot, Rates, SeriesDetail, SeriesSnapshot},
+    window::Window,
+};
 use crate::{clock::Clock, route::OVERFLOW, shard::thread_index};
 
 /// Shards at most. Each holds a histogram of its own for a series that it has seen, 4 to 16 KiB, so this bounds memory
@@ -232,7 +238,9 @@ impl Recorder {
             dropped_series: self.dropped.load(Ordering::Relaxed),
             ..LatencySnapshot::default()
         };
-        let mut total = Merged::new();
+        let covered_s = [uptime.as_secs_f64(); Window::ALL.len()];
+        let mut total = Sums::default();
+        let mut in_window = 0;
         let mut rows: Vec<_> = merged.into_iter().collect();
         rows.sort_by(|a, b| {
             b.1.sum_nanos
@@ -245,14 +253,21 @@ impl Recorder {
                 "5xx" | ERROR => snapshot.errors += series.count,
                 _ => {}
             }
-            let figures = series.summary(window);
-            total.merge(&series);
+            let class = StatusClass::ALL
+                .into_iter()
+                .find(|known| known.as_str() == class)
+                .unwrap_or(StatusClass::ServerError);
+            let sums = series.sums().classed(class);
+            let figures = sums.figures(Window::SinceStart, uptime.as_secs_f64());
+            total = total.merge(&sums);
+            in_window += series.in_window;
             snapshot.series.push(SeriesSnapshot {
                 route: route.into(),
                 method: method.to_owned(),
-                status_class: class,
+                status_class: class.as_str(),
                 count: figures.count,
-                rate_per_s: figures.rate_per_s,
+                rate_per_s: series.in_window as f64 / window,
+                rates: Rates::default(),
                 mean_ms: figures.mean_ms,
                 min_ms: figures.min_ms,
                 p50_ms: figures.p50_ms,
@@ -260,11 +275,21 @@ impl Recorder {
                 p95_ms: figures.p95_ms,
                 p99_ms: figures.p99_ms,
                 max_ms: figures.max_ms,
+                detail: Arc::new(SeriesDetail {
+                    class: Some(class),
+                    windows: std::array::from_fn(|_| sums.clone()),
+                    covered_s,
+                    ..SeriesDetail::default()
+                }),
             });
         }
-        snapshot.total = total.summary(window);
-        snapshot.requests = snapshot.total.count;
-        snapshot.rate_per_s = snapshot.total.rate_per_s;
+        snapshot.requests = total.count();
+        snapshot.rate_per_s = in_window as f64 / window;
+        snapshot.detail = Arc::new(Detail {
+            total: std::array::from_fn(|_| total.clone()),
+            covered_s,
+            ..Detail::default()
+        });
         snapshot
     }
 }
@@ -309,46 +334,21 @@ impl Merged {
         self.in_window += series.rate.sum(now);
     }
 
-    fn merge(&mut self, other: &Self) {
-        if let (Some(histogram), Some(theirs)) = (&mut self.histogram, &other.histogram) {
-            let _ = histogram.add(theirs);
-        }
-        self.count += other.count;
-        self.sum_nanos = self.sum_nanos.saturating_add(other.sum_nanos);
-        self.min_nanos = self.min_nanos.min(other.min_nanos);
-        self.max_nanos = self.max_nanos.max(other.max_nanos);
-        self.in_window += other.in_window;
-    }
-
-    fn summary(&self, window_s: f64) -> Summary {
-        if self.count == 0 {
-            return Summary::default();
-        }
-        let (min, max) = (self.min_nanos, self.max_nanos);
-        // A bucket's upper edge may lie beyond the largest value seen; the exact bounds are known, so they hold.
-        let quantile = |q: f64| {
-            let units = self
-                .histogram
-                .as_ref()
-                .map_or(0, |histogram| histogram.value_at_quantile(q));
-            ms(units.saturating_mul(UNIT_NANOS).clamp(min, max))
-        };
-        Summary {
-            count: self.count,
-            rate_per_s: self.in_window as f64 / window_s,
-            mean_ms: self.sum_nanos as f64 / self.count as f64 / 1e6,
-            min_ms: ms(min),
-            p50_ms: quantile(0.50),
-            p90_ms: quantile(0.90),
-            p95_ms: quantile(0.95),
-            p99_ms: quantile(0.99),
-            max_ms: ms(max),
+    fn sums(&self) -> Sums {
+        let counts = self.histogram.iter().flat_map(|histogram| {
+            histogram.iter_recorded().map(|value| {
+                let index = index_of_units(value.value_iterated_to());
+                (index, value.count_at_value())
+            })
+        });
+        Sums {
+            body_end: super::histogram::Histogram::from_counts(counts),
+            body_end_nanos: self.sum_nanos,
+            min_nanos: self.min_nanos,
+            max_nanos: self.max_nanos,
+            ..Sums::default()
         }
     }
-}
-
-fn ms(nanos: u64) -> f64 {
-    nanos as f64 / 1e6
 }
 
 fn find<'a>(

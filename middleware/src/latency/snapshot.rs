@@ -1,16 +1,25 @@
 //! What a [`LatencyHandle`](super::LatencyHandle) tells.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use serde::Serialize;
 
-/// The state of all series at one moment.
-///
-/// Each series is consistent within itself; between two series, requests that end while the snapshot is taken may be
-/// seen in one and not in the other.
+use super::{
+    class::StatusClass,
+    figures::{Figures, Sums},
+    histogram::Histogram,
+    window::Window,
+};
+
+/// The state of all series at one moment, consistent within itself: every figure of a row is of the same requests, and the
+/// totals are the sums of the rows. Cheap to clone: histograms are shared.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct LatencySnapshot {
     /// Seconds since the layer was built.
     pub uptime_s: f64,
+    /// When it was taken, in milliseconds since 1970-01-01 UTC.
+    pub taken_unix_ms: u64,
     /// Requests whose body has neither ended nor been dropped.
     pub in_flight: u64,
     /// Records that went to the `overflow` series because the series bound was reached.
@@ -26,20 +35,75 @@ pub struct LatencySnapshot {
     /// One row for each (route, method, status class), the largest total time first.
     pub series: Vec<SeriesSnapshot>,
     #[serde(skip)]
-    pub(crate) total: Summary,
+    pub(crate) detail: Arc<Detail>,
+}
+
+/// What all rows share.
+#[derive(Debug, Default)]
+pub(crate) struct Detail {
+    /// Over all series, by window.
+    pub(crate) total: [Sums; Window::ALL.len()],
+    /// Seconds that each window covers.
+    pub(crate) covered_s: [f64; Window::ALL.len()],
+    /// Requests under way, by route; a route without any may be absent.
+    pub(crate) in_flight: BTreeMap<Arc<str>, u64>,
 }
 
 impl LatencySnapshot {
-    /// The same figures over all series. Percentiles come from the merged histograms, never from averages of
+    /// Figures over all series since the start. Percentiles come from the merged histograms, never from averages of
     /// percentiles.
     #[must_use]
-    pub fn total(&self) -> Summary {
-        self.total.clone()
+    pub fn total(&self) -> Figures {
+        self.total_in(Window::SinceStart)
+    }
+
+    /// Figures over all series in a window.
+    #[must_use]
+    pub fn total_in(&self, window: Window) -> Figures {
+        self.detail.total[window as usize].figures(window, self.covered_s(window))
+    }
+
+    /// Times to the end of the body over all series in a window.
+    #[must_use]
+    pub fn histogram(&self, window: Window) -> &Histogram {
+        &self.detail.total[window as usize].body_end
+    }
+
+    /// One row for each route, its methods and classes together, by name. Routes without a request in the window are
+    /// there too, with a count of 0.
+    #[must_use]
+    pub fn by_route(&self, window: Window) -> Vec<RouteSnapshot> {
+        let mut routes: BTreeMap<&str, Sums> = BTreeMap::new();
+        for route in self.detail.in_flight.keys() {
+            routes.entry(route).or_default();
+        }
+        for series in &self.series {
+            let sums = routes.entry(&series.route).or_default();
+            *sums = sums.merge(series.sums(window));
+        }
+        routes
+            .into_iter()
+            .map(|(route, sums)| RouteSnapshot {
+                route: route.to_owned(),
+                in_flight: self.detail.in_flight.get(route).copied().unwrap_or(0),
+                figures: sums.figures(window, self.covered_s(window)),
+                body_end: sums.body_end,
+                first_byte: sums.first_byte,
+            })
+            .collect()
+    }
+
+    /// Seconds that a window covers.
+    #[must_use]
+    pub fn covered_s(&self, window: Window) -> f64 {
+        self.detail.covered_s[window as usize]
     }
 }
 
-/// The figures of one (route, method, status class). Times are milliseconds from the call of the service to the end
-/// of the response body.
+/// The figures of one (route, method, status class).
+///
+/// The fields are those since the start; [`figures`](Self::figures) has them, and more, for each window. Times are
+/// milliseconds from the call of the service to the end of the response body.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct SeriesSnapshot {
@@ -47,13 +111,15 @@ pub struct SeriesSnapshot {
     pub route: String,
     /// Request method; `OTHER` for unknown ones, `*` in the overflow series.
     pub method: String,
-    /// `1xx` to `5xx` by status; `aborted` where future or body was dropped before its end; `error` where the inner
-    /// service or its body failed.
+    /// [`StatusClass::as_str`]: `1xx` to `5xx` by status; `aborted` where future or body was dropped before its end;
+    /// `error` where the inner service or its body failed.
     pub status_class: &'static str,
     /// Requests that ended.
     pub count: u64,
     /// Requests a second over the last minute.
     pub rate_per_s: f64,
+    /// Requests a second, smoothed.
+    pub rates: Rates,
     /// Arithmetic mean, exact.
     pub mean_ms: f64,
     /// Smallest, exact.
@@ -68,28 +134,103 @@ pub struct SeriesSnapshot {
     pub p99_ms: f64,
     /// Largest, exact.
     pub max_ms: f64,
+    #[serde(skip)]
+    pub(crate) detail: Arc<SeriesDetail>,
 }
 
-/// Figures over several series.
-#[derive(Clone, Debug, Default, Serialize)]
+/// What a row tells beyond its fields.
+#[derive(Debug, Default)]
+pub(crate) struct SeriesDetail {
+    pub(crate) class: Option<StatusClass>,
+    pub(crate) windows: [Sums; Window::ALL.len()],
+    /// The window of the same length before each rolling one.
+    pub(crate) before: [Sums; Window::ALL.len()],
+    pub(crate) covered_s: [f64; Window::ALL.len()],
+    pub(crate) hours: Box<[Hour]>,
+}
+
+impl SeriesSnapshot {
+    /// What became of these requests.
+    #[must_use]
+    pub fn class(&self) -> StatusClass {
+        self.detail.class.unwrap_or(StatusClass::ServerError)
+    }
+
+    /// The figures of a window.
+    #[must_use]
+    pub fn figures(&self, window: Window) -> Figures {
+        self.sums(window)
+            .figures(window, self.detail.covered_s[window as usize])
+    }
+
+    /// Times to the end of the body in a window. Its count is the number of requests.
+    #[must_use]
+    pub fn histogram(&self, window: Window) -> &Histogram {
+        &self.sums(window).body_end
+    }
+
+    /// Times to the response's head in a window; of those requests that got one.
+    #[must_use]
+    pub fn first_byte(&self, window: Window) -> &Histogram {
+        &self.sums(window).first_byte
+    }
+
+    /// Times to the end of the body in the window of the same length that came before; for `OneMinute` the minute before
+    /// the last. Empty for [`Window::SinceStart`], and where the layer is too young.
+    #[must_use]
+    pub fn before(&self, window: Window) -> &Histogram {
+        &self.detail.before[window as usize].body_end
+    }
+
+    /// The last 25 hours by the wall clock's hours, the oldest first; hours without a request are absent, the present hour
+    /// is the last. Their histograms have one significant figure.
+    #[must_use]
+    pub fn hours(&self) -> &[Hour] {
+        &self.detail.hours
+    }
+
+    pub(crate) fn sums(&self, window: Window) -> &Sums {
+        &self.detail.windows[window as usize]
+    }
+}
+
+/// One hour of a series' past.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Summary {
-    /// Requests that ended.
-    pub count: u64,
-    /// Requests a second over the last minute.
-    pub rate_per_s: f64,
-    /// Arithmetic mean, exact.
-    pub mean_ms: f64,
-    /// Smallest, exact.
-    pub min_ms: f64,
-    /// Median, within the histogram's 1 %.
-    pub p50_ms: f64,
-    /// 90th percentile.
-    pub p90_ms: f64,
-    /// 95th percentile.
-    pub p95_ms: f64,
-    /// 99th percentile.
-    pub p99_ms: f64,
-    /// Largest, exact.
-    pub max_ms: f64,
+pub struct Hour {
+    /// Hours since 1970-01-01 UTC.
+    pub unix_hour: u64,
+    /// Times to the end of the body, known to 1/16 of their size: the upper edge of what they fell in.
+    pub body_end: Histogram,
+}
+
+/// Requests a second by an exponentially weighted moving average (RFC-less, but what `uptime` does): after the time in the
+/// name, 63 % of a change shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Rates {
+    /// Over about a second.
+    pub one_second: f64,
+    /// Over about a minute.
+    pub one_minute: f64,
+    /// Over about five minutes.
+    pub five_minutes: f64,
+}
+
+/// The figures of one route.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct RouteSnapshot {
+    /// Route template, [`UNMATCHED`](crate::route::UNMATCHED) or [`OVERFLOW`](crate::route::OVERFLOW).
+    pub route: String,
+    /// Requests whose body has neither ended nor been dropped.
+    pub in_flight: u64,
+    /// Figures over its methods and classes.
+    pub figures: Figures,
+    /// Times to the end of the body.
+    #[serde(skip)]
+    pub body_end: Histogram,
+    /// Times to the head.
+    #[serde(skip)]
+    pub first_byte: Histogram,
 }
