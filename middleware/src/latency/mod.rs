@@ -28,13 +28,24 @@ mod figures;
 mod future;
 mod histogram;
 mod layer;
+mod pool;
 mod record;
 mod recorder;
+mod routes;
+mod segments;
 mod service;
 mod slo;
+mod slow;
 mod snapshot;
+#[cfg(feature = "statements")]
+mod statements;
 mod window;
 
+#[cfg(feature = "statements")]
+pub use self::statements::{
+    DEFAULT_REPEATED_REQUESTS, DEFAULT_REPEATED_SHARE, DEFAULT_REPEATED_TIMES, InStatement,
+    MAX_STATEMENTS, NPlusOne, NPlusOneReport, RepeatedStatement, Statement, statement,
+};
 pub use self::{
     body::ResponseBody,
     class::StatusClass,
@@ -42,7 +53,20 @@ pub use self::{
     future::ResponseFuture,
     histogram::{Bucket, Histogram},
     layer::{DEFAULT_MAX_SERIES, LatencyBuilder, LatencyHandle, LatencyLayer},
+    pool::{ConnectionPool, Pool},
+    segments::{
+        CACHE, DATABASE, InRequest, InSegment, MAX_CUSTOM_SEGMENTS, MAX_SEGMENT_ROUTES, OTHER, POOL,
+        PartTime, RouteTime, Segment, SegmentGuard, TimeReport, in_request, segment,
+    },
     service::Latency,
+    slo::{
+        BurnAlert, DEFAULT_MIN_REQUESTS, DEFAULT_PERIOD, MAX_OBJECTIVES, MAX_PERIOD, MIN_PERIOD, Objective,
+        ObjectiveError, ObjectiveReport, ObjectiveState, Severity,
+    },
+    slow::{
+        Baseline, CHANCE, DEFAULT_ENOUGH_REQUESTS, DEFAULT_LEAST_CHANGE_MS, MAX_TARGETS, SlowBy, SlowEndpoint,
+        SlowReport, Target, TargetError, YoungEndpoint,
+    },
     snapshot::{Hour, LatencySnapshot, Rates, RouteSnapshot, SeriesSnapshot},
     window::{UnknownWindow, Window},
 };

@@ -13,7 +13,7 @@ use sqlparser::{
 #[cfg(feature = "query")]
 pub(crate) use self::exact::exact;
 #[cfg(feature = "statements")]
-pub(crate) use self::fingerprint::{Fingerprint, fingerprint};
+pub(crate) use self::fingerprint::fingerprint;
 
 /// Longer texts are not read: that would take longer than most statements.
 pub(crate) const MAX_TEXT_BYTES: usize = 64 << 10;

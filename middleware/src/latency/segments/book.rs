@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::{account::Account, ledger::MAX_SEGMENT_ROUTES};
-use crate::latency::Window;
+use super::{account::Account, accounts::MAX_SEGMENT_ROUTES};
+use crate::{latency::Window, route::OVERFLOW};
 
 /// A route and a method.
 pub(crate) type RouteKey = (Arc<str>, &'static str);
@@ -60,7 +60,12 @@ impl Book {
     /// The key of a route: it is known, or there is room for it.
     pub(crate) fn key(&self, route: &str, method: &'static str) -> Option<RouteKey> {
         let key: RouteKey = (route.into(), method);
-        let fits = self.pages.contains_key(&key) || self.pages.len() + 1 < MAX_SEGMENT_ROUTES;
+        if route == OVERFLOW || self.pages.contains_key(&key) {
+            return Some(key);
+        }
+        // One place is kept for `overflow`.
+        let has_overflow = self.pages.keys().any(|(route, _)| &**route == OVERFLOW);
+        let fits = self.pages.len() + usize::from(!has_overflow) < MAX_SEGMENT_ROUTES;
         fits.then_some(key)
     }
 

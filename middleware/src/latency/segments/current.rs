@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    ledger::Ledger,
+    accounts::Accounts,
     timeline::{ROOT, Timeline},
 };
 
@@ -74,7 +74,7 @@ impl Place {
 /// One poll of a request, on the stack of that poll.
 struct Frame {
     place: *mut Place,
-    ledger: *const Arc<Ledger>,
+    accounts: *const Arc<Accounts>,
     /// The timeline's id; 0 while there is none.
     id: Cell<u64>,
     /// The segment that is being polled.
@@ -91,7 +91,7 @@ pub(crate) struct Token {
 /// Runs `work` as a part of the request at `place`. What was current before is so again afterwards, also when `work` panics.
 pub(crate) fn within<R>(
     place: &mut Place,
-    ledger: &Arc<Ledger>,
+    accounts: &Arc<Accounts>,
     parent: u8,
     work: impl FnOnce() -> R,
 ) -> R {
@@ -104,7 +104,7 @@ pub(crate) fn within<R>(
     let frame = Frame {
         id: Cell::new(place.id()),
         place,
-        ledger,
+        accounts,
         parent: Cell::new(parent),
     };
     let outer = CURRENT.try_with(|current| current.replace(&raw const frame));
@@ -133,19 +133,19 @@ fn with_frame<R>(work: impl FnOnce(&Frame) -> R) -> Option<R> {
 }
 
 /// Runs `work` with the timeline of the current request, which is made if need be, and the segment that is being polled.
-pub(crate) fn with_timeline<R>(work: impl FnOnce(&mut Timeline, &Ledger, u8) -> R) -> Option<R> {
+pub(crate) fn with_timeline<R>(work: impl FnOnce(&mut Timeline, &Accounts, u8) -> R) -> Option<R> {
     with_frame(|frame| {
         // SAFETY: `within` has the only reference to both for as long as the frame is current, does not use them
         // meanwhile, and `with_frame` lets nobody else come here at the same time.
-        let (place, ledger) = unsafe { (&mut *frame.place, &*frame.ledger) };
+        let (place, accounts) = unsafe { (&mut *frame.place, &*frame.accounts) };
         let parent = frame.parent.get();
         match place {
-            Place::Own(timeline) => work(timeline, ledger, parent),
-            Place::Shared(timeline) => work(&mut lock(timeline), ledger, parent),
+            Place::Own(timeline) => work(timeline, accounts, parent),
+            Place::Shared(timeline) => work(&mut lock(timeline), accounts, parent),
             Place::Unused => {
                 let mut timeline = fresh();
                 frame.id.set(timeline.id);
-                let result = work(&mut timeline, ledger, parent);
+                let result = work(&mut timeline, accounts, parent);
                 *place = Place::Own(timeline);
                 result
             }
@@ -156,12 +156,12 @@ pub(crate) fn with_timeline<R>(work: impl FnOnce(&mut Timeline, &Ledger, u8) -> 
 /// Runs `work` with the timeline of the current request if it is the one that `token` is of.
 pub(crate) fn with_timeline_of<R>(
     token: Token,
-    work: impl FnOnce(&mut Timeline, &Ledger) -> R,
+    work: impl FnOnce(&mut Timeline, &Accounts) -> R,
 ) -> Option<R> {
     if with_frame(|frame| frame.id.get())? != token.id {
         return None;
     }
-    with_timeline(|timeline, ledger, _| work(timeline, ledger))
+    with_timeline(|timeline, accounts, _| work(timeline, accounts))
 }
 
 /// Makes `token` the segment that is being polled, for the time of `work`, where it is one of the current request.
@@ -184,10 +184,10 @@ pub(super) fn enter(id: u64, slot: u8) -> Option<u8> {
 }
 
 /// The current request for others to take part in: from now on its timeline is shared.
-pub(super) fn share() -> Option<(Arc<Mutex<Timeline>>, Arc<Ledger>, u8)> {
+pub(super) fn share() -> Option<(Arc<Mutex<Timeline>>, Arc<Accounts>, u8)> {
     with_frame(|frame| {
         // SAFETY: as in `with_timeline`.
-        let (place, ledger) = unsafe { (&mut *frame.place, &*frame.ledger) };
+        let (place, accounts) = unsafe { (&mut *frame.place, &*frame.accounts) };
         let shared = match std::mem::take(place) {
             Place::Shared(shared) => shared,
             Place::Own(timeline) => Arc::new(Mutex::new(*timeline)),
@@ -195,7 +195,7 @@ pub(super) fn share() -> Option<(Arc<Mutex<Timeline>>, Arc<Ledger>, u8)> {
         };
         *place = Place::Shared(shared.clone());
         frame.id.set(place.id());
-        (shared, ledger.clone(), frame.parent.get())
+        (shared, accounts.clone(), frame.parent.get())
     })
 }
 

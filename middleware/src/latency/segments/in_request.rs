@@ -12,7 +12,7 @@ use pin_project::pin_project;
 
 use super::{
     current::{OUTSIDE, Place, share, within},
-    ledger::Ledger,
+    accounts::Accounts,
     timeline::Timeline,
 };
 
@@ -32,9 +32,9 @@ use super::{
 /// where the handler runs, not on the new task: outside of a request it changes nothing. A request that uses it pays for one
 /// `Arc`, and a mutex of its own at each segment's beginning and end.
 pub fn in_request<F: Future>(future: F) -> InRequest<F> {
-    let carried = share().map(|(timeline, ledger, parent)| Carried {
+    let carried = share().map(|(timeline, accounts, parent)| Carried {
         place: Place::Shared(timeline),
-        ledger,
+        accounts,
         parent,
     });
     InRequest {
@@ -45,7 +45,7 @@ pub fn in_request<F: Future>(future: F) -> InRequest<F> {
 
 struct Carried {
     place: Place,
-    ledger: Arc<Ledger>,
+    accounts: Arc<Accounts>,
     parent: u8,
 }
 
@@ -64,7 +64,7 @@ impl<F: Future> Future for InRequest<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         match this.carried {
-            Some(carried) => within(&mut carried.place, &carried.ledger, carried.parent, || {
+            Some(carried) => within(&mut carried.place, &carried.accounts, carried.parent, || {
                 this.inner.poll(cx)
             }),
             None => this.inner.poll(cx),

@@ -5,10 +5,10 @@
 //! its future or body is polled, a thread-local says so; so segments need no runtime's help, and find their request on any.
 
 mod account;
+mod accounts;
 mod book;
 mod current;
 mod in_request;
-mod ledger;
 mod names;
 mod report;
 mod segment;
@@ -20,14 +20,14 @@ pub(crate) use self::{
     account::Account,
     book::RouteKey,
     current::{OUTSIDE, Place, within},
-    ledger::{Ledger, Read, SharedLedger},
+    accounts::{Accounts, Read},
     report::when,
 };
 #[cfg(feature = "statements")]
 pub(crate) use self::current::{Token, with_timeline, with_timeline_of};
 pub use self::{
     in_request::{InRequest, in_request},
-    ledger::MAX_SEGMENT_ROUTES,
+    accounts::MAX_SEGMENT_ROUTES,
     names::{CACHE, DATABASE, MAX_CUSTOM_SEGMENTS, OTHER, POOL},
     report::{PartTime, RouteTime, TimeReport},
     segment::{InSegment, Segment, SegmentGuard, segment},

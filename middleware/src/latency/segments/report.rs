@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     account::Account,
-    ledger::{Ledger, Read},
+    accounts::{Accounts, Read},
 };
 use crate::latency::Window;
 
@@ -75,23 +75,22 @@ pub struct PartTime {
 }
 
 impl TimeReport {
-    pub(crate) fn of(ledger: &Ledger, window: Window) -> Self {
+    pub(crate) fn of(accounts: &Accounts, window: Window) -> Self {
         let Read {
-            accounts,
+            mut rows,
             dropped,
             overflowed,
-        } = ledger.read(window);
-        let mut accounts = accounts;
-        accounts.sort_by_key(|(_, account)| std::cmp::Reverse(account.nanos));
-        let routes = accounts.into_iter();
+        } = accounts.read(window);
+        rows.sort_by_key(|(_, account)| std::cmp::Reverse(account.nanos));
+        let routes = rows.into_iter();
         Self {
             window,
             routes: routes
                 .map(|((route, method), account)| {
-                    RouteTime::of(ledger, &route, method, &account, window)
+                    RouteTime::of(accounts, &route, method, &account, window)
                 })
                 .collect(),
-            overflowed_segments: ledger.names.overflowed(),
+            overflowed_segments: accounts.names.overflowed(),
             overflowed_requests: overflowed,
             dropped_requests: dropped,
         }
@@ -99,7 +98,7 @@ impl TimeReport {
 }
 
 impl RouteTime {
-    fn of(ledger: &Ledger, route: &str, method: &str, account: &Account, window: Window) -> Self {
+    fn of(accounts: &Accounts, route: &str, method: &str, account: &Account, window: Window) -> Self {
         let requests = account.requests as f64;
         let mean = |nanos: u64| nanos as f64 / requests / 1e6;
         let share = |nanos: u64| nanos as f64 / account.nanos.max(1) as f64;
@@ -108,7 +107,7 @@ impl RouteTime {
         let in_parts: u64 = measured.iter().map(|part| part.nanos).sum();
         let rest = account.nanos.saturating_sub(in_parts);
         let parts = measured.iter().map(|part| PartTime {
-            name: ledger.names.name(usize::from(part.kind)),
+            name: accounts.names.name(usize::from(part.kind)),
             requests: part.requests,
             segments_mean: part.segments as f64 / requests,
             mean_ms: mean(part.nanos),

@@ -68,8 +68,8 @@ impl Segment {
 }
 
 pub(super) fn open(name: &'static str) -> Option<Token> {
-    with_timeline(|timeline, ledger, parent| {
-        let slot = timeline.open(ledger.names.kind(name), parent, ledger.now())?;
+    with_timeline(|timeline, accounts, parent| {
+        let slot = timeline.open(accounts.names.kind(name), parent, accounts.now())?;
         Some(Token {
             id: timeline.id,
             slot,
@@ -79,8 +79,8 @@ pub(super) fn open(name: &'static str) -> Option<Token> {
 }
 
 pub(super) fn close(token: Token) {
-    with_timeline_of(token, |timeline, ledger| {
-        timeline.close(token.slot, ledger.now());
+    with_timeline_of(token, |timeline, accounts| {
+        timeline.close(token.slot, accounts.now());
     });
 }
 

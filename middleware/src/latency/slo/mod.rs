@@ -1,17 +1,19 @@
-//! Objectives and verdicts, fed by what each fold finds.
+//! Service level objectives: how much of the error budget is left, and whether it goes too fast.
 
-use std::time::Duration;
+mod alerts;
+mod objective;
+mod report;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod tracker;
 
-use super::difference::Difference;
-
-/// Sees every difference once, in order of time, on the folder's thread.
-#[derive(Debug, Default)]
-pub(crate) struct Tracker {}
-
-impl Tracker {
-    /// What has ended since the fold before: one difference for each series that has any. `now` is the layer's
-    /// monotonic time, `unix_ms` the wall time that goes with it.
-    pub(crate) fn observe(&mut self, now: Duration, unix_ms: u64, differences: &[Difference]) {
-        let _ = (now, unix_ms, differences);
-    }
-}
+pub use self::{
+    alerts::Severity,
+    objective::{
+        DEFAULT_MIN_REQUESTS, DEFAULT_PERIOD, MAX_OBJECTIVES, MAX_PERIOD, MIN_PERIOD, Objective,
+        ObjectiveError,
+    },
+    report::{BurnAlert, ObjectiveReport, ObjectiveState},
+};
+pub(crate) use self::tracker::Tracker;

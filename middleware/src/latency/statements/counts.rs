@@ -49,12 +49,12 @@ impl Counts {
             }
             return;
         }
-        let Some(row) = self.free_row() else {
+        let Some(at) = self.free_row() else {
             self.untracked = self.untracked.saturating_add(1);
             return;
         };
-        self.untracked = self.untracked.saturating_add(row.executions);
-        *row = Count {
+        self.untracked = self.untracked.saturating_add(self.rows[at].executions);
+        self.rows[at] = Count {
             id,
             executions: 1,
             first: parameters,
@@ -79,16 +79,16 @@ impl Counts {
         &self.rows[..usize::from(self.used)]
     }
 
-    fn free_row(&mut self) -> Option<&mut Count> {
+    fn free_row(&mut self) -> Option<usize> {
         if usize::from(self.used) < MAX_STATEMENTS_A_REQUEST {
             self.used += 1;
-            return self.rows.get_mut(usize::from(self.used) - 1);
+            return Some(usize::from(self.used) - 1);
         }
         for _ in 0..MAX_STATEMENTS_A_REQUEST {
             let at = usize::from(self.next);
             self.next = (self.next + 1) % MAX_STATEMENTS_A_REQUEST as u8;
             if self.rows[at].executions == 1 {
-                return self.rows.get_mut(at);
+                return Some(at);
             }
         }
         None
@@ -155,9 +155,10 @@ impl StatementSums {
     }
 
     fn add_repeat(&mut self, more: &Repeat) {
-        let known = self.repeats.iter_mut().find(|known| known.id == more.id);
+        let known = self.repeats.iter().position(|known| known.id == more.id);
         match known {
-            Some(known) => {
+            Some(at) => {
+                let known = &mut self.repeats[at];
                 known.requests += more.requests;
                 known.executions += more.executions;
                 known.max = known.max.max(more.max);

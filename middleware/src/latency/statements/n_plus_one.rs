@@ -7,7 +7,7 @@ use crate::{
     glob::{Match, matches},
     latency::{
         Window,
-        segments::{Account, Ledger, Read, RouteKey, when},
+        segments::{Account, Accounts, Read, RouteKey, when},
     },
 };
 
@@ -149,18 +149,18 @@ pub struct RepeatedStatement {
 }
 
 impl NPlusOneReport {
-    pub(crate) fn of(ledger: &Ledger, settings: &NPlusOne, window: Window) -> Self {
-        let Read { accounts, .. } = ledger.read(window);
+    pub(crate) fn of(accounts: &Accounts, settings: &NPlusOne, window: Window) -> Self {
+        let Read { rows, .. } = accounts.read(window);
         let mut report = Self {
             window,
-            statements: ledger.statements.known(),
-            overflowed_statements: ledger.statements.overflowed(),
+            statements: accounts.statements.known(),
+            overflowed_statements: accounts.statements.overflowed(),
             ..Self::default()
         };
-        for (key, account) in &accounts {
+        for (key, account) in &rows {
             report.dropped_requests += account.statements.dropped;
             let repeats = account.statements.repeats.iter();
-            let found = repeats.filter_map(|repeat| finding(ledger, settings, key, account, repeat, window));
+            let found = repeats.filter_map(|repeat| finding(accounts, settings, key, account, repeat, window));
             report.findings.extend(found);
         }
         let executions = |row: &RepeatedStatement| row.executions_mean * row.requests as f64;
@@ -172,7 +172,7 @@ impl NPlusOneReport {
 }
 
 fn finding(
-    ledger: &Ledger,
+    accounts: &Accounts,
     settings: &NPlusOne,
     (route, method): &RouteKey,
     account: &Account,
@@ -183,7 +183,7 @@ fn finding(
     if repeat.requests < settings.requests || share < settings.share {
         return None;
     }
-    let form = ledger.statements.shown(repeat.id)?;
+    let form = accounts.statements.shown(repeat.id)?;
     if settings.is_allowed(&format!("{method} {route}"), form) {
         return None;
     }

@@ -3,7 +3,7 @@
 //! Without a lock: nothing is ever taken out, texts overwrite each other in a table of fixed size, and forms are set once.
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, DefaultHasher, RandomState},
     sync::{
         OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -120,7 +120,7 @@ impl Statements {
     }
 
     /// A hash of parameters, with this layer's key.
-    pub(crate) fn hasher(&self) -> impl std::hash::Hasher {
+    pub(crate) fn hasher(&self) -> DefaultHasher {
         self.hasher.build_hasher()
     }
 

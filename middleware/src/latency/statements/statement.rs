@@ -12,7 +12,7 @@ use pin_project::pin_project;
 
 use super::registry::{Id, UNREADABLE};
 use crate::latency::segments::{
-    DATABASE, InSegment, Ledger, Token, segment, with_timeline, with_timeline_of,
+    DATABASE, InSegment, Accounts, Token, segment, with_timeline, with_timeline_of,
 };
 
 /// Bytes of parameters, as they are shown with `{:?}`, that decide whether two executions have the same ones.
@@ -59,12 +59,12 @@ struct Execution {
 impl Statement {
     /// `None`: a prepared statement whose text is not known.
     pub(crate) fn of(sql: Option<&str>) -> Self {
-        let execution = with_timeline(|timeline, ledger, _| {
-            let id = sql.map_or(UNREADABLE, |sql| ledger.statements.id(sql));
+        let execution = with_timeline(|timeline, accounts, _| {
+            let id = sql.map_or(UNREADABLE, |sql| accounts.statements.id(sql));
             Execution {
                 timeline: timeline.id,
                 id,
-                is_on_rows: ledger.statements.is_on_rows(id),
+                is_on_rows: accounts.statements.is_on_rows(id),
                 parameters: None,
             }
         });
@@ -79,7 +79,7 @@ impl Statement {
                 id: execution.timeline,
                 slot: 0,
             };
-            let hasher = with_timeline_of(token, |_, ledger| ledger.statements.hasher());
+            let hasher = with_timeline_of(token, |_, accounts| accounts.statements.hasher());
             execution.parameters = hasher.map(|hasher| {
                 let mut bounded = Bounded {
                     hasher,
@@ -131,14 +131,14 @@ pub struct InStatement<F> {
 impl Execution {
     fn within<R>(
         &self,
-        work: impl FnOnce(&mut super::Counts, &Ledger) -> R,
+        work: impl FnOnce(&mut super::Counts, &Accounts) -> R,
     ) -> Option<R> {
         let token = Token {
             id: self.timeline,
             slot: 0,
         };
-        with_timeline_of(token, |timeline, ledger| {
-            work(&mut timeline.statements, ledger)
+        with_timeline_of(token, |timeline, accounts| {
+            work(&mut timeline.statements, accounts)
         })
     }
 }
@@ -152,13 +152,13 @@ impl<F: Future> Future for InStatement<F> {
             return this.inner.poll(cx);
         };
         if this.began.is_none() {
-            *this.began = execution.within(|counts, ledger| {
+            *this.began = execution.within(|counts, accounts| {
                 if execution.is_on_rows {
                     counts.executed(execution.id, execution.parameters);
                 } else {
                     counts.executed_otherwise();
                 }
-                ledger.now()
+                accounts.now()
             });
         }
         let result = this.inner.poll(cx);
@@ -166,8 +166,8 @@ impl<F: Future> Future for InStatement<F> {
             && let (Some(began), Some(execution)) = (*this.began, this.execution.take())
             && execution.is_on_rows
         {
-            execution.within(|counts, ledger| {
-                counts.took(execution.id, ledger.now().saturating_sub(began));
+            execution.within(|counts, accounts| {
+                counts.took(execution.id, accounts.now().saturating_sub(began));
             });
         }
         result

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -36,7 +36,7 @@ pub const MAX_SEGMENT_ROUTES: usize = 512;
 type Stripe = HashMap<Box<str>, Vec<(&'static str, Account)>>;
 
 /// The parts of all requests of one layer.
-pub(crate) struct Ledger {
+pub(crate) struct Accounts {
     clock: Clock,
     /// Executions in one request from which a statement counts as repeated.
     repeated_times: u32,
@@ -53,12 +53,12 @@ pub(crate) struct Ledger {
 
 /// What one reading of a window found.
 pub(crate) struct Read {
-    pub(crate) accounts: Vec<(RouteKey, Account)>,
+    pub(crate) rows: Vec<(RouteKey, Account)>,
     pub(crate) dropped: u64,
     pub(crate) overflowed: u64,
 }
 
-impl Ledger {
+impl Accounts {
     pub(crate) fn new(clock: Clock, repeated_times: u32) -> Self {
         Self {
             clock,
@@ -164,7 +164,7 @@ impl Ledger {
         let mut book = lock(&self.book);
         self.fold_into(&mut book);
         Read {
-            accounts: book.read(window, self.clock.now()),
+            rows: book.read(window, self.clock.now()),
             dropped: self.dropped.load(Ordering::Relaxed),
             overflowed: self.overflowed.load(Ordering::Relaxed),
         }
@@ -182,6 +182,3 @@ fn find<'a>(stripe: &'a mut Stripe, route: &str, method: &str) -> Option<&'a mut
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// A ledger is shared by a layer's services and its handle.
-pub(crate) type SharedLedger = Arc<Ledger>;
