@@ -28,11 +28,14 @@ mod figures;
 mod future;
 mod histogram;
 mod layer;
-mod record;
+mod ledger;
 mod recorder;
 mod service;
 mod slo;
 mod snapshot;
+mod sync;
+mod tally;
+mod timeline;
 mod window;
 
 pub use self::{
@@ -41,7 +44,9 @@ pub use self::{
     figures::Figures,
     future::ResponseFuture,
     histogram::{Bucket, Histogram},
-    layer::{DEFAULT_MAX_SERIES, LatencyBuilder, LatencyHandle, LatencyLayer},
+    layer::{DEFAULT_MAX_SERIES, LatencyBuilder, LatencyHandle, LatencyLayer, MIN_SERIES},
+    ledger::{HOURS, LEDGER_BYTES},
+    recorder::{registry::MAX_STATUS_CODES, shared::RECORDER_BYTES, slots::MAX_THREADS},
     service::Latency,
     snapshot::{Hour, LatencySnapshot, Rates, RouteSnapshot, SeriesSnapshot},
     window::{UnknownWindow, Window},
