@@ -68,6 +68,16 @@ impl Clock {
         }
     }
 
+    /// [`now`](Self::now) in nanoseconds.
+    #[cfg(feature = "latency")]
+    #[inline]
+    pub(crate) fn nanos(&self) -> u64 {
+        match &self.0 {
+            Kind::System { anchor, .. } => anchor.elapsed().as_nanos() as u64,
+            Kind::Manual(manual) => manual.elapsed.load(Ordering::Acquire),
+        }
+    }
+
     /// Wall time in milliseconds since 1970-01-01 UTC.
     #[must_use]
     pub fn unix_ms(&self) -> u64 {

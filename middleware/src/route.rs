@@ -31,9 +31,7 @@ impl Labeler {
 
     /// The app's own closure goes first: who sets one wants it to win.
     pub(crate) fn label(&self, parts: &Parts) -> Label {
-        if let Some(custom) = &self.custom
-            && let Some(label) = custom(parts)
-        {
+        if let Some(label) = self.custom(parts) {
             return Label::Owned(label.into_boxed_str());
         }
         #[cfg(feature = "axum")]
@@ -42,6 +40,17 @@ impl Labeler {
         }
         Label::Unmatched
     }
+
+    /// Whether the app has set a closure, which wants a request's whole head.
+    #[cfg(feature = "latency")]
+    pub(crate) fn is_custom(&self) -> bool {
+        self.custom.is_some()
+    }
+
+    /// What the app's closure says.
+    pub(crate) fn custom(&self, parts: &Parts) -> Option<String> {
+        self.custom.as_ref().and_then(|custom| custom(parts))
+    }
 }
 
 impl fmt::Debug for Labeler {
@@ -49,6 +58,37 @@ impl fmt::Debug for Labeler {
         f.debug_struct("Labeler")
             .field("custom", &self.custom.is_some())
             .finish()
+    }
+}
+
+/// What a request's extensions tell of its route, without a copy.
+#[cfg(feature = "latency")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Template<'a> {
+    /// axum's `MatchedPath`.
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "axum tells it"))]
+    Whole(&'a str),
+    /// axum's `NestedPath`: inside `nest_service` there is no `MatchedPath`, and the label is this with `/*` after it.
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "axum tells it"))]
+    Nested(&'a str),
+    None,
+}
+
+#[cfg(feature = "latency")]
+impl<'a> Template<'a> {
+    #[cfg_attr(not(feature = "axum"), expect(unused_variables, reason = "axum tells it"))]
+    pub(crate) fn of(extensions: &'a http::Extensions) -> Self {
+        #[cfg(feature = "axum")]
+        {
+            use axum::extract::{MatchedPath, NestedPath};
+            if let Some(matched) = extensions.get::<MatchedPath>() {
+                return Self::Whole(matched.as_str());
+            }
+            if let Some(nested) = extensions.get::<NestedPath>() {
+                return Self::Nested(nested.as_str());
+            }
+        }
+        Self::None
     }
 }
 

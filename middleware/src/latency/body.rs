@@ -6,14 +6,11 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH};
+use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use super::{
-    record::Record,
-    recorder::{ERROR, class_of},
-};
+use super::{recorder::record::Record, service::content_length};
 
 /// Passes the inner body through. The request's record ends with the body's end, its error, or its drop.
 #[pin_project]
@@ -34,20 +31,32 @@ impl<R: Body> ResponseBody<R> {
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Self {
-        let length = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        // No server reads a body that is not sent (RFC 9110, 6.4.1): such an answer ends with its head.
-        let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-            || record.as_ref().is_some_and(Record::is_head);
-        if bodiless || length == Some(0) || inner.is_end_stream() {
-            finish(&mut record, class_of(status));
+        let mut remaining = None;
+        if let Some(mut under_way) = record.take() {
+            under_way.head();
+            // No server reads a body that is not sent (RFC 9110, 6.4.1): such an answer ends with its head. So does one
+            // that switches protocols (15.2.2): what comes after it is not HTTP's, and may last for days.
+            let is_bodiless = matches!(
+                status,
+                StatusCode::NO_CONTENT
+                    | StatusCode::NOT_MODIFIED
+                    | StatusCode::SWITCHING_PROTOCOLS
+            ) || under_way.is_head()
+                || inner.is_end_stream();
+            if !is_bodiless {
+                remaining = content_length(headers);
+            }
+            if is_bodiless || remaining == Some(0) {
+                under_way.end_at_head(status);
+            } else {
+                record = Some(under_way);
+            }
         }
         Self {
             inner,
             record,
             status,
-            remaining: length,
+            remaining,
         }
     }
 }
@@ -61,18 +70,34 @@ impl<R: Body> Body for ResponseBody<R> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let mut this = self.project();
-        let frame = ready!(this.inner.as_mut().poll_frame(cx));
-        match &frame {
+        let frame = ready!(match this.record {
+            Some(record) => record.within(|| this.inner.as_mut().poll_frame(cx)),
+            None => this.inner.as_mut().poll_frame(cx),
+        });
+        let Some(record) = this.record.as_mut() else {
+            return Poll::Ready(frame);
+        };
+        let is_end = match &frame {
             Some(Ok(frame)) => {
-                if let (Some(remaining), Some(data)) = (this.remaining.as_mut(), frame.data_ref()) {
-                    *remaining = remaining.saturating_sub(data.remaining() as u64);
+                if let Some(data) = frame.data_ref() {
+                    let bytes = data.remaining() as u64;
+                    record.sent(bytes);
+                    if let Some(remaining) = this.remaining.as_mut() {
+                        *remaining = remaining.saturating_sub(bytes);
+                    }
                 }
-                if *this.remaining == Some(0) || this.inner.is_end_stream() {
-                    finish(this.record, class_of(*this.status));
-                }
+                *this.remaining == Some(0) || this.inner.is_end_stream()
             }
-            Some(Err(_)) => finish(this.record, ERROR),
-            None => finish(this.record, class_of(*this.status)),
+            Some(Err(_)) => {
+                if let Some(record) = this.record.take() {
+                    record.fail();
+                }
+                false
+            }
+            None => true,
+        };
+        if is_end && let Some(record) = this.record.take() {
+            record.end(*this.status);
         }
         Poll::Ready(frame)
     }
@@ -83,12 +108,6 @@ impl<R: Body> Body for ResponseBody<R> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-fn finish(record: &mut Option<Record>, class: &'static str) {
-    if let Some(record) = record.take() {
-        record.end(class);
     }
 }
 

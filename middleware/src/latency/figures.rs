@@ -78,27 +78,40 @@ impl Sums {
         self.body_end.count()
     }
 
+    /// Bytes that it keeps, itself not counted.
+    pub(crate) fn bytes(&self) -> usize {
+        self.body_end.bytes() + self.first_byte.bytes()
+    }
+
     /// Both together.
     pub(crate) fn merge(&self, other: &Self) -> Self {
         if other.count() == 0 {
             return self.clone();
         }
-        let min_nanos = if self.count() == 0 {
+        let mut both = self.clone();
+        both.add_numbers(self.count() == 0, other);
+        both.body_end = self.body_end.merge(&other.body_end);
+        both.first_byte = self.first_byte.merge(&other.first_byte);
+        both
+    }
+
+    /// Adds all but the histograms. `is_first`: nothing was counted here before.
+    pub(crate) fn add_numbers(&mut self, is_first: bool, other: &Self) {
+        self.min_nanos = if is_first {
             other.min_nanos
         } else {
             self.min_nanos.min(other.min_nanos)
         };
-        Self {
-            body_end: self.body_end.merge(&other.body_end),
-            first_byte: self.first_byte.merge(&other.first_byte),
-            errors: self.errors.saturating_add(other.errors),
-            aborted: self.aborted.saturating_add(other.aborted),
-            body_end_nanos: self.body_end_nanos.saturating_add(other.body_end_nanos),
-            first_byte_nanos: self.first_byte_nanos.saturating_add(other.first_byte_nanos),
-            min_nanos,
-            max_nanos: self.max_nanos.max(other.max_nanos),
-            request_bytes: self.request_bytes.saturating_add(other.request_bytes),
-            response_bytes: self.response_bytes.saturating_add(other.response_bytes),
+        self.max_nanos = self.max_nanos.max(other.max_nanos);
+        for (sum, more) in [
+            (&mut self.errors, other.errors),
+            (&mut self.aborted, other.aborted),
+            (&mut self.body_end_nanos, other.body_end_nanos),
+            (&mut self.first_byte_nanos, other.first_byte_nanos),
+            (&mut self.request_bytes, other.request_bytes),
+            (&mut self.response_bytes, other.response_bytes),
+        ] {
+            *sum = sum.saturating_add(more);
         }
     }
 

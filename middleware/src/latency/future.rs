@@ -10,7 +10,7 @@ use http::Response;
 use http_body::Body;
 use pin_project::pin_project;
 
-use super::{body::ResponseBody, record::Record, recorder::ERROR};
+use super::{body::ResponseBody, recorder::record::Record};
 
 /// Resolves to the inner response with its body measured. Dropped before that, the request counts as aborted.
 #[pin_project]
@@ -21,11 +21,8 @@ pub struct ResponseFuture<F> {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, record: Record) -> Self {
-        Self {
-            inner,
-            record: Some(record),
-        }
+    pub(super) fn new(inner: F, record: Option<Record>) -> Self {
+        Self { inner, record }
     }
 }
 
@@ -38,7 +35,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.inner.poll(cx));
+        let result = ready!(match this.record {
+            Some(record) => record.within(|| this.inner.poll(cx)),
+            None => this.inner.poll(cx),
+        });
         let record = this.record.take();
         Poll::Ready(match result {
             Ok(response) => {
@@ -48,7 +48,7 @@ where
             }
             Err(error) => {
                 if let Some(record) = record {
-                    record.end(ERROR);
+                    record.fail();
                 }
                 Err(error)
             }

@@ -132,6 +132,18 @@ impl Histogram {
         }))
     }
 
+    /// The same with one significant figure: eight buckets become one, at its upper edge.
+    pub(crate) fn coarser(&self) -> Self {
+        let mut counts = self.counts().map(|(index, count)| (coarse(index), count)).peekable();
+        Self::from_counts(std::iter::from_fn(|| {
+            let (index, mut sum) = counts.next()?;
+            while let Some((_, count)) = counts.next_if(|(next, _)| *next == index) {
+                sum = sum.saturating_add(count);
+            }
+            Some((index, sum))
+        }))
+    }
+
     /// The buckets that were met, the shortest times first.
     pub fn iter(&self) -> impl Iterator<Item = Bucket> + '_ {
         self.counts().map(|(index, count)| Bucket {
@@ -183,6 +195,15 @@ impl Iterator for Counts<'_> {
         self.next = index + 1;
         Some((index, pull(&mut self.rest)))
     }
+}
+
+/// The last bucket of a group of eight. Where a bucket is a unit they stay apart.
+const fn coarse(index: usize) -> usize {
+    if index < 2 * buckets::OCTAVE {
+        return index;
+    }
+    let last = index | 7;
+    if last < BUCKETS { last } else { BUCKETS - 1 }
 }
 
 fn push(packed: &mut Vec<u8>, mut value: u64) {

@@ -5,17 +5,27 @@ use std::{fmt, sync::Arc};
 use http::request::Parts;
 use tower_layer::Layer;
 
-use super::{recorder::Recorder, service::Latency, snapshot::LatencySnapshot};
+use super::{
+    recorder::{
+        registry::OVERFLOW_SERIES,
+        shared::{Settings, Shared},
+    },
+    service::Latency,
+    snapshot::LatencySnapshot,
+    verdicts::Verdicts,
+};
 use crate::{clock::Clock, route::Labeler};
 
 /// Series that a layer keeps unless told otherwise, the `overflow` ones included.
 pub const DEFAULT_MAX_SERIES: usize = 512;
 
+/// Series that a layer keeps at least: those of `overflow`, and one.
+pub const MIN_SERIES: usize = OVERFLOW_SERIES + 1;
+
 /// Measures every request of the service it is put on. In axum, add it last, so that it is the outermost layer.
 #[derive(Clone)]
 pub struct LatencyLayer {
-    recorder: Arc<Recorder>,
-    labeler: Labeler,
+    shared: Arc<Shared>,
 }
 
 impl LatencyLayer {
@@ -26,6 +36,7 @@ impl LatencyLayer {
             max_series: DEFAULT_MAX_SERIES,
             labeler: Labeler::default(),
             clock: Clock::system(),
+            verdicts: Verdicts::default(),
         }
     }
 }
@@ -34,14 +45,14 @@ impl<S> Layer<S> for LatencyLayer {
     type Service = Latency<S>;
 
     fn layer(&self, inner: S) -> Latency<S> {
-        Latency::new(inner, self.recorder.clone(), self.labeler.clone())
+        Latency::new(inner, self.shared.clone())
     }
 }
 
 impl fmt::Debug for LatencyLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LatencyLayer")
-            .field("labeler", &self.labeler)
+            .field("labeler", self.shared.labeler())
             .finish_non_exhaustive()
     }
 }
@@ -52,6 +63,7 @@ pub struct LatencyBuilder {
     max_series: usize,
     labeler: Labeler,
     clock: Clock,
+    pub(super) verdicts: Verdicts,
 }
 
 impl LatencyBuilder {
@@ -84,31 +96,30 @@ impl LatencyBuilder {
     /// The layer for the app and the handle for whoever wants to read it. Spawns nothing.
     #[must_use]
     pub fn build(self) -> (LatencyLayer, LatencyHandle) {
-        let recorder = Arc::new(Recorder::new(self.clock, self.max_series));
+        let shared = Shared::new(Settings {
+            clock: self.clock,
+            labeler: self.labeler,
+            max_series: self.max_series.max(MIN_SERIES),
+            verdicts: self.verdicts,
+        });
         let handle = LatencyHandle {
-            recorder: recorder.clone(),
+            shared: shared.clone(),
         };
-        (
-            LatencyLayer {
-                recorder,
-                labeler: self.labeler,
-            },
-            handle,
-        )
+        (LatencyLayer { shared }, handle)
     }
 }
 
 /// Reads what a [`LatencyLayer`] has recorded. Cheap to clone.
 #[derive(Clone)]
 pub struct LatencyHandle {
-    recorder: Arc<Recorder>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl LatencyHandle {
     /// All series, merged over the threads, at this moment.
     #[must_use]
     pub fn snapshot(&self) -> LatencySnapshot {
-        self.recorder.snapshot()
+        self.shared.snapshot()
     }
 }
 

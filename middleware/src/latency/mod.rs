@@ -28,8 +28,8 @@ mod figures;
 mod future;
 mod histogram;
 mod layer;
+mod ledger;
 mod pool;
-mod record;
 mod recorder;
 mod routes;
 mod segments;
@@ -39,6 +39,10 @@ mod slow;
 mod snapshot;
 #[cfg(feature = "statements")]
 mod statements;
+mod sync;
+mod tally;
+mod timeline;
+mod verdicts;
 mod window;
 
 #[cfg(feature = "statements")]
@@ -52,8 +56,10 @@ pub use self::{
     figures::Figures,
     future::ResponseFuture,
     histogram::{Bucket, Histogram},
-    layer::{DEFAULT_MAX_SERIES, LatencyBuilder, LatencyHandle, LatencyLayer},
+    layer::{DEFAULT_MAX_SERIES, LatencyBuilder, LatencyHandle, LatencyLayer, MIN_SERIES},
+    ledger::{HOURS, LEDGER_BYTES},
     pool::{ConnectionPool, Pool},
+    recorder::{registry::MAX_STATUS_CODES, shared::RECORDER_BYTES, slots::MAX_THREADS},
     segments::{
         CACHE, DATABASE, InRequest, InSegment, MAX_CUSTOM_SEGMENTS, MAX_SEGMENT_ROUTES, OTHER, POOL,
         PartTime, RouteTime, Segment, SegmentGuard, TimeReport, in_request, segment,

@@ -1,15 +1,18 @@
 //! What a [`LatencyHandle`](super::LatencyHandle) tells.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
 use super::{
     class::StatusClass,
+    difference::SeriesKey,
     figures::{Figures, Sums},
     histogram::Histogram,
+    ledger::CodeSums,
     window::Window,
 };
+use crate::route::OVERFLOW;
 
 /// The state of all series at one moment, consistent within itself: every figure of a row is of the same requests, and the
 /// totals are the sums of the rows. Cheap to clone: histograms are shared.
@@ -22,8 +25,17 @@ pub struct LatencySnapshot {
     pub taken_unix_ms: u64,
     /// Requests whose body has neither ended nor been dropped.
     pub in_flight: u64,
-    /// Records that went to the `overflow` series because the series bound was reached.
+    /// Records that went to the `overflow` series because the series bound or [`RECORDER_BYTES`](super::RECORDER_BYTES) was
+    /// reached.
     pub dropped_series: u64,
+    /// How often [`RECORDER_BYTES`](super::RECORDER_BYTES) left no room for what a thread met: a series of its own, or counts that
+    /// are not coarse.
+    pub dropped_room: u64,
+    /// Times that are known to a factor of two alone, because there was no room.
+    pub coarse_times: u64,
+    /// Slots of the past that were brought to one significant figure or let go, so that it fits
+    /// [`LEDGER_BYTES`](super::LEDGER_BYTES).
+    pub coarse_slots: u64,
     /// All requests that ended, in whatever way.
     pub requests: u64,
     /// Requests that ended with a 5xx status or with an error of the inner service or body.
@@ -50,6 +62,39 @@ pub(crate) struct Detail {
 }
 
 impl LatencySnapshot {
+    pub(crate) fn new(
+        uptime: Duration,
+        taken_unix_ms: u64,
+        series: Vec<SeriesSnapshot>,
+        detail: Detail,
+    ) -> Self {
+        let total = &detail.total[Window::SinceStart as usize];
+        let minute = Window::OneMinute as usize;
+        let overflow = series.iter().filter(|row| row.route == OVERFLOW);
+        Self {
+            uptime_s: uptime.as_secs_f64(),
+            taken_unix_ms,
+            in_flight: detail.in_flight.values().sum(),
+            dropped_series: overflow.map(|row| row.count).sum(),
+            requests: total.count(),
+            errors: total.errors,
+            aborted: total.aborted,
+            rate_per_s: detail.total[minute].count() as f64 / detail.covered_s[minute].max(1.0),
+            series,
+            detail: Arc::new(detail),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn with_drops(self, room: u64, coarse_times: u64, coarse_slots: u64) -> Self {
+        Self {
+            dropped_room: room,
+            coarse_times,
+            coarse_slots,
+            ..self
+        }
+    }
+
     /// Figures over all series since the start. Percentiles come from the merged histograms, never from averages of
     /// percentiles.
     #[must_use]
@@ -147,9 +192,32 @@ pub(crate) struct SeriesDetail {
     pub(crate) before: [Sums; Window::ALL.len()],
     pub(crate) covered_s: [f64; Window::ALL.len()],
     pub(crate) hours: Box<[Hour]>,
+    pub(crate) codes: Box<[CodeSums]>,
 }
 
 impl SeriesSnapshot {
+    pub(crate) fn new(key: &SeriesKey, rates: Rates, detail: Arc<SeriesDetail>) -> Self {
+        let minute = Window::OneMinute as usize;
+        let total = &detail.windows[Window::SinceStart as usize];
+        let figures = total.figures(Window::SinceStart, 0.0);
+        Self {
+            route: key.route.to_string(),
+            method: key.method.to_owned(),
+            status_class: key.class.as_str(),
+            count: figures.count,
+            rate_per_s: detail.windows[minute].count() as f64 / detail.covered_s[minute].max(1.0),
+            rates,
+            mean_ms: figures.mean_ms,
+            min_ms: figures.min_ms,
+            p50_ms: figures.p50_ms,
+            p90_ms: figures.p90_ms,
+            p95_ms: figures.p95_ms,
+            p99_ms: figures.p99_ms,
+            max_ms: figures.max_ms,
+            detail,
+        }
+    }
+
     /// What became of these requests.
     #[must_use]
     pub fn class(&self) -> StatusClass {

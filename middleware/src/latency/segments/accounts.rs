@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -13,19 +14,14 @@ use std::{
 
 use super::{
     account::Account,
-    book::{Book, RouteKey},
+    book::{Book, OVERFLOW, RouteKey},
     current::Place,
     names::Names,
     timeline::Timeline,
 };
 #[cfg(feature = "statements")]
 use crate::latency::statements::Statements;
-use crate::{
-    clock::Clock,
-    latency::Window,
-    route::OVERFLOW,
-    shard::thread_index,
-};
+use crate::{clock::Clock, latency::Window, shard::thread_index};
 
 /// Stripes that threads are spread over.
 const STRIPES: usize = 8;
@@ -33,7 +29,7 @@ const STRIPES: usize = 8;
 /// windows, where a route has four kinds of segments: 4 MiB.
 pub const MAX_SEGMENT_ROUTES: usize = 512;
 
-type Stripe = HashMap<Box<str>, Vec<(&'static str, Account)>>;
+type Stripe = HashMap<RouteKey, Account>;
 
 /// The parts of all requests of one layer.
 pub(crate) struct Accounts {
@@ -75,22 +71,21 @@ impl Accounts {
 
     /// Nanoseconds of the layer's clock.
     pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.clock.now().as_nanos()).unwrap_or(u64::MAX)
+        self.clock.nanos()
     }
 
     /// A request that began `took` before `now` has ended. One without a segment leaves nothing.
     pub(crate) fn ended(
         &self,
         place: &mut Place,
-        route: &str,
-        method: &'static str,
+        key: RouteKey,
         now: u64,
         took: u64,
     ) {
-        place.end(now, |timeline| self.count(route, method, timeline, took));
+        place.end(now, |timeline| self.count(key, timeline, took));
     }
 
-    fn count(&self, route: &str, method: &'static str, timeline: &Timeline, took: u64) {
+    fn count(&self, key: RouteKey, timeline: &Timeline, took: u64) {
         let first = thread_index();
         for turn in 0..STRIPES {
             let stripe = match self.stripes[(first + turn) % STRIPES].try_lock() {
@@ -98,7 +93,7 @@ impl Accounts {
                 Err(std::sync::TryLockError::Poisoned(stripe)) => stripe.into_inner(),
                 Err(std::sync::TryLockError::WouldBlock) => continue,
             };
-            self.count_in(stripe, route, method, timeline, took);
+            self.count_in(stripe, key, timeline, took);
             return;
         }
         self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -107,33 +102,23 @@ impl Accounts {
     fn count_in(
         &self,
         mut stripe: MutexGuard<'_, Stripe>,
-        route: &str,
-        method: &'static str,
+        key: RouteKey,
         timeline: &Timeline,
         took: u64,
     ) {
-        if let Some(account) = find(&mut stripe, route, method) {
+        if let Some(account) = stripe.get_mut(&key) {
             account.count(timeline, took, self.repeated_times);
             return;
         }
-        let known: usize = stripe.values().map(Vec::len).sum();
-        let (route, method) = if known + 1 < MAX_SEGMENT_ROUTES {
-            (route, method)
+        // One place is kept for `overflow`.
+        let key = if stripe.len() + 1 < MAX_SEGMENT_ROUTES {
+            key
         } else {
             self.overflowed.fetch_add(1, Ordering::Relaxed);
-            (OVERFLOW, "*")
+            OVERFLOW
         };
-        match find(&mut stripe, route, method) {
-            Some(account) => account.count(timeline, took, self.repeated_times),
-            None => {
-                let mut account = Account::default();
-                account.count(timeline, took, self.repeated_times);
-                stripe
-                    .entry(route.into())
-                    .or_default()
-                    .push((method, account));
-            }
-        }
+        let account = stripe.entry(key).or_default();
+        account.count(timeline, took, self.repeated_times);
     }
 
     /// Takes what requests have left. Called each second, and by who reads.
@@ -145,16 +130,19 @@ impl Accounts {
         let now = self.clock.now();
         for stripe in &self.stripes {
             let mut stripe = lock(stripe);
-            for (route, rows) in stripe.iter_mut() {
-                for (method, account) in rows.iter_mut().filter(|row| row.1.requests > 0) {
-                    let key = book.key(route, method).unwrap_or_else(|| {
-                        self.overflowed
-                            .fetch_add(account.requests, Ordering::Relaxed);
-                        (OVERFLOW.into(), "*")
-                    });
-                    book.add(&key, account, now);
-                    account.clear();
-                }
+            let ended = stripe
+                .iter_mut()
+                .filter(|(_, account)| account.requests > 0);
+            for (key, account) in ended {
+                let key = if book.has_room(key) {
+                    *key
+                } else {
+                    self.overflowed
+                        .fetch_add(account.requests, Ordering::Relaxed);
+                    OVERFLOW
+                };
+                book.add(key, account, now);
+                account.clear();
             }
         }
     }
@@ -171,11 +159,10 @@ impl Accounts {
     }
 }
 
-fn find<'a>(stripe: &'a mut Stripe, route: &str, method: &str) -> Option<&'a mut Account> {
-    let rows = stripe.get_mut(route)?;
-    rows.iter_mut()
-        .find(|row| row.0 == method)
-        .map(|row| &mut row.1)
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts").finish_non_exhaustive()
+    }
 }
 
 /// A panic while it is held leaves at worst sums that lack something.

@@ -2,15 +2,16 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
     time::Duration,
 };
 
 use super::{account::Account, accounts::MAX_SEGMENT_ROUTES};
-use crate::{latency::Window, route::OVERFLOW};
+use crate::latency::{Window, recorder::registry::OVERFLOW_ROUTE};
 
-/// A route and a method.
-pub(crate) type RouteKey = (Arc<str>, &'static str);
+/// The layer's number of a route, and a method.
+pub(crate) type RouteKey = (u32, &'static str);
+/// Where requests are counted for whose route there is no room.
+pub(super) const OVERFLOW: RouteKey = (OVERFLOW_ROUTE, "*");
 
 /// The slots that windows are made of: how long one is in seconds, and how many there are.
 const RINGS: [(u64, u64); 3] = [(10, 6), (60, 15), (300, 12)];
@@ -57,23 +58,17 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    /// The key of a route: it is known, or there is room for it.
-    pub(crate) fn key(&self, route: &str, method: &'static str) -> Option<RouteKey> {
-        let key: RouteKey = (route.into(), method);
-        if route == OVERFLOW || self.pages.contains_key(&key) {
-            return Some(key);
-        }
+    /// A route is known, or there is room for it.
+    pub(crate) fn has_room(&self, key: &RouteKey) -> bool {
         // One place is kept for `overflow`.
-        let has_overflow = self.pages.keys().any(|(route, _)| &**route == OVERFLOW);
-        let fits = self.pages.len() + usize::from(!has_overflow) < MAX_SEGMENT_ROUTES;
-        fits.then_some(key)
+        let kept = usize::from(!self.pages.contains_key(&OVERFLOW));
+        *key == OVERFLOW
+            || self.pages.contains_key(key)
+            || self.pages.len() + kept < MAX_SEGMENT_ROUTES
     }
 
-    pub(crate) fn add(&mut self, key: &RouteKey, account: &Account, now: Duration) {
-        let page = match self.pages.get_mut(key) {
-            Some(page) => page,
-            None => self.pages.entry(key.clone()).or_default(),
-        };
+    pub(crate) fn add(&mut self, key: RouteKey, account: &Account, now: Duration) {
+        let page = self.pages.entry(key).or_default();
         page.total.add(account);
         for (ring, (seconds, slots)) in page.rings.iter_mut().zip(RINGS) {
             ring.add(now.as_secs() / seconds, slots, account);
@@ -93,7 +88,7 @@ impl Book {
             page.rings[ring].sum(now.as_secs() / RINGS[ring].0, wanted)
         };
         let pages = self.pages.iter();
-        let accounts = pages.map(|(key, page)| (key.clone(), read(page)));
+        let accounts = pages.map(|(key, page)| (*key, read(page)));
         accounts
             .filter(|(_, account)| account.requests > 0)
             .collect()
@@ -119,14 +114,14 @@ mod tests {
         /// A window holds nothing that is older than its length, and all that is younger than its length less one slot.
         #[test]
         fn windows_hold_what_their_length_says(gaps in prop::collection::vec(0..400_u64, 1..60)) {
-            let key: RouteKey = ("/a".into(), "GET");
+            let key: RouteKey = (7, "GET");
             let mut book = Book::default();
             let mut times = Vec::new();
             let mut now = 0;
             for gap in gaps {
                 now += gap;
                 times.push(now);
-                book.add(&key, &one(1), Duration::from_secs(now));
+                book.add(key, &one(1), Duration::from_secs(now));
             }
             for (window, slot) in [
                 (Window::OneMinute, 10), (Window::FiveMinutes, 60), (Window::FifteenMinutes, 60), (Window::OneHour, 300),

@@ -47,6 +47,11 @@ impl Place {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_used(&self) -> bool {
+        !matches!(self, Self::Unused)
+    }
+
     /// Ends the timeline, and hands it to `read`.
     pub(crate) fn end(&mut self, now: u64, read: impl FnOnce(&Timeline)) {
         match std::mem::take(self) {
@@ -89,6 +94,7 @@ pub(crate) struct Token {
 }
 
 /// Runs `work` as a part of the request at `place`. What was current before is so again afterwards, also when `work` panics.
+#[inline]
 pub(crate) fn within<R>(
     place: &mut Place,
     accounts: &Arc<Accounts>,

@@ -4,16 +4,15 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use pin_project::pin_project;
 
 use super::{
-    current::{OUTSIDE, Place, share, within},
+    current::{Place, share, within},
     accounts::Accounts,
-    timeline::Timeline,
 };
 
 /// Takes the current request along into a task of its own: the segments of `future` count as the request's.

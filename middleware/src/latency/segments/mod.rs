@@ -18,10 +18,10 @@ mod timeline;
 
 pub(crate) use self::{
     account::Account,
+    accounts::{Accounts, Read},
     book::RouteKey,
     current::{OUTSIDE, Place, within},
-    accounts::{Accounts, Read},
-    report::when,
+    report::{name_of, when},
 };
 #[cfg(feature = "statements")]
 pub(crate) use self::current::{Token, with_timeline, with_timeline_of};

@@ -1,12 +1,14 @@
 //! What is told of where the time goes.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::{
     account::Account,
     accounts::{Accounts, Read},
 };
-use crate::latency::Window;
+use crate::{latency::Window, route::OVERFLOW};
 
 /// Where the time of requests goes, by route.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -75,19 +77,21 @@ pub struct PartTime {
 }
 
 impl TimeReport {
-    pub(crate) fn of(accounts: &Accounts, window: Window) -> Self {
+    /// `names` tells those of the layer's routes, by number. It is asked once the accounts are read, so that none is missing.
+    pub(crate) fn of(accounts: &Accounts, names: impl FnOnce() -> Vec<Arc<str>>, window: Window) -> Self {
         let Read {
             mut rows,
             dropped,
             overflowed,
         } = accounts.read(window);
         rows.sort_by_key(|(_, account)| std::cmp::Reverse(account.nanos));
+        let names = names();
         let routes = rows.into_iter();
         Self {
             window,
             routes: routes
                 .map(|((route, method), account)| {
-                    RouteTime::of(accounts, &route, method, &account, window)
+                    RouteTime::of(accounts, name_of(&names, route), method, &account, window)
                 })
                 .collect(),
             overflowed_segments: accounts.names.overflowed(),
@@ -170,6 +174,11 @@ fn described(name: &str) -> &str {
         super::CACHE => "the cache",
         name => name,
     }
+}
+
+/// The name of a route.
+pub(crate) fn name_of(names: &[Arc<str>], route: u32) -> &str {
+    names.get(route as usize).map_or(OVERFLOW, |name| name)
 }
 
 /// "in the last 15 min", "since the start".

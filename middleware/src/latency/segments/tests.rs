@@ -11,6 +11,12 @@ use std::{
 use super::{current::is_any, *};
 use crate::{clock::Clock, latency::Window};
 
+const ROUTE: RouteKey = (1, "GET");
+
+fn names() -> Vec<Arc<str>> {
+    vec!["overflow".into(), "/orders/{id}".into()]
+}
+
 struct Request {
     clock: Clock,
     accounts: Arc<Accounts>,
@@ -47,8 +53,8 @@ impl Request {
     /// Ends the request; answers its parts in milliseconds, and the rest.
     fn end(mut self) -> (Vec<(&'static str, f64)>, f64) {
         let now = self.accounts.now();
-        self.accounts.ended(&mut self.place, "/a", "GET", now, now);
-        let mut report = TimeReport::of(&self.accounts, Window::SinceStart);
+        self.accounts.ended(&mut self.place, ROUTE, now, now);
+        let mut report = TimeReport::of(&self.accounts, names, Window::SinceStart);
         let Some(mut route) = report.routes.pop() else {
             return (Vec::new(), 0.0);
         };
@@ -258,11 +264,11 @@ fn routes_beyond_the_bound_are_counted_together() {
         within(&mut place, &accounts, OUTSIDE, || {
             segment("a").measure(|| ());
         });
-        accounts.ended(&mut place, &format!("/{at}"), "GET", 5, 5);
+        accounts.ended(&mut place, (at as u32 + 1, "GET"), 5, 5);
     }
-    let report = TimeReport::of(&accounts, Window::SinceStart);
+    let report = TimeReport::of(&accounts, names, Window::SinceStart);
     assert_eq!(report.routes.len(), MAX_SEGMENT_ROUTES);
-    let overflow = report.routes.iter().find(|row| row.route == "overflow");
+    let overflow = report.routes.iter().find(|row| row.method == "*");
     assert_eq!(overflow.unwrap().requests as usize, MAX_SEGMENT_ROUTES + 1);
     assert_eq!(report.overflowed_requests as usize, MAX_SEGMENT_ROUTES + 1);
     assert_eq!(report.dropped_requests, 0);
@@ -277,13 +283,13 @@ fn threads_lose_no_request() {
                 for _ in 0..2_000 {
                     let mut place = Place::default();
                     within(&mut place, &accounts, OUTSIDE, || segment("a").measure(|| ()));
-                    accounts.ended(&mut place, "/a", "GET", 5, 5);
+                    accounts.ended(&mut place, ROUTE, 5, 5);
                 }
             });
         }
         scope.spawn(|| (0..200).for_each(|_| accounts.fold()));
     });
-    let report = TimeReport::of(&accounts, Window::SinceStart);
+    let report = TimeReport::of(&accounts, names, Window::SinceStart);
     assert_eq!(report.routes[0].requests + report.dropped_requests, 8_000);
     assert_eq!(report.routes[0].parts[0].requests, report.routes[0].requests);
 }
@@ -299,8 +305,8 @@ fn the_verdict_has_the_numbers() {
     });
     let now = request.accounts.now();
     let mut place = std::mem::take(&mut request.place);
-    request.accounts.ended(&mut place, "/orders/{id}", "GET", now, now);
-    let report = TimeReport::of(&request.accounts, Window::FifteenMinutes);
+    request.accounts.ended(&mut place, ROUTE, now, now);
+    let report = TimeReport::of(&request.accounts, names, Window::FifteenMinutes);
     assert_eq!(
         report.routes[0].verdict,
         "GET /orders/{id} takes 100.0 ms on average in the last 15 min: 60 % waiting for a connection (60.0 ms), \

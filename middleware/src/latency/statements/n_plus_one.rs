@@ -1,5 +1,7 @@
 //! Statements that a request runs again and again, where one would do.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::counts::Repeat;
@@ -7,7 +9,8 @@ use crate::{
     glob::{Match, matches},
     latency::{
         Window,
-        segments::{Account, Accounts, Read, RouteKey, when},
+        routes::RouteGlob,
+        segments::{Account, Accounts, Read, name_of, when},
     },
 };
 
@@ -36,7 +39,7 @@ pub struct NPlusOne {
     pub(crate) times: u32,
     requests: u64,
     share: f64,
-    routes: Vec<Box<str>>,
+    routes: Vec<RouteGlob>,
     forms: Vec<Box<str>>,
 }
 
@@ -82,11 +85,11 @@ impl NPlusOne {
         self
     }
 
-    /// Names no statement of these routes: an export that goes through pages, an import that goes row by row. A glob over
-    /// `METHOD /route`, as in `GET /export/*`; `*` is any run of characters, `?` any one.
+    /// Names no statement of these routes: an export that goes through pages, an import that goes row by row. A route template or a glob (`*` any run
+    /// of characters, `?` any one); with a space in it, it is held against `METHOD /route`, as in `GET /export/*`.
     #[must_use]
     pub fn allow_route(mut self, glob: &str) -> Self {
-        self.routes.push(glob.into());
+        self.routes.push(RouteGlob::new(glob));
         self
     }
 
@@ -98,11 +101,10 @@ impl NPlusOne {
         self
     }
 
-    fn is_allowed(&self, route: &str, form: &str) -> bool {
-        let one = |globs: &[Box<str>], text: &str| {
-            globs.iter().any(|glob| matches(glob, text) == Match::Yes)
-        };
-        one(&self.routes, route) || one(&self.forms, form)
+    fn is_allowed(&self, method: &str, route: &str, form: &str) -> bool {
+        let is_route = |glob: &RouteGlob| glob.names(method, route);
+        let is_form = |glob: &Box<str>| matches(glob, form) == Match::Yes;
+        self.routes.iter().any(is_route) || self.forms.iter().any(is_form)
     }
 }
 
@@ -149,18 +151,23 @@ pub struct RepeatedStatement {
 }
 
 impl NPlusOneReport {
-    pub(crate) fn of(accounts: &Accounts, settings: &NPlusOne, window: Window) -> Self {
+    /// `names` tells those of the layer's routes, by number. It is asked once the accounts are read, so that none is missing.
+    pub(crate) fn of(accounts: &Accounts, settings: &NPlusOne, names: impl FnOnce() -> Vec<Arc<str>>, window: Window) -> Self {
         let Read { rows, .. } = accounts.read(window);
+        let names = names();
         let mut report = Self {
             window,
             statements: accounts.statements.known(),
             overflowed_statements: accounts.statements.overflowed(),
             ..Self::default()
         };
-        for (key, account) in &rows {
+        for ((route, method), account) in &rows {
             report.dropped_requests += account.statements.dropped;
+            let named = (name_of(&names, *route), *method);
             let repeats = account.statements.repeats.iter();
-            let found = repeats.filter_map(|repeat| finding(accounts, settings, key, account, repeat, window));
+            let found = repeats.filter_map(|repeat| {
+                finding(accounts, settings, named, account, repeat, window)
+            });
             report.findings.extend(found);
         }
         let executions = |row: &RepeatedStatement| row.executions_mean * row.requests as f64;
@@ -174,7 +181,7 @@ impl NPlusOneReport {
 fn finding(
     accounts: &Accounts,
     settings: &NPlusOne,
-    (route, method): &RouteKey,
+    (route, method): (&str, &str),
     account: &Account,
     repeat: &Repeat,
     window: Window,
@@ -184,13 +191,13 @@ fn finding(
         return None;
     }
     let form = accounts.statements.shown(repeat.id)?;
-    if settings.is_allowed(&format!("{method} {route}"), form) {
+    if settings.is_allowed(method, route, form) {
         return None;
     }
     let later = repeat.executions - repeat.requests;
     let mut row = RepeatedStatement {
         route: route.to_string(),
-        method: (*method).to_owned(),
+        method: method.to_owned(),
         statement: form.to_owned(),
         requests: repeat.requests,
         of_requests: account.requests,

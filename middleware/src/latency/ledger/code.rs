@@ -1,0 +1,159 @@
+//! [`Code`]: one status code of a series, as its cells tell it.
+
+use super::super::{
+    buckets,
+    figures::Sums,
+    histogram::Histogram,
+    recorder::cell::{BODY_END, FIRST_BYTE, Reader, Reading, Summed},
+};
+use super::PATIENCE;
+
+/// The upper bounds of the classic histogram, in seconds: OpenTelemetry's semantic conventions for
+/// `http.server.request.duration`.
+pub(crate) const LE: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// What the outputs that want status codes tell of one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CodeSums {
+    pub(crate) code: u16,
+    pub(crate) count: u64,
+    pub(crate) nanos: u64,
+    /// Requests by the classic bucket that they fall in, not cumulative; what is above the last is in `count` alone.
+    pub(crate) le: [u64; LE.len()],
+}
+
+/// The cells of one (route, method, class, code), one a thread.
+#[derive(Debug)]
+pub(crate) struct Code {
+    /// Its series' number.
+    pub(crate) series: usize,
+    pub(crate) readers: Vec<Reader>,
+    pub(crate) sums: CodeSums,
+    /// What all cells together held at the last fold: (histogram, bucket) and count, ascending. Wraps as they do.
+    seen: Vec<(u8, u16, u32)>,
+    seen_sums: Summed,
+    left_out: u32,
+}
+
+impl Code {
+    pub(crate) fn new(series: usize, code: u16) -> Self {
+        Self {
+            series,
+            readers: Vec::new(),
+            sums: CodeSums {
+                code,
+                ..CodeSums::default()
+            },
+            seen: Vec::new(),
+            seen_sums: Summed::NOTHING,
+            left_out: 0,
+        }
+    }
+
+    /// Counts in coarse buckets, ever.
+    pub(crate) fn coarse(&self) -> u64 {
+        self.seen_sums.coarse
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.seen.capacity() * size_of::<(u8, u16, u32)>() + size_of::<Self>()
+    }
+
+    /// What has ended since the last fold, and when the last of it did. `bounds`: the least and greatest time that the series had
+    /// before.
+    pub(crate) fn difference(
+        &mut self,
+        reading: &mut Reading,
+        bounds: (u64, u64),
+    ) -> Option<(u64, Sums)> {
+        if !self.readers.iter().any(Reader::is_new) {
+            return None;
+        }
+        let at_any_price = self.left_out >= PATIENCE;
+        let whole = self
+            .readers
+            .iter_mut()
+            .all(|reader| reader.read(reading, at_any_price));
+        if !whole {
+            reading.drain();
+            self.left_out += 1;
+            // So that the cells that were read count as new again.
+            self.readers.iter_mut().for_each(Reader::forget);
+            return None;
+        }
+        self.left_out = 0;
+        let now = *reading.sums();
+        let counts = reading.drain();
+        let mut grown: [Vec<(usize, u64)>; 2] = Default::default();
+        let mut seen = self.seen.iter().copied().peekable();
+        for (histogram, bucket, count) in &counts {
+            let place = (*histogram as u8, *bucket as u16);
+            let before = seen
+                .next_if(|(histogram, bucket, _)| (*histogram, *bucket) == place)
+                .map_or(0, |(_, _, count)| count);
+            let more = count.wrapping_sub(before);
+            if more != 0 {
+                grown[*histogram].push((*bucket, u64::from(more)));
+            }
+        }
+        let old = self.seen_sums;
+        self.seen = counts
+            .iter()
+            .map(|(histogram, bucket, count)| (*histogram as u8, *bucket as u16, *count))
+            .collect();
+        self.seen_sums = now;
+        let body_end = Histogram::from_counts(grown[BODY_END].iter().copied());
+        let first_byte = Histogram::from_counts(grown[FIRST_BYTE].iter().copied());
+        if body_end.is_empty() {
+            return None;
+        }
+        let (min_nanos, max_nanos) = self.bounds(&body_end, &now, bounds);
+        let sums = Sums {
+            body_end_nanos: now.body_end.wrapping_sub(old.body_end),
+            first_byte_nanos: now.first_byte.wrapping_sub(old.first_byte),
+            request_bytes: now.request_bytes.wrapping_sub(old.request_bytes),
+            response_bytes: now.response_bytes.wrapping_sub(old.response_bytes),
+            min_nanos,
+            max_nanos,
+            body_end,
+            first_byte,
+            errors: 0,
+            aborted: 0,
+        };
+        self.count(&sums);
+        Some((now.last, sums))
+    }
+
+    /// The least and greatest time in a difference: exact where it is the least or greatest ever, else its bucket's edge.
+    fn bounds(&self, grown: &Histogram, now: &Summed, before: (u64, u64)) -> (u64, u64) {
+        let is_first = self.sums.count == 0;
+        let first = grown.counts().next().map_or(0, |(bucket, _)| bucket);
+        let last = grown.counts().last().map_or(0, |(bucket, _)| bucket);
+        let min = if is_first || now.min < before.0 {
+            now.min
+        } else {
+            (buckets::low_units(first) * buckets::UNIT_NANOS).max(now.min)
+        };
+        let max = if is_first || now.max > before.1 {
+            now.max
+        } else {
+            ((buckets::high_units(last) + 1) * buckets::UNIT_NANOS - 1).min(now.max)
+        };
+        (min, max)
+    }
+
+    fn count(&mut self, sums: &Sums) {
+        self.sums.count += sums.count();
+        self.sums.nanos = self.sums.nanos.saturating_add(sums.body_end_nanos);
+        for (bucket, count) in sums.body_end.counts() {
+            let seconds = buckets::high(bucket).as_secs_f64();
+            // The bucket that a bound falls in counts below it: it is less than 1/128 wide.
+            let low = buckets::low(bucket).as_secs_f64();
+            if let Some(le) = LE.iter().position(|le| seconds <= *le || low <= *le) {
+                self.sums.le[le] += count;
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! From the ledger to a snapshot.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    super::{
+        figures::Sums,
+        recorder::shared::Shared,
+        snapshot::{Detail, LatencySnapshot, SeriesDetail, SeriesSnapshot},
+        tally::SumsTally,
+        timeline::covered_s,
+        window::Window,
+    },
+    Ledger,
+};
+
+impl Ledger {
+    /// As of the last fold.
+    pub(crate) fn snapshot(&mut self, shared: &Shared) -> LatencySnapshot {
+        let now = self.folded_at;
+        let unix_ms = shared.clock().unix_ms();
+        let covered_s = covered_s(now);
+        let mut totals = Window::ALL.map(|_| SumsTally::new());
+        let mut rows = Vec::with_capacity(self.series.len());
+        for (number, series) in self.series.iter_mut().enumerate() {
+            if series.total.count() == 0 {
+                continue;
+            }
+            let second = now.as_secs();
+            let detail = match &series.told {
+                Some((told, detail)) if *told == second || series.timeline.is_empty() => {
+                    detail.clone()
+                }
+                _ => {
+                    let (rolling, before) = series.timeline.windows(now, &mut self.tally);
+                    let codes = self.codes.iter().filter(|code| code.series == number);
+                    let detail = Arc::new(SeriesDetail {
+                        class: Some(series.key.class),
+                        windows: with_total(rolling, series.total.clone()),
+                        before: with_total(before, Sums::default()),
+                        covered_s,
+                        hours: series.hours(unix_ms),
+                        codes: codes
+                            .map(|code| code.sums.clone())
+                            .filter(|code| code.count > 0)
+                            .collect(),
+                    });
+                    series.told = Some((second, detail.clone()));
+                    detail
+                }
+            };
+            for (total, sums) in totals.iter_mut().zip(&detail.windows) {
+                total.add(sums);
+            }
+            rows.push(SeriesSnapshot::new(
+                &series.key,
+                series.average.rates(),
+                detail,
+            ));
+        }
+        rows.sort_by(|a, b| {
+            let names =
+                || (&a.route, &a.method, a.status_class).cmp(&(&b.route, &b.method, b.status_class));
+            b.sums(Window::SinceStart)
+                .body_end_nanos
+                .cmp(&a.sums(Window::SinceStart).body_end_nanos)
+                .then_with(names)
+        });
+        let in_flight = self.in_flight();
+        let coarse = self.codes.iter().map(super::Code::coarse).sum();
+        LatencySnapshot::new(
+            now,
+            unix_ms,
+            rows,
+            Detail {
+                total: totals.map(|total| total.to_sums()),
+                covered_s,
+                in_flight,
+            },
+        )
+        .with_drops(shared.room().refused(), coarse, self.coarsened)
+    }
+
+    /// Requests under way by route. Ends are looked at first: who has ended had begun.
+    fn in_flight(&self) -> BTreeMap<Arc<str>, u64> {
+        let mut by_route = vec![0_u32; self.routes.len()];
+        let all = || self.slots.iter().flat_map(|view| &view.routes);
+        for counters in all() {
+            if let Some(sum) = by_route.get_mut(counters.route as usize) {
+                *sum = sum.wrapping_sub(counters.ended());
+            }
+        }
+        for counters in all() {
+            if let Some(sum) = by_route.get_mut(counters.route as usize) {
+                *sum = sum.wrapping_add(counters.begun());
+            }
+        }
+        self.routes
+            .iter()
+            .cloned()
+            .zip(by_route.into_iter().map(u64::from))
+            .collect()
+    }
+}
+
+fn with_total(rolling: [Sums; 4], total: Sums) -> [Sums; 5] {
+    let [a, b, c, d] = rolling;
+    [a, b, c, d, total]
+}

@@ -1,0 +1,439 @@
+//! [`Cell`]: what one thread has recorded of one series, ever.
+//!
+//! One thread writes it, whoever folds reads it, and neither waits. Its numbers only grow (and wrap): a reader keeps what it
+//! saw and takes the difference, so nothing is ever reset and nothing can be lost between reading and resetting. A *stamp*
+//! is odd while a record is being written (a seqlock): a reader that sees the same even stamp before and after has seen
+//! whole records only. The writer's side is plain loads and stores, without one read-modify-write instruction.
+//!
+//! Counts lie in chunks of [`CHUNK`] buckets that come into being when a time first falls in them. Where there is no room for one, a
+//! record counts in a coarser bucket, one for each doubling, at its upper edge.
+
+use std::sync::Arc;
+
+use super::super::{
+    buckets::{self, BUCKETS},
+    sync::{AtomicU32, AtomicU64, Mutex, Ordering, fence, lock},
+};
+
+/// Buckets of a chunk: half a doubling. In a model each counter is a choice to go through, so there it is one.
+pub(crate) const CHUNK: usize = if cfg!(pitcrew_loom) { 1 } else { 64 };
+/// Chunks of a histogram.
+pub(crate) const CHUNKS: usize = BUCKETS.div_ceil(CHUNK);
+/// Coarse buckets of a histogram: one a doubling.
+const COARSE: usize = if cfg!(pitcrew_loom) {
+    1
+} else {
+    BUCKETS.div_ceil(buckets::OCTAVE)
+};
+/// Histograms of a cell.
+pub(crate) const HISTOGRAMS: usize = 2;
+/// The histogram of times to the end of the body.
+pub(crate) const BODY_END: usize = 0;
+/// The histogram of times to the head.
+pub(crate) const FIRST_BYTE: usize = 1;
+/// How often a reader tries for whole records before it leaves the cell for the next fold.
+const TRIES: u32 = if cfg!(pitcrew_loom) { 2 } else { 256 };
+
+/// What is counted of one request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// Nanoseconds to the end of the body.
+    pub(crate) body_end: u64,
+    /// Nanoseconds to the head; none where there was no head.
+    pub(crate) first_byte: Option<u64>,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+    /// The layer's monotonic time at the end, in nanoseconds.
+    pub(crate) at: u64,
+}
+
+/// Sums beside the histograms.
+#[derive(Debug)]
+struct Numbers {
+    body_end: AtomicU64,
+    first_byte: AtomicU64,
+    request_bytes: AtomicU64,
+    response_bytes: AtomicU64,
+    min: AtomicU64,
+    max: AtomicU64,
+    /// When the last record ended.
+    last: AtomicU64,
+}
+
+/// Counts of neighbouring buckets.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// Histogram and place in it: `histogram * CHUNKS + bucket / CHUNK`.
+    place: usize,
+    counts: [AtomicU32; CHUNK],
+}
+
+impl Chunk {
+    fn new(place: usize) -> Self {
+        Self {
+            place,
+            counts: std::array::from_fn(|_| AtomicU32::new(0)),
+        }
+    }
+}
+
+/// The half that both sides see.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct Cell {
+    series: u32,
+    stamp: AtomicU32,
+    numbers: Numbers,
+    coarse: [[AtomicU32; COARSE]; HISTOGRAMS],
+    /// Locked by the writer when it adds one, and by a reader while it looks for new ones.
+    chunks: Mutex<Vec<Arc<Chunk>>>,
+}
+
+impl Cell {
+    pub(crate) fn new(series: u32) -> Self {
+        Self {
+            series,
+            stamp: AtomicU32::new(0),
+            numbers: Numbers {
+                body_end: AtomicU64::new(0),
+                first_byte: AtomicU64::new(0),
+                request_bytes: AtomicU64::new(0),
+                response_bytes: AtomicU64::new(0),
+                min: AtomicU64::new(u64::MAX),
+                max: AtomicU64::new(0),
+                last: AtomicU64::new(0),
+            },
+            coarse: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU32::new(0))),
+            chunks: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn series(&self) -> u32 {
+        self.series
+    }
+}
+
+/// Bytes of a cell with what its writer and a reader keep of it, chunks not counted.
+pub(crate) const CELL_BYTES: usize =
+    size_of::<Cell>() + size_of::<Writer>() + size_of::<Reader>() + 64;
+/// Bytes of a chunk, with the three references to it.
+pub(crate) const CHUNK_BYTES: usize = size_of::<Chunk>() + 16 + 3 * size_of::<usize>();
+
+/// The writing half: one at a time for a cell, which whoever makes it sees to.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    cell: Arc<Cell>,
+    /// For each place the number of its chunk in `chunks`, plus one; 0 for none.
+    index: [u8; HISTOGRAMS * CHUNKS_INDEXED],
+    chunks: Vec<Arc<Chunk>>,
+}
+
+/// Places that are indexed. A model has a chunk a bucket, too many for a byte, and few that are met: there it looks.
+const CHUNKS_INDEXED: usize = if cfg!(pitcrew_loom) { 0 } else { CHUNKS };
+const _: () = assert!(HISTOGRAMS * CHUNKS_INDEXED < u8::MAX as usize);
+
+impl Writer {
+    /// Goes on where the writer before it stopped.
+    pub(crate) fn new(cell: Arc<Cell>) -> Self {
+        let chunks = lock(&cell.chunks).clone();
+        let mut writer = Self {
+            cell,
+            index: [0; HISTOGRAMS * CHUNKS_INDEXED],
+            chunks: Vec::new(),
+        };
+        for chunk in chunks {
+            writer.keep(chunk);
+        }
+        writer
+    }
+
+    pub(crate) fn cell(&self) -> &Arc<Cell> {
+        &self.cell
+    }
+
+    /// Counts one request. `room` is asked for the bytes of each new chunk.
+    pub(crate) fn record(&mut self, measured: &Measured, mut room: impl FnMut(usize) -> bool) {
+        // What may allocate or wait goes first: between the stamps there are stores alone.
+        let body_end = buckets::index_of(measured.body_end);
+        self.prepare(BODY_END, body_end, &mut room);
+        let first_byte = measured.first_byte.map(|nanos| (nanos, buckets::index_of(nanos)));
+        if let Some((_, index)) = first_byte {
+            self.prepare(FIRST_BYTE, index, &mut room);
+        }
+
+        let cell = &*self.cell;
+        let stamp = cell.stamp.load(Ordering::Relaxed);
+        cell.stamp.store(stamp.wrapping_add(1), Ordering::Relaxed);
+        // Whoever sees a store below sees the odd stamp too.
+        fence(Ordering::Release);
+        bump(self.counter(BODY_END, body_end));
+        add(&cell.numbers.body_end, measured.body_end);
+        if let Some((nanos, index)) = first_byte {
+            bump(self.counter(FIRST_BYTE, index));
+            add(&cell.numbers.first_byte, nanos);
+        }
+        add(&cell.numbers.request_bytes, measured.request_bytes);
+        add(&cell.numbers.response_bytes, measured.response_bytes);
+        if measured.body_end < cell.numbers.min.load(Ordering::Relaxed) {
+            cell.numbers.min.store(measured.body_end, Ordering::Relaxed);
+        }
+        if measured.body_end > cell.numbers.max.load(Ordering::Relaxed) {
+            cell.numbers.max.store(measured.body_end, Ordering::Relaxed);
+        }
+        cell.numbers.last.store(measured.at, Ordering::Relaxed);
+        cell.stamp.store(stamp.wrapping_add(2), Ordering::Release);
+    }
+
+    #[inline]
+    fn prepare(&mut self, histogram: usize, bucket: usize, room: &mut impl FnMut(usize) -> bool) {
+        let place = histogram * CHUNKS + bucket / CHUNK;
+        if self.find(place).is_none() && room(CHUNK_BYTES) {
+            self.add_chunk(place);
+        }
+    }
+
+    #[cold]
+    fn add_chunk(&mut self, place: usize) {
+        let chunk = Arc::new(Chunk::new(place));
+        lock(&self.cell.chunks).push(chunk.clone());
+        self.keep(chunk);
+    }
+
+    fn keep(&mut self, chunk: Arc<Chunk>) {
+        let place = chunk.place;
+        self.chunks.push(chunk);
+        if let Some(index) = self.index.get_mut(place) {
+            *index = self.chunks.len() as u8;
+        }
+    }
+
+    #[inline]
+    fn find(&self, place: usize) -> Option<&Chunk> {
+        if CHUNKS_INDEXED == 0 {
+            return self
+                .chunks
+                .iter()
+                .map(|chunk| &**chunk)
+                .find(|chunk| chunk.place == place);
+        }
+        let number = usize::from(*self.index.get(place)?).checked_sub(1)?;
+        self.chunks.get(number).map(|chunk| &**chunk)
+    }
+
+    #[inline]
+    fn counter(&self, histogram: usize, bucket: usize) -> &AtomicU32 {
+        match self.find(histogram * CHUNKS + bucket / CHUNK) {
+            Some(chunk) => &chunk.counts[bucket % CHUNK],
+            None => &self.cell.coarse[histogram][(bucket / buckets::OCTAVE).min(COARSE - 1)],
+        }
+    }
+}
+
+/// The one writer needs no read-modify-write to add.
+#[inline]
+fn add(number: &AtomicU64, by: u64) {
+    number.store(
+        number.load(Ordering::Relaxed).wrapping_add(by),
+        Ordering::Relaxed,
+    );
+}
+
+#[inline]
+fn bump(counter: &AtomicU32) {
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
+}
+
+/// The reading half.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    cell: Arc<Cell>,
+    chunks: Vec<Arc<Chunk>>,
+    /// The stamp of what was read last.
+    stamp: u32,
+}
+
+impl Reader {
+    pub(crate) fn new(cell: Arc<Cell>) -> Self {
+        Self {
+            cell,
+            chunks: Vec::new(),
+            stamp: 0,
+        }
+    }
+
+    pub(crate) fn series(&self) -> u32 {
+        self.cell.series
+    }
+
+    /// Whether anything was recorded since it was last read.
+    pub(crate) fn is_new(&self) -> bool {
+        self.cell.stamp.load(Ordering::Acquire) != self.stamp
+    }
+
+    /// What was read last was not used: it is new again.
+    pub(crate) fn forget(&mut self) {
+        // No whole state but the first, of nothing, has a stamp that a record of this one could not follow.
+        self.stamp = self.stamp.wrapping_sub(1);
+    }
+
+    /// Adds up all that was ever recorded. `false` where no whole state was to be had, because the writer is too busy or was
+    /// interrupted while it wrote; then `into` is as before. With `at_any_price` the last try counts even so: counts are right,
+    /// and the sums beside them may lack what the last record brings.
+    pub(crate) fn read(&mut self, into: &mut Reading, at_any_price: bool) -> bool {
+        for attempt in 1..=TRIES {
+            let stamp = self.cell.stamp.load(Ordering::Acquire);
+            let is_last = at_any_price && attempt == TRIES;
+            if stamp % 2 == 1 && !is_last {
+                std::hint::spin_loop();
+                #[cfg(pitcrew_loom)]
+                loom::thread::yield_now();
+                continue;
+            }
+            self.copy(into);
+            // The loads above are done before the stamp is looked at again.
+            fence(Ordering::Acquire);
+            if self.cell.stamp.load(Ordering::Relaxed) == stamp || is_last {
+                // An odd stamp is never that of a whole state: the next fold reads again.
+                self.stamp = stamp;
+                into.accept();
+                return true;
+            }
+        }
+        false
+    }
+
+    fn copy(&mut self, into: &mut Reading) {
+        {
+            let known = lock(&self.cell.chunks);
+            self.chunks.extend_from_slice(&known[self.chunks.len()..]);
+        }
+        let numbers = &self.cell.numbers;
+        let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        into.pending.clear();
+        into.fresh = Summed {
+            body_end: load(&numbers.body_end),
+            first_byte: load(&numbers.first_byte),
+            request_bytes: load(&numbers.request_bytes),
+            response_bytes: load(&numbers.response_bytes),
+            min: load(&numbers.min),
+            max: load(&numbers.max),
+            last: load(&numbers.last),
+            coarse: 0,
+        };
+        for chunk in &self.chunks {
+            let (histogram, first) = (chunk.place / CHUNKS, chunk.place % CHUNKS * CHUNK);
+            for (offset, counter) in chunk.counts.iter().enumerate() {
+                let count = counter.load(Ordering::Relaxed);
+                if count != 0 {
+                    into.pending.push((histogram, first + offset, count));
+                }
+            }
+        }
+        for (histogram, counters) in self.cell.coarse.iter().enumerate() {
+            for (octave, counter) in counters.iter().enumerate() {
+                let count = counter.load(Ordering::Relaxed);
+                if count != 0 {
+                    let highest = ((octave + 1) * buckets::OCTAVE - 1).min(BUCKETS - 1);
+                    into.pending.push((histogram, highest, count));
+                    into.fresh.coarse = into.fresh.coarse.wrapping_add(u64::from(count));
+                }
+            }
+        }
+    }
+}
+
+/// What several cells of one series hold together. All wraps.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// By histogram and bucket.
+    counts: Box<[[u32; BUCKETS]; HISTOGRAMS]>,
+    /// Which of them are not 0: (histogram, bucket), in no order, perhaps twice.
+    met: Vec<(usize, usize)>,
+    sums: Summed,
+    /// Of the cell that is being read.
+    pending: Vec<(usize, usize, u32)>,
+    fresh: Summed,
+}
+
+/// The sums of a [`Reading`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Summed {
+    pub(crate) body_end: u64,
+    pub(crate) first_byte: u64,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+    pub(crate) last: u64,
+    /// Counts in coarse buckets, of both histograms.
+    pub(crate) coarse: u64,
+}
+
+impl Summed {
+    pub(crate) const NOTHING: Self = Self {
+        body_end: 0,
+        first_byte: 0,
+        request_bytes: 0,
+        response_bytes: 0,
+        min: u64::MAX,
+        max: 0,
+        last: 0,
+        coarse: 0,
+    };
+
+    fn add(&mut self, other: &Self) {
+        self.body_end = self.body_end.wrapping_add(other.body_end);
+        self.first_byte = self.first_byte.wrapping_add(other.first_byte);
+        self.request_bytes = self.request_bytes.wrapping_add(other.request_bytes);
+        self.response_bytes = self.response_bytes.wrapping_add(other.response_bytes);
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.last = self.last.max(other.last);
+        self.coarse = self.coarse.wrapping_add(other.coarse);
+    }
+}
+
+impl Reading {
+    pub(crate) fn new() -> Self {
+        Self {
+            counts: Box::new([[0; BUCKETS]; HISTOGRAMS]),
+            met: Vec::new(),
+            sums: Summed::NOTHING,
+            pending: Vec::new(),
+            fresh: Summed::NOTHING,
+        }
+    }
+
+    fn accept(&mut self) {
+        for (histogram, bucket, count) in self.pending.drain(..) {
+            let known = &mut self.counts[histogram][bucket];
+            if *known == 0 {
+                self.met.push((histogram, bucket));
+            }
+            *known = known.wrapping_add(count);
+        }
+        self.sums.add(&self.fresh);
+    }
+
+    pub(crate) fn sums(&self) -> &Summed {
+        &self.sums
+    }
+
+    /// (histogram, bucket, count) in ascending order, each once. Empties it.
+    pub(crate) fn drain(&mut self) -> Vec<(usize, usize, u32)> {
+        self.sums = Summed::NOTHING;
+        self.met.sort_unstable();
+        self.met.dedup();
+        let counts = &mut self.counts;
+        self.met
+            .drain(..)
+            .map(|(histogram, bucket)| {
+                let count = std::mem::take(&mut counts[histogram][bucket]);
+                (histogram, bucket, count)
+            })
+            .collect()
+    }
+}

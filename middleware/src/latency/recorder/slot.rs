@@ -1,0 +1,329 @@
+//! [`Slot`]: one thread's part of a layer's figures, and [`Owner`], the only one that writes it.
+//!
+//! A slot outlives its thread: the next thread goes on with the same cells, whose numbers go on growing. So threads that
+//! come and go by the thousand need no more slots than there are threads at one time, and a thread's end loses nothing.
+
+use std::sync::{Arc, Weak};
+
+use super::{
+    super::{
+        segments::Accounts,
+        sync::{AtomicU32, Mutex, Ordering, lock},
+    },
+    cell::{CELL_BYTES, Cell, Measured, Writer},
+    label::{Labels, RouteText},
+    registry::{OVERFLOW_ROUTE, SeriesId},
+    shared::Shared,
+};
+use crate::clock::Clock;
+
+/// Bytes of a slot and its owner before the first series.
+pub(crate) const SLOT_BYTES: usize = size_of::<Slot>() + size_of::<Owner>() + 1_024;
+/// Bytes of a route that a thread has met: its counters, and the label to find it by.
+pub(crate) const ROUTE_BYTES: usize = size_of::<LocalRoute>() + size_of::<RouteCounters>() + 192;
+/// Ways that one thread keeps to the series of one route: (method, status code). What comes after goes to `overflow`.
+const MAX_WAYS: usize = 128;
+
+/// The half that both sides see.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    shared: Weak<Shared>,
+    clock: Clock,
+    accounts: Arc<Accounts>,
+    cells: Mutex<Vec<Arc<Cell>>>,
+    routes: Mutex<Vec<Arc<RouteCounters>>>,
+}
+
+/// How many requests of a route this thread has begun, and how many it has ended, whoever began them. Both wrap; begun less
+/// ended over all threads is what is in flight.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct RouteCounters {
+    pub(crate) route: u32,
+    begun: AtomicU32,
+    ended: AtomicU32,
+}
+
+impl RouteCounters {
+    fn new(route: u32) -> Self {
+        Self {
+            route,
+            begun: AtomicU32::new(0),
+            ended: AtomicU32::new(0),
+        }
+    }
+
+    /// Release and Acquire: whoever sees a request's end sees its beginning, on whatever thread.
+    pub(crate) fn begun(&self) -> u32 {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn ended(&self) -> u32 {
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+fn bump(counter: &AtomicU32) {
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Release,
+    );
+}
+
+impl Slot {
+    pub(crate) fn new(shared: Weak<Shared>, clock: Clock, accounts: Arc<Accounts>) -> Self {
+        Self {
+            shared,
+            clock,
+            accounts,
+            cells: Mutex::default(),
+            routes: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Weak<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
+    }
+
+    /// Cells that came after the first `known`.
+    pub(crate) fn cells_after(&self, known: usize) -> Vec<Arc<Cell>> {
+        lock(&self.cells)[known..].to_vec()
+    }
+
+    /// Counters that came after the first `known`.
+    pub(crate) fn routes_after(&self, known: usize) -> Vec<Arc<RouteCounters>> {
+        lock(&self.routes)[known..].to_vec()
+    }
+}
+
+/// The half of the thread that writes.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    slot: Arc<Slot>,
+    labels: Labels,
+    /// By number of the route.
+    routes: Vec<Option<Box<LocalRoute>>>,
+    writers: Vec<Writer>,
+    /// By number of the series: its writer's number, plus one.
+    by_series: Vec<u32>,
+    is_common: bool,
+}
+
+#[derive(Debug)]
+struct LocalRoute {
+    counters: Arc<RouteCounters>,
+    /// Method and code, and where they are counted.
+    ways: Vec<(SeriesId, u32)>,
+}
+
+impl LocalRoute {
+    #[inline]
+    fn way(&self, id: SeriesId) -> Option<u32> {
+        self.ways
+            .iter()
+            .find(|(known, _)| *known == id)
+            .map(|(_, writer)| *writer)
+    }
+}
+
+impl Owner {
+    /// Takes over a slot that nobody writes.
+    pub(crate) fn new(slot: Arc<Slot>) -> Self {
+        let mut owner = Self {
+            is_common: false,
+            labels: Labels::default(),
+            routes: Vec::new(),
+            writers: Vec::new(),
+            by_series: Vec::new(),
+            slot,
+        };
+        for cell in owner.slot.cells_after(0) {
+            owner.keep(Writer::new(cell));
+        }
+        for counters in owner.slot.routes_after(0) {
+            owner.keep_route(counters);
+        }
+        if owner.routes.is_empty() {
+            owner.add_route(OVERFLOW_ROUTE);
+        }
+        owner
+    }
+
+    /// One that threads share that may not have a slot of their own. It has its place whatever the room: there is one.
+    pub(crate) fn common(slot: Arc<Slot>) -> Self {
+        let mut owner = Self::new(slot);
+        owner.is_common = true;
+        owner
+    }
+
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    /// Where the layer lies that this is of.
+    #[inline]
+    pub(crate) fn layer(&self) -> *const Shared {
+        self.slot.shared.as_ptr()
+    }
+
+    /// The number of a label's route.
+    #[inline]
+    pub(crate) fn route(&mut self, text: RouteText<'_>, shared: &Shared) -> u32 {
+        match self.labels.find(text) {
+            Some(route) => route,
+            None => self.meet(text, shared),
+        }
+    }
+
+    #[cold]
+    fn meet(&mut self, text: RouteText<'_>, shared: &Shared) -> u32 {
+        // Room first: without it this is asked again with each request, and must not come to a lock.
+        if !shared.room().take(ROUTE_BYTES) {
+            return OVERFLOW_ROUTE;
+        }
+        let Some(route) = shared.registry().route(text) else {
+            shared.room().give_back(ROUTE_BYTES);
+            return OVERFLOW_ROUTE;
+        };
+        self.labels.insert(text, route);
+        if self.routes.get(route as usize).is_none_or(Option::is_none) {
+            self.add_route(route);
+        }
+        route
+    }
+
+    /// Counts a request as under way.
+    #[inline]
+    pub(crate) fn begin(&mut self, route: u32) {
+        if let Some(Some(local)) = self.routes.get(route as usize) {
+            bump(&local.counters.begun);
+        }
+    }
+
+    /// Counts a request that has ended. `false` where this thread has not met the route and has no room for it.
+    #[inline]
+    pub(crate) fn end(&mut self, route: u32, id: SeriesId, measured: &Measured) -> bool {
+        let met = self.routes.get(route as usize).and_then(Option::as_deref);
+        let known = met.map(|local| local.way(id));
+        let known = match known {
+            Some(known) => known,
+            None if self.may_add(route) => None,
+            None => return false,
+        };
+        let writer = match known {
+            Some(writer) => Some(writer),
+            None => self.find_way(route, id),
+        };
+        if let Some(writer) = writer.and_then(|writer| self.writers.get_mut(writer as usize)) {
+            let slot = &self.slot;
+            writer.record(measured, |bytes| {
+                slot.shared
+                    .upgrade()
+                    .is_some_and(|shared| shared.room().take(bytes))
+            });
+        }
+        // After the record: what is no longer in flight has been counted.
+        if let Some(Some(local)) = self.routes.get(route as usize) {
+            bump(&local.counters.ended);
+        }
+        true
+    }
+
+    /// Another thread has begun a request of a route that this one has not met.
+    #[cold]
+    fn may_add(&mut self, route: u32) -> bool {
+        let has_room = self
+            .slot
+            .shared
+            .upgrade()
+            .is_some_and(|shared| shared.room().take(ROUTE_BYTES));
+        if has_room || self.is_common {
+            self.add_route(route);
+        }
+        has_room || self.is_common
+    }
+
+    /// Where a series is counted that this thread meets for the first time.
+    #[cold]
+    fn find_way(&mut self, route: u32, id: SeriesId) -> Option<u32> {
+        let shared = self.slot.shared.upgrade()?;
+        let is_full = self
+            .routes
+            .get(route as usize)?
+            .as_ref()
+            .is_some_and(|local| local.ways.len() >= MAX_WAYS);
+        let mut series = if is_full {
+            shared.registry().overflow(id)
+        } else {
+            shared.registry().series(route, id)
+        };
+        let mut writer = self.writer_of(series);
+        if writer.is_none() {
+            if !shared.room().take(CELL_BYTES) && !self.is_common {
+                // `overflow` has its place whatever the room: seven cells a slot.
+                series = shared.registry().overflow(id);
+                writer = self.writer_of(series);
+            }
+            if writer.is_none() {
+                let cell = Arc::new(Cell::new(series));
+                lock(&self.slot.cells).push(cell.clone());
+                writer = Some(self.keep(Writer::new(cell)));
+            }
+        }
+        let writer = writer?;
+        if !is_full && let Some(Some(local)) = self.routes.get_mut(route as usize) {
+            local.ways.push((id, writer));
+        }
+        Some(writer)
+    }
+
+    fn writer_of(&self, series: u32) -> Option<u32> {
+        self.by_series.get(series as usize)?.checked_sub(1)
+    }
+
+    fn keep(&mut self, writer: Writer) -> u32 {
+        let series = writer.cell().series() as usize;
+        if self.by_series.len() <= series {
+            self.by_series.resize(series + 1, 0);
+        }
+        self.writers.push(writer);
+        self.by_series[series] = self.writers.len() as u32;
+        self.writers.len() as u32 - 1
+    }
+
+    fn add_route(&mut self, route: u32) {
+        let counters = Arc::new(RouteCounters::new(route));
+        lock(&self.slot.routes).push(counters.clone());
+        self.keep_route(counters);
+    }
+
+    fn keep_route(&mut self, counters: Arc<RouteCounters>) {
+        let route = counters.route as usize;
+        if self.routes.len() <= route {
+            self.routes.resize_with(route + 1, || None);
+        }
+        self.routes[route] = Some(Box::new(LocalRoute {
+            counters,
+            ways: Vec::new(),
+        }));
+    }
+}
+
+impl Drop for Owner {
+    /// The thread ends: the next one may have the slot.
+    fn drop(&mut self) {
+        if !self.is_common
+            && let Some(shared) = self.slot.shared.upgrade()
+        {
+            shared.slots().give_back(self.slot.clone());
+        }
+    }
+}
