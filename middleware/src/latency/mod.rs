@@ -30,6 +30,8 @@ mod histogram;
 mod layer;
 mod ledger;
 mod pool;
+#[cfg(feature = "tokio-postgres")]
+mod postgres;
 mod recorder;
 mod routes;
 mod segments;
@@ -45,6 +47,10 @@ mod timeline;
 mod verdicts;
 mod window;
 
+#[cfg(feature = "tokio-postgres")]
+pub use self::postgres::{
+    Client, Prepared, Rows, StatementText, Transaction, TransactionBuilder,
+};
 #[cfg(feature = "statements")]
 pub use self::statements::{
     DEFAULT_REPEATED_REQUESTS, DEFAULT_REPEATED_SHARE, DEFAULT_REPEATED_TIMES, InStatement,

@@ -23,6 +23,8 @@ pub(crate) use self::{
     current::{OUTSIDE, Place, within},
     report::{name_of, when},
 };
+#[cfg(feature = "tokio-postgres")]
+pub(crate) use self::segment::{close, open};
 #[cfg(feature = "statements")]
 pub(crate) use self::current::{Token, with_timeline, with_timeline_of};
 pub use self::{

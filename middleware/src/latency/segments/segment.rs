@@ -67,7 +67,7 @@ impl Segment {
     }
 }
 
-pub(super) fn open(name: &'static str) -> Option<Token> {
+pub(crate) fn open(name: &'static str) -> Option<Token> {
     with_timeline(|timeline, accounts, parent| {
         let slot = timeline.open(accounts.names.kind(name), parent, accounts.now())?;
         Some(Token {
@@ -78,7 +78,7 @@ pub(super) fn open(name: &'static str) -> Option<Token> {
     .flatten()
 }
 
-pub(super) fn close(token: Token) {
+pub(crate) fn close(token: Token) {
     with_timeline_of(token, |timeline, accounts| {
         timeline.close(token.slot, accounts.now());
     });
