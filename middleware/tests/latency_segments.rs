@@ -298,7 +298,6 @@ async fn a_slow_route_is_named_by_its_target_its_objective_and_its_past() {
         }
     };
     serve(20).await;
-    handle.snapshot();
     let calm = handle.slow_endpoints(Window::FiveMinutes);
     assert!(calm.findings.is_empty(), "{calm:?}");
     assert_eq!(calm.young.len(), 1);
@@ -343,6 +342,45 @@ async fn failures_spend_the_budget_of_availability() {
     let report = handle.objectives().remove(0);
     assert_eq!((report.requests, report.bad, report.state), (200, 10, ObjectiveState::Page));
     assert!(report.verdict.contains("10 of 200 requests failed"), "{}", report.verdict);
+}
+
+/// Who waits for another request that fetches the same waits for the cache; who fetches it does not.
+#[cfg(feature = "cache")]
+#[tokio::test]
+async fn a_wait_for_another_requests_answer_is_the_caches() {
+    use pitcrew::{CacheLayer, cache::Region};
+
+    let clock = Clock::manual();
+    let (layer, handle) = builder(&clock).build();
+    let (cache, cached) = CacheLayer::builder()
+        .region(Region::api().ttl(Duration::from_secs(60)))
+        .build();
+    let (go, gate) = tokio::sync::watch::channel(false);
+    let handler = service_fn(move |_: Request<()>| {
+        let mut gate = gate.clone();
+        async move {
+            segment(DATABASE)
+                .run(async { gate.wait_for(|open| *open).await.map(|_| ()) })
+                .await
+                .unwrap();
+            ok()
+        }
+    });
+    let app = layer.layer(cache.layer(handler));
+    let ask = || async {
+        let response = app.clone().oneshot(request("/a")).await.unwrap();
+        response.into_body().collect().await.unwrap();
+    };
+    let (leads, waits) = (ask(), ask());
+    let mut both = pin!(async { tokio::join!(leads, waits) });
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(both.as_mut().poll(&mut cx).is_pending());
+    ms(&clock, 30);
+    go.send(true).unwrap();
+    both.await;
+    assert_eq!(cached.stats().collapsed, 1);
+    // 30 ms each, one in the database and one for the cache.
+    assert_eq!(parts(&handle), (vec![(CACHE, 15.0), (DATABASE, 15.0)], 0.0));
 }
 
 /// Nothing that the layer is handed makes it panic, and what is absurd is refused before.

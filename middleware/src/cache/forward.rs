@@ -26,6 +26,7 @@ use super::{
     series::Series,
     shared::{Found, Looking, Shared},
     tags::Tags,
+    timed::timed,
 };
 
 /// After so many hand-overs that failed, or regroupings by variant, a waiter runs alone (rule 11 of the invalidation).
@@ -212,7 +213,7 @@ impl Forward {
             .deadline
             .get_or_insert_with(|| Instant::now() + self.shared.wait_deadline);
         let shared = self.shared.clone();
-        Box::pin(async move {
+        Box::pin(timed(async move {
             let told = tokio::time::timeout_at(deadline, waiter.told()).await;
             let told = told.unwrap_or_else(|_| {
                 let timeouts = &shared.counters.wait_timeouts;
@@ -220,7 +221,7 @@ impl Forward {
                 Told::Alone
             });
             (waiter, told)
-        })
+        }))
     }
 
     /// What a waiter does with what it was told.

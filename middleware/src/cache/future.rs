@@ -14,7 +14,10 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 #[cfg(feature = "redis")]
-use super::own_writes::{Telling, Token};
+use super::{
+    own_writes::{Telling, Token},
+    timed::timed,
+};
 use super::{
     body::ResponseBody,
     changes::{Changes, passed},
@@ -107,7 +110,7 @@ where
             }
         };
         Self {
-            state: State::Behind(Box::pin(waiting)),
+            state: State::Behind(Box::pin(timed(waiting))),
             held: Some(Box::new(held)),
             forward: Some(Box::new(forward)),
         }

@@ -110,6 +110,7 @@ mod tags;
 mod tally;
 mod tasks;
 mod text;
+mod timed;
 mod truth;
 mod uncacheable;
 

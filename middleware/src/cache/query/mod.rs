@@ -29,6 +29,7 @@ use super::{
     shared::Shared,
     tags,
     tally::Amount,
+    timed::timed,
 };
 
 /// Statements that are remembered with what was read from them.
@@ -137,7 +138,7 @@ impl Call<'_> {
             Join::Wait(mut waiter) => {
                 // Without a runtime there is nothing to wait by.
                 let told = if runtime::has_one() {
-                    tokio::time::timeout_at(deadline, waiter.told()).await
+                    timed(tokio::time::timeout_at(deadline, waiter.told())).await
                 } else {
                     Ok(Told::Alone)
                 };

@@ -33,6 +33,21 @@ pub enum ObjectiveState {
     Page,
 }
 
+impl ObjectiveState {
+    /// How much it matters: the more, the larger.
+    #[must_use]
+    pub const fn urgency(self) -> u8 {
+        match self {
+            Self::NoRequests => 0,
+            Self::Ok => 1,
+            Self::FewRequests => 2,
+            Self::Ticket => 3,
+            Self::Exhausted => 4,
+            Self::Page => 5,
+        }
+    }
+}
+
 /// How one objective stands.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]

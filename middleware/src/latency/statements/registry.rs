@@ -48,12 +48,16 @@ pub(crate) struct Statements {
 }
 
 impl Statements {
-    /// The number of a text.
-    pub(crate) fn id(&self, text: &str) -> Id {
+    /// The number of a text, and the hash of the text itself, constants included.
+    pub(crate) fn find(&self, text: &str) -> (Id, u64) {
         if text.len() > MAX_TEXT_BYTES {
-            return UNREADABLE;
+            return (UNREADABLE, 0);
         }
         let hash = self.hasher.hash_one(text);
+        (self.id_of(text, hash), hash)
+    }
+
+    fn id_of(&self, text: &str, hash: u64) -> Id {
         let texts = self
             .texts
             .get_or_init(|| (0..TEXTS).map(|_| AtomicU64::new(0)).collect());
@@ -131,6 +135,13 @@ impl Statements {
     /// Texts of statements that were not told apart for want of room.
     pub(crate) fn overflowed(&self) -> u64 {
         self.overflowed.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+impl Statements {
+    pub(super) fn id(&self, text: &str) -> Id {
+        self.find(text).0
     }
 }
 

@@ -52,6 +52,8 @@ struct Execution {
     /// The request's timeline.
     timeline: u64,
     id: Id,
+    /// The hash of its text: constants are parameters too.
+    text: u64,
     is_on_rows: bool,
     parameters: Option<u64>,
 }
@@ -60,10 +62,11 @@ impl Statement {
     /// `None`: a prepared statement whose text is not known.
     pub(crate) fn of(sql: Option<&str>) -> Self {
         let execution = with_timeline(|timeline, accounts, _| {
-            let id = sql.map_or(UNREADABLE, |sql| accounts.statements.id(sql));
+            let (id, text) = sql.map_or((UNREADABLE, 0), |sql| accounts.statements.find(sql));
             Execution {
                 timeline: timeline.id,
                 id,
+                text,
                 is_on_rows: accounts.statements.is_on_rows(id),
                 parameters: None,
             }
@@ -80,7 +83,8 @@ impl Statement {
                 slot: 0,
             };
             let hasher = with_timeline_of(token, |_, accounts| accounts.statements.hasher());
-            execution.parameters = hasher.map(|hasher| {
+            execution.parameters = hasher.map(|mut hasher| {
+                hasher.write_u64(execution.text);
                 let mut bounded = Bounded {
                     hasher,
                     left: MAX_PARAMETER_BYTES,
