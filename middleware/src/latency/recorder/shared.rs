@@ -8,18 +8,17 @@ use std::{
 use super::{
     super::{
         ledger::Ledger,
+        slo::Tracker,
         snapshot::LatencySnapshot,
         sync::{Mutex, lock},
     },
-    label::RouteText,
-    owners::with_owner,
-    record::{Begun, Record},
+    owners::LayerId,
     registry::Registry,
     room::Room,
     slot::Owner,
     slots::Slots,
 };
-use crate::{clock::Clock, route::Labeler};
+use crate::clock::{Clock, Ticks};
 
 /// Bytes that the parts of all threads take at most: cells, chunks of counts, labels.
 pub const RECORDER_BYTES: usize = 16 << 20;
@@ -28,14 +27,14 @@ pub const RECORDER_BYTES: usize = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) clock: Clock,
-    pub(crate) labeler: Labeler,
     pub(crate) max_series: usize,
 }
 
 pub(crate) struct Shared {
     this: Weak<Self>,
+    id: LayerId,
     clock: Clock,
-    labeler: Labeler,
+    ticks: Ticks,
     registry: Registry,
     slots: Slots,
     room: Room,
@@ -46,21 +45,26 @@ impl Shared {
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
+            id: LayerId::enlist(this),
             registry: Registry::new(settings.max_series),
             slots: Slots::new(),
             room: Room::new(RECORDER_BYTES),
-            ledger: Mutex::new(Ledger::new(settings.clock.nanos())),
+            ledger: Mutex::new(Ledger::new(settings.clock.now())),
+            ticks: Ticks::of(&settings.clock),
             clock: settings.clock,
-            labeler: settings.labeler,
         })
     }
 
-    pub(crate) fn labeler(&self) -> &Labeler {
-        &self.labeler
+    pub(crate) fn id(&self) -> LayerId {
+        self.id
     }
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    pub(crate) fn ticks(&self) -> Ticks {
+        self.ticks
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -75,27 +79,12 @@ impl Shared {
         &self.room
     }
 
-    /// A request has come.
-    #[inline]
-    pub(crate) fn begin(&self, text: RouteText<'_>, begun: Begun) -> Option<Record> {
-        let (home, route) = with_owner(
-            self,
-            || self.this.upgrade(),
-            |owner| {
-                let route = owner.route(text, self);
-                owner.begin(route);
-                (owner.slot().clone(), route)
-            },
-        )?;
-        Some(Record::new(home, route, begun))
-    }
-
     pub(super) fn take_slot(&self) -> Option<Owner> {
-        self.slots.take(&self.this, &self.clock, &self.room)
+        self.slots.take(self.id, &self.this, &self.room)
     }
 
     pub(super) fn with_common<T>(&self, act: impl FnOnce(&mut Owner) -> T) -> T {
-        self.slots.with_common(&self.this, &self.clock, act)
+        self.slots.with_common(self.id, &self.this, act)
     }
 
     /// Takes in what has been recorded since the last time.
@@ -103,10 +92,21 @@ impl Shared {
         lock(&self.ledger).fold(self);
     }
 
+    /// Looks at objectives and verdicts, between two folds.
+    pub(crate) fn with_tracker<T>(&self, act: impl FnOnce(&mut Tracker) -> T) -> T {
+        act(lock(&self.ledger).tracker())
+    }
+
     pub(crate) fn snapshot(&self) -> LatencySnapshot {
         let mut ledger = lock(&self.ledger);
         ledger.fold(self);
         ledger.snapshot(self)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.id.strike_off();
     }
 }
 
