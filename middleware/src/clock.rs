@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -68,16 +68,6 @@ impl Clock {
         }
     }
 
-    /// [`now`](Self::now) in nanoseconds.
-    #[cfg(feature = "latency")]
-    #[inline]
-    pub(crate) fn nanos(&self) -> u64 {
-        match &self.0 {
-            Kind::System { anchor, .. } => anchor.elapsed().as_nanos() as u64,
-            Kind::Manual(manual) => manual.elapsed.load(Ordering::Acquire),
-        }
-    }
-
     /// Wall time in milliseconds since 1970-01-01 UTC.
     #[must_use]
     pub fn unix_ms(&self) -> u64 {
@@ -127,6 +117,87 @@ impl fmt::Debug for Clock {
             .field("kind", &kind)
             .field("now", &self.now())
             .finish()
+    }
+}
+
+/// Differences of time for a path where each clock reading counts: which source a reading comes from. A byte that is copied
+/// with each request.
+#[cfg(feature = "latency")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ticks {
+    /// The processor's time-stamp counter, calibrated once a process.
+    Counter,
+    /// The operating system's monotonic clock.
+    Monotonic,
+    /// A manual clock, which has to be found.
+    Manual,
+}
+
+#[cfg(feature = "latency")]
+static COUNTER: OnceLock<quanta::Clock> = OnceLock::new();
+
+#[cfg(feature = "latency")]
+static ANCHOR: OnceLock<Instant> = OnceLock::new();
+
+#[cfg(feature = "latency")]
+impl Ticks {
+    /// The counter where `clock` is the machine's and the counter can be trusted, else what `clock` itself is made of.
+    pub(crate) fn of(clock: &Clock) -> Self {
+        static IS_TRUSTED: OnceLock<bool> = OnceLock::new();
+        if matches!(clock.0, Kind::Manual(_)) {
+            Self::Manual
+        } else if *IS_TRUSTED.get_or_init(is_counter_trusted) {
+            // Where the processor does not say that its counter is invariant, `quanta` asks the operating system too.
+            COUNTER.get_or_init(quanta::Clock::new);
+            Self::Counter
+        } else {
+            ANCHOR.get_or_init(Instant::now);
+            Self::Monotonic
+        }
+    }
+
+    /// A reading: only [`nanos`](Self::nanos) between two of one source means anything. `manual` finds a manual clock.
+    #[inline]
+    pub(crate) fn now(self, manual: impl FnOnce() -> Duration) -> u64 {
+        if self == Self::Counter
+            && let Some(counter) = COUNTER.get()
+        {
+            return counter.raw();
+        }
+        self.slow(manual)
+    }
+
+    #[cold]
+    fn slow(self, manual: impl FnOnce() -> Duration) -> u64 {
+        let time = match (self, ANCHOR.get()) {
+            (Self::Manual, _) => manual(),
+            (_, Some(anchor)) => anchor.elapsed(),
+            _ => Duration::ZERO,
+        };
+        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Nanoseconds from one reading to another; 0 where it is not later.
+    #[inline]
+    pub(crate) fn nanos(self, from: u64, to: u64) -> u64 {
+        if self == Self::Counter
+            && let Some(counter) = COUNTER.get()
+        {
+            return counter.delta_as_nanos(from, to);
+        }
+        to.saturating_sub(from)
+    }
+}
+
+/// Whether the kernel itself keeps time by the counter. It watches the counters of all processors against other clocks, and
+/// gives them up for good when they disagree, which a program alone cannot see.
+#[cfg(feature = "latency")]
+fn is_counter_trusted() -> bool {
+    const CHOSEN: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+    match std::fs::read_to_string(CHOSEN) {
+        Ok(chosen) => matches!(chosen.trim(), "tsc" | "arch_sys_counter"),
+        // Not Linux, or hidden: the operating system's clock costs more, but is right.
+        Err(_) => false,
     }
 }
 

@@ -76,7 +76,10 @@ pub(crate) enum Template<'a> {
 
 #[cfg(feature = "latency")]
 impl<'a> Template<'a> {
-    #[cfg_attr(not(feature = "axum"), expect(unused_variables, reason = "axum tells it"))]
+    #[cfg_attr(
+        not(feature = "axum"),
+        expect(unused_variables, reason = "axum tells it")
+    )]
     pub(crate) fn of(extensions: &'a http::Extensions) -> Self {
         #[cfg(feature = "axum")]
         {

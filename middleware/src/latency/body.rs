@@ -2,11 +2,11 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Buf;
-use http::{HeaderMap, StatusCode};
+use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
@@ -17,47 +17,63 @@ use super::{recorder::record::Record, service::content_length};
 pub struct ResponseBody<R> {
     #[pin]
     inner: R,
-    record: Option<Record>,
-    status: StatusCode,
-    /// Bytes still to come by `Content-Length`. A server stops reading at zero without asking for the end, so that
-    /// is an end and not an abort.
-    remaining: Option<u64>,
+    end: End,
 }
 
-impl<R: Body> ResponseBody<R> {
-    pub(super) fn new(
-        inner: R,
-        mut record: Option<Record>,
-        status: StatusCode,
-        headers: &HeaderMap,
-    ) -> Self {
-        let mut remaining = None;
-        if let Some(mut under_way) = record.take() {
-            under_way.head();
-            // No server reads a body that is not sent (RFC 9110, 6.4.1): such an answer ends with its head. So does one
-            // that switches protocols (15.2.2): what comes after it is not HTTP's, and may last for days.
-            let is_bodiless = matches!(
-                status,
-                StatusCode::NO_CONTENT
-                    | StatusCode::NOT_MODIFIED
-                    | StatusCode::SWITCHING_PROTOCOLS
-            ) || under_way.is_head()
-                || inner.is_end_stream();
-            if !is_bodiless {
-                remaining = content_length(headers);
-            }
-            if is_bodiless || remaining == Some(0) {
-                under_way.end_at_head(status);
-            } else {
-                record = Some(under_way);
-            }
+/// What ends a record.
+pub(super) struct End {
+    record: Record,
+    /// Bytes still to come, [`UNKNOWN`] where nothing says. A server stops reading at zero without asking for the end, so
+    /// that is an end and not an abort.
+    remaining: u64,
+    status: StatusCode,
+}
+
+const UNKNOWN: u64 = u64::MAX;
+
+impl End {
+    /// The head is there.
+    #[inline]
+    pub(super) fn of<R: Body>(response: &Response<R>, mut record: Record) -> Self {
+        let (status, body) = (response.status(), response.body());
+        let mut remaining = UNKNOWN;
+        record.head();
+        // No server reads a body that is not sent (RFC 9110, 6.4.1): such an answer ends with its head. So does one that
+        // switches protocols (15.2.2): what comes after it is not HTTP's, and may last for days.
+        let is_bodiless = matches!(
+            status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS
+        ) || record.is_head()
+            || body.is_end_stream();
+        if !is_bodiless {
+            let length = body.size_hint().exact();
+            let length = length.or_else(|| content_length(response.headers()));
+            remaining = length.unwrap_or(UNKNOWN);
+        }
+        if is_bodiless || remaining == 0 {
+            record.end_at_head(status);
         }
         Self {
-            inner,
             record,
-            status,
             remaining,
+            status,
         }
+    }
+
+    /// So many bytes were read.
+    #[inline]
+    fn sent(&mut self, bytes: u64) {
+        self.record.sent(bytes);
+        if self.remaining != UNKNOWN {
+            self.remaining = self.remaining.saturating_sub(bytes);
+        }
+    }
+}
+
+impl<R> ResponseBody<R> {
+    #[inline]
+    pub(super) fn new(inner: R, end: End) -> Self {
+        Self { inner, end }
     }
 }
 
@@ -70,36 +86,25 @@ impl<R: Body> Body for ResponseBody<R> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let mut this = self.project();
-        let frame = ready!(match this.record {
-            Some(record) => record.within(|| this.inner.as_mut().poll_frame(cx)),
-            None => this.inner.as_mut().poll_frame(cx),
-        });
-        let Some(record) = this.record.as_mut() else {
-            return Poll::Ready(frame);
-        };
-        let is_end = match &frame {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    let bytes = data.remaining() as u64;
-                    record.sent(bytes);
-                    if let Some(remaining) = this.remaining.as_mut() {
-                        *remaining = remaining.saturating_sub(bytes);
+        // Looked at where it lies: a frame is large enough for a copy of it to count.
+        let record = &mut this.end.record;
+        let polled = record.within(|| this.inner.as_mut().poll_frame(cx));
+        if this.end.record.is_open() {
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Some(data) = frame.data_ref() {
+                        this.end.sent(data.remaining() as u64);
+                    }
+                    if this.end.remaining == 0 || this.inner.is_end_stream() {
+                        this.end.record.end(this.end.status);
                     }
                 }
-                *this.remaining == Some(0) || this.inner.is_end_stream()
+                Poll::Ready(Some(Err(_))) => this.end.record.fail(),
+                Poll::Ready(None) => this.end.record.end(this.end.status),
+                Poll::Pending => {}
             }
-            Some(Err(_)) => {
-                if let Some(record) = this.record.take() {
-                    record.fail();
-                }
-                false
-            }
-            None => true,
-        };
-        if is_end && let Some(record) = this.record.take() {
-            record.end(*this.status);
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -114,7 +119,7 @@ impl<R: Body> Body for ResponseBody<R> {
 impl<R> std::fmt::Debug for ResponseBody<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ResponseBody")
-            .field("status", &self.status)
+            .field("status", &self.end.status)
             .finish_non_exhaustive()
     }
 }

@@ -3,25 +3,28 @@
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::Response;
 use http_body::Body;
 use pin_project::pin_project;
 
-use super::{body::ResponseBody, recorder::record::Record};
+use super::{
+    body::{End, ResponseBody},
+    recorder::record::Record,
+};
 
 /// Resolves to the inner response with its body measured. Dropped before that, the request counts as aborted.
 #[pin_project]
 pub struct ResponseFuture<F> {
     #[pin]
     inner: F,
-    record: Option<Record>,
+    record: Record,
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, record: Option<Record>) -> Self {
+    pub(super) fn new(inner: F, record: Record) -> Self {
         Self { inner, record }
     }
 }
@@ -35,24 +38,17 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(match this.record {
-            Some(record) => record.within(|| this.inner.poll(cx)),
-            None => this.inner.poll(cx),
-        });
-        let record = this.record.take();
-        Poll::Ready(match result {
-            Ok(response) => {
-                let (parts, body) = response.into_parts();
-                let body = ResponseBody::new(body, record, parts.status, &parts.headers);
-                Ok(Response::from_parts(parts, body))
+        match this.record.within(|| this.inner.poll(cx)) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(response)) => {
+                let end = End::of(&response, this.record.hand_on());
+                Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, end))))
             }
-            Err(error) => {
-                if let Some(record) = record {
-                    record.fail();
-                }
-                Err(error)
+            Poll::Ready(Err(error)) => {
+                this.record.fail();
+                Poll::Ready(Err(error))
             }
-        })
+        }
     }
 }
 

@@ -134,7 +134,10 @@ impl Histogram {
 
     /// The same with one significant figure: eight buckets become one, at its upper edge.
     pub(crate) fn coarser(&self) -> Self {
-        let mut counts = self.counts().map(|(index, count)| (coarse(index), count)).peekable();
+        let mut counts = self
+            .counts()
+            .map(|(index, count)| (coarse(index), count))
+            .peekable();
         Self::from_counts(std::iter::from_fn(|| {
             let (index, mut sum) = counts.next()?;
             while let Some((_, count)) = counts.next_if(|(next, _)| *next == index) {

@@ -10,7 +10,7 @@ use super::{
         registry::OVERFLOW_SERIES,
         shared::{Settings, Shared},
     },
-    service::Latency,
+    service::{Latency, Measure},
     snapshot::LatencySnapshot,
     verdicts::Verdicts,
 };
@@ -25,7 +25,7 @@ pub const MIN_SERIES: usize = OVERFLOW_SERIES + 1;
 /// Measures every request of the service it is put on. In axum, add it last, so that it is the outermost layer.
 #[derive(Clone)]
 pub struct LatencyLayer {
-    shared: Arc<Shared>,
+    measure: Measure,
 }
 
 impl LatencyLayer {
@@ -45,14 +45,14 @@ impl<S> Layer<S> for LatencyLayer {
     type Service = Latency<S>;
 
     fn layer(&self, inner: S) -> Latency<S> {
-        Latency::new(inner, self.shared.clone())
+        Latency::new(inner, self.measure.clone())
     }
 }
 
 impl fmt::Debug for LatencyLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LatencyLayer")
-            .field("labeler", self.shared.labeler())
+            .field("labeler", &self.measure.labeler)
             .finish_non_exhaustive()
     }
 }
@@ -98,14 +98,15 @@ impl LatencyBuilder {
     pub fn build(self) -> (LatencyLayer, LatencyHandle) {
         let shared = Shared::new(Settings {
             clock: self.clock,
-            labeler: self.labeler,
             max_series: self.max_series.max(MIN_SERIES),
             verdicts: self.verdicts,
         });
-        let handle = LatencyHandle {
-            shared: shared.clone(),
+        let measure = Measure {
+            layer: shared.id(),
+            ticks: shared.ticks(),
+            labeler: self.labeler,
         };
-        (LatencyLayer { shared }, handle)
+        (LatencyLayer { measure }, LatencyHandle { shared })
     }
 }
 

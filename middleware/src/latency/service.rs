@@ -1,9 +1,6 @@
 //! [`Latency`], the service.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use http::{HeaderMap, Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
@@ -14,38 +11,58 @@ use super::{
     future::ResponseFuture,
     recorder::{
         label::RouteText,
+        owners::LayerId,
         record::{Begun, Record},
         registry::Method,
-        shared::Shared,
     },
 };
-use crate::route::{Template, UNMATCHED, method_label};
+use crate::{
+    clock::Ticks,
+    route::{Labeler, Template},
+};
 
 /// Measures the inner service. Made by [`LatencyLayer`](super::LatencyLayer).
 #[derive(Clone)]
 pub struct Latency<S> {
     inner: S,
-    shared: Arc<Shared>,
+    measure: Measure,
+}
+
+/// What a service knows of its layer. A router clones it with each request, so it counts no reference that threads share, unless
+/// the app's own closure is one.
+#[derive(Clone, Debug)]
+pub(super) struct Measure {
+    pub(super) layer: LayerId,
+    pub(super) ticks: Ticks,
+    pub(super) labeler: Labeler,
 }
 
 impl<S> Latency<S> {
-    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+    pub(super) fn new(inner: S, measure: Measure) -> Self {
+        Self { inner, measure }
     }
+}
 
+impl Measure {
     /// `custom`: what the app's own closure says.
-    fn begin<B>(&self, request: &Request<B>, custom: Option<&str>) -> Option<Record> {
+    #[inline]
+    fn begin<B>(&self, request: &Request<B>, custom: Option<&str>) -> Record {
         let text = match (custom, Template::of(request.extensions())) {
             (Some(label), _) => RouteText::Whole(label),
             (None, Template::Whole(template)) => RouteText::Whole(template),
             (None, Template::Nested(path)) => RouteText::Nested(path),
-            (None, Template::None) => RouteText::Whole(UNMATCHED),
+            (None, Template::None) => RouteText::Unmatched,
         };
+        let method = Method::of(request.method());
         let begun = Begun {
-            method: Method(method_label(request.method())),
-            request_bytes: content_length(request.headers()).unwrap_or(0),
+            method,
+            request_bytes: if method.has_content() {
+                content_length(request.headers()).unwrap_or(0)
+            } else {
+                0
+            },
         };
-        self.shared.begin(text, begun)
+        Record::begin(self.layer, self.ticks, text, begun)
     }
 }
 
@@ -70,14 +87,15 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (request, record) = if self.shared.labeler().is_custom() {
+        let measure = &self.measure;
+        let (request, record) = if measure.labeler.is_custom() {
             let (parts, body) = request.into_parts();
-            let custom = self.shared.labeler().custom(&parts);
+            let custom = measure.labeler.custom(&parts);
             let request = Request::from_parts(parts, body);
-            let record = self.begin(&request, custom.as_deref());
+            let record = measure.begin(&request, custom.as_deref());
             (request, record)
         } else {
-            let record = self.begin(&request, None);
+            let record = measure.begin(&request, None);
             (request, record)
         };
         ResponseFuture::new(self.inner.call(request), record)

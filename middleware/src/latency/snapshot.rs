@@ -243,8 +243,8 @@ impl SeriesSnapshot {
         &self.sums(window).first_byte
     }
 
-    /// Times to the end of the body in the window of the same length that came before; for `OneMinute` the minute before
-    /// the last. Empty for [`Window::SinceStart`], and where the layer is too young.
+    /// Times to the end of the body in the time of about the same length that came before; for `OneMinute` the minute before
+    /// the last, up to half a minute more or less. Empty for [`Window::SinceStart`], and where the layer is too young.
     #[must_use]
     pub fn before(&self, window: Window) -> &Histogram {
         &self.detail.before[window as usize].body_end

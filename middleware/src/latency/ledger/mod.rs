@@ -32,7 +32,7 @@ const PATIENCE: u32 = 2;
 
 /// All that was ever folded.
 pub(crate) struct Ledger {
-    started: u64,
+    started: Duration,
     /// Of the last fold, since `started`.
     folded_at: Duration,
     slots: Vec<View>,
@@ -41,7 +41,7 @@ pub(crate) struct Ledger {
     /// By the registry's numbers: one a status code.
     codes: Vec<Code>,
     series: Vec<Series>,
-    by_key: HashMap<(u32, Method, StatusClass), usize>,
+    by_key: HashMap<(u16, Method, StatusClass), usize>,
     reading: Reading,
     tally: SumsTally,
     tracker: Tracker,
@@ -56,7 +56,7 @@ struct View {
 }
 
 impl Ledger {
-    pub(crate) fn new(started: u64, tracker: Tracker) -> Self {
+    pub(crate) fn new(started: Duration, tracker: Tracker) -> Self {
         Self {
             started,
             folded_at: Duration::ZERO,
@@ -75,6 +75,7 @@ impl Ledger {
     /// Takes in what has been recorded since the last time.
     pub(crate) fn fold(&mut self, shared: &Shared) {
         let now = self.now(shared).max(self.folded_at);
+        let reading = shared.ticks().now(|| shared.clock().now());
         let unix_ms = shared.clock().unix_ms();
         self.meet(shared);
         let decay = Decay::over(now - self.folded_at);
@@ -87,8 +88,9 @@ impl Ledger {
             let Some((ended, sums)) = code.difference(&mut self.reading, bounds) else {
                 continue;
             };
-            let ended = Duration::from_nanos(ended.saturating_sub(self.started));
-            series.add(ended.clamp(self.folded_at, now), &sums);
+            let ago = Duration::from_nanos(shared.ticks().nanos(ended, reading));
+            let ended = now.saturating_sub(ago).max(self.folded_at);
+            series.add(ended, &sums);
         }
         for series in &mut self.series {
             if let Some(sums) = series.close(now, unix_ms, &decay) {
@@ -104,17 +106,22 @@ impl Ledger {
     }
 
     fn now(&self, shared: &Shared) -> Duration {
-        Duration::from_nanos(shared.clock().nanos().saturating_sub(self.started))
+        shared.clock().now().saturating_sub(self.started)
     }
 
     /// Looks for new slots, routes, series and cells.
     fn meet(&mut self, shared: &Shared) {
-        self.slots
-            .extend(shared.slots().after(self.slots.len()).into_iter().map(|slot| View {
-                slot,
-                cells: 0,
-                routes: Vec::new(),
-            }));
+        self.slots.extend(
+            shared
+                .slots()
+                .after(self.slots.len())
+                .into_iter()
+                .map(|slot| View {
+                    slot,
+                    cells: 0,
+                    routes: Vec::new(),
+                }),
+        );
         let mut cells = Vec::new();
         for view in &mut self.slots {
             let new = view.slot.cells_after(view.cells);
@@ -130,10 +137,10 @@ impl Ledger {
             let key = (new.route, new.id.method, new.id.class);
             let known = self.by_key.get(&key).copied();
             let series = known.unwrap_or_else(|| {
-                let route = self.routes.get(new.route as usize).cloned();
+                let route = self.routes.get(usize::from(new.route)).cloned();
                 self.series.push(Series::new(SeriesKey {
                     route: route.unwrap_or_default(),
-                    method: new.id.method.0,
+                    method: new.id.method.as_str(),
                     class: new.id.class,
                 }));
                 self.series.len() - 1

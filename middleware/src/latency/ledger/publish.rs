@@ -59,8 +59,9 @@ impl Ledger {
             ));
         }
         rows.sort_by(|a, b| {
-            let names =
-                || (&a.route, &a.method, a.status_class).cmp(&(&b.route, &b.method, b.status_class));
+            let names = || {
+                (&a.route, &a.method, a.status_class).cmp(&(&b.route, &b.method, b.status_class))
+            };
             b.sums(Window::SinceStart)
                 .body_end_nanos
                 .cmp(&a.sums(Window::SinceStart).body_end_nanos)
@@ -86,12 +87,12 @@ impl Ledger {
         let mut by_route = vec![0_u32; self.routes.len()];
         let all = || self.slots.iter().flat_map(|view| &view.routes);
         for counters in all() {
-            if let Some(sum) = by_route.get_mut(counters.route as usize) {
+            if let Some(sum) = by_route.get_mut(usize::from(counters.route)) {
                 *sum = sum.wrapping_sub(counters.ended());
             }
         }
         for counters in all() {
-            if let Some(sum) = by_route.get_mut(counters.route as usize) {
+            if let Some(sum) = by_route.get_mut(usize::from(counters.route)) {
                 *sum = sum.wrapping_add(counters.begun());
             }
         }

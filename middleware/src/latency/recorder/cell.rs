@@ -34,16 +34,19 @@ pub(crate) const FIRST_BYTE: usize = 1;
 /// How often a reader tries for whole records before it leaves the cell for the next fold.
 const TRIES: u32 = if cfg!(pitcrew_loom) { 2 } else { 256 };
 
+/// In place of a time to the head where there was none. No request lasts 584 years.
+pub(crate) const NO_HEAD: u64 = u64::MAX;
+
 /// What is counted of one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
     /// Nanoseconds to the end of the body.
     pub(crate) body_end: u64,
-    /// Nanoseconds to the head; none where there was no head.
-    pub(crate) first_byte: Option<u64>,
+    /// Nanoseconds to the head; [`NO_HEAD`] where there was no head.
+    pub(crate) first_byte: u64,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
-    /// The layer's monotonic time at the end, in nanoseconds.
+    /// The clock's reading at the end.
     pub(crate) at: u64,
 }
 
@@ -56,7 +59,7 @@ struct Numbers {
     response_bytes: AtomicU64,
     min: AtomicU64,
     max: AtomicU64,
-    /// When the last record ended.
+    /// The clock's reading when the last record ended.
     last: AtomicU64,
 }
 
@@ -123,14 +126,16 @@ pub(crate) const CHUNK_BYTES: usize = size_of::<Chunk>() + 16 + 3 * size_of::<us
 #[derive(Debug)]
 pub(crate) struct Writer {
     cell: Arc<Cell>,
-    /// For each place the number of its chunk in `chunks`, plus one; 0 for none.
+    /// For each place the number of its chunk in `chunks`, or [`NO_CHUNK`].
     index: [u8; HISTOGRAMS * CHUNKS_INDEXED],
     chunks: Vec<Arc<Chunk>>,
 }
 
 /// Places that are indexed. A model has a chunk a bucket, too many for a byte, and few that are met: there it looks.
 const CHUNKS_INDEXED: usize = if cfg!(pitcrew_loom) { 0 } else { CHUNKS };
-const _: () = assert!(HISTOGRAMS * CHUNKS_INDEXED < u8::MAX as usize);
+/// The number of no chunk.
+const NO_CHUNK: usize = u8::MAX as usize;
+const _: () = assert!(HISTOGRAMS * CHUNKS_INDEXED < NO_CHUNK);
 
 impl Writer {
     /// Goes on where the writer before it stopped.
@@ -138,7 +143,7 @@ impl Writer {
         let chunks = lock(&cell.chunks).clone();
         let mut writer = Self {
             cell,
-            index: [0; HISTOGRAMS * CHUNKS_INDEXED],
+            index: [NO_CHUNK as u8; HISTOGRAMS * CHUNKS_INDEXED],
             chunks: Vec::new(),
         };
         for chunk in chunks {
@@ -152,44 +157,65 @@ impl Writer {
     }
 
     /// Counts one request. `room` is asked for the bytes of each new chunk.
-    pub(crate) fn record(&mut self, measured: &Measured, mut room: impl FnMut(usize) -> bool) {
+    #[inline]
+    pub(crate) fn record(&mut self, measured: &Measured, room: impl Fn(usize) -> bool) {
         // What may allocate or wait goes first: between the stamps there are stores alone.
-        let body_end = buckets::index_of(measured.body_end);
-        self.prepare(BODY_END, body_end, &mut room);
-        let first_byte = measured.first_byte.map(|nanos| (nanos, buckets::index_of(nanos)));
-        if let Some((_, index)) = first_byte {
-            self.prepare(FIRST_BYTE, index, &mut room);
-        }
+        let body_end = self.place(BODY_END, buckets::index_of(measured.body_end), &room);
+        let has_head = measured.first_byte != NO_HEAD;
+        let first_byte = if has_head {
+            self.place(FIRST_BYTE, buckets::index_of(measured.first_byte), &room)
+        } else {
+            body_end
+        };
 
         let cell = &*self.cell;
+        let numbers = &cell.numbers;
         let stamp = cell.stamp.load(Ordering::Relaxed);
         cell.stamp.store(stamp.wrapping_add(1), Ordering::Relaxed);
         // Whoever sees a store below sees the odd stamp too.
         fence(Ordering::Release);
         bump(self.counter(BODY_END, body_end));
-        add(&cell.numbers.body_end, measured.body_end);
-        if let Some((nanos, index)) = first_byte {
-            bump(self.counter(FIRST_BYTE, index));
-            add(&cell.numbers.first_byte, nanos);
+        add(&numbers.body_end, measured.body_end);
+        if has_head {
+            bump(self.counter(FIRST_BYTE, first_byte));
+            add(&numbers.first_byte, measured.first_byte);
         }
-        add(&cell.numbers.request_bytes, measured.request_bytes);
-        add(&cell.numbers.response_bytes, measured.response_bytes);
-        if measured.body_end < cell.numbers.min.load(Ordering::Relaxed) {
-            cell.numbers.min.store(measured.body_end, Ordering::Relaxed);
+        if measured.request_bytes != 0 {
+            add(&numbers.request_bytes, measured.request_bytes);
         }
-        if measured.body_end > cell.numbers.max.load(Ordering::Relaxed) {
-            cell.numbers.max.store(measured.body_end, Ordering::Relaxed);
+        add(&numbers.response_bytes, measured.response_bytes);
+        if measured.body_end < numbers.min.load(Ordering::Relaxed) {
+            numbers.min.store(measured.body_end, Ordering::Relaxed);
         }
-        cell.numbers.last.store(measured.at, Ordering::Relaxed);
+        if measured.body_end > numbers.max.load(Ordering::Relaxed) {
+            numbers.max.store(measured.body_end, Ordering::Relaxed);
+        }
+        numbers.last.store(measured.at, Ordering::Relaxed);
         cell.stamp.store(stamp.wrapping_add(2), Ordering::Release);
     }
 
-    #[inline]
-    fn prepare(&mut self, histogram: usize, bucket: usize, room: &mut impl FnMut(usize) -> bool) {
+    /// Where a bucket is counted: with the number of its chunk, which comes into being if there is room.
+    #[inline(always)]
+    fn place(
+        &mut self,
+        histogram: usize,
+        bucket: usize,
+        room: &impl Fn(usize) -> bool,
+    ) -> (usize, usize) {
         let place = histogram * CHUNKS + bucket / CHUNK;
-        if self.find(place).is_none() && room(CHUNK_BYTES) {
+        match self.find(place) {
+            NO_CHUNK => (self.make(place, room), bucket),
+            chunk => (chunk, bucket),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make(&mut self, place: usize, room: &impl Fn(usize) -> bool) -> usize {
+        if room(CHUNK_BYTES) {
             self.add_chunk(place);
         }
+        self.find(place)
     }
 
     #[cold]
@@ -203,26 +229,24 @@ impl Writer {
         let place = chunk.place;
         self.chunks.push(chunk);
         if let Some(index) = self.index.get_mut(place) {
-            *index = self.chunks.len() as u8;
+            *index = (self.chunks.len() - 1) as u8;
         }
     }
 
-    #[inline]
-    fn find(&self, place: usize) -> Option<&Chunk> {
+    #[inline(always)]
+    fn find(&self, place: usize) -> usize {
         if CHUNKS_INDEXED == 0 {
-            return self
-                .chunks
-                .iter()
-                .map(|chunk| &**chunk)
-                .find(|chunk| chunk.place == place);
+            let found = self.chunks.iter().position(|chunk| chunk.place == place);
+            return found.unwrap_or(NO_CHUNK);
         }
-        let number = usize::from(*self.index.get(place)?).checked_sub(1)?;
-        self.chunks.get(number).map(|chunk| &**chunk)
+        self.index
+            .get(place)
+            .map_or(NO_CHUNK, |&chunk| usize::from(chunk))
     }
 
-    #[inline]
-    fn counter(&self, histogram: usize, bucket: usize) -> &AtomicU32 {
-        match self.find(histogram * CHUNKS + bucket / CHUNK) {
+    #[inline(always)]
+    fn counter(&self, histogram: usize, (chunk, bucket): (usize, usize)) -> &AtomicU32 {
+        match self.chunks.get(chunk) {
             Some(chunk) => &chunk.counts[bucket % CHUNK],
             None => &self.cell.coarse[histogram][(bucket / buckets::OCTAVE).min(COARSE - 1)],
         }

@@ -4,6 +4,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use std::collections::HashMap;
 
+use crate::route::UNMATCHED;
+
 /// A route's label as the request has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RouteText<'a> {
@@ -11,6 +13,8 @@ pub(crate) enum RouteText<'a> {
     Whole(&'a str),
     /// The path that a service is nested at: its label is that with `/*` after it.
     Nested(&'a str),
+    /// Nothing tells it.
+    Unmatched,
 }
 
 impl RouteText<'_> {
@@ -19,6 +23,7 @@ impl RouteText<'_> {
         match self {
             Self::Whole(label) => label.to_owned(),
             Self::Nested(path) => format!("{}/*", path.trim_end_matches('/')),
+            Self::Unmatched => UNMATCHED.to_owned(),
         }
     }
 }
@@ -28,23 +33,57 @@ impl RouteText<'_> {
 pub(crate) struct Labels {
     whole: ByText,
     nested: ByText,
+    unmatched: Option<u16>,
+    /// Labels by where they lie: a router's templates stay where they are, so that most need no hash. What lies there is
+    /// compared all the same, for another may have come to lie there.
+    recent: [Option<(Box<str>, u16)>; RECENT],
 }
 
-type ByText = HashMap<Box<str>, u32, BuildHasherDefault<TextHasher>>;
+/// Places in [`Labels::recent`].
+const RECENT: usize = 16;
+
+/// The place of a label that lies there.
+#[inline]
+fn recent(label: &str) -> usize {
+    // Allocations are 16 bytes apart at least.
+    let address = label.as_ptr() as usize;
+    (address >> 4 ^ address >> 8 ^ label.len()) % RECENT
+}
+
+type ByText = HashMap<Box<str>, u16, BuildHasherDefault<TextHasher>>;
 
 impl Labels {
     #[inline]
-    pub(crate) fn find(&self, text: RouteText<'_>) -> Option<u32> {
+    pub(crate) fn find(&mut self, text: RouteText<'_>) -> Option<u16> {
         match text {
-            RouteText::Whole(label) => self.whole.get(label).copied(),
+            RouteText::Whole(label) => {
+                if let Some((known, route)) = &self.recent[recent(label)]
+                    && **known == *label
+                {
+                    return Some(*route);
+                }
+                self.find_whole(label)
+            }
             RouteText::Nested(path) => self.nested.get(path).copied(),
+            RouteText::Unmatched => self.unmatched,
         }
     }
 
-    pub(crate) fn insert(&mut self, text: RouteText<'_>, route: u32) {
+    fn find_whole(&mut self, label: &str) -> Option<u16> {
+        let route = self.whole.get(label).copied()?;
+        let place = &mut self.recent[recent(label)];
+        // Only once: labels that share a place, or are new each time, must not allocate with each request.
+        if place.is_none() {
+            *place = Some((label.into(), route));
+        }
+        Some(route)
+    }
+
+    pub(crate) fn insert(&mut self, text: RouteText<'_>, route: u16) {
         match text {
             RouteText::Whole(label) => self.whole.insert(label.into(), route),
             RouteText::Nested(path) => self.nested.insert(path.into(), route),
+            RouteText::Unmatched => self.unmatched.replace(route),
         };
     }
 }
@@ -78,7 +117,9 @@ impl Hasher for TextHasher {
         if let Some(last) = bytes.last_chunk::<8>() {
             self.mix(u64::from_le_bytes(*last));
         } else {
-            let word = rest.iter().fold(1_u64, |word, byte| word << 8 | u64::from(*byte));
+            let word = rest
+                .iter()
+                .fold(1_u64, |word, byte| word << 8 | u64::from(*byte));
             self.mix(word);
         }
     }

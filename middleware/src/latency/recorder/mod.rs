@@ -6,7 +6,7 @@
 
 pub(super) mod cell;
 pub(super) mod label;
-mod owners;
+pub(super) mod owners;
 pub(super) mod record;
 pub(super) mod registry;
 pub(super) mod room;

@@ -1,7 +1,5 @@
 //! [`Record`]: one request under way.
 
-use std::sync::Arc;
-
 use http::StatusCode;
 
 use super::{
@@ -9,11 +7,12 @@ use super::{
         class::StatusClass,
         segments::{OUTSIDE, Place, within},
     },
-    cell::Measured,
-    owners::with_owner,
-    registry::{Method, NO_CODE, SeriesId},
-    slot::Slot,
+    cell::{Measured, NO_HEAD},
+    label::RouteText,
+    owners::LayerId,
+    registry::{Method, NO_CODE, OVERFLOW_ROUTE, SeriesId},
 };
+use crate::clock::Ticks;
 
 /// What a request brings to its record.
 #[derive(Clone, Copy, Debug)]
@@ -22,36 +21,47 @@ pub(crate) struct Begun {
     pub(crate) request_bytes: u64,
 }
 
-/// Whoever holds it ends it once; dropped without that, the request was aborted.
+/// One request. Whoever holds it ends it once; dropped without that, the request was aborted.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// Of the thread that began it: the way to the layer, and its clock.
-    home: Arc<Slot>,
-    route: u32,
-    begun: Begun,
+    /// The clock's reading when it began.
     started: u64,
-    first_byte: Option<u64>,
+    /// Nanoseconds to the head, or [`NO_HEAD`].
+    first_byte: u64,
+    request_bytes: u64,
     response_bytes: u64,
-    class: StatusClass,
-    code: u16,
-    /// Ended at its head: what [`first_byte`](Self::first_byte) says is the whole.
-    is_at_head: bool,
+    /// [`LayerId::NONE`] once it has ended, or has moved on.
+    layer: LayerId,
+    route: u16,
+    method: Method,
+    ticks: Ticks,
     /// Where its segments are kept.
     place: Place,
 }
 
 impl Record {
-    pub(super) fn new(home: Arc<Slot>, route: u32, begun: Begun) -> Self {
+    /// A request has come.
+    #[inline]
+    pub(crate) fn begin(layer: LayerId, ticks: Ticks, text: RouteText<'_>, begun: Begun) -> Self {
+        let route = layer.with_owner(|owner| {
+            let route = owner.route(text);
+            owner.begin(route);
+            Some(route)
+        });
         Self {
-            started: home.clock().nanos(),
-            home,
-            route,
-            begun,
-            first_byte: None,
+            // Nothing where nobody can read of it any more.
+            layer: if route.is_some() {
+                layer
+            } else {
+                LayerId::NONE
+            },
+            started: ticks.now(|| layer.manual_time()),
+            ticks,
+            first_byte: NO_HEAD,
+            request_bytes: begun.request_bytes,
             response_bytes: 0,
-            class: StatusClass::Aborted,
-            code: NO_CODE,
-            is_at_head: false,
+            route: route.unwrap_or(OVERFLOW_ROUTE),
+            method: begun.method,
             place: Place::default(),
         }
     }
@@ -59,79 +69,120 @@ impl Record {
     /// Runs `work`, a poll of the request's future or body, so that segments find the request.
     #[inline]
     pub(crate) fn within<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        within(&mut self.place, self.home.accounts(), OUTSIDE, work)
+        if !self.is_open() {
+            return work();
+        }
+        within(&mut self.place, &self.layer, OUTSIDE, work)
     }
 
+    /// Hands it on, so that this one has nothing left to end.
+    #[inline]
+    pub(crate) fn hand_on(&mut self) -> Self {
+        Self {
+            layer: std::mem::replace(&mut self.layer, LayerId::NONE),
+            place: std::mem::take(&mut self.place),
+            ..*self
+        }
+    }
+
+    /// Whether it has not ended.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.layer != LayerId::NONE
+    }
+
+    #[inline]
     pub(crate) fn is_head(&self) -> bool {
-        self.begun.method.0 == "HEAD"
+        self.method == Method::HEAD
+    }
+
+    #[inline]
+    fn now(&self) -> u64 {
+        self.ticks.now(|| self.layer.manual_time())
     }
 
     /// The head is there.
+    #[inline]
     pub(crate) fn head(&mut self) {
-        self.first_byte = Some(self.elapsed());
+        self.first_byte = self.ticks.nanos(self.started, self.now());
     }
 
     /// So many bytes of the body were read.
+    #[inline]
     pub(crate) fn sent(&mut self, bytes: u64) {
         self.response_bytes = self.response_bytes.saturating_add(bytes);
     }
 
     /// The body has ended.
-    pub(crate) fn end(mut self, status: StatusCode) {
-        self.class = StatusClass::from(status);
-        self.code = status.as_u16();
+    #[inline]
+    pub(crate) fn end(&mut self, status: StatusCode) {
+        if self.is_open() {
+            let now = self.now();
+            self.count(StatusClass::from(status), status.as_u16(), now);
+        }
     }
 
-    /// The head is all that there is.
-    pub(crate) fn end_at_head(mut self, status: StatusCode) {
-        self.is_at_head = true;
-        self.end(status);
+    /// The head, which was just there, is all that there is.
+    #[inline]
+    pub(crate) fn end_at_head(&mut self, status: StatusCode) {
+        if self.is_open() {
+            self.count(StatusClass::from(status), status.as_u16(), AT_HEAD);
+        }
     }
 
     /// Service or body failed.
-    pub(crate) fn fail(mut self) {
-        self.class = StatusClass::Error;
+    #[cold]
+    pub(crate) fn fail(&mut self) {
+        if self.is_open() {
+            let now = self.now();
+            self.count(StatusClass::Error, NO_CODE, now);
+        }
     }
 
-    fn elapsed(&self) -> u64 {
-        self.home.clock().nanos().saturating_sub(self.started)
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        let body_end = match self.first_byte {
-            // The clock is asked once for both.
-            Some(first_byte) if self.is_at_head => first_byte,
-            _ => self.elapsed(),
+    #[inline(never)]
+    fn count(&mut self, class: StatusClass, code: u16, now: u64) {
+        let (body_end, at) = if now == AT_HEAD {
+            (self.first_byte, self.now())
+        } else {
+            (self.ticks.nanos(self.started, now), now)
         };
         let measured = Measured {
             body_end,
             first_byte: self.first_byte,
-            request_bytes: self.begun.request_bytes,
+            request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
-            at: self.started.saturating_add(body_end),
+            at,
+        };
+        let id = SeriesId {
+            code,
+            class,
+            method: self.method,
         };
         if self.place.is_used() {
-            let key = (self.route, self.begun.method.0);
-            let accounts = self.home.accounts();
-            accounts.ended(&mut self.place, key, measured.at, body_end);
+            let key = (u32::from(self.route), self.method.as_str());
+            self.place.end(key, body_end);
         }
-        let id = SeriesId {
-            method: self.begun.method,
-            class: self.class,
-            code: self.code,
-        };
-        let layer = self.home.shared();
-        let counted = with_owner(
-            layer.as_ptr(),
-            || layer.upgrade(),
-            |owner| owner.end(self.route, id, &measured),
-        );
-        if counted == Some(false)
-            && let Some(shared) = layer.upgrade()
-        {
-            shared.with_common(|owner| owner.end(self.route, id, &measured));
+        let layer = std::mem::replace(&mut self.layer, LayerId::NONE);
+        layer.with_owner(|owner| owner.end(self.route, id, &measured).then_some(()));
+    }
+}
+
+/// In place of a clock's reading: none was taken since the head.
+const AT_HEAD: u64 = u64::MAX;
+
+impl Drop for Record {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_open() {
+            self.abort();
         }
+    }
+}
+
+impl Record {
+    #[cold]
+    fn abort(&mut self) {
+        let now = self.now();
+        self.count(StatusClass::Aborted, NO_CODE, now);
     }
 }

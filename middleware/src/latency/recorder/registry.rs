@@ -13,10 +13,13 @@ use super::{
     },
     label::RouteText,
 };
-use crate::route::OVERFLOW;
+use crate::route::{OVERFLOW, method_label};
 
 /// The number of the route [`OVERFLOW`].
-pub(crate) const OVERFLOW_ROUTE: u32 = 0;
+pub(crate) const OVERFLOW_ROUTE: u16 = 0;
+
+/// Series that a layer may be told to keep at most: the number of a route is two bytes.
+pub const MAX_SERIES: usize = u16::MAX as usize;
 
 /// The series of [`OVERFLOW`], one a class, are always there and are the first.
 pub(crate) const OVERFLOW_SERIES: usize = StatusClass::ALL.len();
@@ -28,23 +31,60 @@ pub const MAX_STATUS_CODES: usize = 8;
 /// The code of a request that has none of its own: of the class alone.
 pub(crate) const NO_CODE: u16 = 0;
 
-/// Method and end of a request.
+/// Method and end of a request: what a series is of, beside its route. Packed, so that it is compared in one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SeriesId {
-    pub(crate) method: Method,
-    pub(crate) class: StatusClass,
     /// The status code; [`NO_CODE`] where the request was aborted or failed.
     pub(crate) code: u16,
+    pub(crate) class: StatusClass,
+    pub(crate) method: Method,
 }
 
-/// The method as a label; see [`method_label`](crate::route::method_label).
+/// A request method by its number, so that it is a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Method(pub(crate) &'static str);
+#[repr(transparent)]
+pub(crate) struct Method(u8);
+
+impl Method {
+    const LABELS: [&'static str; 12] = [
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY",
+        "OTHER", "*",
+    ];
+    pub(crate) const HEAD: Self = Self(1);
+    /// Of the series of `overflow`.
+    pub(crate) const ANY: Self = Self(11);
+
+    /// See [`method_label`].
+    #[inline]
+    pub(crate) fn of(method: &http::Method) -> Self {
+        // Two that need no look at a text.
+        if *method == http::Method::GET {
+            return Self(0);
+        }
+        if *method == http::Method::POST {
+            return Self(2);
+        }
+        let label = method_label(method);
+        let number = Self::LABELS.iter().position(|known| *known == label);
+        Self(number.unwrap_or(10) as u8)
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        Self::LABELS[usize::from(self.0)]
+    }
+
+    /// Whether requests of this method have content by what the method means (RFC 9110, 9.3).
+    #[inline]
+    pub(crate) fn has_content(self) -> bool {
+        // POST, PUT, PATCH, QUERY, and what nobody knows.
+        matches!(self.0, 2..=4 | 9 | 10)
+    }
+}
 
 /// One series: where a (route, method, class, code) is counted.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
-    pub(crate) route: u32,
+    pub(crate) route: u16,
     pub(crate) id: SeriesId,
 }
 
@@ -54,18 +94,18 @@ pub(crate) struct Registry {
     state: Mutex<State>,
     /// The routes once there is no room for more, to be read without a lock: a label beyond the bound may come with each
     /// request.
-    full: OnceLock<HashMap<Arc<str>, u32>>,
+    full: OnceLock<HashMap<Arc<str>, u16>>,
     max_series: usize,
 }
 
 #[derive(Debug)]
 struct State {
     routes: Vec<Arc<str>>,
-    by_label: HashMap<Arc<str>, u32>,
+    by_label: HashMap<Arc<str>, u16>,
     series: Vec<Series>,
-    by_id: HashMap<(u32, SeriesId), u32>,
+    by_id: HashMap<(u16, SeriesId), u32>,
     /// How many codes each (route, method, class) has; its length is what the bound is about.
-    codes: HashMap<(u32, Method, StatusClass), usize>,
+    codes: HashMap<(u16, Method, StatusClass), usize>,
 }
 
 impl Registry {
@@ -81,7 +121,7 @@ impl Registry {
         };
         for class in StatusClass::ALL {
             let id = SeriesId {
-                method: Method("*"),
+                method: Method::ANY,
                 class,
                 code: NO_CODE,
             };
@@ -93,12 +133,12 @@ impl Registry {
         Self {
             state: Mutex::new(state),
             full: OnceLock::new(),
-            max_series,
+            max_series: max_series.min(MAX_SERIES),
         }
     }
 
     /// The number of a route, a new one where there is room.
-    pub(crate) fn route(&self, text: RouteText<'_>) -> Option<u32> {
+    pub(crate) fn route(&self, text: RouteText<'_>) -> Option<u16> {
         let label = text.to_label();
         if let Some(routes) = self.full.get() {
             return routes.get(&*label).copied();
@@ -113,14 +153,14 @@ impl Registry {
             return None;
         }
         let label: Arc<str> = label.into();
-        let route = state.routes.len() as u32;
+        let route = state.routes.len() as u16;
         state.routes.push(label.clone());
         state.by_label.insert(label, route);
         Some(route)
     }
 
     /// The number of a series; that of `overflow` where there is no room for it.
-    pub(crate) fn series(&self, route: u32, id: SeriesId) -> u32 {
+    pub(crate) fn series(&self, route: u16, id: SeriesId) -> u32 {
         if route == OVERFLOW_ROUTE {
             return self.overflow(id);
         }

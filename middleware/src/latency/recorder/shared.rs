@@ -14,15 +14,13 @@ use super::{
         sync::{Mutex, lock},
         verdicts::Verdicts,
     },
-    label::RouteText,
-    owners::with_owner,
-    record::{Begun, Record},
+    owners::LayerId,
     registry::Registry,
     room::Room,
     slot::Owner,
     slots::Slots,
 };
-use crate::{clock::Clock, route::Labeler};
+use crate::clock::{Clock, Ticks};
 
 /// Bytes that the parts of all threads take at most: cells, chunks of counts, labels.
 pub const RECORDER_BYTES: usize = 16 << 20;
@@ -31,15 +29,15 @@ pub const RECORDER_BYTES: usize = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) clock: Clock,
-    pub(crate) labeler: Labeler,
     pub(crate) max_series: usize,
     pub(crate) verdicts: Verdicts,
 }
 
 pub(crate) struct Shared {
     this: Weak<Self>,
+    id: LayerId,
     clock: Clock,
-    labeler: Labeler,
+    ticks: Ticks,
     registry: Registry,
     slots: Slots,
     room: Room,
@@ -52,6 +50,7 @@ impl Shared {
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
+            id: LayerId::enlist(this),
             registry: Registry::new(settings.max_series),
             slots: Slots::new(),
             room: Room::new(RECORDER_BYTES),
@@ -60,21 +59,25 @@ impl Shared {
                 settings.verdicts.repeated_times(),
             )),
             ledger: Mutex::new(Ledger::new(
-                settings.clock.nanos(),
+                settings.clock.now(),
                 settings.verdicts.tracker(),
             )),
             verdicts: settings.verdicts,
+            ticks: Ticks::of(&settings.clock),
             clock: settings.clock,
-            labeler: settings.labeler,
         })
     }
 
-    pub(crate) fn labeler(&self) -> &Labeler {
-        &self.labeler
+    pub(crate) fn id(&self) -> LayerId {
+        self.id
     }
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    pub(crate) fn ticks(&self) -> Ticks {
+        self.ticks
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -89,43 +92,26 @@ impl Shared {
         &self.room
     }
 
-    /// A request has come.
-    #[inline]
-    pub(crate) fn begin(&self, text: RouteText<'_>, begun: Begun) -> Option<Record> {
-        let (home, route) = with_owner(
-            self,
-            || self.this.upgrade(),
-            |owner| {
-                let route = owner.route(text, self);
-                owner.begin(route);
-                (owner.slot().clone(), route)
-            },
-        )?;
-        Some(Record::new(home, route, begun))
-    }
-
     pub(super) fn take_slot(&self) -> Option<Owner> {
-        self.slots
-            .take(&self.this, &self.clock, &self.accounts, &self.room)
+        self.slots.take(self.id, &self.this, &self.room)
     }
 
     pub(super) fn with_common<T>(&self, act: impl FnOnce(&mut Owner) -> T) -> T {
-        self.slots
-            .with_common(&self.this, &self.clock, &self.accounts, act)
-    }
-
-    pub(crate) fn accounts(&self) -> &Accounts {
-        &self.accounts
-    }
-
-    pub(crate) fn verdicts(&self) -> &Verdicts {
-        &self.verdicts
+        self.slots.with_common(self.id, &self.this, act)
     }
 
     /// Takes in what has been recorded since the last time.
     pub(crate) fn fold(&self) {
         lock(&self.ledger).fold(self);
         self.accounts.fold();
+    }
+
+    pub(crate) fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
+    }
+
+    pub(crate) fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
     }
 
     /// How all objectives stand.
@@ -139,6 +125,12 @@ impl Shared {
         let mut ledger = lock(&self.ledger);
         ledger.fold(self);
         ledger.snapshot(self)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.id.strike_off();
     }
 }
 

@@ -6,16 +6,13 @@
 use std::sync::{Arc, Weak};
 
 use super::{
-    super::{
-        segments::Accounts,
-        sync::{AtomicU32, Mutex, Ordering, lock},
-    },
+    super::sync::{AtomicU32, Mutex, Ordering, lock},
     cell::{CELL_BYTES, Cell, Measured, Writer},
     label::{Labels, RouteText},
+    owners::LayerId,
     registry::{OVERFLOW_ROUTE, SeriesId},
     shared::Shared,
 };
-use crate::clock::Clock;
 
 /// Bytes of a slot and its owner before the first series.
 pub(crate) const SLOT_BYTES: usize = size_of::<Slot>() + size_of::<Owner>() + 1_024;
@@ -27,9 +24,8 @@ const MAX_WAYS: usize = 128;
 /// The half that both sides see.
 #[derive(Debug)]
 pub(crate) struct Slot {
+    layer: LayerId,
     shared: Weak<Shared>,
-    clock: Clock,
-    accounts: Arc<Accounts>,
     cells: Mutex<Vec<Arc<Cell>>>,
     routes: Mutex<Vec<Arc<RouteCounters>>>,
 }
@@ -39,13 +35,13 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct RouteCounters {
-    pub(crate) route: u32,
+    pub(crate) route: u16,
     begun: AtomicU32,
     ended: AtomicU32,
 }
 
 impl RouteCounters {
-    fn new(route: u32) -> Self {
+    fn new(route: u16) -> Self {
         Self {
             route,
             begun: AtomicU32::new(0),
@@ -71,11 +67,10 @@ fn bump(counter: &AtomicU32) {
 }
 
 impl Slot {
-    pub(crate) fn new(shared: Weak<Shared>, clock: Clock, accounts: Arc<Accounts>) -> Self {
+    pub(crate) fn new(layer: LayerId, shared: Weak<Shared>) -> Self {
         Self {
+            layer,
             shared,
-            clock,
-            accounts,
             cells: Mutex::default(),
             routes: Mutex::default(),
         }
@@ -83,14 +78,6 @@ impl Slot {
 
     pub(crate) fn shared(&self) -> &Weak<Shared> {
         &self.shared
-    }
-
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    pub(crate) fn accounts(&self) -> &Arc<Accounts> {
-        &self.accounts
     }
 
     /// Cells that came after the first `known`.
@@ -107,6 +94,7 @@ impl Slot {
 /// The half of the thread that writes.
 #[derive(Debug)]
 pub(crate) struct Owner {
+    layer: LayerId,
     slot: Arc<Slot>,
     labels: Labels,
     /// By number of the route.
@@ -138,6 +126,7 @@ impl Owner {
     /// Takes over a slot that nobody writes.
     pub(crate) fn new(slot: Arc<Slot>) -> Self {
         let mut owner = Self {
+            layer: slot.layer,
             is_common: false,
             labels: Labels::default(),
             routes: Vec::new(),
@@ -168,23 +157,26 @@ impl Owner {
         &self.slot
     }
 
-    /// Where the layer lies that this is of.
+    /// The layer that this is of.
     #[inline]
-    pub(crate) fn layer(&self) -> *const Shared {
-        self.slot.shared.as_ptr()
+    pub(crate) fn layer(&self) -> LayerId {
+        self.layer
     }
 
     /// The number of a label's route.
     #[inline]
-    pub(crate) fn route(&mut self, text: RouteText<'_>, shared: &Shared) -> u32 {
+    pub(crate) fn route(&mut self, text: RouteText<'_>) -> u16 {
         match self.labels.find(text) {
             Some(route) => route,
-            None => self.meet(text, shared),
+            None => self.meet(text),
         }
     }
 
     #[cold]
-    fn meet(&mut self, text: RouteText<'_>, shared: &Shared) -> u32 {
+    fn meet(&mut self, text: RouteText<'_>) -> u16 {
+        let Some(shared) = self.slot.shared.upgrade() else {
+            return OVERFLOW_ROUTE;
+        };
         // Room first: without it this is asked again with each request, and must not come to a lock.
         if !shared.room().take(ROUTE_BYTES) {
             return OVERFLOW_ROUTE;
@@ -194,7 +186,11 @@ impl Owner {
             return OVERFLOW_ROUTE;
         };
         self.labels.insert(text, route);
-        if self.routes.get(route as usize).is_none_or(Option::is_none) {
+        if self
+            .routes
+            .get(usize::from(route))
+            .is_none_or(Option::is_none)
+        {
             self.add_route(route);
         }
         route
@@ -202,16 +198,19 @@ impl Owner {
 
     /// Counts a request as under way.
     #[inline]
-    pub(crate) fn begin(&mut self, route: u32) {
-        if let Some(Some(local)) = self.routes.get(route as usize) {
+    pub(crate) fn begin(&mut self, route: u16) {
+        if let Some(Some(local)) = self.routes.get(usize::from(route)) {
             bump(&local.counters.begun);
         }
     }
 
     /// Counts a request that has ended. `false` where this thread has not met the route and has no room for it.
     #[inline]
-    pub(crate) fn end(&mut self, route: u32, id: SeriesId, measured: &Measured) -> bool {
-        let met = self.routes.get(route as usize).and_then(Option::as_deref);
+    pub(crate) fn end(&mut self, route: u16, id: SeriesId, measured: &Measured) -> bool {
+        let met = self
+            .routes
+            .get(usize::from(route))
+            .and_then(Option::as_deref);
         let known = met.map(|local| local.way(id));
         let known = match known {
             Some(known) => known,
@@ -231,7 +230,7 @@ impl Owner {
             });
         }
         // After the record: what is no longer in flight has been counted.
-        if let Some(Some(local)) = self.routes.get(route as usize) {
+        if let Some(Some(local)) = self.routes.get(usize::from(route)) {
             bump(&local.counters.ended);
         }
         true
@@ -239,7 +238,7 @@ impl Owner {
 
     /// Another thread has begun a request of a route that this one has not met.
     #[cold]
-    fn may_add(&mut self, route: u32) -> bool {
+    fn may_add(&mut self, route: u16) -> bool {
         let has_room = self
             .slot
             .shared
@@ -253,11 +252,11 @@ impl Owner {
 
     /// Where a series is counted that this thread meets for the first time.
     #[cold]
-    fn find_way(&mut self, route: u32, id: SeriesId) -> Option<u32> {
+    fn find_way(&mut self, route: u16, id: SeriesId) -> Option<u32> {
         let shared = self.slot.shared.upgrade()?;
         let is_full = self
             .routes
-            .get(route as usize)?
+            .get(usize::from(route))?
             .as_ref()
             .is_some_and(|local| local.ways.len() >= MAX_WAYS);
         let mut series = if is_full {
@@ -279,7 +278,7 @@ impl Owner {
             }
         }
         let writer = writer?;
-        if !is_full && let Some(Some(local)) = self.routes.get_mut(route as usize) {
+        if !is_full && let Some(Some(local)) = self.routes.get_mut(usize::from(route)) {
             local.ways.push((id, writer));
         }
         Some(writer)
@@ -299,14 +298,14 @@ impl Owner {
         self.writers.len() as u32 - 1
     }
 
-    fn add_route(&mut self, route: u32) {
+    fn add_route(&mut self, route: u16) {
         let counters = Arc::new(RouteCounters::new(route));
         lock(&self.slot.routes).push(counters.clone());
         self.keep_route(counters);
     }
 
     fn keep_route(&mut self, counters: Arc<RouteCounters>) {
-        let route = counters.route as usize;
+        let route = usize::from(counters.route);
         if self.routes.len() <= route {
             self.routes.resize_with(route + 1, || None);
         }

@@ -3,15 +3,12 @@
 use std::sync::{Arc, Weak};
 
 use super::{
-    super::{
-        segments::Accounts,
-        sync::{Mutex, lock},
-    },
+    super::sync::{Mutex, lock},
+    owners::LayerId,
     room::Room,
     shared::Shared,
     slot::{Owner, SLOT_BYTES, Slot},
 };
-use crate::clock::Clock;
 
 /// Threads that have a slot of their own at one time. Those after them share one, behind a lock.
 pub const MAX_THREADS: usize = 1_024;
@@ -40,13 +37,7 @@ impl Slots {
     }
 
     /// A slot for this thread, one that another left where there is one.
-    pub(crate) fn take(
-        &self,
-        shared: &Weak<Shared>,
-        clock: &Clock,
-        accounts: &Arc<Accounts>,
-        room: &Room,
-    ) -> Option<Owner> {
+    pub(crate) fn take(&self, layer: LayerId, shared: &Weak<Shared>, room: &Room) -> Option<Owner> {
         let left = lock(&self.state).free.pop();
         let slot = match left {
             Some(slot) => slot,
@@ -55,7 +46,7 @@ impl Slots {
                 if state.all.len() >= MAX_THREADS || !room.take(SLOT_BYTES) {
                     return None;
                 }
-                let slot = Arc::new(Slot::new(shared.clone(), clock.clone(), accounts.clone()));
+                let slot = Arc::new(Slot::new(layer, shared.clone()));
                 state.all.push(slot.clone());
                 slot
             }
@@ -71,14 +62,13 @@ impl Slots {
     /// Does something with the slot that threads without one share.
     pub(crate) fn with_common<T>(
         &self,
+        layer: LayerId,
         shared: &Weak<Shared>,
-        clock: &Clock,
-        accounts: &Arc<Accounts>,
         act: impl FnOnce(&mut Owner) -> T,
     ) -> T {
         let mut common = lock(&self.common);
         let owner = common.get_or_insert_with(|| {
-            let slot = Arc::new(Slot::new(shared.clone(), clock.clone(), accounts.clone()));
+            let slot = Arc::new(Slot::new(layer, shared.clone()));
             lock(&self.state).all.push(slot.clone());
             Owner::common(slot)
         });

@@ -15,7 +15,6 @@ use std::{
 use super::{
     account::Account,
     book::{Book, OVERFLOW, RouteKey},
-    current::Place,
     names::Names,
     timeline::Timeline,
 };
@@ -71,21 +70,11 @@ impl Accounts {
 
     /// Nanoseconds of the layer's clock.
     pub(crate) fn now(&self) -> u64 {
-        self.clock.nanos()
+        u64::try_from(self.clock.now().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// A request that began `took` before `now` has ended. One without a segment leaves nothing.
-    pub(crate) fn ended(
-        &self,
-        place: &mut Place,
-        key: RouteKey,
-        now: u64,
-        took: u64,
-    ) {
-        place.end(now, |timeline| self.count(key, timeline, took));
-    }
-
-    fn count(&self, key: RouteKey, timeline: &Timeline, took: u64) {
+    /// A request has ended, `took` nanoseconds after it began.
+    pub(super) fn count(&self, key: RouteKey, timeline: &Timeline, took: u64) {
         let first = thread_index();
         for turn in 0..STRIPES {
             let stripe = match self.stripes[(first + turn) % STRIPES].try_lock() {

@@ -11,7 +11,7 @@ use crate::latency::{Window, recorder::registry::OVERFLOW_ROUTE};
 /// The layer's number of a route, and a method.
 pub(crate) type RouteKey = (u32, &'static str);
 /// Where requests are counted for whose route there is no room.
-pub(super) const OVERFLOW: RouteKey = (OVERFLOW_ROUTE, "*");
+pub(super) const OVERFLOW: RouteKey = (OVERFLOW_ROUTE as u32, "*");
 
 /// The slots that windows are made of: how long one is in seconds, and how many there are.
 const RINGS: [(u64, u64); 3] = [(10, 6), (60, 15), (300, 12)];

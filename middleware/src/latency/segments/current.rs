@@ -14,8 +14,10 @@ use std::{
 
 use super::{
     accounts::Accounts,
+    book::RouteKey,
     timeline::{ROOT, Timeline},
 };
+use crate::latency::recorder::owners::LayerId;
 
 /// Timelines that a thread keeps for its next requests.
 const MAX_SPARE: usize = 64;
@@ -24,7 +26,7 @@ const IDS: u64 = 1 << 20;
 
 thread_local! {
     static CURRENT: Cell<*const Frame> = const { Cell::new(ptr::null()) };
-    static SPARE: RefCell<Vec<Box<Timeline>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Box<Kept>>> = const { RefCell::new(Vec::new()) };
     static NEXT_ID: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -33,53 +35,84 @@ thread_local! {
 pub(crate) enum Place {
     #[default]
     Unused,
-    Own(Box<Timeline>),
+    Own(Box<Kept>),
     /// Also of tasks that it spawned.
-    Shared(Arc<Mutex<Timeline>>),
+    Shared(Arc<Carried>),
+}
+
+/// A timeline, and where it is left at the end.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    timeline: Timeline,
+    /// `None` of one that waits for its next request.
+    accounts: Option<Arc<Accounts>>,
+}
+
+/// The same for several tasks.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    timeline: Mutex<Timeline>,
+    accounts: Arc<Accounts>,
 }
 
 impl Place {
-    fn id(&self) -> u64 {
-        match self {
-            Self::Unused => 0,
-            Self::Own(timeline) => timeline.id,
-            Self::Shared(timeline) => lock(timeline).id,
-        }
-    }
-
     #[inline]
     pub(crate) fn is_used(&self) -> bool {
         !matches!(self, Self::Unused)
     }
 
-    /// Ends the timeline, and hands it to `read`.
-    pub(crate) fn end(&mut self, now: u64, read: impl FnOnce(&Timeline)) {
+    #[inline]
+    fn id(&self) -> u64 {
+        match self {
+            Self::Unused => 0,
+            Self::Own(kept) => kept.timeline.id,
+            Self::Shared(carried) => lock(&carried.timeline).id,
+        }
+    }
+
+    /// The request has ended, `took` nanoseconds after it began: its timeline ends too, and is counted for its route.
+    #[cold]
+    pub(crate) fn end(&mut self, key: RouteKey, took: u64) {
         match std::mem::take(self) {
             Self::Unused => {}
-            Self::Own(mut timeline) => {
-                timeline.end(now);
-                read(&timeline);
+            Self::Own(mut kept) => {
+                if let Some(accounts) = kept.accounts.take() {
+                    kept.timeline.end(accounts.now());
+                    accounts.count(key, &kept.timeline, took);
+                }
                 // A thread that is ending keeps nothing.
                 let _ = SPARE.try_with(|spare| {
                     let mut spare = spare.borrow_mut();
                     if spare.len() < MAX_SPARE {
-                        spare.push(timeline);
+                        spare.push(kept);
                     }
                 });
             }
-            Self::Shared(timeline) => {
-                let mut timeline = lock(&timeline);
-                timeline.end(now);
-                read(&timeline);
+            Self::Shared(carried) => {
+                let mut timeline = lock(&carried.timeline);
+                timeline.end(carried.accounts.now());
+                carried.accounts.count(key, &timeline, took);
             }
         }
+    }
+}
+
+/// What a request is of: where its timeline is left. It is asked at a request's first segment.
+pub(crate) trait Origin: 'static {
+    /// `None` where nobody can read it any more.
+    fn accounts(&self) -> Option<Arc<Accounts>>;
+}
+
+impl Origin for LayerId {
+    fn accounts(&self) -> Option<Arc<Accounts>> {
+        LayerId::accounts(*self)
     }
 }
 
 /// One poll of a request, on the stack of that poll.
 struct Frame {
     place: *mut Place,
-    accounts: *const Arc<Accounts>,
+    origin: *const dyn Origin,
     /// The timeline's id; 0 while there is none.
     id: Cell<u64>,
     /// The segment that is being polled.
@@ -97,7 +130,7 @@ pub(crate) struct Token {
 #[inline]
 pub(crate) fn within<R>(
     place: &mut Place,
-    accounts: &Arc<Accounts>,
+    origin: &impl Origin,
     parent: u8,
     work: impl FnOnce() -> R,
 ) -> R {
@@ -110,7 +143,7 @@ pub(crate) fn within<R>(
     let frame = Frame {
         id: Cell::new(place.id()),
         place,
-        accounts,
+        origin,
         parent: Cell::new(parent),
     };
     let outer = CURRENT.try_with(|current| current.replace(&raw const frame));
@@ -141,22 +174,30 @@ fn with_frame<R>(work: impl FnOnce(&Frame) -> R) -> Option<R> {
 /// Runs `work` with the timeline of the current request, which is made if need be, and the segment that is being polled.
 pub(crate) fn with_timeline<R>(work: impl FnOnce(&mut Timeline, &Accounts, u8) -> R) -> Option<R> {
     with_frame(|frame| {
-        // SAFETY: `within` has the only reference to both for as long as the frame is current, does not use them
-        // meanwhile, and `with_frame` lets nobody else come here at the same time.
-        let (place, accounts) = unsafe { (&mut *frame.place, &*frame.accounts) };
+        // SAFETY: `within` has the only reference to it for as long as the frame is current, does not use it meanwhile, and
+        // `with_frame` lets nobody else come here at the same time.
+        let place = unsafe { &mut *frame.place };
         let parent = frame.parent.get();
+        if let Place::Unused = place {
+            let kept = frame.fresh()?;
+            frame.id.set(kept.timeline.id);
+            *place = Place::Own(kept);
+        }
         match place {
-            Place::Own(timeline) => work(timeline, accounts, parent),
-            Place::Shared(timeline) => work(&mut lock(timeline), accounts, parent),
-            Place::Unused => {
-                let mut timeline = fresh();
-                frame.id.set(timeline.id);
-                let result = work(&mut timeline, accounts, parent);
-                *place = Place::Own(timeline);
-                result
+            Place::Own(kept) => {
+                let Kept { timeline, accounts } = &mut **kept;
+                accounts
+                    .as_deref()
+                    .map(|accounts| work(timeline, accounts, parent))
             }
+            Place::Shared(carried) => {
+                let mut timeline = lock(&carried.timeline);
+                Some(work(&mut timeline, &carried.accounts, parent))
+            }
+            Place::Unused => None,
         }
     })
+    .flatten()
 }
 
 /// Runs `work` with the timeline of the current request if it is the one that `token` is of.
@@ -190,31 +231,54 @@ pub(super) fn enter(id: u64, slot: u8) -> Option<u8> {
 }
 
 /// The current request for others to take part in: from now on its timeline is shared.
-pub(super) fn share() -> Option<(Arc<Mutex<Timeline>>, Arc<Accounts>, u8)> {
+pub(super) fn share() -> Option<(Arc<Carried>, u8)> {
     with_frame(|frame| {
         // SAFETY: as in `with_timeline`.
-        let (place, accounts) = unsafe { (&mut *frame.place, &*frame.accounts) };
-        let shared = match std::mem::take(place) {
-            Place::Shared(shared) => shared,
-            Place::Own(timeline) => Arc::new(Mutex::new(*timeline)),
-            Place::Unused => Arc::new(Mutex::new(*fresh())),
+        let place = unsafe { &mut *frame.place };
+        let carried = match std::mem::take(place) {
+            Place::Shared(carried) => carried,
+            Place::Own(kept) => Carried::of(*kept)?,
+            Place::Unused => Carried::of(*frame.fresh()?)?,
         };
-        *place = Place::Shared(shared.clone());
+        *place = Place::Shared(carried.clone());
         frame.id.set(place.id());
-        (shared, accounts.clone(), frame.parent.get())
+        Some((carried, frame.parent.get()))
     })
+    .flatten()
 }
 
-/// A timeline that nobody has used, in a box that somebody may have.
-fn fresh() -> Box<Timeline> {
-    let id = next_id();
-    let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
-    match spare.ok().flatten() {
-        Some(mut timeline) => {
-            *timeline = Timeline::new(id);
-            timeline
-        }
-        None => Box::new(Timeline::new(id)),
+impl Carried {
+    fn of(kept: Kept) -> Option<Arc<Self>> {
+        Some(Arc::new(Self {
+            timeline: Mutex::new(kept.timeline),
+            accounts: kept.accounts?,
+        }))
+    }
+}
+
+/// A task that takes part in a request has its timeline already.
+impl Origin for () {
+    fn accounts(&self) -> Option<Arc<Accounts>> {
+        None
+    }
+}
+
+impl Frame {
+    /// A timeline that nobody has used, in a box that somebody may have.
+    #[cold]
+    fn fresh(&self) -> Option<Box<Kept>> {
+        // SAFETY: `within` holds a reference to it for as long as the frame is current.
+        let accounts = unsafe { &*self.origin }.accounts()?;
+        let timeline = Timeline::new(next_id());
+        let accounts = Some(accounts);
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+        Some(match spare.ok().flatten() {
+            Some(mut kept) => {
+                *kept = Kept { timeline, accounts };
+                kept
+            }
+            None => Box::new(Kept { timeline, accounts }),
+        })
     }
 }
 

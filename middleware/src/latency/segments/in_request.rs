@@ -4,16 +4,12 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use pin_project::pin_project;
 
-use super::{
-    current::{Place, share, within},
-    accounts::Accounts,
-};
+use super::current::{Place, share, within};
 
 /// Takes the current request along into a task of its own: the segments of `future` count as the request's.
 ///
@@ -31,21 +27,11 @@ use super::{
 /// where the handler runs, not on the new task: outside of a request it changes nothing. A request that uses it pays for one
 /// `Arc`, and a mutex of its own at each segment's beginning and end.
 pub fn in_request<F: Future>(future: F) -> InRequest<F> {
-    let carried = share().map(|(timeline, accounts, parent)| Carried {
-        place: Place::Shared(timeline),
-        accounts,
-        parent,
-    });
+    let carried = share().map(|(carried, parent)| (Place::Shared(carried), parent));
     InRequest {
         inner: future,
         carried,
     }
-}
-
-struct Carried {
-    place: Place,
-    accounts: Arc<Accounts>,
-    parent: u8,
 }
 
 /// A future that is a part of a request, wherever it is polled. Made by [`in_request`].
@@ -54,7 +40,8 @@ struct Carried {
 pub struct InRequest<F> {
     #[pin]
     inner: F,
-    carried: Option<Carried>,
+    /// The request's timeline, and the segment that it was carried from.
+    carried: Option<(Place, u8)>,
 }
 
 impl<F: Future> Future for InRequest<F> {
@@ -63,9 +50,7 @@ impl<F: Future> Future for InRequest<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         match this.carried {
-            Some(carried) => within(&mut carried.place, &carried.accounts, carried.parent, || {
-                this.inner.poll(cx)
-            }),
+            Some((place, parent)) => within(place, &(), *parent, || this.inner.poll(cx)),
             None => this.inner.poll(cx),
         }
     }

@@ -8,13 +8,22 @@ use std::{
     time::Duration,
 };
 
-use super::{current::is_any, *};
+use super::{
+    current::{Origin, is_any},
+    *,
+};
 use crate::{clock::Clock, latency::Window};
 
 const ROUTE: RouteKey = (1, "GET");
 
 fn names() -> Vec<Arc<str>> {
     vec!["overflow".into(), "/orders/{id}".into()]
+}
+
+impl Origin for Arc<Accounts> {
+    fn accounts(&self) -> Option<Arc<Accounts>> {
+        Some(self.clone())
+    }
 }
 
 struct Request {
@@ -52,8 +61,7 @@ impl Request {
 
     /// Ends the request; answers its parts in milliseconds, and the rest.
     fn end(mut self) -> (Vec<(&'static str, f64)>, f64) {
-        let now = self.accounts.now();
-        self.accounts.ended(&mut self.place, ROUTE, now, now);
+        self.place.end(ROUTE, self.accounts.now());
         let mut report = TimeReport::of(&self.accounts, names, Window::SinceStart);
         let Some(mut route) = report.routes.pop() else {
             return (Vec::new(), 0.0);
@@ -264,7 +272,7 @@ fn routes_beyond_the_bound_are_counted_together() {
         within(&mut place, &accounts, OUTSIDE, || {
             segment("a").measure(|| ());
         });
-        accounts.ended(&mut place, (at as u32 + 1, "GET"), 5, 5);
+        place.end((at as u32 + 1, "GET"), 5);
     }
     let report = TimeReport::of(&accounts, names, Window::SinceStart);
     assert_eq!(report.routes.len(), MAX_SEGMENT_ROUTES);
@@ -283,7 +291,7 @@ fn threads_lose_no_request() {
                 for _ in 0..2_000 {
                     let mut place = Place::default();
                     within(&mut place, &accounts, OUTSIDE, || segment("a").measure(|| ()));
-                    accounts.ended(&mut place, ROUTE, 5, 5);
+                    place.end(ROUTE, 5);
                 }
             });
         }
@@ -305,7 +313,7 @@ fn the_verdict_has_the_numbers() {
     });
     let now = request.accounts.now();
     let mut place = std::mem::take(&mut request.place);
-    request.accounts.ended(&mut place, ROUTE, now, now);
+    place.end(ROUTE, now);
     let report = TimeReport::of(&request.accounts, names, Window::FifteenMinutes);
     assert_eq!(
         report.routes[0].verdict,
