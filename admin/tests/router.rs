@@ -578,14 +578,29 @@ async fn slow_routes_their_parts_and_objectives_are_told_and_become_advice() {
     assert_eq!(slow["findings"][1]["by"]["kind"], "objective", "{slow}");
     let parts = read("/response-times/parts?window=1h").await;
     let route = &parts["routes"][0];
-    assert_eq!((&route["route"], &route["parts"][0]["name"]), (&json!("/orders"), &json!("database")));
-    assert_eq!((&route["mean_ms"], &route["rest_mean_ms"]), (&json!(120.0), &json!(0.0)));
+    assert_eq!(
+        (&route["route"], &route["parts"][0]["name"]),
+        (&json!("/orders"), &json!("database"))
+    );
+    assert_eq!(
+        (&route["mean_ms"], &route["rest_mean_ms"]),
+        (&json!(120.0), &json!(0.0))
+    );
     let repeated = read("/response-times/n-plus-one?window=total").await;
-    assert_eq!(repeated["findings"][0]["statement"], "select part from lines where id = ?");
+    assert_eq!(
+        repeated["findings"][0]["statement"],
+        "select part from lines where id = ?"
+    );
     assert_eq!(repeated["findings"][0]["executions_max"], 12);
     let slos = read("/slos").await;
     assert_eq!(slos["objectives"][0]["name"], "orders are fast");
-    assert_eq!((&slos["objectives"][0]["state"], &slos["objectives"][1]["state"]), (&json!("page"), &json!("ok")));
+    assert_eq!(
+        (
+            &slos["objectives"][0]["state"],
+            &slos["objectives"][1]["state"]
+        ),
+        (&json!("page"), &json!("ok"))
+    );
 
     let steps = json!({"steps": ["response_times"]});
     ask(&app, Method::POST, "/optimize", Some(steps)).await;
@@ -603,8 +618,19 @@ async fn slow_routes_their_parts_and_objectives_are_told_and_become_advice() {
         assert!(report.contains(id), "{id}: {report}");
     }
     for bad in ["?window=2h", "?window=", "?window=1m&window=5m"] {
-        let answer = ask(&app, Method::GET, &format!("/response-times/slow{bad}"), None).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}: {}", answer.text);
+        let answer = ask(
+            &app,
+            Method::GET,
+            &format!("/response-times/slow{bad}"),
+            None,
+        )
+        .await;
+        assert_eq!(
+            answer.status,
+            StatusCode::BAD_REQUEST,
+            "{bad}: {}",
+            answer.text
+        );
     }
 }
 

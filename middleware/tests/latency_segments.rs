@@ -158,7 +158,11 @@ async fn two_layers_and_concurrent_requests_do_not_mix() {
     let time = clock.clone();
     let handler = service_fn(move |request: Request<()>| {
         let clock = time.clone();
-        let name: &'static str = if request.uri().path() == "/a" { "a" } else { "b" };
+        let name: &'static str = if request.uri().path() == "/a" {
+            "a"
+        } else {
+            "b"
+        };
         async move {
             segment(name)
                 .run(async {
@@ -180,7 +184,12 @@ async fn two_layers_and_concurrent_requests_do_not_mix() {
         response.unwrap().into_body().collect().await.unwrap();
     }
     // Those of the inner layer, which is nearer to the handler.
-    assert!(outer_handle.where_time_goes(Window::SinceStart).routes.is_empty());
+    assert!(
+        outer_handle
+            .where_time_goes(Window::SinceStart)
+            .routes
+            .is_empty()
+    );
     let report = inner_handle.where_time_goes(Window::SinceStart);
     assert_eq!(report.routes.len(), 2);
     for route in report.routes {
@@ -218,7 +227,10 @@ async fn served(app: &LatencyLayer, clock: &Clock, path: &str, times: u32, same:
     let handler = service_fn(move |_: Request<()>| {
         let clock = clock.clone();
         async move {
-            statement(LIST).parameters(&7).run(async { ms(&clock, 1) }).await;
+            statement(LIST)
+                .parameters(&7)
+                .run(async { ms(&clock, 1) })
+                .await;
             for at in 0..times {
                 let order = if same { 7 } else { at };
                 let parameters: &[&(dyn std::fmt::Debug + Sync)] = &[&order];
@@ -247,17 +259,34 @@ async fn n_plus_one_is_named_with_route_statement_and_count_and_clean_routes_are
         // Clean: four times; allowed; and often, but in few requests.
         served(&layer, &clock, "/four", 4, false).await;
         served(&layer, &clock, "/export/{id}", 40, false).await;
-        served(&layer, &clock, "/seldom", if at < 4 { 40 } else { 1 }, false).await;
+        served(
+            &layer,
+            &clock,
+            "/seldom",
+            if at < 4 { 40 } else { 1 },
+            false,
+        )
+        .await;
     }
     let report = handle.n_plus_one(Window::FifteenMinutes);
     let found: Vec<_> = report
         .findings
         .iter()
-        .map(|row| (row.route.as_str(), row.requests, row.executions_max, row.same_parameters))
+        .map(|row| {
+            (
+                row.route.as_str(),
+                row.requests,
+                row.executions_max,
+                row.same_parameters,
+            )
+        })
         .collect();
     assert_eq!(
         found,
-        [("/orders", 20, 59, Some(false)), ("/same", 20, 6, Some(true))]
+        [
+            ("/orders", 20, 59, Some(false)),
+            ("/same", 20, 6, Some(true))
+        ]
     );
     assert_eq!(
         report.findings[0].verdict,
@@ -265,13 +294,22 @@ async fn n_plus_one_is_named_with_route_statement_and_count_and_clean_routes_are
          in 20 of 20 requests in the last 15 min, 49.5 ms a request: ask for all rows with one, by a JOIN or `= ANY($1)`"
     );
     assert!(
-        report.findings[1].verdict.contains("with the same parameters each time") && report.findings[1].verdict.ends_with("keep its rows for the request"),
+        report.findings[1]
+            .verdict
+            .contains("with the same parameters each time")
+            && report.findings[1]
+                .verdict
+                .ends_with("keep its rows for the request"),
         "{}",
         report.findings[1].verdict
     );
     assert_eq!(report.statements, 2);
     let times = handle.where_time_goes(Window::FifteenMinutes);
-    let orders = times.routes.iter().find(|row| row.route == "/orders").unwrap();
+    let orders = times
+        .routes
+        .iter()
+        .find(|row| row.route == "/orders")
+        .unwrap();
     assert_eq!((orders.statements_mean, orders.statements_max), (50.5, 60));
 }
 
@@ -293,7 +331,10 @@ async fn a_slow_route_is_named_by_its_target_its_objective_and_its_past() {
             async { ok() }
         });
         for _ in 0..200 {
-            let response = layer.layer(handler.clone()).oneshot(request("/orders")).await;
+            let response = layer
+                .layer(handler.clone())
+                .oneshot(request("/orders"))
+                .await;
             response.unwrap().into_body().collect().await.unwrap();
         }
     };
@@ -315,8 +356,15 @@ async fn a_slow_route_is_named_by_its_target_its_objective_and_its_past() {
         })
         .collect();
     assert_eq!(kinds, ["target", "change", "objective"], "{report:?}");
-    assert!(report.findings[1].verdict.contains("in the 5 min before"), "{report:?}");
-    let states: Vec<_> = handle.objectives().iter().map(|report| report.state).collect();
+    assert!(
+        report.findings[1].verdict.contains("in the 5 min before"),
+        "{report:?}"
+    );
+    let states: Vec<_> = handle
+        .objectives()
+        .iter()
+        .map(|report| report.state)
+        .collect();
     assert_eq!(states, [ObjectiveState::Page, ObjectiveState::Ok]);
 }
 
@@ -338,10 +386,23 @@ async fn failures_spend_the_budget_of_availability() {
         let response = app.clone().oneshot(request(path)).await.unwrap();
         response.into_body().collect().await.unwrap();
     }
-    app.oneshot(request("/b")).await.unwrap().into_body().collect().await.unwrap();
+    app.oneshot(request("/b"))
+        .await
+        .unwrap()
+        .into_body()
+        .collect()
+        .await
+        .unwrap();
     let report = handle.objectives().remove(0);
-    assert_eq!((report.requests, report.bad, report.state), (200, 10, ObjectiveState::Page));
-    assert!(report.verdict.contains("10 of 200 requests failed"), "{}", report.verdict);
+    assert_eq!(
+        (report.requests, report.bad, report.state),
+        (200, 10, ObjectiveState::Page)
+    );
+    assert!(
+        report.verdict.contains("10 of 200 requests failed"),
+        "{}",
+        report.verdict
+    );
 }
 
 /// Who waits for another request that fetches the same waits for the cache; who fetches it does not.
@@ -388,9 +449,11 @@ async fn a_wait_for_another_requests_answer_is_the_caches() {
 #[test]
 fn the_builder_takes_as_many_objectives_and_targets_as_it_says() {
     let objective = || Objective::availability("*", 0.5).unwrap();
-    let full = (0..pitcrew::latency::MAX_OBJECTIVES)
-        .fold(LatencyLayer::builder(), |builder, _| builder.objective(objective()));
-    let one_more = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| full.objective(objective())));
+    let full = (0..pitcrew::latency::MAX_OBJECTIVES).fold(LatencyLayer::builder(), |builder, _| {
+        builder.objective(objective())
+    });
+    let one_more =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| full.objective(objective())));
     assert!(one_more.is_err());
 }
 

@@ -13,11 +13,6 @@ use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
-#[cfg(feature = "redis")]
-use super::{
-    own_writes::{Telling, Token},
-    timed::timed,
-};
 use super::{
     body::ResponseBody,
     changes::{Changes, passed},
@@ -26,6 +21,11 @@ use super::{
     outcome::BypassReason,
     policy::VaryNames,
     shared::{Looking, Shared},
+};
+#[cfg(feature = "redis")]
+use super::{
+    own_writes::{Telling, Token},
+    timed::timed,
 };
 
 /// Resolves to a stored answer, another request's answer, or the handler's own.

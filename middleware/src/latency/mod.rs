@@ -48,9 +48,7 @@ mod verdicts;
 mod window;
 
 #[cfg(feature = "tokio-postgres")]
-pub use self::postgres::{
-    Client, Prepared, Rows, StatementText, Transaction, TransactionBuilder,
-};
+pub use self::postgres::{Client, Prepared, Rows, StatementText, Transaction, TransactionBuilder};
 #[cfg(feature = "statements")]
 pub use self::statements::{
     DEFAULT_REPEATED_REQUESTS, DEFAULT_REPEATED_SHARE, DEFAULT_REPEATED_TIMES, InStatement,
@@ -67,17 +65,17 @@ pub use self::{
     pool::{ConnectionPool, Pool},
     recorder::{registry::MAX_STATUS_CODES, shared::RECORDER_BYTES, slots::MAX_THREADS},
     segments::{
-        CACHE, DATABASE, InRequest, InSegment, MAX_CUSTOM_SEGMENTS, MAX_SEGMENT_ROUTES, OTHER, POOL,
-        PartTime, RouteTime, Segment, SegmentGuard, TimeReport, in_request, segment,
+        CACHE, DATABASE, InRequest, InSegment, MAX_CUSTOM_SEGMENTS, MAX_SEGMENT_ROUTES, OTHER,
+        POOL, PartTime, RouteTime, Segment, SegmentGuard, TimeReport, in_request, segment,
     },
     service::Latency,
     slo::{
-        BurnAlert, DEFAULT_MIN_REQUESTS, DEFAULT_PERIOD, MAX_OBJECTIVES, MAX_PERIOD, MIN_PERIOD, Objective,
-        ObjectiveError, ObjectiveReport, ObjectiveState, Severity,
+        BurnAlert, DEFAULT_MIN_REQUESTS, DEFAULT_PERIOD, MAX_OBJECTIVES, MAX_PERIOD, MIN_PERIOD,
+        Objective, ObjectiveError, ObjectiveReport, ObjectiveState, Severity,
     },
     slow::{
-        Baseline, CHANCE, DEFAULT_ENOUGH_REQUESTS, DEFAULT_LEAST_CHANGE_MS, MAX_TARGETS, SlowBy, SlowEndpoint,
-        SlowReport, Target, TargetError, YoungEndpoint,
+        Baseline, CHANCE, DEFAULT_ENOUGH_REQUESTS, DEFAULT_LEAST_CHANGE_MS, MAX_TARGETS, SlowBy,
+        SlowEndpoint, SlowReport, Target, TargetError, YoungEndpoint,
     },
     snapshot::{Hour, LatencySnapshot, Rates, RouteSnapshot, SeriesSnapshot},
     window::{UnknownWindow, Window},

@@ -37,9 +37,7 @@ pub trait ConnectionPool {
     type Error;
 
     /// Waits for a connection.
-    fn connection(
-        &self,
-    ) -> impl Future<Output = Result<Self::Connection<'_>, Self::Error>> + Send;
+    fn connection(&self) -> impl Future<Output = Result<Self::Connection<'_>, Self::Error>> + Send;
 }
 
 /// Measures how long requests wait for a connection of a pool: as the segment [`POOL`](super::POOL) of the request.
@@ -111,4 +109,3 @@ impl<P> From<P> for Pool<P> {
         Self::new(pool)
     }
 }
-

@@ -121,14 +121,16 @@ impl LatencyHandle {
                     ObjectiveState::Page | ObjectiveState::Ticket | ObjectiveState::Exhausted
                 )
         });
-        report.findings.extend(burning.map(|objective| SlowEndpoint {
-            route: objective.routes,
-            method: "*".to_owned(),
-            by: SlowBy::Objective,
-            requests: objective.requests,
-            verdict: objective.verdict,
-            ..SlowEndpoint::default()
-        }));
+        report
+            .findings
+            .extend(burning.map(|objective| SlowEndpoint {
+                route: objective.routes,
+                method: "*".to_owned(),
+                by: SlowBy::Objective,
+                requests: objective.requests,
+                verdict: objective.verdict,
+                ..SlowEndpoint::default()
+            }));
         report
     }
 }

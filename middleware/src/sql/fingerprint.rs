@@ -95,7 +95,11 @@ fn row(pieces: &mut Vec<Cow<'static, str>>) {
     let twice = ["(", "?", ")", ",", "(", "?", ")"];
     if pieces.len() >= twice.len() {
         let tail = &pieces[pieces.len() - twice.len()..];
-        if tail.iter().zip(twice).all(|(piece, wanted)| piece == wanted) {
+        if tail
+            .iter()
+            .zip(twice)
+            .all(|(piece, wanted)| piece == wanted)
+        {
             pieces.truncate(pieces.len() - 4);
         }
     }
@@ -173,7 +177,10 @@ mod tests {
     #[test]
     fn what_cannot_be_read_has_no_form_and_long_forms_are_cut() {
         assert_eq!(fingerprint("select 'x"), None);
-        assert_eq!(fingerprint(&"x ".repeat(super::super::MAX_TEXT_BYTES)), None);
+        assert_eq!(
+            fingerprint(&"x ".repeat(super::super::MAX_TEXT_BYTES)),
+            None
+        );
         let long = fingerprint(&format!("select {} from t", "é".repeat(600))).unwrap();
         assert!(long.shown().len() <= MAX_SHOWN_BYTES + '…'.len_utf8());
         assert!(long.shown().ends_with('…'));

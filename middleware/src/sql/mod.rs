@@ -25,12 +25,8 @@ fn tokens(text: &str) -> Option<impl Iterator<Item = Token>> {
         return None;
     }
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize();
-    let says = |token: &Token| {
-        !matches!(
-            token,
-            Token::Whitespace(_) | Token::SemiColon | Token::EOF
-        )
-    };
+    let says =
+        |token: &Token| !matches!(token, Token::Whitespace(_) | Token::SemiColon | Token::EOF);
     Some(tokens.ok()?.into_iter().filter(says))
 }
 

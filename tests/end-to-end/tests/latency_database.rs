@@ -137,7 +137,10 @@ async fn parts_and_whole_agree_where_a_pool_is_contended() {
 
     // Parts and rest are the whole, the whole is what the layer's own series say, and each part is what a stopwatch says.
     let agree = |told: f64, truth: f64| {
-        assert!((told / truth - 1.0).abs() < 0.05, "{told} {truth}: {report:?}");
+        assert!(
+            (told / truth - 1.0).abs() < 0.05,
+            "{told} {truth}: {report:?}"
+        );
     };
     let parts: f64 = route.parts.iter().map(|part| part.mean_ms).sum();
     agree(parts + route.rest_mean_ms, route.mean_ms);
@@ -147,10 +150,17 @@ async fn parts_and_whole_agree_where_a_pool_is_contended() {
     }
     // Of four that wait at once each waits for those before it: 0, 20, 40 and 60 ms at least.
     assert!(part(route, POOL) >= 30.0, "{report:?}");
-    assert!(route.verdict.contains("waiting for a connection"), "{}", route.verdict);
+    assert!(
+        route.verdict.contains("waiting for a connection"),
+        "{}",
+        route.verdict
+    );
 }
 
-async fn ids(client: &Client<bb8::PooledConnection<'_, PostgresConnectionManager<NoTls>>>, list: i64) -> Vec<i64> {
+async fn ids(
+    client: &Client<bb8::PooledConnection<'_, PostgresConnectionManager<NoTls>>>,
+    list: i64,
+) -> Vec<i64> {
     let rows = client
         .query("SELECT id FROM items WHERE list = $1 ORDER BY id", &[&list])
         .await
@@ -165,7 +175,10 @@ fn routes() -> Router<Arc<Connections>> {
             "/each",
             get(|State(pool): State<Arc<Connections>>| async move {
                 let client = Client::new(pool.get().await.unwrap());
-                let one = client.prepare("SELECT name FROM items WHERE id = $1").await.unwrap();
+                let one = client
+                    .prepare("SELECT name FROM items WHERE id = $1")
+                    .await
+                    .unwrap();
                 for id in ids(&client, 1).await {
                     client.query_one(&one, &[&id]).await.unwrap();
                 }
@@ -220,8 +233,19 @@ fn routes() -> Router<Arc<Connections>> {
             "/dashboard",
             get(|State(pool): State<Arc<Connections>>| async move {
                 let client = Client::new(pool.get().await.unwrap());
-                for column in ["id", "list", "name", "id + 1", "list + 1", "upper(name)", "id - list"] {
-                    client.query(&format!("SELECT max({column}) FROM items"), &[]).await.unwrap();
+                for column in [
+                    "id",
+                    "list",
+                    "name",
+                    "id + 1",
+                    "list + 1",
+                    "upper(name)",
+                    "id - list",
+                ] {
+                    client
+                        .query(&format!("SELECT max({column}) FROM items"), &[])
+                        .await
+                        .unwrap();
                 }
             }),
         )
@@ -232,8 +256,16 @@ fn routes() -> Router<Arc<Connections>> {
                 let mut client = Client::new(pool.get().await.unwrap());
                 let transaction = client.transaction().await.unwrap();
                 let portal = transaction.bind("SELECT id FROM items", &[]).await.unwrap();
-                while !transaction.query_portal(&portal, 5).await.unwrap().is_empty() {}
-                transaction.batch_execute("DECLARE c CURSOR FOR SELECT id FROM items").await.unwrap();
+                while !transaction
+                    .query_portal(&portal, 5)
+                    .await
+                    .unwrap()
+                    .is_empty()
+                {}
+                transaction
+                    .batch_execute("DECLARE c CURSOR FOR SELECT id FROM items")
+                    .await
+                    .unwrap();
                 for _ in 0..ITEMS {
                     transaction.query("FETCH 5 FROM c", &[]).await.unwrap();
                 }
@@ -274,7 +306,17 @@ async fn routes_that_ask_again_and_again_are_named_and_clean_ones_are_not() {
     let database = database();
     let (app, handle) = mounted(routes(), pool(&database, 2).await);
     for _ in 0..8 {
-        for path in ["/each", "/same", "/literals", "/any", "/unnest", "/dashboard", "/cursor", "/three", "/pages"] {
+        for path in [
+            "/each",
+            "/same",
+            "/literals",
+            "/any",
+            "/unnest",
+            "/dashboard",
+            "/cursor",
+            "/three",
+            "/pages",
+        ] {
             ask(&app, path).await;
         }
     }
@@ -284,10 +326,20 @@ async fn routes_that_ask_again_and_again_are_named_and_clean_ones_are_not() {
         .iter()
         .map(|row| {
             println!("{}", row.verdict);
-            assert_eq!((row.method.as_str(), row.requests, row.of_requests), ("GET", 8, 8));
-            assert_eq!((row.executions_mean, i64::from(row.executions_max)), (ITEMS as f64, ITEMS));
+            assert_eq!(
+                (row.method.as_str(), row.requests, row.of_requests),
+                ("GET", 8, 8)
+            );
+            assert_eq!(
+                (row.executions_mean, i64::from(row.executions_max)),
+                (ITEMS as f64, ITEMS)
+            );
             assert!(row.mean_ms > 0.0);
-            (row.route.as_str(), row.statement.as_str(), row.same_parameters)
+            (
+                row.route.as_str(),
+                row.statement.as_str(),
+                row.same_parameters,
+            )
         })
         .collect();
     found.sort_unstable();
@@ -295,13 +347,25 @@ async fn routes_that_ask_again_and_again_are_named_and_clean_ones_are_not() {
         found,
         [
             ("/each", "select name from items where id = ?", Some(false)),
-            ("/literals", "insert into seen (item) values (?)", Some(false)),
-            ("/same", "select count (*) from items where list = ?", Some(true)),
+            (
+                "/literals",
+                "insert into seen (item) values (?)",
+                Some(false)
+            ),
+            (
+                "/same",
+                "select count (*) from items where list = ?",
+                Some(true)
+            ),
         ]
     );
     let times = handle.where_time_goes(Window::SinceStart);
     let statements = |path: &str| {
-        let route = times.routes.iter().find(|route| route.route == path).unwrap();
+        let route = times
+            .routes
+            .iter()
+            .find(|route| route.route == path)
+            .unwrap();
         (route.statements_mean, route.statements_max)
     };
     assert_eq!(statements("/each"), (13.0, 13));

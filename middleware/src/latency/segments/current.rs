@@ -161,7 +161,9 @@ fn with_frame<R>(work: impl FnOnce(&Frame) -> R) -> Option<R> {
         }
     }
     // Taken out for the time of `work`: were it to come here again, it would find nothing.
-    let frame = CURRENT.try_with(|current| current.replace(ptr::null())).ok()?;
+    let frame = CURRENT
+        .try_with(|current| current.replace(ptr::null()))
+        .ok()?;
     if frame.is_null() {
         return None;
     }

@@ -16,6 +16,10 @@ mod segment;
 mod tests;
 mod timeline;
 
+#[cfg(feature = "statements")]
+pub(crate) use self::current::{Token, with_timeline, with_timeline_of};
+#[cfg(feature = "tokio-postgres")]
+pub(crate) use self::segment::{close, open};
 pub(crate) use self::{
     account::Account,
     accounts::{Accounts, Read},
@@ -23,13 +27,9 @@ pub(crate) use self::{
     current::{OUTSIDE, Place, within},
     report::{name_of, when},
 };
-#[cfg(feature = "tokio-postgres")]
-pub(crate) use self::segment::{close, open};
-#[cfg(feature = "statements")]
-pub(crate) use self::current::{Token, with_timeline, with_timeline_of};
 pub use self::{
-    in_request::{InRequest, in_request},
     accounts::MAX_SEGMENT_ROUTES,
+    in_request::{InRequest, in_request},
     names::{CACHE, DATABASE, MAX_CUSTOM_SEGMENTS, OTHER, POOL},
     report::{PartTime, RouteTime, TimeReport},
     segment::{InSegment, Segment, SegmentGuard, segment},

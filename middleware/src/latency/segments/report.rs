@@ -78,7 +78,11 @@ pub struct PartTime {
 
 impl TimeReport {
     /// `names` tells those of the layer's routes, by number. It is asked once the accounts are read, so that none is missing.
-    pub(crate) fn of(accounts: &Accounts, names: impl FnOnce() -> Vec<Arc<str>>, window: Window) -> Self {
+    pub(crate) fn of(
+        accounts: &Accounts,
+        names: impl FnOnce() -> Vec<Arc<str>>,
+        window: Window,
+    ) -> Self {
         let Read {
             mut rows,
             dropped,
@@ -102,7 +106,13 @@ impl TimeReport {
 }
 
 impl RouteTime {
-    fn of(accounts: &Accounts, route: &str, method: &str, account: &Account, window: Window) -> Self {
+    fn of(
+        accounts: &Accounts,
+        route: &str,
+        method: &str,
+        account: &Account,
+        window: Window,
+    ) -> Self {
         let requests = account.requests as f64;
         let mean = |nanos: u64| nanos as f64 / requests / 1e6;
         let share = |nanos: u64| nanos as f64 / account.nanos.max(1) as f64;

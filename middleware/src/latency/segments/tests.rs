@@ -85,7 +85,11 @@ fn working(clock: &Clock, polls: u32, ms: u64) -> impl Future<Output = ()> + use
     poll_fn(move |_| {
         clock.advance(Duration::from_millis(ms));
         left -= 1;
-        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if left == 0 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
 }
 
@@ -136,7 +140,11 @@ fn concurrent_segments_share() {
     request.run(poll_fn(|cx| {
         first = first || one.as_mut().poll(cx).is_ready();
         second = second || two.as_mut().poll(cx).is_ready();
-        if first && second { Poll::Ready(()) } else { Poll::Pending }
+        if first && second {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }));
     let (parts, rest) = request.end();
     // `a` is alone for its first 2 ms and `b` for its last 2.
@@ -157,7 +165,11 @@ fn a_segment_that_is_given_up_ends_there() {
             Some(waiting) => waiting.as_mut().poll(cx),
             None => {
                 given_up = None;
-                if polls < 5 { Poll::Pending } else { Poll::Ready(()) }
+                if polls < 5 {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                }
             }
         }
     }));
@@ -195,7 +207,10 @@ fn what_is_spawned_in_the_request_counts_and_what_is_spawned_outside_does_not() 
     let clock = request.clock.clone();
     let (mut carried, mut lost) = request.run(async {
         let carried = in_request(segment("a").run(working(&clock, 2, 5)));
-        (Box::pin(carried), Box::pin(segment("b").run(working(&clock, 2, 5))))
+        (
+            Box::pin(carried),
+            Box::pin(segment("b").run(working(&clock, 2, 5))),
+        )
     });
     let mut cx = Context::from_waker(Waker::noop());
     std::thread::scope(|scope| {
@@ -290,7 +305,9 @@ fn threads_lose_no_request() {
             scope.spawn(|| {
                 for _ in 0..2_000 {
                     let mut place = Place::default();
-                    within(&mut place, &accounts, OUTSIDE, || segment("a").measure(|| ()));
+                    within(&mut place, &accounts, OUTSIDE, || {
+                        segment("a").measure(|| ())
+                    });
                     place.end(ROUTE, 5);
                 }
             });
@@ -299,7 +316,10 @@ fn threads_lose_no_request() {
     });
     let report = TimeReport::of(&accounts, names, Window::SinceStart);
     assert_eq!(report.routes[0].requests + report.dropped_requests, 8_000);
-    assert_eq!(report.routes[0].parts[0].requests, report.routes[0].requests);
+    assert_eq!(
+        report.routes[0].parts[0].requests,
+        report.routes[0].requests
+    );
 }
 
 #[test]

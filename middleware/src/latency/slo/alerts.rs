@@ -73,7 +73,12 @@ mod tests {
     fn the_table_is_the_workbooks() {
         let rows = RULES.map(|rule| {
             let factor = (rule.factor(DEFAULT_PERIOD) * 1e9).round() / 1e9;
-            (rule.severity, rule.long.as_secs() / 60, rule.short.as_secs() / 60, factor)
+            (
+                rule.severity,
+                rule.long.as_secs() / 60,
+                rule.short.as_secs() / 60,
+                factor,
+            )
         });
         assert_eq!(
             rows,

@@ -8,6 +8,7 @@ mod slots;
 mod tests;
 mod tracker;
 
+pub(crate) use self::tracker::Tracker;
 pub use self::{
     alerts::Severity,
     objective::{
@@ -16,4 +17,3 @@ pub use self::{
     },
     report::{BurnAlert, ObjectiveReport, ObjectiveState},
 };
-pub(crate) use self::tracker::Tracker;

@@ -194,7 +194,11 @@ impl Objective {
         }
         let bad = total - difference.sums.body_end.count_at_or_below(threshold);
         Tally {
-            total: if class == StatusClass::Aborted { bad } else { total },
+            total: if class == StatusClass::Aborted {
+                bad
+            } else {
+                total
+            },
             bad,
         }
     }
@@ -212,7 +216,16 @@ mod tests {
     #[test]
     fn absurd_objectives_are_errors_that_say_what_is_wanted() {
         let ms = Duration::from_millis(300);
-        for target in [0.0, 1.0, 1.1, 99.9, -0.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for target in [
+            0.0,
+            1.0,
+            1.1,
+            99.9,
+            -0.1,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+        ] {
             let error = Objective::availability("/a", target).unwrap_err();
             assert!(matches!(error, ObjectiveError::Target(_)));
             assert!(error.to_string().contains("between 0 and 1"), "{error}");
@@ -222,15 +235,28 @@ mod tests {
             let error = Objective::latency("/a", threshold, 0.9).unwrap_err();
             assert_eq!(error, ObjectiveError::Threshold(threshold));
         }
-        for period in [Duration::ZERO, MIN_PERIOD - ms, MAX_PERIOD + ms, Duration::MAX] {
+        for period in [
+            Duration::ZERO,
+            MIN_PERIOD - ms,
+            MAX_PERIOD + ms,
+            Duration::MAX,
+        ] {
             let objective = Objective::availability("/a", 0.9).unwrap();
-            assert_eq!(objective.period(period).unwrap_err(), ObjectiveError::Period(period));
+            assert_eq!(
+                objective.period(period).unwrap_err(),
+                ObjectiveError::Period(period)
+            );
         }
         for routes in ["", "  ", &"a".repeat(2_000)] {
-            assert_eq!(Objective::availability(routes, 0.9).unwrap_err(), ObjectiveError::Routes);
+            assert_eq!(
+                Objective::availability(routes, 0.9).unwrap_err(),
+                ObjectiveError::Routes
+            );
         }
         let objective = Objective::availability("/a", 0.9).unwrap();
-        assert!(objective.clone().period(MIN_PERIOD).is_ok() && objective.period(MAX_PERIOD).is_ok());
+        assert!(
+            objective.clone().period(MIN_PERIOD).is_ok() && objective.period(MAX_PERIOD).is_ok()
+        );
     }
 
     #[test]

@@ -198,7 +198,11 @@ impl ObjectiveReport {
 
     fn sentence(&self, objective: &Objective) -> String {
         let name = &self.name;
-        let bad = if self.threshold_ms.is_some() { "slow" } else { "failed" };
+        let bad = if self.threshold_ms.is_some() {
+            "slow"
+        } else {
+            "failed"
+        };
         let since = if self.covered_s < self.period_s {
             format!("since the start {} ago", span(self.covered_s))
         } else {

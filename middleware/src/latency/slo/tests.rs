@@ -57,7 +57,10 @@ fn while_nothing_is_bad_the_budget_is_whole() {
     let mut tracker = Tracker::new([up(0.999)]);
     steady_day(&mut tracker);
     let report = tracker.reports(at(DAY)).remove(0);
-    assert_eq!((report.state, report.budget_left, report.bad), (ObjectiveState::Ok, 1.0, 0));
+    assert_eq!(
+        (report.state, report.budget_left, report.bad),
+        (ObjectiveState::Ok, 1.0, 0)
+    );
     assert_eq!(
         report.verdict,
         "99.9 % of /a without failure: holds; 100 % of the error budget of 30 d is left if none was spent before (0 of 144,000 requests failed since the start 24 h ago)"
@@ -70,7 +73,8 @@ fn a_fast_burn_pages_after_minutes_and_ends_with_its_cause() {
     let mut tracker = Tracker::new([up(0.999)]);
     steady_day(&mut tracker);
     // 10 % fail: a hundred times too fast. 14.4 of the hour's 1,000 permille are reached after 8.64 minutes.
-    let state = |tracker: &Tracker, minute: u64| tracker.reports(at(DAY + minute * MINUTE)).remove(0);
+    let state =
+        |tracker: &Tracker, minute: u64| tracker.reports(at(DAY + minute * MINUTE)).remove(0);
     let mut paged_at = None;
     for minute in 0..20 {
         tracker.observe(at(DAY + minute * MINUTE), &served(100, 10));
@@ -97,7 +101,10 @@ fn a_slow_burn_is_a_ticket_and_none_below_it() {
     for (failed_of_10_000, wanted) in [(15, ObjectiveState::Ticket), (8, ObjectiveState::Ok)] {
         let mut tracker = Tracker::new([up(0.999)]);
         for ten_minutes in 0..5 * DAY / (10 * MINUTE) {
-            tracker.observe(at(ten_minutes * 10 * MINUTE), &served(10_000, failed_of_10_000));
+            tracker.observe(
+                at(ten_minutes * 10 * MINUTE),
+                &served(10_000, failed_of_10_000),
+            );
         }
         let report = tracker.reports(at(5 * DAY - 1)).remove(0);
         let alerts: Vec<_> = report.alerts.iter().map(|alert| alert.fires).collect();
@@ -117,13 +124,21 @@ fn a_spent_budget_is_told_though_nothing_burns_now() {
         tracker.observe(at(hour * HOUR), &served(10, 0));
     }
     let report = tracker.reports(at(10 * DAY)).remove(0);
-    assert_eq!(report.state, ObjectiveState::Exhausted, "{}", report.verdict);
+    assert_eq!(
+        report.state,
+        ObjectiveState::Exhausted,
+        "{}",
+        report.verdict
+    );
     assert!(report.alerts.iter().all(|alert| !alert.fires));
     // After thirty days it is forgotten.
     for hour in 10 * 24..31 * 24 {
         tracker.observe(at(hour * HOUR), &served(10, 0));
     }
-    assert_eq!(tracker.reports(at(31 * DAY)).remove(0).state, ObjectiveState::Ok);
+    assert_eq!(
+        tracker.reports(at(31 * DAY)).remove(0).state,
+        ObjectiveState::Ok
+    );
 }
 
 #[test]
@@ -132,15 +147,30 @@ fn few_requests_hold_alerts_back_and_say_so() {
     tracker.observe(at(0), &served(10, 5));
     let report = tracker.reports(at(1)).remove(0);
     assert_eq!(report.state, ObjectiveState::FewRequests);
-    assert!(report.alerts.iter().all(|alert| alert.held_back && !alert.fires));
-    assert!(report.verdict.contains("too few requests to tell"), "{}", report.verdict);
+    assert!(
+        report
+            .alerts
+            .iter()
+            .all(|alert| alert.held_back && !alert.fires)
+    );
+    assert!(
+        report.verdict.contains("too few requests to tell"),
+        "{}",
+        report.verdict
+    );
     // One failure of many is no trend either.
     let mut tracker = Tracker::new([up(0.999_9)]);
     tracker.observe(at(0), &served(500, 1));
-    assert_eq!(tracker.reports(at(1)).remove(0).state, ObjectiveState::FewRequests);
+    assert_eq!(
+        tracker.reports(at(1)).remove(0).state,
+        ObjectiveState::FewRequests
+    );
     let report = Tracker::new([up(0.9)]).reports(at(300)).remove(0);
     assert_eq!(report.state, ObjectiveState::NoRequests);
-    assert_eq!(report.verdict, "90 % of /a without failure: no request has counted since the start 5 min ago");
+    assert_eq!(
+        report.verdict,
+        "90 % of /a without failure: no request has counted since the start 5 min ago"
+    );
 }
 
 #[test]
@@ -154,8 +184,15 @@ fn a_threshold_between_two_buckets_counts_as_the_upper_edge_of_its_own() {
         },
         ..difference("/a", StatusClass::Successful, [])
     };
-    let effective = tracker.reports(at(0)).remove(0).effective_threshold_ms.unwrap();
-    assert!((300.0..300.0 * 129.0 / 128.0).contains(&effective), "{effective}");
+    let effective = tracker
+        .reports(at(0))
+        .remove(0)
+        .effective_threshold_ms
+        .unwrap();
+    assert!(
+        (300.0..300.0 * 129.0 / 128.0).contains(&effective),
+        "{effective}"
+    );
     let nanos = (effective * 1e6).round() as u64;
     tracker.observe(at(0), &[edge(300_000_000)]);
     tracker.observe(at(0), &[edge(nanos)]);
@@ -192,11 +229,17 @@ fn each_end_counts_as_the_table_says() {
 
 #[test]
 fn routes_are_those_that_the_glob_names() {
-    let mut tracker = Tracker::new(["/a", "/a*", "POST *", "*"].map(|routes| Objective::availability(routes, 0.9).unwrap()));
+    let mut tracker = Tracker::new(
+        ["/a", "/a*", "POST *", "*"].map(|routes| Objective::availability(routes, 0.9).unwrap()),
+    );
     for route in ["/a", "/a/{id}", "/b"] {
         tracker.observe(at(0), &[difference(route, StatusClass::Successful, [1])]);
     }
-    let requests: Vec<_> = tracker.reports(at(0)).iter().map(|report| report.requests).collect();
+    let requests: Vec<_> = tracker
+        .reports(at(0))
+        .iter()
+        .map(|report| report.requests)
+        .collect();
     assert_eq!(requests, [1, 2, 0, 3]);
 }
 
@@ -204,7 +247,11 @@ fn routes_are_those_that_the_glob_names() {
 fn factors_follow_the_period() {
     let week = up(0.999).period(Duration::from_secs(7 * DAY)).unwrap();
     let report = Tracker::new([week]).reports(at(0)).remove(0);
-    let factors: Vec<_> = report.alerts.iter().map(|alert| (alert.factor * 1e3).round() / 1e3).collect();
+    let factors: Vec<_> = report
+        .alerts
+        .iter()
+        .map(|alert| (alert.factor * 1e3).round() / 1e3)
+        .collect();
     assert_eq!(factors, [3.36, 1.4, 0.233]);
 }
 

@@ -64,12 +64,15 @@ impl Tracker {
     fn objectives_of(&mut self, difference: &Difference) -> u64 {
         let (route, method) = (&difference.key.route, difference.key.method);
         let tracked = &self.tracked;
-        *self.known.entry((route.clone(), method)).or_insert_with(|| {
-            let named = |at: &usize| tracked[*at].objective.routes.names(method, route);
-            (0..tracked.len())
-                .filter(named)
-                .fold(0, |bits, at| bits | 1 << at)
-        })
+        *self
+            .known
+            .entry((route.clone(), method))
+            .or_insert_with(|| {
+                let named = |at: &usize| tracked[*at].objective.routes.names(method, route);
+                (0..tracked.len())
+                    .filter(named)
+                    .fold(0, |bits, at| bits | 1 << at)
+            })
     }
 
     /// How all objectives stand, in the order in which they were said. `now` as in [`observe`](Self::observe); the layer began at 0.

@@ -209,9 +209,17 @@ mod tests {
         assert_eq!(change.chance(0.0), 1.0);
         let nothing = Histogram::new();
         let one_bucket = histogram([7.0; 100]);
-        for (now, then) in [(&same, &nothing), (&nothing, &same), (&nothing, &nothing), (&one_bucket, &one_bucket)] {
+        for (now, then) in [
+            (&same, &nothing),
+            (&nothing, &same),
+            (&nothing, &nothing),
+            (&one_bucket, &one_bucket),
+        ] {
             let change = compare(now, then, true);
-            assert_eq!((change.all, change.slowest, change.chance(0.0)), (1.0, 1.0, 1.0));
+            assert_eq!(
+                (change.all, change.slowest, change.chance(0.0)),
+                (1.0, 1.0, 1.0)
+            );
         }
     }
 

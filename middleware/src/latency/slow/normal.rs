@@ -94,7 +94,8 @@ mod tests {
     /// By counting all ways there are.
     #[test]
     fn tails_of_the_hypergeometric_distribution() {
-        let choose = |n: u64, k: u64| (1..=k).fold(1.0, |ways, i| ways * (n - k + i) as f64 / i as f64);
+        let choose =
+            |n: u64, k: u64| (1..=k).fold(1.0, |ways, i| ways * (n - k + i) as f64 / i as f64);
         for (all, marked, drawn) in [(20, 5, 8), (50, 3, 25), (40, 30, 35), (30, 0, 10)] {
             for found in 0..=marked.min(drawn) + 1 {
                 let ways: f64 = (found..=marked.min(drawn))
@@ -103,7 +104,10 @@ mod tests {
                     .sum();
                 let wanted = ways / choose(all, drawn);
                 let got = hypergeometric_upper_tail(all, marked, drawn, found);
-                assert!((got - wanted).abs() < 1e-9, "{all} {marked} {drawn} {found}: {got} {wanted}");
+                assert!(
+                    (got - wanted).abs() < 1e-9,
+                    "{all} {marked} {drawn} {found}: {got} {wanted}"
+                );
             }
         }
         // Large numbers: the normal approximation is good there.

@@ -185,7 +185,11 @@ impl Judge<'_> {
             })
     }
 
-    fn against_the_past(&self, endpoints: &BTreeMap<(String, String), Endpoint>, report: &mut SlowReport) {
+    fn against_the_past(
+        &self,
+        endpoints: &BTreeMap<(String, String), Endpoint>,
+        report: &mut SlowReport,
+    ) {
         if self.window.length().is_none() {
             return;
         }
@@ -213,9 +217,11 @@ impl Judge<'_> {
             .collect();
         slower.sort_by(|a, b| growth(&b.2).total_cmp(&growth(&a.2)));
         let found = slower.into_iter();
-        report.findings.extend(found.map(|((route, method), baseline, change)| {
-            self.finding(route, method, *baseline, change)
-        }));
+        report
+            .findings
+            .extend(found.map(|((route, method), baseline, change)| {
+                self.finding(route, method, *baseline, change)
+            }));
     }
 
     fn compared(&self, endpoint: &Endpoint) -> Result<(Baseline, Change), String> {
@@ -237,7 +243,13 @@ impl Judge<'_> {
         Ok((baseline, compare(&endpoint.now, then, coarse)))
     }
 
-    fn finding(&self, route: &str, method: &str, baseline: Baseline, change: &Change) -> SlowEndpoint {
+    fn finding(
+        &self,
+        route: &str,
+        method: &str,
+        baseline: Baseline,
+        change: &Change,
+    ) -> SlowEndpoint {
         let Change { now, then, .. } = *change;
         // What says more: the percentile that has grown more.
         let (name, is, was) = if now.p50_ms * then.p95_ms > now.p95_ms * then.p50_ms {
@@ -275,7 +287,9 @@ impl Judge<'_> {
 }
 
 fn endpoints(snapshot: &LatencySnapshot, window: Window) -> BTreeMap<(String, String), Endpoint> {
-    let half = window.length().map_or(0, |length| length.as_millis() as u64 / 2);
+    let half = window
+        .length()
+        .map_or(0, |length| length.as_millis() as u64 / 2);
     // The hour that most of the window lies in.
     let hour = snapshot.taken_unix_ms.saturating_sub(half) / HOUR_MS;
     let yesterday = hour.checked_sub(A_DAY_IN_HOURS);
@@ -315,7 +329,9 @@ fn growth(change: &Change) -> f64 {
 
 fn by_excess(a: &SlowEndpoint, b: &SlowEndpoint) -> Ordering {
     let excess = |found: &SlowEndpoint| match &found.by {
-        SlowBy::Target { limit_ms, found_ms, .. } => found_ms / limit_ms,
+        SlowBy::Target {
+            limit_ms, found_ms, ..
+        } => found_ms / limit_ms,
         _ => 0.0,
     };
     excess(b).total_cmp(&excess(a))

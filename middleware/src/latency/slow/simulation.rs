@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use proptest::test_runner::{RngAlgorithm, TestRng};
 use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::compare::{compare, holm};
 use super::{CHANCE, DEFAULT_ENOUGH_REQUESTS, DEFAULT_LEAST_CHANGE_MS};
@@ -128,6 +128,9 @@ fn slowdowns_are_found() {
             })
             .count();
         println!("n = {requests}, all times {slower}, tail {tail}: {found} of 200 found");
-        assert!(found >= wanted, "n = {requests}, {slower}, {tail}: {found} of 200");
+        assert!(
+            found >= wanted,
+            "n = {requests}, {slower}, {tail}: {found} of 200"
+        );
     }
 }

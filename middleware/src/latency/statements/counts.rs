@@ -197,7 +197,10 @@ mod tests {
         counts.took(id(99), 11);
         assert_eq!(counts.executions, 91);
         let row = |wanted: Id| *counts.rows().iter().find(|row| row.id == wanted).unwrap();
-        assert_eq!((row(id(99)).executions, row(id(99)).same, row(id(99)).nanos), (6, 0, 11));
+        assert_eq!(
+            (row(id(99)).executions, row(id(99)).same, row(id(99)).nanos),
+            (6, 0, 11)
+        );
         assert_eq!((row(id(98)).executions, row(id(98)).same), (5, 4));
         let in_rows: u32 = counts.rows().iter().map(|row| row.executions).sum();
         assert_eq!(in_rows + counts.untracked, counts.executions);
@@ -207,7 +210,11 @@ mod tests {
         sums.count(&counts, 5);
         assert_eq!((sums.executions, sums.max), (182, 91));
         assert_eq!(sums.repeats.len(), 2);
-        let repeat = sums.repeats.iter().find(|repeat| repeat.id == id(99)).unwrap();
+        let repeat = sums
+            .repeats
+            .iter()
+            .find(|repeat| repeat.id == id(99))
+            .unwrap();
         assert_eq!((repeat.requests, repeat.executions, repeat.max), (2, 12, 6));
     }
 }

@@ -152,7 +152,12 @@ pub struct RepeatedStatement {
 
 impl NPlusOneReport {
     /// `names` tells those of the layer's routes, by number. It is asked once the accounts are read, so that none is missing.
-    pub(crate) fn of(accounts: &Accounts, settings: &NPlusOne, names: impl FnOnce() -> Vec<Arc<str>>, window: Window) -> Self {
+    pub(crate) fn of(
+        accounts: &Accounts,
+        settings: &NPlusOne,
+        names: impl FnOnce() -> Vec<Arc<str>>,
+        window: Window,
+    ) -> Self {
         let Read { rows, .. } = accounts.read(window);
         let names = names();
         let mut report = Self {
@@ -165,9 +170,8 @@ impl NPlusOneReport {
             report.dropped_requests += account.statements.dropped;
             let named = (name_of(&names, *route), *method);
             let repeats = account.statements.repeats.iter();
-            let found = repeats.filter_map(|repeat| {
-                finding(accounts, settings, named, account, repeat, window)
-            });
+            let found = repeats
+                .filter_map(|repeat| finding(accounts, settings, named, account, repeat, window));
             report.findings.extend(found);
         }
         let executions = |row: &RepeatedStatement| row.executions_mean * row.requests as f64;

@@ -158,10 +158,7 @@ mod tests {
         assert_eq!(statements.id("SELECT * FROM t WHERE id = 2"), one);
         assert_eq!(statements.id("select * from t where id = $1"), one);
         assert_ne!(statements.id("select * from u where id = $1"), one);
-        assert_eq!(
-            statements.shown(one),
-            Some("select * from t where id = ?")
-        );
+        assert_eq!(statements.shown(one), Some("select * from t where id = ?"));
         assert!(statements.is_on_rows(one));
         assert!(!statements.is_on_rows(statements.id("begin")));
         assert_eq!(statements.id("select 'open"), UNREADABLE);
@@ -196,12 +193,16 @@ mod tests {
             let threads: Vec<_> = (0..8)
                 .map(|_| {
                     scope.spawn(|| {
-                        let ids = (0..200).map(|at| statements.id(&format!("select {at} from t{at}")));
+                        let ids =
+                            (0..200).map(|at| statements.id(&format!("select {at} from t{at}")));
                         ids.map(|id| id.0).collect::<Vec<_>>()
                     })
                 })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
         assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
         assert_eq!(statements.known(), 200);

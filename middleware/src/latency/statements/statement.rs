@@ -12,7 +12,7 @@ use pin_project::pin_project;
 
 use super::registry::{Id, UNREADABLE};
 use crate::latency::segments::{
-    DATABASE, InSegment, Accounts, Token, segment, with_timeline, with_timeline_of,
+    Accounts, DATABASE, InSegment, Token, segment, with_timeline, with_timeline_of,
 };
 
 /// Bytes of parameters, as they are shown with `{:?}`, that decide whether two executions have the same ones.
@@ -118,7 +118,11 @@ impl<H: Hasher> Write for Bounded<H> {
         let taken = text.len().min(self.left);
         self.hasher.write(&text.as_bytes()[..taken]);
         self.left -= taken;
-        if taken < text.len() { Err(fmt::Error) } else { Ok(()) }
+        if taken < text.len() {
+            Err(fmt::Error)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -133,10 +137,7 @@ pub struct InStatement<F> {
 }
 
 impl Execution {
-    fn within<R>(
-        &self,
-        work: impl FnOnce(&mut super::Counts, &Accounts) -> R,
-    ) -> Option<R> {
+    fn within<R>(&self, work: impl FnOnce(&mut super::Counts, &Accounts) -> R) -> Option<R> {
         let token = Token {
             id: self.timeline,
             slot: 0,
