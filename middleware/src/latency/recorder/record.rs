@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{
-    super::class::StatusClass,
+    super::{class::StatusClass, exemplar::TraceId},
     cell::{Measured, NO_HEAD},
     label::RouteText,
     owners::LayerId,
@@ -16,6 +16,7 @@ use crate::clock::Ticks;
 pub(crate) struct Begun {
     pub(crate) method: Method,
     pub(crate) request_bytes: u64,
+    pub(crate) trace: TraceId,
 }
 
 /// One request. Whoever holds it ends it once; dropped without that, the request was aborted.
@@ -27,6 +28,7 @@ pub(crate) struct Record {
     first_byte: u64,
     request_bytes: u64,
     response_bytes: u64,
+    trace: TraceId,
     /// [`LayerId::NONE`] once it has ended, or has moved on.
     layer: LayerId,
     route: u16,
@@ -55,6 +57,7 @@ impl Record {
             first_byte: NO_HEAD,
             request_bytes: begun.request_bytes,
             response_bytes: 0,
+            trace: begun.trace,
             route: route.unwrap_or(OVERFLOW_ROUTE),
             method: begun.method,
         }
@@ -83,6 +86,12 @@ impl Record {
     #[inline]
     fn now(&self) -> u64 {
         self.ticks.now(|| self.layer.manual_time())
+    }
+
+    /// Nanoseconds to the head, once it is there.
+    #[inline]
+    pub(crate) fn first_byte(&self) -> u64 {
+        self.first_byte
     }
 
     /// The head is there.
@@ -143,7 +152,10 @@ impl Record {
             method: self.method,
         };
         let layer = std::mem::replace(&mut self.layer, LayerId::NONE);
-        layer.with_owner(|owner| owner.end(self.route, id, &measured).then_some(()));
+        layer.with_owner(|owner| {
+            let is_done = owner.end(self.route, id, &measured, self.trace);
+            is_done.then_some(())
+        });
     }
 }
 
