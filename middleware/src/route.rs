@@ -80,9 +80,10 @@ impl<'a> Template<'a> {
         not(feature = "axum"),
         expect(unused_variables, reason = "axum tells it")
     )]
+    #[inline]
     pub(crate) fn of(extensions: &'a http::Extensions) -> Self {
         #[cfg(feature = "axum")]
-        {
+        if !extensions.is_empty() {
             use axum::extract::{MatchedPath, NestedPath};
             if let Some(matched) = extensions.get::<MatchedPath>() {
                 return Self::Whole(matched.as_str());

@@ -18,8 +18,8 @@ use pitcrew::{
     LatencyHandle, LatencyLayer,
     clock::Clock,
     latency::{
-        CACHE, DATABASE, LatencyBuilder, NPlusOne, Objective, ObjectiveState, POOL, SlowBy, Target,
-        Window, in_request, segment, statement,
+        CACHE, DATABASE, LatencyBuilder, MAX_OBJECTIVES, MAX_TARGETS, NPlusOne, Objective,
+        ObjectiveState, POOL, SlowBy, Target, Window, in_request, segment, statement,
     },
 };
 use tower::{Layer, ServiceExt, service_fn};
@@ -445,16 +445,29 @@ async fn a_wait_for_another_requests_answer_is_the_caches() {
     assert_eq!(parts(&handle), (vec![(CACHE, 15.0), (DATABASE, 15.0)], 0.0));
 }
 
-/// Nothing that the layer is handed makes it panic, and what is absurd is refused before.
 #[test]
-fn the_builder_takes_as_many_objectives_and_targets_as_it_says() {
-    let objective = || Objective::availability("*", 0.5).unwrap();
-    let full = (0..pitcrew::latency::MAX_OBJECTIVES).fold(LatencyLayer::builder(), |builder, _| {
-        builder.objective(objective())
+fn more_objectives_or_targets_than_the_bound_are_refused_or_left_out() {
+    let objective = Objective::availability("*", 0.5).unwrap();
+    let target = Target::new("*", 0.5, Duration::from_secs(1)).unwrap();
+    let objectives = (0..=MAX_OBJECTIVES).fold(LatencyLayer::builder(), |builder, _| {
+        builder.objective(objective.clone())
     });
-    let one_more =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| full.objective(objective())));
-    assert!(one_more.is_err());
+    let targets = (0..=MAX_TARGETS).fold(LatencyLayer::builder(), |builder, _| {
+        builder.target(target.clone())
+    });
+    let (_layer, handle) = (0..=MAX_OBJECTIVES)
+        .fold(LatencyLayer::builder(), |builder, _| {
+            builder.objective(objective.clone())
+        })
+        .build();
+    assert_eq!(handle.objectives().len(), MAX_OBJECTIVES);
+    for (built, wanted) in [
+        (objectives.try_build(), "at most 64 objectives, not 65"),
+        (targets.try_build(), "at most 64 targets, not 65"),
+    ] {
+        let error = built.unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
 }
 
 #[test]

@@ -37,7 +37,6 @@ impl End {
     pub(super) fn of<R: Body>(response: &Response<R>, mut record: Record) -> Self {
         let (status, body) = (response.status(), response.body());
         let mut remaining = UNKNOWN;
-        record.head();
         // No server reads a body that is not sent (RFC 9110, 6.4.1): such an answer ends with its head. So does one that
         // switches protocols (15.2.2): what comes after it is not HTTP's, and may last for days.
         let is_bodiless = matches!(

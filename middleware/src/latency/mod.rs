@@ -24,8 +24,11 @@ mod body;
 pub mod buckets;
 mod class;
 mod difference;
+mod exemplar;
 mod figures;
+mod folder;
 mod future;
+mod handle;
 mod histogram;
 mod layer;
 mod ledger;
@@ -57,13 +60,20 @@ pub use self::statements::{
 pub use self::{
     body::ResponseBody,
     class::StatusClass,
+    exemplar::{DEFAULT_EXEMPLARS, Exemplar, MAX_EXEMPLARS, MAX_KEPT_EXEMPLARS},
     figures::Figures,
+    folder::FOLD_INTERVAL,
     future::ResponseFuture,
+    handle::LatencyHandle,
     histogram::{Bucket, Histogram},
-    layer::{DEFAULT_MAX_SERIES, LatencyBuilder, LatencyHandle, LatencyLayer, MIN_SERIES},
+    layer::{BuildError, DEFAULT_MAX_SERIES, LatencyBuilder, LatencyLayer, MIN_SERIES},
     ledger::{HOURS, LEDGER_BYTES},
     pool::{ConnectionPool, Pool},
-    recorder::{registry::MAX_STATUS_CODES, shared::RECORDER_BYTES, slots::MAX_THREADS},
+    recorder::{
+        registry::{MAX_SERIES, MAX_STATUS_CODES},
+        shared::{EXACT_CELLS, RECORDER_BYTES, SNAPSHOT_AGE},
+        slots::MAX_THREADS,
+    },
     segments::{
         CACHE, DATABASE, InRequest, InSegment, MAX_CUSTOM_SEGMENTS, MAX_SEGMENT_ROUTES, OTHER,
         POOL, PartTime, RouteTime, Segment, SegmentGuard, TimeReport, in_request, segment,

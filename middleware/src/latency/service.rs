@@ -8,6 +8,7 @@ use tower_service::Service;
 
 use super::{
     body::ResponseBody,
+    exemplar::TraceId,
     future::ResponseFuture,
     recorder::{
         label::RouteText,
@@ -35,6 +36,10 @@ pub(super) struct Measure {
     pub(super) layer: LayerId,
     pub(super) ticks: Ticks,
     pub(super) labeler: Labeler,
+    /// Whether slow requests are kept with their trace.
+    pub(super) has_exemplars: bool,
+    /// Whether the response says how long its head took.
+    pub(super) has_server_timing: bool,
 }
 
 impl<S> Latency<S> {
@@ -60,6 +65,11 @@ impl Measure {
                 content_length(request.headers()).unwrap_or(0)
             } else {
                 0
+            },
+            trace: if self.has_exemplars {
+                TraceId::of(request.headers())
+            } else {
+                TraceId::default()
             },
         };
         Record::begin(self.layer, self.ticks, text, begun)
@@ -98,7 +108,8 @@ where
             let record = measure.begin(&request, None);
             (request, record)
         };
-        ResponseFuture::new(self.inner.call(request), record)
+        let has_server_timing = measure.has_server_timing;
+        ResponseFuture::new(self.inner.call(request), record, has_server_timing)
     }
 }
 

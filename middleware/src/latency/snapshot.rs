@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     class::StatusClass,
     difference::SeriesKey,
+    exemplar::Exemplar,
     figures::{Figures, Sums},
     histogram::Histogram,
     ledger::CodeSums,
@@ -36,6 +37,11 @@ pub struct LatencySnapshot {
     /// Slots of the past that were brought to one significant figure or let go, so that it fits
     /// [`LEDGER_BYTES`](super::LEDGER_BYTES).
     pub coarse_slots: u64,
+    /// Slow requests that [`exemplars`](Self::exemplars) lacks, because more than
+    /// [`MAX_KEPT_EXEMPLARS`](super::MAX_KEPT_EXEMPLARS) of one route would have to be kept.
+    pub dropped_exemplars: u64,
+    /// Folds that panicked, which is a fault of this library: the next one takes in what they did not.
+    pub panicked_folds: u64,
     /// All requests that ended, in whatever way.
     pub requests: u64,
     /// Requests that ended with a 5xx status or with an error of the inner service or body.
@@ -59,6 +65,18 @@ pub(crate) struct Detail {
     pub(crate) covered_s: [f64; Window::ALL.len()],
     /// Requests under way, by route; a route without any may be absent.
     pub(crate) in_flight: BTreeMap<Arc<str>, u64>,
+    /// The slowest requests of each route, by window.
+    pub(crate) exemplars: BTreeMap<Arc<str>, [Vec<Exemplar>; Window::ALL.len()]>,
+}
+
+/// What was left out, and why.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Drops {
+    pub(crate) room: u64,
+    pub(crate) coarse_times: u64,
+    pub(crate) coarse_slots: u64,
+    pub(crate) exemplars: u64,
+    pub(crate) panics: u64,
 }
 
 impl LatencySnapshot {
@@ -86,13 +104,23 @@ impl LatencySnapshot {
         }
     }
 
-    pub(crate) fn with_drops(self, room: u64, coarse_times: u64, coarse_slots: u64) -> Self {
+    pub(crate) fn with_drops(self, drops: Drops) -> Self {
         Self {
-            dropped_room: room,
-            coarse_times,
-            coarse_slots,
+            dropped_room: drops.room,
+            coarse_times: drops.coarse_times,
+            coarse_slots: drops.coarse_slots,
+            dropped_exemplars: drops.exemplars,
+            panicked_folds: drops.panics,
             ..self
         }
+    }
+
+    /// The slowest requests of a route in a window, the slowest first;
+    /// [`LatencyBuilder::exemplars`](super::LatencyBuilder::exemplars) of them at most.
+    #[must_use]
+    pub fn exemplars(&self, route: &str, window: Window) -> &[Exemplar] {
+        let windows = self.detail.exemplars.get(route);
+        windows.map_or(&[], |windows| &windows[window as usize])
     }
 
     /// Figures over all series since the start. Percentiles come from the merged histograms, never from averages of

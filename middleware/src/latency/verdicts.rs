@@ -4,7 +4,8 @@
 use super::statements::{NPlusOne, NPlusOneReport};
 use super::{
     Window,
-    layer::{LatencyBuilder, LatencyHandle},
+    handle::LatencyHandle,
+    layer::{BuildError, LatencyBuilder},
     segments::TimeReport,
     slo::{MAX_OBJECTIVES, Objective, ObjectiveReport, ObjectiveState, Tracker},
     slow::{
@@ -23,6 +24,23 @@ pub(crate) struct Verdicts {
 }
 
 impl Verdicts {
+    /// Leaves out what is too many.
+    pub(crate) fn keep_bounds(&mut self) {
+        self.objectives.truncate(MAX_OBJECTIVES);
+        self.targets.truncate(MAX_TARGETS);
+    }
+
+    /// Refuses what is too many.
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        if self.objectives.len() > MAX_OBJECTIVES {
+            return Err(BuildError::Objectives(self.objectives.len()));
+        }
+        if self.targets.len() > MAX_TARGETS {
+            return Err(BuildError::Targets(self.targets.len()));
+        }
+        Ok(())
+    }
+
     pub(crate) fn tracker(&self) -> Tracker {
         Tracker::new(self.objectives.iter().cloned())
     }
@@ -37,32 +55,18 @@ impl Verdicts {
 }
 
 impl LatencyBuilder {
-    /// Adds a service level objective; see [`Objective`] and [`LatencyHandle::objectives`].
-    ///
-    /// # Panics
-    ///
-    /// Past [`MAX_OBJECTIVES`].
+    /// Adds a service level objective; see [`Objective`] and [`LatencyHandle::objectives`]. At most [`MAX_OBJECTIVES`]; more are left out by
+    /// [`build`](Self::build) and refused by [`try_build`](Self::try_build).
     #[must_use]
     pub fn objective(mut self, objective: Objective) -> Self {
-        assert!(
-            self.verdicts.objectives.len() < MAX_OBJECTIVES,
-            "a layer takes {MAX_OBJECTIVES} objectives; say several routes with one glob"
-        );
         self.verdicts.objectives.push(objective);
         self
     }
 
-    /// Adds a target; see [`Target`] and [`LatencyHandle::slow_endpoints`].
-    ///
-    /// # Panics
-    ///
-    /// Past [`MAX_TARGETS`].
+    /// Adds a target; see [`Target`] and [`LatencyHandle::slow_endpoints`]. At most [`MAX_TARGETS`]; more are left out by [`build`](Self::build) and refused
+    /// by [`try_build`](Self::try_build).
     #[must_use]
     pub fn target(mut self, target: Target) -> Self {
-        assert!(
-            self.verdicts.targets.len() < MAX_TARGETS,
-            "a layer takes {MAX_TARGETS} targets; say several routes with one glob"
-        );
         self.verdicts.targets.push(target);
         self
     }

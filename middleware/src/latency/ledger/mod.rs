@@ -13,6 +13,7 @@ use self::{code::Code, rates::Decay, series::Series};
 use super::{
     class::StatusClass,
     difference::{Difference, SeriesKey},
+    exemplar::{Candidate, Slowest},
     recorder::{
         cell::{Reader, Reading},
         registry::Method,
@@ -46,6 +47,10 @@ pub(crate) struct Ledger {
     tally: SumsTally,
     tracker: Tracker,
     coarsened: u64,
+    /// By the registry's numbers of routes.
+    slowest: Vec<Slowest>,
+    /// Exemplars that had to go.
+    forgotten: u64,
 }
 
 /// What is known of a slot.
@@ -69,6 +74,8 @@ impl Ledger {
             tally: SumsTally::new(),
             tracker,
             coarsened: 0,
+            slowest: Vec::new(),
+            forgotten: 0,
         }
     }
 
@@ -100,9 +107,38 @@ impl Ledger {
                 });
             }
         }
+        self.take_slowest(shared, now, unix_ms, reading);
         self.folded_at = now;
         self.keep_bound();
         self.tracker.observe(now, &differences);
+    }
+
+    /// Takes the slowest requests of all threads.
+    fn take_slowest(&mut self, shared: &Shared, now: Duration, unix_ms: u64, reading: u64) {
+        let mut new: Vec<Vec<Candidate>> = vec![Vec::new(); self.routes.len()];
+        for counters in self.slots.iter().flat_map(|view| &view.routes) {
+            if let Some(new) = new.get_mut(usize::from(counters.route)) {
+                counters.slowest.take(new);
+            }
+        }
+        self.slowest
+            .resize_with(self.routes.len(), Slowest::default);
+        for (slowest, new) in self.slowest.iter_mut().zip(new) {
+            if new.is_empty() {
+                continue;
+            }
+            let new = new.into_iter().map(|candidate| {
+                let ago = shared.ticks().nanos(candidate.measured.at, reading);
+                let at = now.saturating_sub(Duration::from_nanos(ago));
+                (at, candidate.told(unix_ms.saturating_sub(ago / 1_000_000)))
+            });
+            self.forgotten += slowest.add(new.collect(), shared.exemplars());
+        }
+    }
+
+    /// Series times the threads that met them.
+    pub(crate) fn cells(&self) -> usize {
+        self.slots.iter().map(|view| view.cells).sum()
     }
 
     fn now(&self, shared: &Shared) -> Duration {

@@ -6,7 +6,7 @@ use super::{
     super::{
         figures::Sums,
         recorder::shared::Shared,
-        snapshot::{Detail, LatencySnapshot, SeriesDetail, SeriesSnapshot},
+        snapshot::{Detail, Drops, LatencySnapshot, SeriesDetail, SeriesSnapshot},
         tally::SumsTally,
         timeline::covered_s,
         window::Window,
@@ -68,6 +68,14 @@ impl Ledger {
                 .then_with(names)
         });
         let in_flight = self.in_flight();
+        let exemplars = self.routes.iter().cloned().zip(&self.slowest);
+        let exemplars = exemplars
+            .filter(|(_, slowest)| !slowest.is_empty())
+            .map(|(route, slowest)| {
+                let of = |window| slowest.of(window, now, shared.exemplars());
+                (route, Window::ALL.map(of))
+            })
+            .collect();
         let coarse = self.codes.iter().map(super::Code::coarse).sum();
         LatencySnapshot::new(
             now,
@@ -77,9 +85,16 @@ impl Ledger {
                 total: totals.map(|total| total.to_sums()),
                 covered_s,
                 in_flight,
+                exemplars,
             },
         )
-        .with_drops(shared.room().refused(), coarse, self.coarsened)
+        .with_drops(Drops {
+            room: shared.room().refused(),
+            coarse_times: coarse,
+            coarse_slots: self.coarsened,
+            exemplars: self.forgotten,
+            panics: shared.folder().panics(),
+        })
     }
 
     /// Requests under way by route. Ends are looked at first: who has ended had begun.

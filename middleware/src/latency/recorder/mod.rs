@@ -5,6 +5,8 @@
 //! first time, and at its end.
 
 pub(super) mod cell;
+#[cfg(all(test, pitcrew_loom))]
+mod interleavings;
 pub(super) mod label;
 pub(super) mod owners;
 pub(super) mod record;

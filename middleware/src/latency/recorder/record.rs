@@ -5,6 +5,7 @@ use http::StatusCode;
 use super::{
     super::{
         class::StatusClass,
+        exemplar::TraceId,
         segments::{OUTSIDE, Place, within},
     },
     cell::{Measured, NO_HEAD},
@@ -19,6 +20,7 @@ use crate::clock::Ticks;
 pub(crate) struct Begun {
     pub(crate) method: Method,
     pub(crate) request_bytes: u64,
+    pub(crate) trace: TraceId,
 }
 
 /// One request. Whoever holds it ends it once; dropped without that, the request was aborted.
@@ -30,6 +32,7 @@ pub(crate) struct Record {
     first_byte: u64,
     request_bytes: u64,
     response_bytes: u64,
+    trace: TraceId,
     /// [`LayerId::NONE`] once it has ended, or has moved on.
     layer: LayerId,
     route: u16,
@@ -60,6 +63,7 @@ impl Record {
             first_byte: NO_HEAD,
             request_bytes: begun.request_bytes,
             response_bytes: 0,
+            trace: begun.trace,
             route: route.unwrap_or(OVERFLOW_ROUTE),
             method: begun.method,
             place: Place::default(),
@@ -99,6 +103,12 @@ impl Record {
     #[inline]
     fn now(&self) -> u64 {
         self.ticks.now(|| self.layer.manual_time())
+    }
+
+    /// Nanoseconds to the head, once it is there.
+    #[inline]
+    pub(crate) fn first_byte(&self) -> u64 {
+        self.first_byte
     }
 
     /// The head is there.
@@ -163,7 +173,10 @@ impl Record {
             self.place.end(key, body_end);
         }
         let layer = std::mem::replace(&mut self.layer, LayerId::NONE);
-        layer.with_owner(|owner| owner.end(self.route, id, &measured).then_some(()));
+        layer.with_owner(|owner| {
+            let is_done = owner.end(self.route, id, &measured, self.trace);
+            is_done.then_some(())
+        });
     }
 }
 

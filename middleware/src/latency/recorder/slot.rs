@@ -6,7 +6,10 @@
 use std::sync::{Arc, Weak};
 
 use super::{
-    super::sync::{AtomicU32, Mutex, Ordering, lock},
+    super::{
+        exemplar::{Candidate, Candidates, DEFAULT_EXEMPLARS, TraceId},
+        sync::{AtomicU32, Mutex, Ordering, lock},
+    },
     cell::{CELL_BYTES, Cell, Measured, Writer},
     label::{Labels, RouteText},
     owners::LayerId,
@@ -17,7 +20,10 @@ use super::{
 /// Bytes of a slot and its owner before the first series.
 pub(crate) const SLOT_BYTES: usize = size_of::<Slot>() + size_of::<Owner>() + 1_024;
 /// Bytes of a route that a thread has met: its counters, and the label to find it by.
-pub(crate) const ROUTE_BYTES: usize = size_of::<LocalRoute>() + size_of::<RouteCounters>() + 192;
+pub(crate) const ROUTE_BYTES: usize = size_of::<LocalRoute>()
+    + size_of::<RouteCounters>()
+    + DEFAULT_EXEMPLARS * size_of::<Candidate>()
+    + 192;
 /// Ways that one thread keeps to the series of one route: (method, status code). What comes after goes to `overflow`.
 const MAX_WAYS: usize = 128;
 
@@ -26,6 +32,8 @@ const MAX_WAYS: usize = 128;
 pub(crate) struct Slot {
     layer: LayerId,
     shared: Weak<Shared>,
+    /// How many of the slowest requests are kept.
+    exemplars: usize,
     cells: Mutex<Vec<Arc<Cell>>>,
     routes: Mutex<Vec<Arc<RouteCounters>>>,
 }
@@ -38,14 +46,16 @@ pub(crate) struct RouteCounters {
     pub(crate) route: u16,
     begun: AtomicU32,
     ended: AtomicU32,
+    pub(crate) slowest: Candidates,
 }
 
 impl RouteCounters {
-    fn new(route: u16) -> Self {
+    fn new(route: u16, exemplars: usize) -> Self {
         Self {
             route,
             begun: AtomicU32::new(0),
             ended: AtomicU32::new(0),
+            slowest: Candidates::new(exemplars),
         }
     }
 
@@ -67,10 +77,11 @@ fn bump(counter: &AtomicU32) {
 }
 
 impl Slot {
-    pub(crate) fn new(layer: LayerId, shared: Weak<Shared>) -> Self {
+    pub(crate) fn new(layer: LayerId, shared: Weak<Shared>, exemplars: usize) -> Self {
         Self {
             layer,
             shared,
+            exemplars,
             cells: Mutex::default(),
             routes: Mutex::default(),
         }
@@ -206,7 +217,13 @@ impl Owner {
 
     /// Counts a request that has ended. `false` where this thread has not met the route and has no room for it.
     #[inline]
-    pub(crate) fn end(&mut self, route: u16, id: SeriesId, measured: &Measured) -> bool {
+    pub(crate) fn end(
+        &mut self,
+        route: u16,
+        id: SeriesId,
+        measured: &Measured,
+        trace: TraceId,
+    ) -> bool {
         let met = self
             .routes
             .get(usize::from(route))
@@ -232,6 +249,15 @@ impl Owner {
         // After the record: what is no longer in flight has been counted.
         if let Some(Some(local)) = self.routes.get(usize::from(route)) {
             bump(&local.counters.ended);
+            if local.counters.slowest.is_slow(measured.body_end) {
+                let measured = *measured;
+                let candidate = Candidate {
+                    id,
+                    trace,
+                    measured,
+                };
+                local.counters.slowest.offer(candidate, self.slot.exemplars);
+            }
         }
         true
     }
@@ -299,7 +325,7 @@ impl Owner {
     }
 
     fn add_route(&mut self, route: u16) {
-        let counters = Arc::new(RouteCounters::new(route));
+        let counters = Arc::new(RouteCounters::new(route, self.slot.exemplars));
         lock(&self.slot.routes).push(counters.clone());
         self.keep_route(counters);
     }

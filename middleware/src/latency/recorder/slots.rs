@@ -16,6 +16,7 @@ pub const MAX_THREADS: usize = 1_024;
 /// The slots of one layer.
 #[derive(Debug)]
 pub(crate) struct Slots {
+    exemplars: usize,
     state: Mutex<State>,
     /// For threads without a slot: too many at one time, or so near their end that they have no locals left.
     common: Mutex<Option<Owner>>,
@@ -29,8 +30,9 @@ struct State {
 }
 
 impl Slots {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(exemplars: usize) -> Self {
         Self {
+            exemplars,
             state: Mutex::default(),
             common: Mutex::new(None),
         }
@@ -46,7 +48,7 @@ impl Slots {
                 if state.all.len() >= MAX_THREADS || !room.take(SLOT_BYTES) {
                     return None;
                 }
-                let slot = Arc::new(Slot::new(layer, shared.clone()));
+                let slot = Arc::new(Slot::new(layer, shared.clone(), self.exemplars));
                 state.all.push(slot.clone());
                 slot
             }
@@ -68,7 +70,7 @@ impl Slots {
     ) -> T {
         let mut common = lock(&self.common);
         let owner = common.get_or_insert_with(|| {
-            let slot = Arc::new(Slot::new(layer, shared.clone()));
+            let slot = Arc::new(Slot::new(layer, shared.clone(), self.exemplars));
             lock(&self.state).all.push(slot.clone());
             Owner::common(slot)
         });

@@ -23,7 +23,6 @@ pub(crate) use self::segment::{close, open};
 pub(crate) use self::{
     account::Account,
     accounts::{Accounts, Read},
-    book::RouteKey,
     current::{OUTSIDE, Place, within},
     report::{name_of, when},
 };

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    book::RouteKey,
     current::{Origin, is_any},
     *,
 };

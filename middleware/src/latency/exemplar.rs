@@ -1,0 +1,329 @@
+//! Exemplars: the slowest requests themselves.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    recorder::{cell::Measured, registry::SeriesId},
+    sync::{AtomicU64, Mutex, Ordering, lock},
+    window::Window,
+};
+
+/// Slowest requests that are told of a route and window unless told otherwise.
+pub const DEFAULT_EXEMPLARS: usize = 8;
+
+/// Slowest requests that may be told of a route and window at most.
+pub const MAX_EXEMPLARS: usize = 32;
+
+/// Requests that are kept of a route at most: of these the slowest of every window are told.
+pub const MAX_KEPT_EXEMPLARS: usize = 128;
+
+/// One of the slowest requests. It has no path, query string or header value.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Exemplar {
+    /// When it ended, in milliseconds since 1970-01-01 UTC.
+    pub unix_ms: u64,
+    /// Milliseconds from the call of the service to the end of the response body.
+    pub took_ms: f64,
+    /// Milliseconds to the response's head; none where there was no head.
+    pub first_byte_ms: Option<f64>,
+    /// Request method, as in a series.
+    pub method: String,
+    /// [`StatusClass::as_str`](super::StatusClass::as_str).
+    pub status_class: String,
+    /// Status code; none where it was aborted or failed.
+    pub status_code: Option<u16>,
+    /// The trace id of its `traceparent` header (W3C Trace Context, 3.2.2.3), 32 hexadecimal digits; none where there was none
+    /// that is valid.
+    pub trace_id: Option<String>,
+    /// Bytes of its body, as in [`Figures`](super::Figures::request_bytes).
+    pub request_bytes: u64,
+    /// Bytes of the response's body that were read.
+    pub response_bytes: u64,
+}
+
+/// A trace id, all zeros where there is none: that is never a valid one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TraceId([u8; 16]);
+
+impl TraceId {
+    /// That of a request's `traceparent`, by W3C Trace Context, 3.2: `version "-" trace-id "-" parent-id "-" flags`, in lower-case
+    /// hexadecimal digits; a version other than 00 may have more after a further `-`, and ff is no version. Whoever sends two
+    /// of them sends none.
+    #[inline]
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        static NAME: http::HeaderName = http::HeaderName::from_static("traceparent");
+        match headers.get(&NAME) {
+            Some(value) => Self::parse(value.as_bytes()).unwrap_or_default(),
+            None => Self::default(),
+        }
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let (known, rest) = text.split_first_chunk::<55>()?;
+        let version = known.get(..2)?;
+        let is_extended = !rest.is_empty();
+        if version == b"ff" || is_extended && (version == b"00" || rest.first() != Some(&b'-')) {
+            return None;
+        }
+        let mut id = [0; 16];
+        for (place, byte) in known.iter().enumerate() {
+            if matches!(place, 2 | 35 | 52) {
+                if *byte != b'-' {
+                    return None;
+                }
+                continue;
+            }
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                _ => return None,
+            };
+            if let 3..35 = place {
+                let of_id = &mut id[(place - 3) / 2];
+                *of_id = *of_id << 4 | digit;
+            }
+        }
+        let has_parent = known[36..52].iter().any(|digit| *digit != b'0');
+        let is_valid = id != [0; 16] && has_parent;
+        is_valid.then_some(Self(id))
+    }
+
+    fn text(self) -> Option<String> {
+        (self != Self::default()).then(|| format!("{:032x}", u128::from_be_bytes(self.0)))
+    }
+}
+
+/// What a thread keeps of a slow request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) id: SeriesId,
+    pub(crate) trace: TraceId,
+    pub(crate) measured: Measured,
+}
+
+/// The slowest requests of one route on one thread since the last fold.
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    /// A request that takes longer is among the slowest.
+    threshold: AtomicU64,
+    slowest: Mutex<Vec<Candidate>>,
+}
+
+impl Candidates {
+    pub(crate) fn new(count: usize) -> Self {
+        Self {
+            threshold: AtomicU64::new(if count == 0 { u64::MAX } else { 0 }),
+            slowest: Mutex::default(),
+        }
+    }
+
+    /// All that the usual request pays.
+    #[inline]
+    pub(crate) fn is_slow(&self, took: u64) -> bool {
+        took > self.threshold.load(Ordering::Relaxed)
+    }
+
+    /// Keeps it in place of the fastest. Whoever folds may be looking just now: then it is not waited for, and the candidate is
+    /// left out; the next one of its kind is not.
+    #[cold]
+    pub(crate) fn offer(&self, candidate: Candidate, count: usize) {
+        let Ok(mut slowest) = self.slowest.try_lock() else {
+            return;
+        };
+        let took = |one: &Candidate| one.measured.body_end;
+        if slowest.len() >= count {
+            let fastest = slowest.iter_mut().min_by_key(|one| took(one));
+            if let Some(fastest) = fastest.filter(|fastest| took(fastest) < took(&candidate)) {
+                *fastest = candidate;
+            }
+        } else {
+            if slowest.capacity() == 0 {
+                slowest.reserve_exact(count);
+            }
+            slowest.push(candidate);
+        }
+        if slowest.len() >= count {
+            let threshold = slowest.iter().map(took).min().unwrap_or(0);
+            self.threshold.store(threshold, Ordering::Relaxed);
+        }
+    }
+
+    /// Whoever folds takes them all, and each thread begins anew.
+    pub(crate) fn take(&self, into: &mut Vec<Candidate>) {
+        let mut slowest = lock(&self.slowest);
+        if !slowest.is_empty() {
+            into.append(&mut slowest);
+            self.threshold.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The slowest requests of one route: of any window that ends now, and of any that will end later.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slowest {
+    /// In the order of their ends.
+    kept: Vec<(Duration, Exemplar)>,
+}
+
+impl Slowest {
+    /// Takes in what ended at `at`. How many had to go though a window might still have told them.
+    pub(crate) fn add(&mut self, new: Vec<(Duration, Exemplar)>, count: usize) -> u64 {
+        self.kept.extend(new);
+        self.kept.sort_by_key(|(at, _)| *at);
+        // Of use while fewer than `count` are both younger and slower: every window that has it has those as well.
+        let mut slower: Vec<f64> = Vec::with_capacity(count + 1);
+        let mut kept = Vec::with_capacity(self.kept.len());
+        for (at, one) in self.kept.drain(..).rev() {
+            let place = slower.partition_point(|other| *other > one.took_ms);
+            if place < count {
+                slower.insert(place, one.took_ms);
+                slower.truncate(count);
+                kept.push((at, one));
+            }
+        }
+        kept.reverse();
+        let mut dropped = 0;
+        while kept.len() > MAX_KEPT_EXEMPLARS {
+            // The fastest of the younger half: a later window misses it the least.
+            let young = kept.len() / 2..kept.len();
+            let fastest = young.min_by(|a, b| kept[*a].1.took_ms.total_cmp(&kept[*b].1.took_ms));
+            kept.remove(fastest.unwrap_or(0));
+            dropped += 1;
+        }
+        self.kept = kept;
+        dropped
+    }
+
+    /// The slowest `count` of a window, the slowest first.
+    pub(crate) fn of(&self, window: Window, now: Duration, count: usize) -> Vec<Exemplar> {
+        let since = window.length().map(|length| now.saturating_sub(length));
+        let within = |at: &Duration| since.is_none_or(|since| *at >= since);
+        let mut found: Vec<Exemplar> = self
+            .kept
+            .iter()
+            .filter(|(at, _)| within(at))
+            .map(|(_, one)| one.clone())
+            .collect();
+        found.sort_by(|a, b| b.took_ms.total_cmp(&a.took_ms));
+        found.truncate(count);
+        found
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+}
+
+impl Candidate {
+    /// For who reads, ended at `unix_ms`.
+    pub(crate) fn told(&self, unix_ms: u64) -> Exemplar {
+        let measured = &self.measured;
+        let has_head = measured.first_byte != super::recorder::cell::NO_HEAD;
+        Exemplar {
+            unix_ms,
+            took_ms: super::figures::ms(measured.body_end),
+            first_byte_ms: has_head.then(|| super::figures::ms(measured.first_byte)),
+            method: self.id.method.as_str().to_owned(),
+            status_class: self.id.class.as_str().to_owned(),
+            status_code: (self.id.code != 0).then_some(self.id.code),
+            trace_id: self.trace.text(),
+            request_bytes: measured.request_bytes,
+            response_bytes: measured.response_bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_id_is_taken_by_the_rules_of_w3c_alone() {
+        let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let of = |text: &str| TraceId::parse(text.as_bytes()).and_then(TraceId::text);
+        assert_eq!(
+            of(valid).as_deref(),
+            Some("4bf92f3577b34da6a3ce929d0e0e4736")
+        );
+        assert!(
+            of(&valid.replacen("00", "cc", 1)).is_some(),
+            "a later version"
+        );
+        assert!(of(&format!("{}-more", valid.replacen("00", "cc", 1))).is_some());
+        for wrong in [
+            "",
+            &valid[..54],
+            &format!("{valid}-more"),
+            &format!("{}more", valid.replacen("00", "cc", 1)),
+            &valid.replacen("00", "ff", 1),
+            &valid.replace('b', "B"),
+            &valid.replace('-', "_"),
+            &valid.replacen("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32), 1),
+            &valid.replacen("00f067aa0ba902b7", &"0".repeat(16), 1),
+            &valid.replacen('4', "g", 1),
+            &valid.replacen('4', "é", 1),
+        ] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
+
+    fn one(second: u64, took_ms: f64) -> (Duration, Exemplar) {
+        let exemplar = Exemplar {
+            took_ms,
+            unix_ms: second * 1_000,
+            ..Exemplar::default()
+        };
+        (Duration::from_secs(second), exemplar)
+    }
+
+    #[test]
+    fn the_slowest_of_every_window_are_those_of_all_requests_in_it() {
+        let (mut slowest, mut all, mut state) = (Slowest::default(), Vec::new(), 1_u64);
+        for second in 0..8_000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let next = one(second, (state >> 40) as f64);
+            all.push(next.clone());
+            assert_eq!(slowest.add(vec![next], 8), 0, "the bound is not met");
+            if second % 97 != 0 {
+                continue;
+            }
+            let now = Duration::from_secs(second);
+            for window in Window::ALL {
+                let since = window
+                    .length()
+                    .map_or(Duration::ZERO, |length| now.saturating_sub(length));
+                let mut expected: Vec<f64> = all
+                    .iter()
+                    .filter(|(at, _)| *at >= since)
+                    .map(|(_, one)| one.took_ms)
+                    .collect();
+                expected.sort_by(|a, b| b.total_cmp(a));
+                expected.truncate(8);
+                let told: Vec<f64> = slowest
+                    .of(window, now, 8)
+                    .iter()
+                    .map(|one| one.took_ms)
+                    .collect();
+                assert_eq!(told, expected, "{window} at {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn requests_that_grow_ever_faster_are_bounded_too() {
+        let mut slowest = Slowest::default();
+        let dropped: u64 = (0..1_000)
+            .map(|n| slowest.add(vec![one(n, 2_000.0 - n as f64)], 8))
+            .sum();
+        assert_eq!(slowest.kept.len(), MAX_KEPT_EXEMPLARS);
+        assert_eq!(dropped, 1_000 - MAX_KEPT_EXEMPLARS as u64);
+        let slow = slowest.of(Window::SinceStart, Duration::from_secs(1_000), 8);
+        assert_eq!(slow[0].took_ms, 2_000.0);
+    }
+}
