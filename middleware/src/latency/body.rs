@@ -86,8 +86,10 @@ impl<R: Body> Body for ResponseBody<R> {
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let mut this = self.project();
         // Looked at where it lies: a frame is large enough for a copy of it to count.
-        let record = &mut this.end.record;
-        let polled = record.within(|| this.inner.as_mut().poll_frame(cx));
+        let stage = this.end.record.stage();
+        let entered = stage.enter();
+        let polled = this.inner.as_mut().poll_frame(cx);
+        drop(entered);
         if this.end.record.is_open() {
             match &polled {
                 Poll::Ready(Some(Ok(frame))) => {

@@ -43,7 +43,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        match this.record.within(|| this.inner.poll(cx)) {
+        let stage = this.record.stage();
+        let entered = stage.enter();
+        let polled = this.inner.poll(cx);
+        drop(entered);
+        match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(mut response)) => {
                 this.record.head();

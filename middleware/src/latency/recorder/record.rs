@@ -6,7 +6,7 @@ use super::{
     super::{
         class::StatusClass,
         exemplar::TraceId,
-        segments::{OUTSIDE, Place, within},
+        segments::{OUTSIDE, Place, Stage},
     },
     cell::{Measured, NO_HEAD},
     label::RouteText,
@@ -70,13 +70,10 @@ impl Record {
         }
     }
 
-    /// Runs `work`, a poll of the request's future or body, so that segments find the request.
+    /// For a poll of the request's future or body: so that segments find the request.
     #[inline]
-    pub(crate) fn within<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        if !self.is_open() {
-            return work();
-        }
-        within(&mut self.place, &self.layer, OUTSIDE, work)
+    pub(crate) fn stage(&mut self) -> Stage<'_> {
+        Stage::new(&mut self.place, &self.layer, OUTSIDE)
     }
 
     /// Hands it on, so that this one has nothing left to end.

@@ -5,6 +5,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    marker::PhantomData,
     ptr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,6 +27,7 @@ const IDS: u64 = 1 << 20;
 
 thread_local! {
     static CURRENT: Cell<*const Frame> = const { Cell::new(ptr::null()) };
+    #[expect(clippy::vec_box, reason = "a box goes to a request and comes back; what is in it need not move")]
     static SPARE: RefCell<Vec<Box<Kept>>> = const { RefCell::new(Vec::new()) };
     static NEXT_ID: Cell<u64> = const { Cell::new(0) };
 }
@@ -126,7 +128,56 @@ pub(crate) struct Token {
     pub(crate) slot: u8,
 }
 
-/// Runs `work` as a part of the request at `place`. What was current before is so again afterwards, also when `work` panics.
+/// One poll of a request that is about to begin.
+pub(crate) struct Stage<'a> {
+    frame: Frame,
+    request: PhantomData<&'a mut Place>,
+}
+
+impl<'a> Stage<'a> {
+    #[inline]
+    pub(crate) fn new(place: &'a mut Place, origin: &'a impl Origin, parent: u8) -> Self {
+        Self {
+            frame: Frame {
+                id: Cell::new(place.id()),
+                place,
+                origin,
+                parent: Cell::new(parent),
+            },
+            request: PhantomData,
+        }
+    }
+
+    /// Makes the request current until the guard is dropped, also by a panic. A guard and not a closure: what a poll gives is large, and would be moved
+    /// once more. Whoever holds the guard drops it: forgotten, it would leave the thread with a frame that is gone.
+    #[inline]
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        let outer = CURRENT.try_with(|current| current.replace(&raw const self.frame));
+        // Past its locals, a thread has nothing to put back.
+        Entered {
+            outer: outer.ok(),
+            stage: PhantomData,
+        }
+    }
+}
+
+/// A request is current. What was so before is again when this is dropped.
+#[must_use]
+pub(crate) struct Entered<'a> {
+    outer: Option<*const Frame>,
+    stage: PhantomData<&'a Frame>,
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(outer) = self.outer {
+            let _ = CURRENT.try_with(|current| current.set(outer));
+        }
+    }
+}
+
+/// Runs `work` as a part of the request at `place`.
 #[inline]
 pub(crate) fn within<R>(
     place: &mut Place,
@@ -134,21 +185,8 @@ pub(crate) fn within<R>(
     parent: u8,
     work: impl FnOnce() -> R,
 ) -> R {
-    struct Restore(*const Frame);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let _ = CURRENT.try_with(|current| current.set(self.0));
-        }
-    }
-    let frame = Frame {
-        id: Cell::new(place.id()),
-        place,
-        origin,
-        parent: Cell::new(parent),
-    };
-    let outer = CURRENT.try_with(|current| current.replace(&raw const frame));
-    // Put back before `frame` goes: locals are dropped in reverse order. Past its locals, a thread has nothing to put back.
-    let _restore = outer.ok().map(Restore);
+    let stage = Stage::new(place, origin, parent);
+    let _entered = stage.enter();
     work()
 }
 
@@ -168,7 +206,7 @@ fn with_frame<R>(work: impl FnOnce(&Frame) -> R) -> Option<R> {
         return None;
     }
     let _restore = Restore(frame);
-    // SAFETY: the pointer is set by `within` alone, to a frame on the stack below this call, and is taken back before that
+    // SAFETY: the pointer is set by `Stage` alone, to a frame on the stack below this call, and is taken back before that
     // frame ends, by a guard that runs on a panic too. It never leaves its thread.
     Some(work(unsafe { &*frame }))
 }
@@ -176,7 +214,7 @@ fn with_frame<R>(work: impl FnOnce(&Frame) -> R) -> Option<R> {
 /// Runs `work` with the timeline of the current request, which is made if need be, and the segment that is being polled.
 pub(crate) fn with_timeline<R>(work: impl FnOnce(&mut Timeline, &Accounts, u8) -> R) -> Option<R> {
     with_frame(|frame| {
-        // SAFETY: `within` has the only reference to it for as long as the frame is current, does not use it meanwhile, and
+        // SAFETY: `Stage` has the only reference to it for as long as the frame is current, does not use it meanwhile, and
         // `with_frame` lets nobody else come here at the same time.
         let place = unsafe { &mut *frame.place };
         let parent = frame.parent.get();
@@ -269,7 +307,7 @@ impl Frame {
     /// A timeline that nobody has used, in a box that somebody may have.
     #[cold]
     fn fresh(&self) -> Option<Box<Kept>> {
-        // SAFETY: `within` holds a reference to it for as long as the frame is current.
+        // SAFETY: `Stage` holds a reference to it for as long as the frame is current.
         let accounts = unsafe { &*self.origin }.accounts()?;
         let timeline = Timeline::new(next_id());
         let accounts = Some(accounts);

@@ -23,7 +23,7 @@ pub(crate) use self::segment::{close, open};
 pub(crate) use self::{
     account::Account,
     accounts::{Accounts, Read},
-    current::{OUTSIDE, Place, within},
+    current::{OUTSIDE, Place, Stage},
     report::{name_of, when},
 };
 pub use self::{

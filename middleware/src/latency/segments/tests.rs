@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     book::RouteKey,
-    current::{Origin, is_any},
+    current::{Origin, is_any, within},
     *,
 };
 use crate::{clock::Clock, latency::Window};

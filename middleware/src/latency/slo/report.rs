@@ -265,8 +265,9 @@ impl ObjectiveReport {
 fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
-        120..7_200 if seconds != 3_600 => format!("{} min", seconds / 60),
-        0..172_800 => format!("{} h", seconds / 3_600),
+        3_600 => "1 h".to_owned(),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} d", seconds / 86_400),
     }
 }

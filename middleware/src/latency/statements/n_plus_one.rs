@@ -102,9 +102,9 @@ impl NPlusOne {
     }
 
     fn is_allowed(&self, method: &str, route: &str, form: &str) -> bool {
-        let is_route = |glob: &RouteGlob| glob.names(method, route);
-        let is_form = |glob: &Box<str>| matches(glob, form) == Match::Yes;
-        self.routes.iter().any(is_route) || self.forms.iter().any(is_form)
+        let mut forms = self.forms.iter();
+        self.routes.iter().any(|glob| glob.names(method, route))
+            || forms.any(|glob| matches(glob, form) == Match::Yes)
     }
 }
 
