@@ -43,21 +43,23 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        match this.inner.poll(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(mut response)) => {
+        // Looked at where it lies: a response is large enough for a copy of it to count.
+        let mut polled = this.inner.poll(cx);
+        let end = match &mut polled {
+            Poll::Ready(Ok(response)) => {
                 this.record.head();
                 if *this.has_server_timing {
-                    say_time(&mut response, this.record.first_byte());
+                    say_time(response, this.record.first_byte());
                 }
-                let end = End::of(&response, this.record.hand_on());
-                Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, end))))
+                End::of(response, this.record.hand_on())
             }
-            Poll::Ready(Err(error)) => {
+            Poll::Ready(Err(_)) => {
                 this.record.fail();
-                Poll::Ready(Err(error))
+                End::none()
             }
-        }
+            Poll::Pending => return Poll::Pending,
+        };
+        polled.map_ok(|response| response.map(|body| ResponseBody::new(body, end)))
     }
 }
 

@@ -29,9 +29,13 @@ mod figures;
 mod folder;
 mod future;
 mod handle;
+#[cfg(feature = "hdr-log")]
+mod hdr_log;
 mod histogram;
 mod layer;
 mod ledger;
+mod merge;
+mod prometheus;
 mod recorder;
 mod service;
 mod slo;
@@ -40,6 +44,7 @@ mod sync;
 mod tally;
 mod timeline;
 mod window;
+mod wire;
 
 pub use self::{
     body::ResponseBody,
@@ -60,4 +65,5 @@ pub use self::{
     service::Latency,
     snapshot::{Hour, LatencySnapshot, Rates, RouteSnapshot, SeriesSnapshot},
     window::{UnknownWindow, Window},
+    wire::{LatencyWire, WireError},
 };

@@ -63,6 +63,21 @@ impl Record {
         }
     }
 
+    /// One that has nothing to end.
+    pub(crate) fn none() -> Self {
+        Self {
+            started: 0,
+            first_byte: NO_HEAD,
+            request_bytes: 0,
+            response_bytes: 0,
+            trace: TraceId::default(),
+            layer: LayerId::NONE,
+            route: OVERFLOW_ROUTE,
+            method: Method::ANY,
+            ticks: Ticks::Monotonic,
+        }
+    }
+
     /// Hands it on, so that this one has nothing left to end.
     #[inline]
     pub(crate) fn hand_on(&mut self) -> Self {
