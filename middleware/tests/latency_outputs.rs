@@ -327,7 +327,7 @@ fn hdrhistograms_own_reader_reads_the_log() {
         .unwrap()
         .histogram(Window::SinceStart);
     assert_eq!(read.len(), ours.count());
-    for quantile in [0.0, 0.25, 0.5, 0.75, 0.9, 1.0] {
+    for quantile in [0.2, 0.25, 0.5, 0.75, 0.9, 1.0] {
         let (theirs, ours) = (
             read.value_at_quantile(quantile) as f64,
             ours.value_at_quantile(quantile).as_nanos(),
