@@ -45,7 +45,7 @@
 //! | `GET /database/analysis` | suggestions, slow queries, tables, pools |
 //! | `POST /database/maintenance` · `GET`, `DELETE /database/jobs/{id}` | submits a job · follows or cancels it |
 //! | `GET /memory/usage` · `POST /memory/gc` | process, system, trend, by route · returns freed pages |
-//! | `GET /response-times` | percentiles by route, method and status class |
+//! | `GET /response-times` | percentiles by route, method and status class; `?window=1m`, `5m`, `15m`, `1h` or `total` (the default) |
 //! | `GET /response-times/slow` · `/parts` · `/n-plus-one` | slow routes · where their time goes · repeated statements; `?window=1m`, `5m`, `15m`, `1h`, `total` |
 //! | `GET /slos` | objectives, error budgets and burn rates, the worst first |
 //! | `POST /load-test` · `GET`, `DELETE /load-test/{id}` | loads this app · follows or cancels the run |

@@ -635,6 +635,28 @@ async fn slow_routes_their_parts_and_objectives_are_told_and_become_advice() {
 }
 
 #[tokio::test]
+async fn response_times_are_of_the_window_that_is_asked_for() {
+    let (app, _admin) = app(|builder| builder);
+    visit(&app, "/items/1").await;
+    for window in ["1m", "5m", "15m", "1h", "total"] {
+        let path = format!("/response-times?window={window}");
+        let times = ask(&app, Method::GET, &path, None).await.json();
+        assert_eq!(times["total"]["window"], window);
+        assert_eq!(
+            (&times["total"]["count"], &times["series"][0]["count"]),
+            (&json!(1), &json!(1)),
+            "{window}"
+        );
+    }
+    for wrong in ["window=2m", "window=", "window=1m&window=5m"] {
+        let answer = ask(&app, Method::GET, &format!("/response-times?{wrong}"), None).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{wrong}");
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains("window"), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn cache_figures_follow_the_app_and_a_purge_empties_what_it_names() {
     let (app, _admin) = app(|builder| builder);
     visit(&app, "/items/1").await;

@@ -59,6 +59,15 @@ impl End {
         }
     }
 
+    /// Of no response.
+    pub(super) fn none() -> Self {
+        Self {
+            record: Record::none(),
+            remaining: UNKNOWN,
+            status: StatusCode::OK,
+        }
+    }
+
     /// So many bytes were read.
     #[inline]
     fn sent(&mut self, bytes: u64) {
@@ -85,25 +94,26 @@ impl<R: Body> Body for ResponseBody<R> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let mut this = self.project();
+        if !this.end.record.is_open() {
+            return this.inner.poll_frame(cx);
+        }
         // Looked at where it lies: a frame is large enough for a copy of it to count.
         let stage = this.end.record.stage();
         let entered = stage.enter();
         let polled = this.inner.as_mut().poll_frame(cx);
         drop(entered);
-        if this.end.record.is_open() {
-            match &polled {
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Some(data) = frame.data_ref() {
-                        this.end.sent(data.remaining() as u64);
-                    }
-                    if this.end.remaining == 0 || this.inner.is_end_stream() {
-                        this.end.record.end(this.end.status);
-                    }
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    this.end.sent(data.remaining() as u64);
                 }
-                Poll::Ready(Some(Err(_))) => this.end.record.fail(),
-                Poll::Ready(None) => this.end.record.end(this.end.status),
-                Poll::Pending => {}
+                if this.end.remaining == 0 || this.inner.is_end_stream() {
+                    this.end.record.end(this.end.status);
+                }
             }
+            Poll::Ready(Some(Err(_))) => this.end.record.fail(),
+            Poll::Ready(None) => this.end.record.end(this.end.status),
+            Poll::Pending => {}
         }
         polled
     }

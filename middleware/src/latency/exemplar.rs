@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -45,21 +45,34 @@ pub struct Exemplar {
     pub response_bytes: u64,
 }
 
+/// Headers that are looked through one by one.
+const FEW_HEADERS: usize = 8;
+
 /// A trace id, all zeros where there is none: that is never a valid one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TraceId([u8; 16]);
 
 impl TraceId {
     /// That of a request's `traceparent`, by W3C Trace Context, 3.2: `version "-" trace-id "-" parent-id "-" flags`, in lower-case
-    /// hexadecimal digits; a version other than 00 may have more after a further `-`, and ff is no version. Whoever sends two
-    /// of them sends none.
+    /// hexadecimal digits; a version other than 00 may have more after a further `-`, and ff is no version. Of two the first counts.
     #[inline]
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        static NAME: http::HeaderName = http::HeaderName::from_static("traceparent");
-        match headers.get(&NAME) {
-            Some(value) => Self::parse(value.as_bytes()).unwrap_or_default(),
-            None => Self::default(),
-        }
+        const NAME: &str = "traceparent";
+        // A hash of the name costs as much as a look at some ten others.
+        let value = if headers.len() <= FEW_HEADERS {
+            let mut pairs = headers.iter();
+            pairs
+                .find(|(name, _)| name.as_str() == NAME)
+                .map(|(_, value)| value)
+        } else {
+            headers.get(NAME)
+        };
+        value.map_or_else(Self::default, Self::read)
+    }
+
+    #[cold]
+    fn read(value: &HeaderValue) -> Self {
+        Self::parse(value.as_bytes()).unwrap_or_default()
     }
 
     fn parse(text: &[u8]) -> Option<Self> {

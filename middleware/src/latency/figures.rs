@@ -1,6 +1,6 @@
 //! [`Figures`]: what is told of a window, and the sums that it is told from.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{class::StatusClass, histogram::Histogram, window::Window};
 
@@ -56,7 +56,7 @@ pub struct Figures {
 }
 
 /// What is summed up over records, of which [`Figures`] are made.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Sums {
     /// To the end of the body. Its count is the number of requests.
     pub(crate) body_end: Histogram,

@@ -62,11 +62,6 @@ impl Folder {
         }
     }
 
-    /// Whether it runs.
-    pub(crate) fn is_running(&self) -> bool {
-        self.signal.state().is_running
-    }
-
     /// Folds that panicked.
     pub(crate) fn panics(&self) -> u64 {
         self.signal.state().panics

@@ -20,6 +20,18 @@ impl LatencyHandle {
         self.shared.snapshot()
     }
 
+    /// [`LatencySnapshot::prometheus`] of [`snapshot`](Self::snapshot).
+    #[must_use]
+    pub fn prometheus(&self) -> String {
+        self.snapshot().prometheus()
+    }
+
+    /// [`LatencySnapshot::openmetrics`] of [`snapshot`](Self::snapshot).
+    #[must_use]
+    pub fn openmetrics(&self) -> String {
+        self.snapshot().openmetrics()
+    }
+
     /// Takes in now what all threads have recorded; the next [`snapshot`](Self::snapshot) is no older than this. A thread of the
     /// layer's does it each [`FOLD_INTERVAL`](super::FOLD_INTERVAL), but not with a manual clock: what ends there is counted in
     /// the time at which the last of it ended, so a test of windows folds before it moves the clock on.

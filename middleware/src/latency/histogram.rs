@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
 use super::buckets::{self, BUCKETS};
 
 /// How many requests took how long.
@@ -167,6 +169,30 @@ impl Histogram {
     /// Bytes that it keeps, itself not counted.
     pub(crate) fn bytes(&self) -> usize {
         self.packed.as_ref().map_or(0, |packed| packed.len() + 16)
+    }
+}
+
+/// As `[[bucket, count], ...]`, ascending.
+impl Serialize for Histogram {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.counts())
+    }
+}
+
+impl<'de> Deserialize<'de> for Histogram {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let counts = Vec::<(usize, u64)>::deserialize(deserializer)?;
+        let (mut next, mut total) = (0, 0_u64);
+        for (index, count) in &counts {
+            if *index < next || *index >= BUCKETS {
+                let what = format!("bucket {index} is out of order, or not below {BUCKETS}");
+                return Err(D::Error::custom(what));
+            }
+            let sum = total.checked_add(*count).filter(|_| *count > 0);
+            total = sum.ok_or_else(|| D::Error::custom("a count is 0, or all are too many"))?;
+            next = index + 1;
+        }
+        Ok(Self::from_counts(counts))
     }
 }
 

@@ -29,12 +29,16 @@ mod figures;
 mod folder;
 mod future;
 mod handle;
+#[cfg(feature = "hdr-log")]
+mod hdr_log;
 mod histogram;
 mod layer;
 mod ledger;
+mod merge;
 mod pool;
 #[cfg(feature = "tokio-postgres")]
 mod postgres;
+mod prometheus;
 mod recorder;
 mod routes;
 mod segments;
@@ -49,6 +53,7 @@ mod tally;
 mod timeline;
 mod verdicts;
 mod window;
+mod wire;
 
 #[cfg(feature = "tokio-postgres")]
 pub use self::postgres::{Client, Prepared, Rows, StatementText, Transaction, TransactionBuilder};
@@ -89,4 +94,5 @@ pub use self::{
     },
     snapshot::{Hour, LatencySnapshot, Rates, RouteSnapshot, SeriesSnapshot},
     window::{UnknownWindow, Window},
+    wire::{LatencyWire, WireError},
 };

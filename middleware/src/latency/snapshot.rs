@@ -1,12 +1,11 @@
 //! What a [`LatencyHandle`](super::LatencyHandle) tells.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     class::StatusClass,
-    difference::SeriesKey,
     exemplar::Exemplar,
     figures::{Figures, Sums},
     histogram::Histogram,
@@ -37,6 +36,9 @@ pub struct LatencySnapshot {
     /// Slots of the past that were brought to one significant figure or let go, so that it fits
     /// [`LEDGER_BYTES`](super::LEDGER_BYTES).
     pub coarse_slots: u64,
+    /// Bytes of all series, threads and windows: below [`RECORDER_BYTES`](super::RECORDER_BYTES) and
+    /// [`LEDGER_BYTES`](super::LEDGER_BYTES) together. Snapshots that are kept are not in it.
+    pub memory_bytes: u64,
     /// Slow requests that [`exemplars`](Self::exemplars) lacks, because more than
     /// [`MAX_KEPT_EXEMPLARS`](super::MAX_KEPT_EXEMPLARS) of one route would have to be kept.
     pub dropped_exemplars: u64,
@@ -69,31 +71,39 @@ pub(crate) struct Detail {
     pub(crate) exemplars: BTreeMap<Arc<str>, [Vec<Exemplar>; Window::ALL.len()]>,
 }
 
-/// What was left out, and why.
-#[derive(Clone, Copy, Debug, Default)]
+/// What was left out, and why; and what all of it takes.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Drops {
     pub(crate) room: u64,
     pub(crate) coarse_times: u64,
     pub(crate) coarse_slots: u64,
     pub(crate) exemplars: u64,
     pub(crate) panics: u64,
+    pub(crate) memory_bytes: u64,
 }
 
 impl LatencySnapshot {
     pub(crate) fn new(
-        uptime: Duration,
+        uptime_s: f64,
         taken_unix_ms: u64,
-        series: Vec<SeriesSnapshot>,
+        mut series: Vec<SeriesSnapshot>,
         detail: Detail,
     ) -> Self {
+        series.sort_by(|a, b| {
+            let spent = |row: &SeriesSnapshot| row.sums(Window::SinceStart).body_end_nanos;
+            let names = || {
+                (&a.route, &a.method, a.status_class).cmp(&(&b.route, &b.method, b.status_class))
+            };
+            spent(b).cmp(&spent(a)).then_with(names)
+        });
         let total = &detail.total[Window::SinceStart as usize];
         let minute = Window::OneMinute as usize;
         let overflow = series.iter().filter(|row| row.route == OVERFLOW);
         Self {
-            uptime_s: uptime.as_secs_f64(),
+            uptime_s,
             taken_unix_ms,
-            in_flight: detail.in_flight.values().sum(),
-            dropped_series: overflow.map(|row| row.count).sum(),
+            in_flight: sum(detail.in_flight.values().copied()),
+            dropped_series: sum(overflow.map(|row| row.count)),
             requests: total.count(),
             errors: total.errors,
             aborted: total.aborted,
@@ -104,6 +114,17 @@ impl LatencySnapshot {
         }
     }
 
+    pub(crate) fn drops(&self) -> Drops {
+        Drops {
+            room: self.dropped_room,
+            coarse_times: self.coarse_times,
+            coarse_slots: self.coarse_slots,
+            exemplars: self.dropped_exemplars,
+            panics: self.panicked_folds,
+            memory_bytes: self.memory_bytes,
+        }
+    }
+
     pub(crate) fn with_drops(self, drops: Drops) -> Self {
         Self {
             dropped_room: drops.room,
@@ -111,6 +132,7 @@ impl LatencySnapshot {
             coarse_slots: drops.coarse_slots,
             dropped_exemplars: drops.exemplars,
             panicked_folds: drops.panics,
+            memory_bytes: drops.memory_bytes,
             ..self
         }
     }
@@ -166,11 +188,34 @@ impl LatencySnapshot {
             .collect()
     }
 
+    /// The same with the figures of a window in the fields of [`series`](Self::series); `requests`, `errors` and `aborted` stay those
+    /// since the start.
+    #[must_use]
+    pub fn seen_in(mut self, window: Window) -> Self {
+        for row in &mut self.series {
+            let figures = row.figures(window);
+            row.count = figures.count;
+            row.mean_ms = figures.mean_ms;
+            row.min_ms = figures.min_ms;
+            row.p50_ms = figures.p50_ms;
+            row.p90_ms = figures.p90_ms;
+            row.p95_ms = figures.p95_ms;
+            row.p99_ms = figures.p99_ms;
+            row.max_ms = figures.max_ms;
+        }
+        self
+    }
+
     /// Seconds that a window covers.
     #[must_use]
     pub fn covered_s(&self, window: Window) -> f64 {
         self.detail.covered_s[window as usize]
     }
+}
+
+/// What another instance sent may be any number.
+fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }
 
 /// The figures of one (route, method, status class).
@@ -224,14 +269,20 @@ pub(crate) struct SeriesDetail {
 }
 
 impl SeriesSnapshot {
-    pub(crate) fn new(key: &SeriesKey, rates: Rates, detail: Arc<SeriesDetail>) -> Self {
+    pub(crate) fn new(
+        route: String,
+        method: String,
+        class: StatusClass,
+        rates: Rates,
+        detail: Arc<SeriesDetail>,
+    ) -> Self {
         let minute = Window::OneMinute as usize;
         let total = &detail.windows[Window::SinceStart as usize];
         let figures = total.figures(Window::SinceStart, 0.0);
         Self {
-            route: key.route.to_string(),
-            method: key.method.to_owned(),
-            status_class: key.class.as_str(),
+            route,
+            method,
+            status_class: class.as_str(),
             count: figures.count,
             rate_per_s: detail.windows[minute].count() as f64 / detail.covered_s[minute].max(1.0),
             rates,
@@ -291,7 +342,7 @@ impl SeriesSnapshot {
 }
 
 /// One hour of a series' past.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Hour {
     /// Hours since 1970-01-01 UTC.
@@ -300,9 +351,9 @@ pub struct Hour {
     pub body_end: Histogram,
 }
 
-/// Requests a second by an exponentially weighted moving average (RFC-less, but what `uptime` does): after the time in the
-/// name, 63 % of a change shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+/// Requests a second by an exponentially weighted moving average, as `uptime` tells the load: after the time in the name, 63 % of
+/// a change shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Rates {
     /// Over about a second.

@@ -7,6 +7,7 @@ use super::super::{
     recorder::cell::{BODY_END, FIRST_BYTE, Reader, Reading, Summed},
 };
 use super::PATIENCE;
+use serde::{Deserialize, Serialize};
 
 /// The upper bounds of the classic histogram, in seconds: OpenTelemetry's semantic conventions for
 /// `http.server.request.duration`.
@@ -15,7 +16,7 @@ pub(crate) const LE: [f64; 14] = [
 ];
 
 /// What the outputs that want status codes tell of one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct CodeSums {
     pub(crate) code: u16,
     pub(crate) count: u64,
@@ -147,13 +148,20 @@ impl Code {
     fn count(&mut self, sums: &Sums) {
         self.sums.count += sums.count();
         self.sums.nanos = self.sums.nanos.saturating_add(sums.body_end_nanos);
-        for (bucket, count) in sums.body_end.counts() {
-            let seconds = buckets::high(bucket).as_secs_f64();
-            // The bucket that a bound falls in counts below it: it is less than 1/128 wide.
-            let low = buckets::low(bucket).as_secs_f64();
-            if let Some(le) = LE.iter().position(|le| seconds <= *le || low <= *le) {
-                self.sums.le[le] += count;
-            }
+        for (sum, more) in self.sums.le.iter_mut().zip(classic(&sums.body_end)) {
+            *sum = sum.saturating_add(more);
         }
     }
+}
+
+/// A histogram by the classic buckets, not cumulative. The bucket that a bound falls in counts below it: it is 1/128 of it wide.
+pub(crate) fn classic(histogram: &Histogram) -> [u64; LE.len()] {
+    let mut counts = [0; LE.len()];
+    for (bucket, count) in histogram.counts() {
+        let low = buckets::low(bucket).as_secs_f64();
+        if let Some(place) = LE.iter().position(|le| low <= *le) {
+            counts[place] += count;
+        }
+    }
+    counts
 }

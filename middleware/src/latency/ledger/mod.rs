@@ -7,7 +7,7 @@ mod series;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-pub(crate) use self::code::{CodeSums, LE};
+pub(crate) use self::code::{CodeSums, LE, classic};
 pub use self::series::HOURS;
 use self::{code::Code, rates::Decay, series::Series};
 use super::{
@@ -191,13 +191,19 @@ impl Ledger {
         }
     }
 
+    /// What it keeps.
+    fn bytes(&self) -> usize {
+        let series = self.series.iter().map(Series::bytes);
+        let codes = self.codes.iter().map(Code::bytes);
+        series.chain(codes).sum()
+    }
+
     fn keep_bound(&mut self) {
-        let bytes = |series: &[Series]| series.iter().map(Series::bytes).sum::<usize>();
-        if bytes(&self.series) <= LEDGER_BYTES {
+        if self.bytes() <= LEDGER_BYTES {
             return;
         }
         self.coarsened += self.series.iter_mut().map(Series::coarsen).sum::<u64>();
-        if bytes(&self.series) > LEDGER_BYTES {
+        if self.bytes() > LEDGER_BYTES {
             self.coarsened += self.series.iter_mut().map(Series::forget).sum::<u64>();
         }
     }

@@ -53,20 +53,13 @@ impl Ledger {
                 total.add(sums);
             }
             rows.push(SeriesSnapshot::new(
-                &series.key,
+                series.key.route.to_string(),
+                series.key.method.to_owned(),
+                series.key.class,
                 series.average.rates(),
                 detail,
             ));
         }
-        rows.sort_by(|a, b| {
-            let names = || {
-                (&a.route, &a.method, a.status_class).cmp(&(&b.route, &b.method, b.status_class))
-            };
-            b.sums(Window::SinceStart)
-                .body_end_nanos
-                .cmp(&a.sums(Window::SinceStart).body_end_nanos)
-                .then_with(names)
-        });
         let in_flight = self.in_flight();
         let exemplars = self.routes.iter().cloned().zip(&self.slowest);
         let exemplars = exemplars
@@ -78,7 +71,7 @@ impl Ledger {
             .collect();
         let coarse = self.codes.iter().map(super::Code::coarse).sum();
         LatencySnapshot::new(
-            now,
+            now.as_secs_f64(),
             unix_ms,
             rows,
             Detail {
@@ -94,6 +87,7 @@ impl Ledger {
             coarse_slots: self.coarsened,
             exemplars: self.forgotten,
             panics: shared.folder().panics(),
+            memory_bytes: (shared.room().taken() + self.bytes()) as u64,
         })
     }
 

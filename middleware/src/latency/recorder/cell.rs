@@ -288,10 +288,6 @@ impl Reader {
         }
     }
 
-    pub(crate) fn series(&self) -> u32 {
-        self.cell.series
-    }
-
     /// Whether anything was recorded since it was last read.
     pub(crate) fn is_new(&self) -> bool {
         self.cell.stamp.load(Ordering::Acquire) != self.stamp

@@ -70,6 +70,22 @@ impl Record {
         }
     }
 
+    /// One that has nothing to end.
+    pub(crate) fn none() -> Self {
+        Self {
+            started: 0,
+            first_byte: NO_HEAD,
+            request_bytes: 0,
+            response_bytes: 0,
+            trace: TraceId::default(),
+            layer: LayerId::NONE,
+            route: OVERFLOW_ROUTE,
+            method: Method::ANY,
+            ticks: Ticks::Monotonic,
+            place: Place::default(),
+        }
+    }
+
     /// For a poll of the request's future or body: so that segments find the request.
     #[inline]
     pub(crate) fn stage(&mut self) -> Stage<'_> {

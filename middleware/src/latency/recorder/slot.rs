@@ -19,11 +19,13 @@ use super::{
 
 /// Bytes of a slot and its owner before the first series.
 pub(crate) const SLOT_BYTES: usize = size_of::<Slot>() + size_of::<Owner>() + 1_024;
-/// Bytes of a route that a thread has met: its counters, and the label to find it by.
+/// Bytes of a route's counters and slow requests, which stay with the slot.
 pub(crate) const ROUTE_BYTES: usize = size_of::<LocalRoute>()
     + size_of::<RouteCounters>()
     + DEFAULT_EXEMPLARS * size_of::<Candidate>()
-    + 192;
+    + 64;
+/// Bytes of a label to find a route by, which goes with the thread.
+const LABEL_BYTES: usize = 192;
 /// Ways that one thread keeps to the series of one route: (method, status code). What comes after goes to `overflow`.
 const MAX_WAYS: usize = 128;
 
@@ -113,6 +115,7 @@ pub(crate) struct Owner {
     writers: Vec<Writer>,
     /// By number of the series: its writer's number, plus one.
     by_series: Vec<u32>,
+    label_bytes: usize,
     is_common: bool,
 }
 
@@ -138,6 +141,7 @@ impl Owner {
     pub(crate) fn new(slot: Arc<Slot>) -> Self {
         let mut owner = Self {
             layer: slot.layer,
+            label_bytes: 0,
             is_common: false,
             labels: Labels::default(),
             routes: Vec::new(),
@@ -189,20 +193,24 @@ impl Owner {
             return OVERFLOW_ROUTE;
         };
         // Room first: without it this is asked again with each request, and must not come to a lock.
-        if !shared.room().take(ROUTE_BYTES) {
+        let room = shared.room();
+        if !room.take(LABEL_BYTES + ROUTE_BYTES) {
             return OVERFLOW_ROUTE;
         }
         let Some(route) = shared.registry().route(text) else {
-            shared.room().give_back(ROUTE_BYTES);
+            room.give_back(LABEL_BYTES + ROUTE_BYTES);
             return OVERFLOW_ROUTE;
         };
         self.labels.insert(text, route);
+        self.label_bytes += LABEL_BYTES;
         if self
             .routes
             .get(usize::from(route))
             .is_none_or(Option::is_none)
         {
             self.add_route(route);
+        } else {
+            room.give_back(ROUTE_BYTES);
         }
         route
     }
@@ -348,6 +356,7 @@ impl Drop for Owner {
         if !self.is_common
             && let Some(shared) = self.slot.shared.upgrade()
         {
+            shared.room().give_back(self.label_bytes);
             shared.slots().give_back(self.slot.clone());
         }
     }
