@@ -462,7 +462,7 @@ fn more_objectives_or_targets_than_the_bound_are_refused_or_left_out() {
         .build();
     assert_eq!(handle.objectives().len(), MAX_OBJECTIVES);
     for (built, wanted) in [
-        (objectives.try_build(), "at most 64 objectives, not 65"),
+        (objectives.try_build(), "at most 32 objectives, not 33"),
         (targets.try_build(), "at most 64 targets, not 65"),
     ] {
         let error = built.unwrap_err().to_string();

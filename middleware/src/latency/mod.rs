@@ -20,6 +20,8 @@
 //! [`DEFAULT_MAX_SERIES`]; past it everything is counted under the route `overflow`. Memory: 4 to 16 KiB a series and
 //! shard of threads (8 at most).
 
+#![doc = include_str!("verdicts.md")]
+
 mod body;
 pub mod buckets;
 mod class;
@@ -81,7 +83,8 @@ pub use self::{
     },
     segments::{
         CACHE, DATABASE, InRequest, InSegment, MAX_CUSTOM_SEGMENTS, MAX_SEGMENT_ROUTES, OTHER,
-        POOL, PartTime, RouteTime, Segment, SegmentGuard, TimeReport, in_request, segment,
+        POOL, PartTime, RouteTime, SEGMENT_BYTES, Segment, SegmentGuard, TimeReport, in_request,
+        segment,
     },
     service::Latency,
     slo::{

@@ -74,6 +74,16 @@ impl Account {
         self.statements.add(&other.statements);
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let parts = self.parts.capacity() * size_of::<Part>();
+        #[cfg(feature = "statements")]
+        let repeats = self.statements.bytes();
+        #[cfg(not(feature = "statements"))]
+        let repeats = 0;
+        size_of::<(u64, Self)>() + parts + repeats
+    }
+
     /// Back to nothing; what was allocated is kept.
     pub(crate) fn clear(&mut self) {
         let mut parts = std::mem::take(&mut self.parts);

@@ -23,10 +23,9 @@ use crate::latency::statements::Statements;
 use crate::{clock::Clock, latency::Window, shard::thread_index};
 
 /// Stripes that threads are spread over.
-const STRIPES: usize = 8;
-/// Routes (with their method) whose parts are kept apart; what comes after is counted under `overflow`. Some 8 KiB each with all
-/// windows, where a route has four kinds of segments: 4 MiB.
-pub const MAX_SEGMENT_ROUTES: usize = 512;
+const STRIPES: usize = 4;
+/// Routes (with their method) whose parts are kept apart; what comes after is counted under `overflow`.
+pub const MAX_SEGMENT_ROUTES: usize = 256;
 
 type Stripe = HashMap<RouteKey, Account>;
 
@@ -51,6 +50,7 @@ pub(crate) struct Read {
     pub(crate) rows: Vec<(RouteKey, Account)>,
     pub(crate) dropped: u64,
     pub(crate) overflowed: u64,
+    pub(crate) forgotten: u64,
 }
 
 impl Accounts {
@@ -134,6 +134,7 @@ impl Accounts {
                 account.clear();
             }
         }
+        book.keep_bound();
     }
 
     /// The accounts of a window, as they are at this moment.
@@ -144,6 +145,7 @@ impl Accounts {
             rows: book.read(window, self.clock.now()),
             dropped: self.dropped.load(Ordering::Relaxed),
             overflowed: self.overflowed.load(Ordering::Relaxed),
+            forgotten: book.forgotten(),
         }
     }
 }

@@ -13,6 +13,10 @@ pub(crate) type RouteKey = (u32, &'static str);
 /// Where requests are counted for whose route there is no room.
 pub(super) const OVERFLOW: RouteKey = (OVERFLOW_ROUTE as u32, "*");
 
+/// Bytes that the slots of all routes take at most: 160 routes with four kinds of segments each and requests all the time. Where they would take
+/// more, the older half of each route's slots goes.
+pub const SEGMENT_BYTES: usize = 3 << 19;
+
 /// The slots that windows are made of: how long one is in seconds, and how many there are.
 const RINGS: [(u64, u64); 3] = [(10, 6), (60, 15), (300, 12)];
 
@@ -55,6 +59,8 @@ struct Page {
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     pages: BTreeMap<RouteKey, Page>,
+    /// Slots that went for want of room.
+    forgotten: u64,
 }
 
 impl Book {
@@ -73,6 +79,25 @@ impl Book {
         for (ring, (seconds, slots)) in page.rings.iter_mut().zip(RINGS) {
             ring.add(now.as_secs() / seconds, slots, account);
         }
+    }
+
+    /// Lets slots go where they take too much.
+    pub(crate) fn keep_bound(&mut self) {
+        let rings = self.pages.values().flat_map(|page| &page.rings);
+        let slots = rings.flat_map(|ring| &ring.slots);
+        let bytes: usize = slots.map(|(_, account)| account.bytes()).sum();
+        if bytes <= SEGMENT_BYTES {
+            return;
+        }
+        for ring in self.pages.values_mut().flat_map(|page| &mut page.rings) {
+            let older = ring.slots.len() / 2;
+            self.forgotten += ring.slots.drain(..older).len() as u64;
+        }
+    }
+
+    /// Slots that went for want of room.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// The accounts of a window; routes without a request in it are left out.
@@ -100,6 +125,33 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn all_routes_with_all_that_they_may_keep_stay_within_the_bound() {
+        let mut book = Book::default();
+        let mut account = one(1);
+        for kind in 0..super::super::names::KINDS as u8 {
+            account.parts.push(super::super::account::Part {
+                kind,
+                ..Default::default()
+            });
+        }
+        for now in (0..4_000).step_by(10) {
+            for route in 0..MAX_SEGMENT_ROUTES as u32 {
+                book.add((route, "GET"), &account, Duration::from_secs(now));
+            }
+            book.keep_bound();
+            let rings = book.pages.values().flat_map(|page| &page.rings);
+            let slots = rings.flat_map(|ring| &ring.slots);
+            let bytes: usize = slots.map(|(_, account)| account.bytes()).sum();
+            assert!(bytes <= SEGMENT_BYTES, "{bytes}");
+        }
+        assert!(book.forgotten() > 0);
+        let now = Duration::from_secs(3_990);
+        assert_eq!(book.read(Window::OneMinute, now).len(), MAX_SEGMENT_ROUTES);
+        let total = book.read(Window::SinceStart, now);
+        assert!(total.iter().all(|(_, account)| account.requests == 400));
+    }
 
     fn one(nanos: u64) -> Account {
         Account {

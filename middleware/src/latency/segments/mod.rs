@@ -28,6 +28,7 @@ pub(crate) use self::{
 };
 pub use self::{
     accounts::MAX_SEGMENT_ROUTES,
+    book::SEGMENT_BYTES,
     in_request::{InRequest, in_request},
     names::{CACHE, DATABASE, MAX_CUSTOM_SEGMENTS, OTHER, POOL},
     report::{PartTime, RouteTime, TimeReport},

@@ -25,6 +25,8 @@ pub struct TimeReport {
     pub overflowed_requests: u64,
     /// Requests whose parts were lost, since the start: too many threads ended one at the same moment.
     pub dropped_requests: u64,
+    /// Slots of routes' windows that went because all took [`SEGMENT_BYTES`](super::SEGMENT_BYTES), since the start: windows then lack their older part.
+    pub forgotten_slots: u64,
 }
 
 /// Where the time of one route's requests goes. Parts and rest sum to the whole.
@@ -87,6 +89,7 @@ impl TimeReport {
             mut rows,
             dropped,
             overflowed,
+            forgotten,
         } = accounts.read(window);
         rows.sort_by_key(|(_, account)| std::cmp::Reverse(account.nanos));
         let names = names();
@@ -101,6 +104,7 @@ impl TimeReport {
             overflowed_segments: accounts.names.overflowed(),
             overflowed_requests: overflowed,
             dropped_requests: dropped,
+            forgotten_slots: forgotten,
         }
     }
 }

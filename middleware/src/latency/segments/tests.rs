@@ -229,6 +229,7 @@ fn what_is_spawned_in_the_request_counts_and_what_is_spawned_outside_does_not() 
 }
 
 #[test]
+#[expect(clippy::async_yields_async, reason = "a task is handed out, as a handler spawns it")]
 fn a_task_that_outlives_its_request_is_not_counted() {
     let mut request = Request::new();
     let clock = request.clock.clone();
@@ -267,6 +268,17 @@ fn requests_inside_of_requests_are_their_own() {
     }));
     assert_eq!(outer.end(), (vec![("a", 2.0)], 0.0));
     assert_eq!(inner.end(), (vec![("b", 9.0)], 0.0));
+}
+
+#[test]
+fn a_timeline_is_as_small_as_it_is_said_to_be() {
+    let bytes = size_of::<super::timeline::Timeline>();
+    let most = if cfg!(feature = "statements") {
+        1_200
+    } else {
+        300
+    };
+    assert!(bytes <= most, "{bytes}");
 }
 
 #[test]

@@ -19,8 +19,8 @@ pub const MAX_PERIOD: Duration = Duration::from_secs(90 * 24 * 3_600);
 /// Requests in an alert's long window below which it is held back, unless told otherwise. At ten requests an hour one failure burns a budget of
 /// 0.1 % a hundred times too fast (Google, The Site Reliability Workbook, chapter 5, "Low-Traffic Services and Error Budget Alerting").
 pub const DEFAULT_MIN_REQUESTS: u64 = 100;
-/// Objectives of one layer. Some 60 KiB each at most.
-pub const MAX_OBJECTIVES: usize = 64;
+/// Objectives of one layer. 23 KiB each, 41 with the longest period.
+pub const MAX_OBJECTIVES: usize = 32;
 
 /// A service level objective: the share of a route's requests that has to be good over a period.
 ///

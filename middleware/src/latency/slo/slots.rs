@@ -14,8 +14,24 @@ const HOUR_S: u64 = 3_600;
 struct Ring {
     seconds: u64,
     slots: u64,
-    /// Number of the slot since the layer's clock began, and what is in it, the oldest first.
-    kept: VecDeque<(u64, Tally)>,
+    /// The oldest first. Takes memory for all of them with the first.
+    kept: VecDeque<Slot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// Since the layer's clock began.
+    number: u32,
+    total: u32,
+    bad: u32,
+}
+
+impl Slot {
+    fn add(&mut self, tally: Tally) {
+        let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        self.total = self.total.saturating_add(small(tally.total));
+        self.bad = self.bad.saturating_add(small(tally.bad));
+    }
 }
 
 impl Ring {
@@ -28,32 +44,46 @@ impl Ring {
     }
 
     fn add(&mut self, now_s: u64, tally: Tally) {
-        let slot = now_s / self.seconds;
-        while self
-            .kept
-            .front()
-            .is_some_and(|(oldest, _)| oldest + self.slots <= slot)
-        {
+        let number = self.number(now_s);
+        let is_old = |slot: &Slot| u64::from(slot.number) + self.slots <= u64::from(number);
+        while self.kept.front().is_some_and(is_old) {
             self.kept.pop_front();
         }
         match self.kept.back_mut() {
             // Time never goes back; were it to, the newest slot takes it.
-            Some((newest, kept)) if *newest >= slot => kept.add(tally),
-            _ => self.kept.push_back((slot, tally)),
+            Some(newest) if newest.number >= number => newest.add(tally),
+            _ => {
+                if self.kept.capacity() == 0 {
+                    self.kept.reserve_exact(self.slots as usize);
+                }
+                let mut slot = Slot {
+                    number,
+                    total: 0,
+                    bad: 0,
+                };
+                slot.add(tally);
+                self.kept.push_back(slot);
+            }
         }
     }
 
     /// The last `seconds`, the slot under way and as many whole ones as fit with it.
     fn sum(&self, now_s: u64, seconds: u64) -> Tally {
-        let (newest, wanted) = (now_s / self.seconds, seconds / self.seconds);
-        let mut sum = Tally::default();
-        for (slot, tally) in self.kept.iter().rev() {
-            if slot + wanted <= newest {
-                break;
-            }
-            sum.add(*tally);
-        }
-        sum
+        let newest = u64::from(self.number(now_s));
+        let within = self.kept.iter().rev();
+        within
+            .take_while(|slot| u64::from(slot.number) + seconds / self.seconds > newest)
+            .fold(Tally::default(), |mut sum, slot| {
+                sum.add(Tally {
+                    total: u64::from(slot.total),
+                    bad: u64::from(slot.bad),
+                });
+                sum
+            })
+    }
+
+    fn number(&self, now_s: u64) -> u32 {
+        u32::try_from(now_s / self.seconds).unwrap_or(u32::MAX)
     }
 }
 

@@ -5,7 +5,7 @@ use super::registry::Id;
 /// Statements that one request keeps apart. One that comes after takes the row of one that ran once, so what is repeated is kept.
 pub(crate) const MAX_STATEMENTS_A_REQUEST: usize = 16;
 /// Repeated statements that are kept apart for each route.
-pub(crate) const MAX_REPEATS_A_ROUTE: usize = 16;
+pub(crate) const MAX_REPEATS_A_ROUTE: usize = 8;
 
 /// How often a request ran one statement.
 #[derive(Clone, Copy, Debug, Default)]
@@ -147,6 +147,11 @@ impl StatementSums {
         for repeat in &other.repeats {
             self.add_repeat(repeat);
         }
+    }
+
+    /// Bytes that it takes beyond itself.
+    pub(crate) fn bytes(&self) -> usize {
+        self.repeats.capacity() * size_of::<Repeat>()
     }
 
     pub(crate) fn clear(&mut self) {
