@@ -1,6 +1,9 @@
 //! One snapshot of several instances.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use super::{
     class::StatusClass,
@@ -52,10 +55,10 @@ impl LatencySnapshot {
             }
         }
         let detail = Detail {
-            total: std::array::from_fn(|at| ours.total[at].merge(&theirs.total[at])),
             covered_s,
             in_flight,
             exemplars,
+            ..Detail::default()
         };
         Self::new(
             self.uptime_s.max(other.uptime_s),
@@ -98,9 +101,10 @@ impl Rates {
 
 impl SeriesDetail {
     fn merge(&self, other: &Self) -> Self {
-        let both = |ours: &[Sums; 5], theirs: &[Sums; 5]| -> [Sums; 5] {
+        let both = |ours: &[Sums; 4], theirs: &[Sums; 4]| -> [Sums; 4] {
             std::array::from_fn(|at| ours[at].merge(&theirs[at]))
         };
+        let (ours, theirs) = (self.rolling(), other.rolling());
         let mut hours: BTreeMap<u64, Hour> = BTreeMap::new();
         for hour in self.hours.iter().chain(&other.hours) {
             hours
@@ -117,9 +121,11 @@ impl SeriesDetail {
         }
         Self {
             class: self.class.or(other.class),
-            windows: both(&self.windows, &other.windows),
-            before: both(&self.before, &other.before),
+            total: self.total.merge(&other.total),
             covered_s: self.covered_s,
+            past: None,
+            rolling: OnceLock::from((both(&ours.0, &theirs.0), both(&ours.1, &theirs.1))),
+            last_minute: self.last_minute.saturating_add(other.last_minute),
             hours: hours.into_values().collect(),
             codes: codes.into_values().collect(),
         }

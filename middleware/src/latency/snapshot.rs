@@ -1,6 +1,10 @@
 //! What a [`LatencyHandle`](super::LatencyHandle) tells.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +14,8 @@ use super::{
     figures::{Figures, Sums},
     histogram::Histogram,
     ledger::CodeSums,
+    tally::SumsTally,
+    timeline::Timeline,
     window::Window,
 };
 use crate::route::OVERFLOW;
@@ -61,14 +67,27 @@ pub struct LatencySnapshot {
 /// What all rows share.
 #[derive(Debug, Default)]
 pub(crate) struct Detail {
-    /// Over all series, by window.
-    pub(crate) total: [Sums; Window::ALL.len()],
+    pub(crate) rows: Box<[Arc<SeriesDetail>]>,
+    /// Over all series, by window; made when it is asked for.
+    pub(crate) total: [OnceLock<Sums>; Window::ALL.len()],
     /// Seconds that each window covers.
     pub(crate) covered_s: [f64; Window::ALL.len()],
     /// Requests under way, by route; a route without any may be absent.
     pub(crate) in_flight: BTreeMap<Arc<str>, u64>,
     /// The slowest requests of each route, by window.
     pub(crate) exemplars: BTreeMap<Arc<str>, [Vec<Exemplar>; Window::ALL.len()]>,
+}
+
+impl Detail {
+    fn total(&self, window: Window) -> &Sums {
+        self.total[window as usize].get_or_init(|| {
+            let mut tally = SumsTally::new();
+            for row in &self.rows {
+                tally.add(row.sums(window));
+            }
+            tally.to_sums()
+        })
+    }
 }
 
 /// What was left out, and why; and what all of it takes.
@@ -87,16 +106,18 @@ impl LatencySnapshot {
         uptime_s: f64,
         taken_unix_ms: u64,
         mut series: Vec<SeriesSnapshot>,
-        detail: Detail,
+        mut detail: Detail,
     ) -> Self {
         series.sort_by(|a, b| {
-            let spent = |row: &SeriesSnapshot| row.sums(Window::SinceStart).body_end_nanos;
+            let spent = |row: &SeriesSnapshot| row.detail.total.body_end_nanos;
             let names = || {
                 (&a.route, &a.method, a.status_class).cmp(&(&b.route, &b.method, b.status_class))
             };
             spent(b).cmp(&spent(a)).then_with(names)
         });
-        let total = &detail.total[Window::SinceStart as usize];
+        detail.rows = series.iter().map(|row| row.detail.clone()).collect();
+        let of = |count: fn(&Sums) -> u64| sum(series.iter().map(|row| count(&row.detail.total)));
+        let last_minute = sum(series.iter().map(|row| row.detail.last_minute));
         let minute = Window::OneMinute as usize;
         let overflow = series.iter().filter(|row| row.route == OVERFLOW);
         Self {
@@ -104,10 +125,10 @@ impl LatencySnapshot {
             taken_unix_ms,
             in_flight: sum(detail.in_flight.values().copied()),
             dropped_series: sum(overflow.map(|row| row.count)),
-            requests: total.count(),
-            errors: total.errors,
-            aborted: total.aborted,
-            rate_per_s: detail.total[minute].count() as f64 / detail.covered_s[minute].max(1.0),
+            requests: of(Sums::count),
+            errors: of(|sums| sums.errors),
+            aborted: of(|sums| sums.aborted),
+            rate_per_s: last_minute as f64 / detail.covered_s[minute].max(1.0),
             series,
             detail: Arc::new(detail),
             ..Self::default()
@@ -155,13 +176,15 @@ impl LatencySnapshot {
     /// Figures over all series in a window.
     #[must_use]
     pub fn total_in(&self, window: Window) -> Figures {
-        self.detail.total[window as usize].figures(window, self.covered_s(window))
+        self.detail
+            .total(window)
+            .figures(window, self.covered_s(window))
     }
 
     /// Times to the end of the body over all series in a window.
     #[must_use]
     pub fn histogram(&self, window: Window) -> &Histogram {
-        &self.detail.total[window as usize].body_end
+        &self.detail.total(window).body_end
     }
 
     /// One row for each route, its methods and classes together, by name. Routes without a request in the window are
@@ -260,12 +283,38 @@ pub struct SeriesSnapshot {
 #[derive(Debug, Default)]
 pub(crate) struct SeriesDetail {
     pub(crate) class: Option<StatusClass>,
-    pub(crate) windows: [Sums; Window::ALL.len()],
-    /// The window of the same length before each rolling one.
-    pub(crate) before: [Sums; Window::ALL.len()],
+    pub(crate) total: Sums,
     pub(crate) covered_s: [f64; Window::ALL.len()],
+    /// What the rolling windows are made of when they are asked for: a snapshot of many series must not cost what only few
+    /// of its readers look at.
+    pub(crate) past: Option<(Duration, Timeline)>,
+    pub(crate) rolling: OnceLock<Rolling>,
+    pub(crate) last_minute: u64,
     pub(crate) hours: Box<[Hour]>,
     pub(crate) codes: Box<[CodeSums]>,
+}
+
+/// The rolling windows, and those before them.
+pub(crate) type Rolling = ([Sums; 4], [Sums; 4]);
+
+impl SeriesDetail {
+    pub(crate) fn rolling(&self) -> &Rolling {
+        self.rolling.get_or_init(|| match &self.past {
+            Some((now, timeline)) => timeline.windows(*now, &mut SumsTally::new()),
+            None => Rolling::default(),
+        })
+    }
+
+    pub(crate) fn sums(&self, window: Window) -> &Sums {
+        self.rolling_of(window, 0).unwrap_or(&self.total)
+    }
+
+    fn rolling_of(&self, window: Window, before: usize) -> Option<&Sums> {
+        window.length()?;
+        let (rolling, earlier) = self.rolling();
+        let windows = if before == 0 { rolling } else { earlier };
+        windows.get(window as usize)
+    }
 }
 
 impl SeriesSnapshot {
@@ -277,14 +326,13 @@ impl SeriesSnapshot {
         detail: Arc<SeriesDetail>,
     ) -> Self {
         let minute = Window::OneMinute as usize;
-        let total = &detail.windows[Window::SinceStart as usize];
-        let figures = total.figures(Window::SinceStart, 0.0);
+        let figures = detail.total.figures(Window::SinceStart, 0.0);
         Self {
             route,
             method,
             status_class: class.as_str(),
             count: figures.count,
-            rate_per_s: detail.windows[minute].count() as f64 / detail.covered_s[minute].max(1.0),
+            rate_per_s: detail.last_minute as f64 / detail.covered_s[minute].max(1.0),
             rates,
             mean_ms: figures.mean_ms,
             min_ms: figures.min_ms,
@@ -326,7 +374,9 @@ impl SeriesSnapshot {
     /// the last, up to half a minute more or less. Empty for [`Window::SinceStart`], and where the layer is too young.
     #[must_use]
     pub fn before(&self, window: Window) -> &Histogram {
-        &self.detail.before[window as usize].body_end
+        static NOTHING: Histogram = Histogram::new();
+        let before = self.detail.rolling_of(window, 1);
+        before.map_or(&NOTHING, |sums| &sums.body_end)
     }
 
     /// The last 25 hours by the wall clock's hours, the oldest first; hours without a request are absent, the present hour
@@ -337,7 +387,7 @@ impl SeriesSnapshot {
     }
 
     pub(crate) fn sums(&self, window: Window) -> &Sums {
-        &self.detail.windows[window as usize]
+        self.detail.sums(window)
     }
 }
 

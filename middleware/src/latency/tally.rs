@@ -22,10 +22,14 @@ impl Tally {
 
     pub(crate) fn add(&mut self, histogram: &Histogram) {
         for (index, count) in histogram.counts() {
-            self.counts[index] = self.counts[index].saturating_add(count);
-            self.low = self.low.min(index);
-            self.high = self.high.max(index + 1);
+            self.add_bucket(index, count);
         }
+    }
+
+    fn add_bucket(&mut self, index: usize, count: u64) {
+        self.counts[index] = self.counts[index].saturating_add(count);
+        self.low = self.low.min(index);
+        self.high = self.high.max(index + 1);
     }
 
     pub(crate) fn to_histogram(&self) -> Histogram {
@@ -68,6 +72,24 @@ impl SumsTally {
         self.first_byte.add(&sums.first_byte);
         self.rest.add_numbers(self.count == 0, sums);
         self.count += sums.count();
+    }
+
+    /// Adds a count to one bucket; numbers beside the histograms come by [`set_numbers`](Self::set_numbers).
+    pub(crate) fn add_bucket(&mut self, is_body_end: bool, bucket: usize, count: u64) {
+        let tally = if is_body_end {
+            &mut self.body_end
+        } else {
+            &mut self.first_byte
+        };
+        tally.add_bucket(bucket, count);
+    }
+
+    pub(crate) fn set_numbers(&mut self, numbers: &Sums) {
+        self.rest = Sums {
+            body_end: Histogram::new(),
+            first_byte: Histogram::new(),
+            ..numbers.clone()
+        };
     }
 
     pub(crate) fn to_sums(&self) -> Sums {

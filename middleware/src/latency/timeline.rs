@@ -128,6 +128,17 @@ impl Timeline {
         (rolling, before)
     }
 
+    /// Requests of the last minute.
+    pub(crate) fn last_minute(&self, now: Duration) -> u64 {
+        let (window, width_s) = ROLLING[0];
+        let begin_s = begin_s(window, width_s, now);
+        let recent = self.stretches.iter().rev();
+        recent
+            .take_while(|one| one.start_s >= begin_s)
+            .map(|one| one.sums.count())
+            .sum()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.stretches.is_empty()
     }

@@ -1,6 +1,9 @@
 //! A snapshot on its way from one instance to another.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +40,9 @@ struct WireSeries {
     method: String,
     status_class: String,
     rates: Rates,
-    windows: [Sums; Window::ALL.len()],
-    before: [Sums; Window::ALL.len()],
+    total: Sums,
+    windows: [Sums; 4],
+    before: [Sums; 4],
     hours: Vec<Hour>,
     codes: Vec<CodeSums>,
 }
@@ -78,8 +82,9 @@ impl LatencySnapshot {
                     method: row.method.clone(),
                     status_class: row.status_class.to_owned(),
                     rates: row.rates,
-                    windows: row.detail.windows.clone(),
-                    before: row.detail.before.clone(),
+                    total: row.detail.total.clone(),
+                    windows: row.detail.rolling().0.clone(),
+                    before: row.detail.rolling().1.clone(),
                     hours: row.detail.hours.to_vec(),
                     codes: row.detail.codes.to_vec(),
                 })
@@ -110,20 +115,15 @@ impl TryFrom<LatencyWire> for LatencySnapshot {
         if has_many || wire.exemplars.len() > MAX_SERIES {
             return Err(WireError::TooMany("exemplars"));
         }
-        let mut total: [Sums; Window::ALL.len()] = Default::default();
         let mut rows = Vec::with_capacity(wire.series.len());
         for series in wire.series {
-            let (row, detail) = series.read(wire.covered_s)?;
-            for (total, sums) in total.iter_mut().zip(&detail.windows) {
-                *total = total.merge(sums);
-            }
-            rows.push(row);
+            rows.push(series.read(wire.covered_s)?);
         }
         let detail = Detail {
-            total,
             covered_s: wire.covered_s,
             in_flight: keyed(&wire.in_flight),
             exemplars: keyed(&wire.exemplars),
+            ..Detail::default()
         };
         let snapshot = Self::new(wire.uptime_s, wire.taken_unix_ms, rows, detail);
         Ok(snapshot.with_drops(wire.drops))
@@ -141,10 +141,7 @@ fn keyed<'a, A: AsRef<str>, B: From<&'a str> + Ord, T: Clone>(
 }
 
 impl WireSeries {
-    fn read(
-        self,
-        covered_s: [f64; Window::ALL.len()],
-    ) -> Result<(SeriesSnapshot, Arc<SeriesDetail>), WireError> {
+    fn read(self, covered_s: [f64; Window::ALL.len()]) -> Result<SeriesSnapshot, WireError> {
         let class = StatusClass::ALL
             .into_iter()
             .find(|class| class.as_str() == self.status_class)
@@ -157,7 +154,8 @@ impl WireSeries {
         if !rates.iter().all(|rate| rate.is_finite() && *rate >= 0.0) {
             return Err(WireError::Nonsense("rates"));
         }
-        if !self.windows.iter().chain(&self.before).all(Sums::is_sound) {
+        let rolling = self.windows.iter().chain(&self.before);
+        if !rolling.chain([&self.total]).all(Sums::is_sound) {
             return Err(WireError::Nonsense("sums"));
         }
         if self.hours.len() > 2 * HOURS {
@@ -176,16 +174,24 @@ impl WireSeries {
         if !self.codes.iter().all(is_code) {
             return Err(WireError::Nonsense("status codes"));
         }
-        let detail = Arc::new(SeriesDetail {
+        let detail = SeriesDetail {
             class: Some(class),
-            windows: self.windows,
-            before: self.before,
+            total: self.total,
             covered_s,
+            past: None,
+            last_minute: self.windows[Window::OneMinute as usize].count(),
+            rolling: OnceLock::from((self.windows, self.before)),
             hours: self.hours.into(),
             codes: self.codes.into(),
-        });
-        let row = SeriesSnapshot::new(self.route, self.method, class, self.rates, detail.clone());
-        Ok((row, detail))
+        };
+        let detail = Arc::new(detail);
+        Ok(SeriesSnapshot::new(
+            self.route,
+            self.method,
+            class,
+            self.rates,
+            detail,
+        ))
     }
 }
 

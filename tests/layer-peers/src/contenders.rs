@@ -72,8 +72,12 @@ pub(crate) fn router(layer: &str) -> Option<(Router, Box<dyn std::any::Any>)> {
             (routes().layer(hotpath::AxumLayer::new()), Box::new(guard))
         }
         "axum-prometheus" => {
+            // It wants a runtime to keep its histograms small; that one is never polled here.
+            let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
+            let inside = runtime.enter();
             let (layer, handle) = axum_prometheus::PrometheusMetricLayer::pair();
-            (routes().layer(layer), Box::new(handle))
+            drop(inside);
+            (routes().layer(layer), Box::new((handle, runtime)))
         }
         "tower-http-trace" => (
             routes().layer(tower_http::trace::TraceLayer::new_for_http()),

@@ -14,7 +14,8 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: hotpath::CountingAllocator = hotpath::CountingAllocator::new();
 
-const USAGE: &str = "usage: layer-peers service LAYER COUNT | router LAYER THREADS COUNT | ledger SERIES THREADS | clock COUNT";
+const USAGE: &str =
+    "usage: layer-peers service LAYER COUNT | router LAYER THREADS COUNT | ledger SERIES THREADS";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

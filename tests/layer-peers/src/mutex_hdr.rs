@@ -15,7 +15,11 @@ pub(crate) fn shared() -> Shared {
     Arc::new(Mutex::new(histogram))
 }
 
-pub(crate) async fn measure(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(crate) async fn measure(
+    State(shared): State<Shared>,
+    request: Request,
+    next: Next,
+) -> Response {
     let begin = Instant::now();
     let response = next.run(request).await;
     let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);

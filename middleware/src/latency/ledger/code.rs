@@ -1,13 +1,20 @@
 //! [`Code`]: one status code of a series, as its cells tell it.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
 use super::super::{
     buckets,
     figures::Sums,
     histogram::Histogram,
-    recorder::cell::{BODY_END, FIRST_BYTE, Reader, Reading, Summed},
+    recorder::{
+        cell::{BODY_END, FIRST_BYTE, Place, Reader, Reading, Summed, bucket_of},
+        room::Room,
+    },
+    tally::SumsTally,
 };
 use super::PATIENCE;
-use serde::{Deserialize, Serialize};
 
 /// The upper bounds of the classic histogram, in seconds: OpenTelemetry's semantic conventions for
 /// `http.server.request.duration`.
@@ -32,10 +39,14 @@ pub(crate) struct Code {
     pub(crate) series: usize,
     pub(crate) readers: Vec<Reader>,
     pub(crate) sums: CodeSums,
-    /// What all cells together held at the last fold: (histogram, bucket) and count, ascending. Wraps as they do.
-    seen: Vec<(u8, u16, u32)>,
+    /// What all cells together held at the last fold, ascending. Wraps as they do.
+    seen: Vec<(Place, u32)>,
+    /// How often a count has wrapped; as a rule none has.
+    wraps: BTreeMap<Place, u32>,
     seen_sums: Summed,
     left_out: u32,
+    /// Bytes of `seen` that were taken of the room.
+    charged: usize,
 }
 
 impl Code {
@@ -48,8 +59,10 @@ impl Code {
                 ..CodeSums::default()
             },
             seen: Vec::new(),
+            wraps: BTreeMap::new(),
             seen_sums: Summed::NOTHING,
             left_out: 0,
+            charged: 0,
         }
     }
 
@@ -58,8 +71,14 @@ impl Code {
         self.seen_sums.coarse
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.seen.capacity() * size_of::<(u8, u16, u32)>() + size_of::<Self>()
+    /// Adds what was folded since the start, both histograms.
+    pub(crate) fn add_total(&self, tally: &mut SumsTally) {
+        for (place, count) in &self.seen {
+            let (histogram, bucket) = bucket_of(*place);
+            let wraps = self.wraps.get(place).copied().unwrap_or(0);
+            let count = u64::from(wraps) << 32 | u64::from(*count);
+            tally.add_bucket(histogram == BODY_END, bucket, count);
+        }
     }
 
     /// What has ended since the last fold, and when the last of it did. `bounds`: the least and greatest time that the series had
@@ -68,6 +87,7 @@ impl Code {
         &mut self,
         reading: &mut Reading,
         bounds: (u64, u64),
+        room: &Room,
     ) -> Option<(u64, Sums)> {
         if !self.readers.iter().any(Reader::is_new) {
             return None;
@@ -86,24 +106,29 @@ impl Code {
         }
         self.left_out = 0;
         let now = *reading.sums();
-        let counts = reading.drain();
+        let mut counts = reading.drain();
+        counts.shrink_to_fit();
         let mut grown: [Vec<(usize, u64)>; 2] = Default::default();
         let mut seen = self.seen.iter().copied().peekable();
-        for (histogram, bucket, count) in &counts {
-            let place = (*histogram as u8, *bucket as u16);
-            let before = seen
-                .next_if(|(histogram, bucket, _)| (*histogram, *bucket) == place)
-                .map_or(0, |(_, _, count)| count);
+        for (place, count) in &counts {
+            // A count that has wrapped to 0 is not there now.
+            while seen.next_if(|(known, _)| known < place).is_some() {}
+            let before = seen.next_if(|(known, _)| known == place);
+            let before = before.map_or(0, |(_, count)| count);
             let more = count.wrapping_sub(before);
             if more != 0 {
-                grown[*histogram].push((*bucket, u64::from(more)));
+                let (histogram, bucket) = bucket_of(*place);
+                grown[histogram].push((bucket, u64::from(more)));
+            }
+            if *count < before {
+                *self.wraps.entry(*place).or_default() += 1;
             }
         }
         let old = self.seen_sums;
-        self.seen = counts
-            .iter()
-            .map(|(histogram, bucket, count)| (*histogram as u8, *bucket as u16, *count))
-            .collect();
+        self.seen = counts;
+        let bytes = self.seen.capacity() * size_of::<(Place, u32)>();
+        room.take_anyway(bytes.saturating_sub(self.charged));
+        self.charged = self.charged.max(bytes);
         self.seen_sums = now;
         let body_end = Histogram::from_counts(grown[BODY_END].iter().copied());
         let first_byte = Histogram::from_counts(grown[FIRST_BYTE].iter().copied());

@@ -26,7 +26,7 @@ use super::{
 
 /// Bytes that the past of all series takes at most; where it would take more, all but the last minute is brought to one
 /// significant figure, and then, if need be, the older half of what is kept goes.
-pub const LEDGER_BYTES: usize = 12 << 20;
+pub const LEDGER_BYTES: usize = 10 << 20;
 
 /// How many folds in a row may leave out a series that is being written all the time.
 const PATIENCE: u32 = 2;
@@ -92,7 +92,8 @@ impl Ledger {
                 continue;
             };
             let bounds = (series.total.min_nanos, series.total.max_nanos);
-            let Some((ended, sums)) = code.difference(&mut self.reading, bounds) else {
+            let Some((ended, sums)) = code.difference(&mut self.reading, bounds, shared.room())
+            else {
                 continue;
             };
             let ago = Duration::from_nanos(shared.ticks().nanos(ended, reading));
@@ -193,9 +194,7 @@ impl Ledger {
 
     /// What it keeps.
     fn bytes(&self) -> usize {
-        let series = self.series.iter().map(Series::bytes);
-        let codes = self.codes.iter().map(Code::bytes);
-        series.chain(codes).sum()
+        self.series.iter().map(Series::bytes).sum()
     }
 
     fn keep_bound(&mut self) {

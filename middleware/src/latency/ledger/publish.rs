@@ -1,13 +1,14 @@
 //! From the ledger to a snapshot.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use super::{
     super::{
-        figures::Sums,
         recorder::shared::Shared,
         snapshot::{Detail, Drops, LatencySnapshot, SeriesDetail, SeriesSnapshot},
-        tally::SumsTally,
         timeline::covered_s,
         window::Window,
     },
@@ -20,10 +21,13 @@ impl Ledger {
         let now = self.folded_at;
         let unix_ms = shared.clock().unix_ms();
         let covered_s = covered_s(now);
-        let mut totals = Window::ALL.map(|_| SumsTally::new());
         let mut rows = Vec::with_capacity(self.series.len());
-        for (number, series) in self.series.iter_mut().enumerate() {
-            if series.total.count() == 0 {
+        let mut codes_of = vec![Vec::new(); self.series.len()];
+        for (number, code) in self.codes.iter().enumerate() {
+            codes_of[code.series].push(number);
+        }
+        for (series, codes) in self.series.iter_mut().zip(codes_of) {
+            if series.count == 0 {
                 continue;
             }
             let second = now.as_secs();
@@ -32,26 +36,28 @@ impl Ledger {
                     detail.clone()
                 }
                 _ => {
-                    let (rolling, before) = series.timeline.windows(now, &mut self.tally);
-                    let codes = self.codes.iter().filter(|code| code.series == number);
+                    let codes = || codes.iter().filter_map(|code| self.codes.get(*code));
+                    self.tally.clear();
+                    codes().for_each(|code| code.add_total(&mut self.tally));
+                    self.tally.set_numbers(&series.total);
                     let detail = Arc::new(SeriesDetail {
                         class: Some(series.key.class),
-                        windows: with_total(rolling, series.total.clone()),
-                        before: with_total(before, Sums::default()),
+                        total: self.tally.to_sums(),
                         covered_s,
+                        last_minute: series.timeline.last_minute(now),
+                        past: Some((now, series.timeline.clone())),
+                        rolling: OnceLock::new(),
                         hours: series.hours(unix_ms),
-                        codes: codes
+                        codes: codes()
                             .map(|code| code.sums.clone())
                             .filter(|code| code.count > 0)
                             .collect(),
                     });
+                    self.tally.clear();
                     series.told = Some((second, detail.clone()));
                     detail
                 }
             };
-            for (total, sums) in totals.iter_mut().zip(&detail.windows) {
-                total.add(sums);
-            }
             rows.push(SeriesSnapshot::new(
                 series.key.route.to_string(),
                 series.key.method.to_owned(),
@@ -75,10 +81,10 @@ impl Ledger {
             unix_ms,
             rows,
             Detail {
-                total: totals.map(|total| total.to_sums()),
                 covered_s,
                 in_flight,
                 exemplars,
+                ..Detail::default()
             },
         )
         .with_drops(Drops {
@@ -111,9 +117,4 @@ impl Ledger {
             .zip(by_route.into_iter().map(u64::from))
             .collect()
     }
-}
-
-fn with_total(rolling: [Sums; 4], total: Sums) -> [Sums; 5] {
-    let [a, b, c, d] = rolling;
-    [a, b, c, d, total]
 }

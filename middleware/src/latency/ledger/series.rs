@@ -21,7 +21,9 @@ const HOUR_MS: u64 = 3_600_000;
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) key: Arc<SeriesKey>,
+    /// Since the start; without its histograms, which the codes have.
     pub(crate) total: Sums,
+    pub(crate) count: u64,
     pub(crate) timeline: Timeline,
     hours: VecDeque<Hour>,
     pub(crate) average: Average,
@@ -36,6 +38,7 @@ impl Series {
         Self {
             key: Arc::new(key),
             total: Sums::default(),
+            count: 0,
             timeline: Timeline::default(),
             hours: VecDeque::new(),
             average: Average::default(),
@@ -59,7 +62,8 @@ impl Series {
         self.average.add(count, decay);
         if let Some((ended, sums)) = open {
             let sums = sums.classed(self.key.class);
-            self.total = self.total.merge(&sums);
+            self.total.add_numbers(self.count == 0, &sums);
+            self.count = self.count.saturating_add(sums.count());
             self.timeline.add(ended, &sums);
             let ago = u64::try_from((now - ended).as_millis()).unwrap_or(u64::MAX);
             self.add_hour(unix_ms.saturating_sub(ago) / HOUR_MS, &sums.body_end);
@@ -105,7 +109,6 @@ impl Series {
     pub(crate) fn bytes(&self) -> usize {
         let hours = self.hours.iter();
         size_of::<Self>()
-            + self.total.bytes()
             + self.timeline.bytes()
             + hours
                 .map(|hour| size_of::<Hour>() + hour.body_end.bytes())

@@ -344,20 +344,18 @@ impl Reader {
             coarse: 0,
         };
         for chunk in &self.chunks {
-            let (histogram, first) = (chunk.place / CHUNKS, chunk.place % CHUNKS * CHUNK);
-            for (offset, counter) in chunk.counts.iter().enumerate() {
-                let count = counter.load(Ordering::Relaxed);
-                if count != 0 {
-                    into.pending.push((histogram, first + offset, count));
-                }
-            }
+            let counts = std::array::from_fn(|at| chunk.counts[at].load(Ordering::Relaxed));
+            into.pending.push((chunk.place, counts));
         }
         for (histogram, counters) in self.cell.coarse.iter().enumerate() {
             for (octave, counter) in counters.iter().enumerate() {
                 let count = counter.load(Ordering::Relaxed);
                 if count != 0 {
                     let highest = ((octave + 1) * buckets::OCTAVE - 1).min(BUCKETS - 1);
-                    into.pending.push((histogram, highest, count));
+                    let mut counts = [0; CHUNK];
+                    counts[highest % CHUNK] = count;
+                    let place = histogram * CHUNKS + highest / CHUNK;
+                    into.pending.push((place, counts));
                     into.fresh.coarse = into.fresh.coarse.wrapping_add(u64::from(count));
                 }
             }
@@ -368,14 +366,25 @@ impl Reader {
 /// What several cells of one series hold together. All wraps.
 #[derive(Debug)]
 pub(crate) struct Reading {
-    /// By histogram and bucket.
-    counts: Box<[[u32; BUCKETS]; HISTOGRAMS]>,
-    /// Which of them are not 0: (histogram, bucket), in no order, perhaps twice.
-    met: Vec<(usize, usize)>,
+    /// By place.
+    counts: Box<[[u32; CHUNK]]>,
+    /// Which places may be other than 0.
+    met: Box<[bool]>,
     sums: Summed,
     /// Of the cell that is being read.
-    pending: Vec<(usize, usize, u32)>,
+    pending: Vec<(usize, [u32; CHUNK])>,
     fresh: Summed,
+}
+
+/// A histogram's bucket: `histogram * CHUNKS * CHUNK + bucket`, so that those of one histogram follow each other.
+pub(crate) type Place = u16;
+
+const _: () = assert!(HISTOGRAMS * CHUNKS * CHUNK <= Place::MAX as usize);
+
+/// The histogram of a place, and its bucket there.
+pub(crate) fn bucket_of(place: Place) -> (usize, usize) {
+    let width = CHUNKS * CHUNK;
+    (usize::from(place) / width, usize::from(place) % width)
 }
 
 /// The sums of a [`Reading`].
@@ -419,8 +428,8 @@ impl Summed {
 impl Reading {
     pub(crate) fn new() -> Self {
         Self {
-            counts: Box::new([[0; BUCKETS]; HISTOGRAMS]),
-            met: Vec::new(),
+            counts: vec![[0; CHUNK]; HISTOGRAMS * CHUNKS].into(),
+            met: vec![false; HISTOGRAMS * CHUNKS].into(),
             sums: Summed::NOTHING,
             pending: Vec::new(),
             fresh: Summed::NOTHING,
@@ -428,12 +437,11 @@ impl Reading {
     }
 
     fn accept(&mut self) {
-        for (histogram, bucket, count) in self.pending.drain(..) {
-            let known = &mut self.counts[histogram][bucket];
-            if *known == 0 {
-                self.met.push((histogram, bucket));
+        for (place, counts) in self.pending.drain(..) {
+            self.met[place] = true;
+            for (known, count) in self.counts[place].iter_mut().zip(counts) {
+                *known = known.wrapping_add(count);
             }
-            *known = known.wrapping_add(count);
         }
         self.sums.add(&self.fresh);
     }
@@ -442,18 +450,21 @@ impl Reading {
         &self.sums
     }
 
-    /// (histogram, bucket, count) in ascending order, each once. Empties it.
-    pub(crate) fn drain(&mut self) -> Vec<(usize, usize, u32)> {
+    /// All counts that are not 0, in ascending order. Empties it.
+    pub(crate) fn drain(&mut self) -> Vec<(Place, u32)> {
         self.sums = Summed::NOTHING;
-        self.met.sort_unstable();
-        self.met.dedup();
-        let counts = &mut self.counts;
-        self.met
-            .drain(..)
-            .map(|(histogram, bucket)| {
-                let count = std::mem::take(&mut counts[histogram][bucket]);
-                (histogram, bucket, count)
-            })
-            .collect()
+        let mut all = Vec::new();
+        for (place, met) in self.met.iter_mut().enumerate() {
+            if !std::mem::take(met) {
+                continue;
+            }
+            for (at, count) in self.counts[place].iter_mut().enumerate() {
+                if *count != 0 {
+                    // Checked above: all places fit.
+                    all.push(((place * CHUNK + at) as Place, std::mem::take(count)));
+                }
+            }
+        }
+        all
     }
 }

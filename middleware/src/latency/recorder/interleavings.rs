@@ -21,7 +21,7 @@ use loom::{model::Builder, thread};
 
 use super::{
     super::{class::StatusClass, exemplar::TraceId, window::Window},
-    cell::{BODY_END, Cell, FIRST_BYTE, Measured, Reader, Reading, Writer},
+    cell::{BODY_END, Cell, FIRST_BYTE, Measured, Reader, Reading, Writer, bucket_of},
     label::RouteText,
     registry::{Method, SeriesId},
     shared::{Settings, Shared},
@@ -102,8 +102,10 @@ fn a_reader_sees_whole_records() {
             let sums = *reading.sums();
             let counts = reading.drain();
             let of = |histogram| {
-                let own = counts.iter().filter(|(which, ..)| *which == histogram);
-                own.map(|(.., count)| u64::from(*count)).sum::<u64>()
+                let own = counts
+                    .iter()
+                    .filter(|(place, _)| bucket_of(*place).0 == histogram);
+                own.map(|(_, count)| u64::from(*count)).sum::<u64>()
             };
             assert_eq!(of(BODY_END), of(FIRST_BYTE));
             assert_eq!(sums.body_end, 2_000_000 * of(BODY_END));

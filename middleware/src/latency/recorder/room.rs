@@ -32,6 +32,14 @@ impl Room {
         taken.is_ok()
     }
 
+    /// Takes `bytes` that are in use already; what is wanted next finds the less.
+    pub(crate) fn take_anyway(&self, bytes: usize) {
+        let take = |left: usize| Some(left.saturating_sub(bytes));
+        let _ = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+    }
+
     pub(crate) fn give_back(&self, bytes: usize) {
         self.left.fetch_add(bytes, Ordering::Relaxed);
     }
