@@ -368,6 +368,48 @@ async fn a_slow_route_is_named_by_its_target_its_objective_and_its_past() {
     assert_eq!(states, [ObjectiveState::Page, ObjectiveState::Ok]);
 }
 
+/// What the same hour of yesterday was like is remembered, in coarser buckets; the window before had no request.
+#[tokio::test]
+async fn a_route_is_compared_with_the_same_hour_yesterday() {
+    for (then, now, expected) in [(20, 90, 1), (20, 20, 0), (90, 20, 0)] {
+        let clock = Clock::manual();
+        let (layer, handle) = builder(&clock).build();
+        clock.advance(Duration::from_secs(1_800));
+        serve_many(&layer, &clock, then).await;
+        handle.fold();
+        for _ in 0..24 {
+            clock.advance(Duration::from_secs(3_600));
+            handle.fold();
+        }
+        serve_many(&layer, &clock, now).await;
+        let report = handle.slow_endpoints(Window::FiveMinutes);
+        assert_eq!(report.findings.len(), expected, "{then} {now}: {report:?}");
+        assert!(report.young.is_empty(), "{report:?}");
+        for found in report.findings {
+            assert!(
+                found
+                    .verdict
+                    .contains("at the same hour yesterday (n = 200 and 200"),
+                "{}",
+                found.verdict
+            );
+        }
+    }
+}
+
+/// 200 requests, each of which takes about as many milliseconds.
+async fn serve_many(layer: &LatencyLayer, clock: &Clock, took: u64) {
+    for at in 0..200 {
+        let time = clock.clone();
+        let handler = service_fn(move |_: Request<()>| {
+            ms(&time, took + at % 7);
+            async { ok() }
+        });
+        let response = layer.layer(handler).oneshot(request("/orders")).await;
+        response.unwrap().into_body().collect().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn failures_spend_the_budget_of_availability() {
     let clock = Clock::manual();

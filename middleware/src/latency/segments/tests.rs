@@ -229,7 +229,10 @@ fn what_is_spawned_in_the_request_counts_and_what_is_spawned_outside_does_not() 
 }
 
 #[test]
-#[expect(clippy::async_yields_async, reason = "a task is handed out, as a handler spawns it")]
+#[expect(
+    clippy::async_yields_async,
+    reason = "a task is handed out, as a handler spawns it"
+)]
 fn a_task_that_outlives_its_request_is_not_counted() {
     let mut request = Request::new();
     let clock = request.clock.clone();

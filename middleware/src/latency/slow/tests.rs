@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use super::*;
 use crate::latency::{
-    Histogram, Hour, LatencySnapshot, SeriesSnapshot, StatusClass, Window, figures::Sums,
-    snapshot::SeriesDetail,
+    Histogram, Hour, LatencySnapshot, SeriesSnapshot, StatusClass, Window,
+    figures::Sums,
+    snapshot::{Rolling, SeriesDetail},
 };
 
 const WINDOW: Window = Window::FifteenMinutes;
@@ -29,19 +30,19 @@ fn series(
         body_end,
         ..Sums::default()
     };
-    let mut detail = SeriesDetail {
+    let mut rolling = Rolling::default();
+    rolling.0[WINDOW as usize] = sums(now);
+    rolling.1[WINDOW as usize] = sums(before);
+    let hours = yesterday.into_iter().map(|body_end| Hour {
+        unix_hour: TAKEN_MS / 3_600_000 - 24,
+        body_end,
+    });
+    let detail = SeriesDetail {
         class: Some(class),
+        rolling: rolling.into(),
+        hours: hours.collect(),
         ..SeriesDetail::default()
     };
-    detail.windows[WINDOW as usize] = sums(now);
-    detail.before[WINDOW as usize] = sums(before);
-    detail.hours = yesterday
-        .into_iter()
-        .map(|body_end| Hour {
-            unix_hour: TAKEN_MS / 3_600_000 - 24,
-            body_end,
-        })
-        .collect();
     SeriesSnapshot {
         route: route.to_owned(),
         method: "GET".to_owned(),
