@@ -38,7 +38,15 @@ fn one_layer_pulls_in_only_its_own() {
     let cases: [(&str, &[&str]); 5] = [
         (
             "latency",
-            &["redis", "bb8", "sysinfo", "axum", "quick_cache", "tokio"],
+            &[
+                "redis",
+                "bb8",
+                "sysinfo",
+                "axum",
+                "quick_cache",
+                "tokio",
+                "hdrhistogram",
+            ],
         ),
         (
             "memory",

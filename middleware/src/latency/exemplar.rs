@@ -60,22 +60,19 @@ impl TraceId {
     /// hexadecimal digits; a version other than 00 may have more after a further `-`, and ff is no version. Of two the first counts.
     #[inline]
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        const NAME: &str = "traceparent";
+        static NAME: http::HeaderName = http::HeaderName::from_static("traceparent");
         // A hash of the name costs as much as a look at some ten others.
-        let value = if headers.len() <= FEW_HEADERS {
-            let mut pairs = headers.iter();
-            pairs
-                .find(|(name, _)| name.as_str() == NAME)
-                .map(|(_, value)| value)
-        } else {
-            headers.get(NAME)
-        };
-        value.map_or_else(Self::default, Self::read)
+        let may_have = headers.len() > FEW_HEADERS || headers.keys().any(|name| *name == NAME);
+        if may_have {
+            return Self::read(headers.get(&NAME));
+        }
+        Self::default()
     }
 
-    #[cold]
-    fn read(value: &HeaderValue) -> Self {
-        Self::parse(value.as_bytes()).unwrap_or_default()
+    #[inline(never)]
+    fn read(value: Option<&HeaderValue>) -> Self {
+        let id = value.and_then(|value| Self::parse(value.as_bytes()));
+        id.unwrap_or_default()
     }
 
     fn parse(text: &[u8]) -> Option<Self> {

@@ -122,8 +122,7 @@ impl Ledger {
                 counters.slowest.take(new);
             }
         }
-        self.slowest
-            .resize_with(self.routes.len(), Arc::default);
+        self.slowest.resize_with(self.routes.len(), Arc::default);
         for (slowest, new) in self.slowest.iter_mut().zip(new) {
             if new.is_empty() {
                 continue;
