@@ -136,6 +136,13 @@ pub(crate) enum Ticks {
 #[cfg(feature = "latency")]
 static COUNTER: OnceLock<quanta::Clock> = OnceLock::new();
 
+/// Nanoseconds in 2^32 of the counter's steps, which is `quanta`'s own scale to the tenth digit: set before a reading is taken.
+#[cfg(feature = "latency")]
+static SCALE: AtomicU64 = AtomicU64::new(0);
+
+#[cfg(feature = "latency")]
+const SCALE_BITS: u32 = 32;
+
 #[cfg(feature = "latency")]
 static ANCHOR: OnceLock<Instant> = OnceLock::new();
 
@@ -148,7 +155,9 @@ impl Ticks {
             Self::Manual
         } else if *IS_TRUSTED.get_or_init(is_counter_trusted) {
             // Where the processor does not say that its counter is invariant, `quanta` asks the operating system too.
-            COUNTER.get_or_init(quanta::Clock::new);
+            let counter = COUNTER.get_or_init(quanta::Clock::new);
+            let scale = counter.delta_as_nanos(0, 1 << SCALE_BITS);
+            SCALE.store(scale, Ordering::Relaxed);
             Self::Counter
         } else {
             ANCHOR.get_or_init(Instant::now);
@@ -178,12 +187,12 @@ impl Ticks {
     /// Nanoseconds from one reading to another; 0 where it is not later.
     #[inline]
     pub(crate) fn nanos(self, from: u64, to: u64) -> u64 {
-        if self == Self::Counter
-            && let Some(counter) = COUNTER.get()
-        {
-            return counter.delta_as_nanos(from, to);
+        let ticks = to.saturating_sub(from);
+        if self == Self::Counter {
+            let scale = u128::from(SCALE.load(Ordering::Relaxed));
+            return ((u128::from(ticks) * scale) >> SCALE_BITS) as u64;
         }
-        to.saturating_sub(from)
+        ticks
     }
 }
 
@@ -240,6 +249,23 @@ mod tests {
         clock.step_wall(-60_000);
         assert_eq!(clock.now(), Duration::ZERO);
         assert_eq!(clock.unix_ms(), MANUAL_START_MS.unsigned_abs() - 60_000);
+    }
+
+    #[cfg(feature = "latency")]
+    #[test]
+    fn ticks_measure_what_the_clock_does() {
+        let clock = Clock::system();
+        let ticks = Ticks::of(&clock);
+        let read = || ticks.now(Duration::default);
+        // One pair lies outside of the clock's two readings, one inside: so no wait between two of them matters.
+        let (outer, begin, inner) = (read(), clock.now(), read());
+        while clock.now() - begin < Duration::from_millis(20) {}
+        let (inner_end, end, outer_end) = (read(), clock.now(), read());
+        let took = (end - begin).as_secs_f64();
+        let seconds = |from, to| Duration::from_nanos(ticks.nanos(from, to)).as_secs_f64();
+        assert!(seconds(inner, inner_end) <= took * 1.001, "{took}");
+        assert!(seconds(outer, outer_end) >= took * 0.999, "{took}");
+        assert_eq!(ticks.nanos(outer + 1, outer), 0);
     }
 
     #[test]

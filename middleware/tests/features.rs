@@ -47,6 +47,7 @@ fn one_layer_pulls_in_only_its_own() {
                 "tokio",
                 "sqlparser",
                 "tokio-postgres",
+                "hdrhistogram",
             ],
         ),
         ("statements", &["redis", "bb8", "tokio", "tokio-postgres"]),

@@ -108,12 +108,11 @@ where
     }
 }
 
-fn handler() -> impl Service<
-    Request<()>,
-    Response = Response<Full<Bytes>>,
-    Error = Infallible,
-    Future = Ready<Result<Response<Full<Bytes>>, Infallible>>,
-> + Clone {
+type Answer = Ready<Result<Response<Full<Bytes>>, Infallible>>;
+
+fn handler()
+-> impl Service<Request<()>, Response = Response<Full<Bytes>>, Error = Infallible, Future = Answer>
++ Clone {
     service_fn(|request: Request<()>| {
         let mut response = Response::new(Full::new(Bytes::from_static(b"answer")));
         let status = request.headers()["status"].as_bytes();

@@ -1,6 +1,9 @@
 //! Exemplars: the slowest requests themselves.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -18,7 +21,7 @@ pub const DEFAULT_EXEMPLARS: usize = 8;
 pub const MAX_EXEMPLARS: usize = 32;
 
 /// Requests that are kept of a route at most: of these the slowest of every window are told.
-pub const MAX_KEPT_EXEMPLARS: usize = 128;
+pub const MAX_KEPT_EXEMPLARS: usize = 96;
 
 /// One of the slowest requests. It has no path, query string or header value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -57,22 +60,19 @@ impl TraceId {
     /// hexadecimal digits; a version other than 00 may have more after a further `-`, and ff is no version. Of two the first counts.
     #[inline]
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        const NAME: &str = "traceparent";
+        static NAME: http::HeaderName = http::HeaderName::from_static("traceparent");
         // A hash of the name costs as much as a look at some ten others.
-        let value = if headers.len() <= FEW_HEADERS {
-            let mut pairs = headers.iter();
-            pairs
-                .find(|(name, _)| name.as_str() == NAME)
-                .map(|(_, value)| value)
-        } else {
-            headers.get(NAME)
-        };
-        value.map_or_else(Self::default, Self::read)
+        let may_have = headers.len() > FEW_HEADERS || headers.keys().any(|name| *name == NAME);
+        if may_have {
+            return Self::read(headers.get(&NAME));
+        }
+        Self::default()
     }
 
-    #[cold]
-    fn read(value: &HeaderValue) -> Self {
-        Self::parse(value.as_bytes()).unwrap_or_default()
+    #[inline(never)]
+    fn read(value: Option<&HeaderValue>) -> Self {
+        let id = value.and_then(|value| Self::parse(value.as_bytes()));
+        id.unwrap_or_default()
     }
 
     fn parse(text: &[u8]) -> Option<Self> {
@@ -175,27 +175,42 @@ impl Candidates {
     }
 }
 
+/// A slow request of some thread's, with its time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// When it ended, since the layer was built.
+    pub(crate) at: Duration,
+    pub(crate) unix_ms: u64,
+    pub(crate) candidate: Candidate,
+}
+
+impl Kept {
+    fn took(&self) -> u64 {
+        self.candidate.measured.body_end
+    }
+}
+
 /// The slowest requests of one route: of any window that ends now, and of any that will end later.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Slowest {
     /// In the order of their ends.
-    kept: Vec<(Duration, Exemplar)>,
+    kept: Vec<Kept>,
 }
 
 impl Slowest {
-    /// Takes in what ended at `at`. How many had to go though a window might still have told them.
-    pub(crate) fn add(&mut self, new: Vec<(Duration, Exemplar)>, count: usize) -> u64 {
+    /// Takes in what has ended. How many had to go though a window might still have told them.
+    pub(crate) fn add(&mut self, new: impl IntoIterator<Item = Kept>, count: usize) -> u64 {
         self.kept.extend(new);
-        self.kept.sort_by_key(|(at, _)| *at);
+        self.kept.sort_by_key(|one| one.at);
         // Of use while fewer than `count` are both younger and slower: every window that has it has those as well.
-        let mut slower: Vec<f64> = Vec::with_capacity(count + 1);
+        let mut slower: Vec<u64> = Vec::with_capacity(count + 1);
         let mut kept = Vec::with_capacity(self.kept.len());
-        for (at, one) in self.kept.drain(..).rev() {
-            let place = slower.partition_point(|other| *other > one.took_ms);
+        for one in self.kept.drain(..).rev() {
+            let place = slower.partition_point(|other| *other > one.took());
             if place < count {
-                slower.insert(place, one.took_ms);
+                slower.insert(place, one.took());
                 slower.truncate(count);
-                kept.push((at, one));
+                kept.push(one);
             }
         }
         kept.reverse();
@@ -203,10 +218,11 @@ impl Slowest {
         while kept.len() > MAX_KEPT_EXEMPLARS {
             // The fastest of the younger half: a later window misses it the least.
             let young = kept.len() / 2..kept.len();
-            let fastest = young.min_by(|a, b| kept[*a].1.took_ms.total_cmp(&kept[*b].1.took_ms));
+            let fastest = young.min_by_key(|place| kept[*place].took());
             kept.remove(fastest.unwrap_or(0));
             dropped += 1;
         }
+        kept.shrink_to_fit();
         self.kept = kept;
         dropped
     }
@@ -214,26 +230,64 @@ impl Slowest {
     /// The slowest `count` of a window, the slowest first.
     pub(crate) fn of(&self, window: Window, now: Duration, count: usize) -> Vec<Exemplar> {
         let since = window.length().map(|length| now.saturating_sub(length));
-        let within = |at: &Duration| since.is_none_or(|since| *at >= since);
-        let mut found: Vec<Exemplar> = self
-            .kept
-            .iter()
-            .filter(|(at, _)| within(at))
-            .map(|(_, one)| one.clone())
-            .collect();
-        found.sort_by(|a, b| b.took_ms.total_cmp(&a.took_ms));
+        let within = |one: &&Kept| since.is_none_or(|since| one.at >= since);
+        let mut found: Vec<&Kept> = self.kept.iter().filter(within).collect();
+        found.sort_by_key(|one| std::cmp::Reverse(one.took()));
         found.truncate(count);
         found
+            .into_iter()
+            .map(|one| one.candidate.told(one.unix_ms))
+            .collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
+
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.kept.capacity() * size_of::<Kept>()
+    }
+}
+
+/// The slowest requests of a route in a snapshot: told when they are asked for, or as another instance told them.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    source: Option<(Arc<Slowest>, Duration, usize)>,
+    windows: [OnceLock<Vec<Exemplar>>; Window::ALL.len()],
+}
+
+impl Told {
+    pub(crate) fn new(slowest: Arc<Slowest>, now: Duration, count: usize) -> Self {
+        Self {
+            source: Some((slowest, now, count)),
+            windows: Default::default(),
+        }
+    }
+
+    pub(crate) fn of(&self, window: Window) -> &[Exemplar] {
+        self.windows[window as usize].get_or_init(|| match &self.source {
+            Some((slowest, now, count)) => slowest.of(window, *now, *count),
+            None => Vec::new(),
+        })
+    }
+
+    pub(crate) fn all(&self) -> [Vec<Exemplar>; Window::ALL.len()] {
+        Window::ALL.map(|window| self.of(window).to_vec())
+    }
+}
+
+impl From<[Vec<Exemplar>; Window::ALL.len()]> for Told {
+    fn from(windows: [Vec<Exemplar>; Window::ALL.len()]) -> Self {
+        Self {
+            source: None,
+            windows: windows.map(OnceLock::from),
+        }
+    }
 }
 
 impl Candidate {
     /// For who reads, ended at `unix_ms`.
-    pub(crate) fn told(&self, unix_ms: u64) -> Exemplar {
+    fn told(&self, unix_ms: u64) -> Exemplar {
         let measured = &self.measured;
         let has_head = measured.first_byte != super::recorder::cell::NO_HEAD;
         Exemplar {
@@ -252,7 +306,10 @@ impl Candidate {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{class::StatusClass, recorder::registry::Method},
+        *,
+    };
 
     #[test]
     fn a_trace_id_is_taken_by_the_rules_of_w3c_alone() {
@@ -284,13 +341,28 @@ mod tests {
         }
     }
 
-    fn one(second: u64, took_ms: f64) -> (Duration, Exemplar) {
-        let exemplar = Exemplar {
-            took_ms,
-            unix_ms: second * 1_000,
-            ..Exemplar::default()
+    fn one(second: u64, took: u64) -> Kept {
+        let id = SeriesId {
+            code: 200,
+            class: StatusClass::Successful,
+            method: Method::HEAD,
         };
-        (Duration::from_secs(second), exemplar)
+        let measured = Measured {
+            body_end: took * 1_000_000,
+            first_byte: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            at: 0,
+        };
+        Kept {
+            at: Duration::from_secs(second),
+            unix_ms: second * 1_000,
+            candidate: Candidate {
+                id,
+                trace: TraceId::default(),
+                measured,
+            },
+        }
     }
 
     #[test]
@@ -300,29 +372,25 @@ mod tests {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            let next = one(second, (state >> 40) as f64);
-            all.push(next.clone());
-            assert_eq!(slowest.add(vec![next], 8), 0, "the bound is not met");
+            let took = state >> 40;
+            all.push((second, took as f64));
+            let dropped = slowest.add([one(second, took)], 8);
+            assert_eq!(dropped, 0, "the bound is not met");
             if second % 97 != 0 {
                 continue;
             }
             let now = Duration::from_secs(second);
             for window in Window::ALL {
-                let since = window
-                    .length()
-                    .map_or(Duration::ZERO, |length| now.saturating_sub(length));
+                let length = window.length().map_or(u64::MAX, |length| length.as_secs());
                 let mut expected: Vec<f64> = all
                     .iter()
-                    .filter(|(at, _)| *at >= since)
-                    .map(|(_, one)| one.took_ms)
+                    .filter(|(at, _)| second - at <= length)
+                    .map(|(_, took)| *took)
                     .collect();
                 expected.sort_by(|a, b| b.total_cmp(a));
                 expected.truncate(8);
-                let told: Vec<f64> = slowest
-                    .of(window, now, 8)
-                    .iter()
-                    .map(|one| one.took_ms)
-                    .collect();
+                let told = slowest.of(window, now, 8);
+                let told: Vec<f64> = told.iter().map(|one| one.took_ms).collect();
                 assert_eq!(told, expected, "{window} at {second}");
             }
         }
@@ -332,7 +400,7 @@ mod tests {
     fn requests_that_grow_ever_faster_are_bounded_too() {
         let mut slowest = Slowest::default();
         let dropped: u64 = (0..1_000)
-            .map(|n| slowest.add(vec![one(n, 2_000.0 - n as f64)], 8))
+            .map(|n| slowest.add([one(n, 2_000 - n)], 8))
             .sum();
         assert_eq!(slowest.kept.len(), MAX_KEPT_EXEMPLARS);
         assert_eq!(dropped, 1_000 - MAX_KEPT_EXEMPLARS as u64);

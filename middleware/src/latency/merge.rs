@@ -46,13 +46,17 @@ impl LatencySnapshot {
             *sum = sum.saturating_add(*count);
         }
         let mut exemplars = ours.exemplars.clone();
-        for (route, windows) in &theirs.exemplars {
-            let known = exemplars.entry(route.clone()).or_default();
-            for (known, more) in known.iter_mut().zip(windows) {
+        for (route, told) in &theirs.exemplars {
+            let mut known = ours
+                .exemplars
+                .get(route)
+                .map_or_else(Default::default, |told| told.all());
+            for (known, more) in known.iter_mut().zip(told.all()) {
                 let bound = known.len().max(more.len());
-                known.extend(more.iter().cloned());
+                known.extend(more);
                 slowest(known, bound);
             }
+            exemplars.insert(route.clone(), Arc::new(known.into()));
         }
         let detail = Detail {
             covered_s,

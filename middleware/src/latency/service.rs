@@ -50,7 +50,7 @@ impl<S> Latency<S> {
 
 impl Measure {
     /// `custom`: what the app's own closure says.
-    #[inline]
+    #[inline(always)]
     fn begin<B>(&self, request: &Request<B>, custom: Option<&str>) -> Record {
         let text = match (custom, Template::of(request.extensions())) {
             (Some(label), _) => RouteText::Whole(label),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     class::StatusClass,
-    exemplar::Exemplar,
+    exemplar::{Exemplar, Told},
     figures::{Figures, Sums},
     histogram::Histogram,
     ledger::CodeSums,
@@ -75,7 +75,7 @@ pub(crate) struct Detail {
     /// Requests under way, by route; a route without any may be absent.
     pub(crate) in_flight: BTreeMap<Arc<str>, u64>,
     /// The slowest requests of each route, by window.
-    pub(crate) exemplars: BTreeMap<Arc<str>, [Vec<Exemplar>; Window::ALL.len()]>,
+    pub(crate) exemplars: BTreeMap<Arc<str>, Arc<Told>>,
 }
 
 impl Detail {
@@ -163,7 +163,7 @@ impl LatencySnapshot {
     #[must_use]
     pub fn exemplars(&self, route: &str, window: Window) -> &[Exemplar] {
         let windows = self.detail.exemplars.get(route);
-        windows.map_or(&[], |windows| &windows[window as usize])
+        windows.map_or(&[], |told| told.of(window))
     }
 
     /// Figures over all series since the start. Percentiles come from the merged histograms, never from averages of

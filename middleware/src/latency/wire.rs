@@ -73,7 +73,12 @@ impl LatencySnapshot {
             covered_s: self.detail.covered_s,
             drops: self.drops(),
             in_flight: keyed(&self.detail.in_flight),
-            exemplars: keyed(&self.detail.exemplars),
+            exemplars: self
+                .detail
+                .exemplars
+                .iter()
+                .map(|(route, told)| (route.to_string(), told.all()))
+                .collect(),
             series: self
                 .series
                 .iter()
@@ -122,7 +127,11 @@ impl TryFrom<LatencyWire> for LatencySnapshot {
         let detail = Detail {
             covered_s: wire.covered_s,
             in_flight: keyed(&wire.in_flight),
-            exemplars: keyed(&wire.exemplars),
+            exemplars: wire
+                .exemplars
+                .into_iter()
+                .map(|(route, windows)| (route.into(), Arc::new(windows.into())))
+                .collect(),
             ..Detail::default()
         };
         let snapshot = Self::new(wire.uptime_s, wire.taken_unix_ms, rows, detail);

@@ -13,7 +13,7 @@ use self::{code::Code, rates::Decay, series::Series};
 use super::{
     class::StatusClass,
     difference::{Difference, SeriesKey},
-    exemplar::{Candidate, Slowest},
+    exemplar::{Candidate, Kept, Slowest},
     recorder::{
         cell::{Reader, Reading},
         registry::Method,
@@ -48,7 +48,7 @@ pub(crate) struct Ledger {
     tracker: Tracker,
     coarsened: u64,
     /// By the registry's numbers of routes.
-    slowest: Vec<Slowest>,
+    slowest: Vec<Arc<Slowest>>,
     /// Exemplars that had to go.
     forgotten: u64,
 }
@@ -122,18 +122,20 @@ impl Ledger {
                 counters.slowest.take(new);
             }
         }
-        self.slowest
-            .resize_with(self.routes.len(), Slowest::default);
+        self.slowest.resize_with(self.routes.len(), Arc::default);
         for (slowest, new) in self.slowest.iter_mut().zip(new) {
             if new.is_empty() {
                 continue;
             }
             let new = new.into_iter().map(|candidate| {
                 let ago = shared.ticks().nanos(candidate.measured.at, reading);
-                let at = now.saturating_sub(Duration::from_nanos(ago));
-                (at, candidate.told(unix_ms.saturating_sub(ago / 1_000_000)))
+                Kept {
+                    at: now.saturating_sub(Duration::from_nanos(ago)),
+                    unix_ms: unix_ms.saturating_sub(ago / 1_000_000),
+                    candidate,
+                }
             });
-            self.forgotten += slowest.add(new.collect(), shared.exemplars());
+            self.forgotten += Arc::make_mut(slowest).add(new, shared.exemplars());
         }
     }
 
@@ -194,7 +196,8 @@ impl Ledger {
 
     /// What it keeps.
     fn bytes(&self) -> usize {
-        self.series.iter().map(Series::bytes).sum()
+        let slowest: usize = self.slowest.iter().map(|slowest| slowest.bytes()).sum();
+        slowest + self.series.iter().map(Series::bytes).sum::<usize>()
     }
 
     fn keep_bound(&mut self) {

@@ -7,10 +7,10 @@ use std::{
 
 use super::{
     super::{
+        exemplar::Told,
         recorder::shared::Shared,
         snapshot::{Detail, Drops, LatencySnapshot, SeriesDetail, SeriesSnapshot},
         timeline::covered_s,
-        window::Window,
     },
     Ledger,
 };
@@ -71,8 +71,8 @@ impl Ledger {
         let exemplars = exemplars
             .filter(|(_, slowest)| !slowest.is_empty())
             .map(|(route, slowest)| {
-                let of = |window| slowest.of(window, now, shared.exemplars());
-                (route, Window::ALL.map(of))
+                let told = Told::new(slowest.clone(), now, shared.exemplars());
+                (route, Arc::new(told))
             })
             .collect();
         let coarse = self.codes.iter().map(super::Code::coarse).sum();

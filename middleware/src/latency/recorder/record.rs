@@ -44,7 +44,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// A request has come.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(layer: LayerId, ticks: Ticks, text: RouteText<'_>, begun: Begun) -> Self {
         let route = layer.with_owner(|owner| {
             let route = owner.route(text);

@@ -89,6 +89,12 @@ impl Slot {
         }
     }
 
+    #[cold]
+    fn has_room(&self, bytes: usize) -> bool {
+        let shared = self.shared.upgrade();
+        shared.is_some_and(|shared| shared.room().take(bytes))
+    }
+
     pub(crate) fn shared(&self) -> &Weak<Shared> {
         &self.shared
     }
@@ -127,6 +133,21 @@ struct LocalRoute {
 }
 
 impl LocalRoute {
+    /// After the record: what is no longer in flight has been counted.
+    #[inline]
+    fn end(&self, id: SeriesId, measured: &Measured, trace: TraceId, slot: &Slot) {
+        bump(&self.counters.ended);
+        if self.counters.slowest.is_slow(measured.body_end) {
+            let measured = *measured;
+            let candidate = Candidate {
+                id,
+                trace,
+                measured,
+            };
+            self.counters.slowest.offer(candidate, slot.exemplars);
+        }
+    }
+
     #[inline]
     fn way(&self, id: SeriesId) -> Option<u32> {
         self.ways
@@ -232,40 +253,28 @@ impl Owner {
         measured: &Measured,
         trace: TraceId,
     ) -> bool {
-        let met = self
-            .routes
-            .get(usize::from(route))
-            .and_then(Option::as_deref);
-        let known = met.map(|local| local.way(id));
-        let known = match known {
-            Some(known) => known,
-            None if self.may_add(route) => None,
-            None => return false,
+        let met = self.routes.get(usize::from(route));
+        let Some(local) = met.and_then(Option::as_deref) else {
+            return self.may_add(route) && self.end_anew(route, id, measured, trace);
         };
-        let writer = match known {
-            Some(writer) => Some(writer),
-            None => self.find_way(route, id),
+        let known = local.way(id).map(|writer| writer as usize);
+        let Some(writer) = known.and_then(|writer| self.writers.get_mut(writer)) else {
+            return self.end_anew(route, id, measured, trace);
         };
+        writer.record(measured, |bytes| self.slot.has_room(bytes));
+        local.end(id, measured, trace, &self.slot);
+        true
+    }
+
+    /// The same in a series that this thread meets for the first time.
+    #[cold]
+    fn end_anew(&mut self, route: u16, id: SeriesId, measured: &Measured, trace: TraceId) -> bool {
+        let writer = self.find_way(route, id);
         if let Some(writer) = writer.and_then(|writer| self.writers.get_mut(writer as usize)) {
-            let slot = &self.slot;
-            writer.record(measured, |bytes| {
-                slot.shared
-                    .upgrade()
-                    .is_some_and(|shared| shared.room().take(bytes))
-            });
+            writer.record(measured, |bytes| self.slot.has_room(bytes));
         }
-        // After the record: what is no longer in flight has been counted.
         if let Some(Some(local)) = self.routes.get(usize::from(route)) {
-            bump(&local.counters.ended);
-            if local.counters.slowest.is_slow(measured.body_end) {
-                let measured = *measured;
-                let candidate = Candidate {
-                    id,
-                    trace,
-                    measured,
-                };
-                local.counters.slowest.offer(candidate, self.slot.exemplars);
-            }
+            local.end(id, measured, trace, &self.slot);
         }
         true
     }

@@ -1,6 +1,8 @@
 //! `bench`: suites of figures.
 
 mod cache;
+mod layers;
+mod peers;
 mod stack;
 
 use std::process::ExitCode;
@@ -43,4 +45,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 type Suite = fn(&Signals) -> Result<Vec<Figure>>;
 
 /// The suites, by name.
-const SUITES: [(&str, Suite); 2] = [("stack", stack::run), ("cache", cache::run)];
+const SUITES: [(&str, Suite); 3] = [
+    ("stack", stack::run),
+    ("cache", cache::run),
+    ("layers", layers::run),
+];
