@@ -190,7 +190,7 @@ impl Ticks {
         let ticks = to.saturating_sub(from);
         if self == Self::Counter {
             let scale = u128::from(SCALE.load(Ordering::Relaxed));
-            return (u128::from(ticks) * scale >> SCALE_BITS) as u64;
+            return ((u128::from(ticks) * scale) >> SCALE_BITS) as u64;
         }
         ticks
     }

@@ -15,7 +15,7 @@ use super::{
     difference::{Difference, SeriesKey},
     exemplar::{Candidate, Kept, Slowest},
     recorder::{
-        cell::{Reader, Reading},
+        reading::{Reader, Reading},
         registry::Method,
         shared::Shared,
         slot::{RouteCounters, Slot},
@@ -211,6 +211,7 @@ impl Ledger {
     }
 
     /// Lets others look at objectives and verdicts.
+    #[allow(dead_code, reason = "for objectives and verdicts")]
     pub(crate) fn tracker(&mut self) -> &mut Tracker {
         &mut self.tracker
     }

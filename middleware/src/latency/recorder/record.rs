@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{
-    super::{class::StatusClass, exemplar::TraceId},
+    super::{class::StatusClass, trace::TraceId},
     cell::{Measured, NO_HEAD},
     label::RouteText,
     owners::LayerId,

@@ -153,6 +153,7 @@ impl Shared {
     }
 
     /// Looks at objectives and verdicts, between two folds.
+    #[allow(dead_code, reason = "for objectives and verdicts")]
     pub(crate) fn with_tracker<T>(&self, act: impl FnOnce(&mut Tracker) -> T) -> T {
         act(lock(&self.ledger).tracker())
     }
