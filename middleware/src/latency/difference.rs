@@ -14,6 +14,7 @@ pub(crate) struct SeriesKey {
 
 /// What has ended in one series between two folds; never nothing.
 #[derive(Clone, Debug)]
+#[allow(dead_code, reason = "read by objectives and verdicts")]
 pub(crate) struct Difference {
     pub(crate) key: Arc<SeriesKey>,
     /// `body_end.count()` requests.

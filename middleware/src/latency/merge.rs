@@ -7,10 +7,11 @@ use std::{
 
 use super::{
     class::StatusClass,
+    detail::{Detail, Drops, SeriesDetail},
     exemplar::{Exemplar, MAX_EXEMPLARS},
     figures::Sums,
     ledger::CodeSums,
-    snapshot::{Detail, Drops, Hour, LatencySnapshot, Rates, SeriesDetail, SeriesSnapshot},
+    snapshot::{Hour, LatencySnapshot, Rates, SeriesSnapshot},
     window::Window,
 };
 

@@ -8,7 +8,6 @@ use tower_service::Service;
 
 use super::{
     body::ResponseBody,
-    exemplar::TraceId,
     future::ResponseFuture,
     recorder::{
         label::RouteText,
@@ -16,6 +15,7 @@ use super::{
         record::{Begun, Record},
         registry::Method,
     },
+    trace::TraceId,
 };
 use crate::{
     clock::Ticks,

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     class::StatusClass,
+    detail::{Detail, Drops, SeriesDetail},
     exemplar::{Exemplar, MAX_EXEMPLARS},
     figures::Sums,
     ledger::{CodeSums, HOURS},
     recorder::registry::{MAX_SERIES, MAX_STATUS_CODES},
-    snapshot::{Detail, Drops, Hour, LatencySnapshot, Rates, SeriesDetail, SeriesSnapshot},
+    snapshot::{Hour, LatencySnapshot, Rates, SeriesSnapshot},
     window::Window,
 };
 

@@ -9,7 +9,8 @@ use super::super::{
     figures::Sums,
     histogram::Histogram,
     recorder::{
-        cell::{BODY_END, FIRST_BYTE, Place, Reader, Reading, Summed, bucket_of},
+        cell::{BODY_END, FIRST_BYTE},
+        reading::{Place, Reader, Reading, Summed, bucket_of},
         room::Room,
     },
     tally::SumsTally,
@@ -100,8 +101,7 @@ impl Code {
         if !whole {
             reading.drain();
             self.left_out += 1;
-            // So that the cells that were read count as new again.
-            self.readers.iter_mut().for_each(Reader::forget);
+            // The cell that could not be read stays new, so all of them are read again.
             return None;
         }
         self.left_out = 0;

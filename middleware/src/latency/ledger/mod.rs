@@ -15,7 +15,7 @@ use super::{
     difference::{Difference, SeriesKey},
     exemplar::{Candidate, Kept, Slowest},
     recorder::{
-        cell::{Reader, Reading},
+        reading::{Reader, Reading},
         registry::Method,
         shared::Shared,
         slot::{RouteCounters, Slot},

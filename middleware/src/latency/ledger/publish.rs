@@ -7,9 +7,10 @@ use std::{
 
 use super::{
     super::{
+        detail::{Detail, Drops, SeriesDetail},
         exemplar::Told,
         recorder::shared::Shared,
-        snapshot::{Detail, Drops, LatencySnapshot, SeriesDetail, SeriesSnapshot},
+        snapshot::{LatencySnapshot, SeriesSnapshot},
         timeline::covered_s,
     },
     Ledger,

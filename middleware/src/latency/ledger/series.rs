@@ -4,11 +4,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     super::{
-        difference::SeriesKey,
-        figures::Sums,
-        histogram::Histogram,
-        snapshot::{Hour, SeriesDetail},
-        timeline::Timeline,
+        detail::SeriesDetail, difference::SeriesKey, figures::Sums, histogram::Histogram,
+        snapshot::Hour, timeline::Timeline,
     },
     rates::{Average, Decay},
 };

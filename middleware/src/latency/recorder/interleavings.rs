@@ -5,24 +5,21 @@
 //!
 //! | broken on purpose | found by |
 //! |---|---|
-//! | no fence after the odd stamp | `a_reader_sees_whole_records` |
-//! | the even stamp is stored `Relaxed` | `a_reader_sees_whole_records` |
-//! | no fence before the stamp is looked at again | `a_reader_sees_whole_records` |
-//! | a reader takes an odd stamp for a whole state | `a_reader_sees_whole_records` |
-//! | the chunk is made after the odd stamp is gone | `a_reader_sees_whole_records` |
+//! | no fence after the odd stamp | `a_reader_sees_whole_records`, `every_record_is_folded_once` |
+//! | the even stamp is stored `Relaxed` | the same |
+//! | no fence before the stamp is looked at again | the same |
+//! | a reader takes an odd stamp for a whole state | the same |
 //! | an owner is dropped without giving its slot back | `the_next_thread_goes_on_with_the_slot` |
-//! | the slot is given back before its last record | `the_next_thread_goes_on_with_the_slot` |
-//! | ends are counted `Relaxed` | `what_is_in_flight_is_never_less_than_nothing` |
-//! | beginnings are looked at before ends | `what_is_in_flight_is_never_less_than_nothing` |
 
 use std::sync::Arc;
 
 use loom::{model::Builder, thread};
 
 use super::{
-    super::{class::StatusClass, exemplar::TraceId, window::Window},
-    cell::{BODY_END, Cell, FIRST_BYTE, Measured, Reader, Reading, Writer, bucket_of},
+    super::{class::StatusClass, trace::TraceId, window::Window},
+    cell::{BODY_END, Cell, FIRST_BYTE, Measured, Writer},
     label::RouteText,
+    reading::{Reader, Reading, bucket_of},
     registry::{Method, SeriesId},
     shared::{Settings, Shared},
     slot::Owner,

@@ -9,6 +9,7 @@ pub(super) mod cell;
 mod interleavings;
 pub(super) mod label;
 pub(super) mod owners;
+pub(super) mod reading;
 pub(super) mod record;
 pub(super) mod registry;
 pub(super) mod room;

@@ -5,8 +5,8 @@ use http::StatusCode;
 use super::{
     super::{
         class::StatusClass,
-        exemplar::TraceId,
         segments::{OUTSIDE, Place, Stage},
+        trace::TraceId,
     },
     cell::{Measured, NO_HEAD},
     label::RouteText,

@@ -7,8 +7,9 @@ use std::sync::{Arc, Weak};
 
 use super::{
     super::{
-        exemplar::{Candidate, Candidates, DEFAULT_EXEMPLARS, TraceId},
+        exemplar::{Candidate, Candidates, DEFAULT_EXEMPLARS},
         sync::{AtomicU32, Mutex, Ordering, lock},
+        trace::TraceId,
     },
     cell::{CELL_BYTES, Cell, Measured, Writer},
     label::{Labels, RouteText},
