@@ -47,7 +47,9 @@
 //! | `GET /memory/usage` · `POST /memory/gc` | process, system, allocator, guard, by route · returns freed pages |
 //! | `GET /memory/trend` · `GET /memory/leak` | seconds, minutes and hours · the leak verdict, its numbers and suspects |
 //! | `POST /memory/heap-profile` | what holds the heap, in pprof's format (feature `jemalloc-pprof`) |
-//! | `GET /response-times` | percentiles by route, method and status class |
+//! | `GET /response-times` | percentiles by route, method and status class; `?window=1m`, `5m`, `15m`, `1h` or `total` (the default) |
+//! | `GET /response-times/slow` · `/parts` · `/n-plus-one` | slow routes · where their time goes · repeated statements; `?window=1m`, `5m`, `15m`, `1h`, `total` |
+//! | `GET /slos` | objectives, error budgets and burn rates, the worst first |
 //! | `POST /load-test` · `GET`, `DELETE /load-test/{id}` | loads this app · follows or cancels the run |
 //! | `GET /benchmarks` | targets against measured values |
 //!

@@ -135,7 +135,7 @@ impl Inner {
                     Ok((snapshot, total))
                 }
             });
-        let figure = |read: fn(&pitcrew::latency::Summary) -> f64| {
+        let figure = |read: fn(&pitcrew::latency::Figures) -> f64| {
             total
                 .as_ref()
                 .map(|(_, total)| read(total))

@@ -8,6 +8,8 @@ use axum::body::Body;
 use axum::routing::get;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
+use pitcrew::clock::Clock;
+use pitcrew::latency::{Objective, Target, statement};
 use pitcrew::{CacheLayer, LatencyLayer, MemoryLayer};
 use pitcrew_admin::{Admin, AdminBuilder, PoolGauges};
 use serde_json::{Value, json};
@@ -17,7 +19,7 @@ const OPERATOR: &str = "operator-token-of-this-test";
 const READER: &str = "reader-token-of-this-test";
 
 /// Every route, with the methods that it takes. A new route is added here, and with it to every test below.
-const ROUTES: [(&str, &[Method]); 17] = [
+const ROUTES: [(&str, &[Method]); 21] = [
     ("/status", &[Method::GET]),
     ("/optimize", &[Method::GET, Method::POST]),
     ("/cache/stats", &[Method::GET]),
@@ -32,6 +34,10 @@ const ROUTES: [(&str, &[Method]); 17] = [
     ("/memory/gc", &[Method::POST]),
     ("/memory/heap-profile", &[Method::POST]),
     ("/response-times", &[Method::GET]),
+    ("/response-times/slow", &[Method::GET]),
+    ("/response-times/parts", &[Method::GET]),
+    ("/response-times/n-plus-one", &[Method::GET]),
+    ("/slos", &[Method::GET]),
     ("/load-test", &[Method::GET, Method::POST]),
     ("/load-test/1", &[Method::GET, Method::DELETE]),
     ("/benchmarks", &[Method::GET]),
@@ -538,6 +544,121 @@ async fn response_times_are_those_of_the_app() {
     assert!(times["total"]["p99_ms"].as_f64().expect("a number") > 0.0);
 }
 
+/// A slow route that asks the database again and again and has an objective: each of its faults is an answer's, and the next cycle's advice.
+#[tokio::test]
+async fn slow_routes_their_parts_and_objectives_are_told_and_become_advice() {
+    let clock = Clock::manual();
+    let target = Target::new("/orders*", 0.95, Duration::from_millis(50)).expect("a target");
+    let objective = Objective::latency("/orders*", Duration::from_millis(50), 0.99);
+    let (layer, latency) = LatencyLayer::builder()
+        .clock(clock.clone())
+        .target(target)
+        .objective(Objective::availability("*", 0.999).expect("an objective"))
+        .objective(objective.expect("an objective").name("orders are fast"))
+        .build();
+    let admin = builder().latency(latency).build().expect("builds");
+    let orders = move || {
+        let clock = clock.clone();
+        async move {
+            for id in 0..12 {
+                let read = async { clock.advance(Duration::from_millis(10)) };
+                let line = statement("SELECT part FROM lines WHERE id = $1").parameters(&id);
+                line.run(read).await;
+            }
+        }
+    };
+    let app = Router::new()
+        .route("/orders", get(orders))
+        .layer(layer)
+        .nest("/performance", admin.router());
+    for _ in 0..120 {
+        visit(&app, "/orders").await;
+    }
+    let read = async |path: &str| ask(&app, Method::GET, path, None).await.json();
+
+    let slow = read("/response-times/slow").await;
+    assert_eq!(slow["findings"][0]["by"]["kind"], "target", "{slow}");
+    assert_eq!(slow["findings"][1]["by"]["kind"], "objective", "{slow}");
+    let parts = read("/response-times/parts?window=1h").await;
+    let route = &parts["routes"][0];
+    assert_eq!(
+        (&route["route"], &route["parts"][0]["name"]),
+        (&json!("/orders"), &json!("database"))
+    );
+    assert_eq!(
+        (&route["mean_ms"], &route["rest_mean_ms"]),
+        (&json!(120.0), &json!(0.0))
+    );
+    let repeated = read("/response-times/n-plus-one?window=total").await;
+    assert_eq!(
+        repeated["findings"][0]["statement"],
+        "select part from lines where id = ?"
+    );
+    assert_eq!(repeated["findings"][0]["executions_max"], 12);
+    let slos = read("/slos").await;
+    assert_eq!(slos["objectives"][0]["name"], "orders are fast");
+    assert_eq!(
+        (
+            &slos["objectives"][0]["state"],
+            &slos["objectives"][1]["state"]
+        ),
+        (&json!("page"), &json!("ok"))
+    );
+
+    let steps = json!({"steps": ["response_times"]});
+    ask(&app, Method::POST, "/optimize", Some(steps)).await;
+    let report = loop {
+        if let Some(report) = read("/optimize").await["cycles"].get(0) {
+            break report.to_string();
+        }
+        tokio::task::yield_now().await;
+    };
+    for id in [
+        "over-target:GET /orders",
+        "slo:orders are fast",
+        "n-plus-one:GET /orders:select part from lines where id = ?",
+    ] {
+        assert!(report.contains(id), "{id}: {report}");
+    }
+    for bad in ["?window=2h", "?window=", "?window=1m&window=5m"] {
+        let answer = ask(
+            &app,
+            Method::GET,
+            &format!("/response-times/slow{bad}"),
+            None,
+        )
+        .await;
+        assert_eq!(
+            answer.status,
+            StatusCode::BAD_REQUEST,
+            "{bad}: {}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn response_times_are_of_the_window_that_is_asked_for() {
+    let (app, _admin) = app(|builder| builder);
+    visit(&app, "/items/1").await;
+    for window in ["1m", "5m", "15m", "1h", "total"] {
+        let path = format!("/response-times?window={window}");
+        let times = ask(&app, Method::GET, &path, None).await.json();
+        assert_eq!(times["total"]["window"], window);
+        assert_eq!(
+            (&times["total"]["count"], &times["series"][0]["count"]),
+            (&json!(1), &json!(1)),
+            "{window}"
+        );
+    }
+    for wrong in ["window=2m", "window=", "window=1m&window=5m"] {
+        let answer = ask(&app, Method::GET, &format!("/response-times?{wrong}"), None).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{wrong}");
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains("window"), "{detail}");
+    }
+}
+
 #[tokio::test]
 async fn cache_figures_follow_the_app_and_a_purge_empties_what_it_names() {
     let (app, _admin) = app(|builder| builder);
@@ -844,6 +965,10 @@ async fn parts_that_are_not_there_say_which_setter_adds_them() {
         ("/cache/stats", ".cache("),
         ("/memory/usage", ".memory("),
         ("/response-times", ".latency("),
+        ("/response-times/slow", ".latency("),
+        ("/response-times/parts", ".latency("),
+        ("/response-times/n-plus-one", ".latency("),
+        ("/slos", ".latency("),
         ("/database/analysis", ".database("),
     ] {
         let answer = ask(&app, Method::GET, path, None).await;

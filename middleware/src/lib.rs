@@ -1,7 +1,7 @@
 //! Tower layers for response caching, latency capture and memory sampling, for any Axum, Hyper or Tower service.
 //!
 //! Each layer is made as a pair: the layer goes on the app, the handle goes to whoever reads figures or purges. There is
-//! no global state, `build()` spawns nothing, and no layer ever turns a good answer into a bad one or adds an error.
+//! no state that two of them share, `build()` spawns nothing, and no layer ever turns a good answer into a bad one or adds an error.
 //!
 //! ```
 //! # #[cfg(all(feature = "axum", feature = "cache", feature = "latency", feature = "memory"))]
@@ -46,6 +46,7 @@
 //! |---|---|---|
 //! | `cache` | [`CacheLayer`] with the level in this process | yes |
 //! | `latency` | [`LatencyLayer`] | yes |
+//! | `hdr-log` | latency histograms as a log that HdrHistogram's own tools read | no |
 //! | `memory` | [`MemoryLayer`] and [`memory::CountingAlloc`] | yes |
 //! | `axum` | route labels from `MatchedPath`; keys from `OriginalUri`, so one layer may sit in several nested routers | yes |
 //! | `redis` | `cache::RedisStore`, a second level in Redis or Valkey | no |
@@ -57,6 +58,9 @@
 //! | `mimalloc` | collections of mimalloc, where it is the global allocator | no |
 //! | `jemalloc-pprof` | heap profiles by jemalloc (`MemoryHandle::heap_profile`); Linux | no |
 //! | `query` | `CacheHandle::query`: rows of a query, with its tables as tags | no |
+//! | `statements` | statements a request and N+1, by text: `latency::statement` | no |
+//! | `tokio-postgres` | `latency::Client`: a `tokio_postgres::Client` whose statements are timed and counted | no |
+//! | `bb8` | waits for a connection of a bb8 pool, timed: `latency::Pool` | no |
 //! | `full` | all of these but `jemalloc-pprof` | no |
 //!
 //! One layer alone pulls in neither Redis nor sysinfo: `default-features = false, features = ["latency"]`.
@@ -73,14 +77,18 @@
 #[cfg(feature = "cache")]
 pub mod cache;
 pub mod clock;
+#[cfg(any(feature = "cache", feature = "latency"))]
+mod glob;
 #[cfg(feature = "latency")]
 pub mod latency;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 pub mod route;
-#[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
+#[cfg(any(feature = "cache", feature = "memory"))]
 mod shard;
+#[cfg(any(feature = "query", feature = "statements"))]
+mod sql;
 
 #[cfg(feature = "cache")]
 pub use cache::{CacheHandle, CacheLayer};

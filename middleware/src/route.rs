@@ -1,5 +1,5 @@
 //! A request's route label: what the closure says that the app gave to a layer's `route_label`, else axum's `MatchedPath` (feature
-//! `axum`), else [`UNMATCHED`].
+//! `axum`), else, in the latency layer, axum's `NestedPath` with `/*` after it, else [`UNMATCHED`].
 //!
 //! A label is a template (`/orders/{id}`), never a path: 100,000 different paths must not make 100,000 series. What comes after a
 //! layer's bound is counted under [`OVERFLOW`].
@@ -30,6 +30,7 @@ impl Labeler {
     }
 
     /// The app's own closure goes first: who sets one wants it to win.
+    #[cfg(any(feature = "cache", feature = "memory", test))]
     pub(crate) fn label(&self, parts: &Parts) -> Label {
         if let Some(label) = self.custom(parts) {
             return Label::Owned(label.into_boxed_str());
@@ -80,9 +81,10 @@ impl<'a> Template<'a> {
         not(feature = "axum"),
         expect(unused_variables, reason = "axum tells it")
     )]
+    #[inline]
     pub(crate) fn of(extensions: &'a http::Extensions) -> Self {
         #[cfg(feature = "axum")]
-        {
+        if !extensions.is_empty() {
             use axum::extract::{MatchedPath, NestedPath};
             if let Some(matched) = extensions.get::<MatchedPath>() {
                 return Self::Whole(matched.as_str());
@@ -96,6 +98,7 @@ impl<'a> Template<'a> {
 }
 
 /// A label that costs no allocation where axum already holds the template.
+#[cfg(any(feature = "cache", feature = "memory", test))]
 #[derive(Clone, Debug)]
 pub(crate) enum Label {
     #[cfg(feature = "axum")]
@@ -104,6 +107,7 @@ pub(crate) enum Label {
     Unmatched,
 }
 
+#[cfg(any(feature = "cache", feature = "memory", test))]
 impl Label {
     pub(crate) fn as_str(&self) -> &str {
         match self {

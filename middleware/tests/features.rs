@@ -35,11 +35,24 @@ fn crates(features: &str) -> BTreeSet<String> {
 
 #[test]
 fn one_layer_pulls_in_only_its_own() {
-    let cases: [(&str, &[&str]); 5] = [
+    let cases: [(&str, &[&str]); 8] = [
         (
             "latency",
-            &["redis", "bb8", "sysinfo", "axum", "quick_cache", "tokio"],
+            &[
+                "redis",
+                "bb8",
+                "sysinfo",
+                "axum",
+                "quick_cache",
+                "tokio",
+                "sqlparser",
+                "tokio-postgres",
+                "hdrhistogram",
+            ],
         ),
+        ("statements", &["redis", "bb8", "tokio", "tokio-postgres"]),
+        ("bb8", &["redis", "sqlparser", "tokio-postgres"]),
+        ("tokio-postgres", &["redis", "bb8", "quick_cache"]),
         (
             "memory",
             &["redis", "bb8", "axum", "quick_cache", "hdrhistogram"],

@@ -172,3 +172,50 @@ async fn unknown_paths_are_one_series() {
     );
     assert_eq!(routes.len(), 2);
 }
+
+#[tokio::test]
+async fn inside_a_nested_service_the_label_is_where_it_is_nested() {
+    let (latency, timed) = LatencyLayer::builder().build();
+    let inner = tower::ServiceBuilder::new()
+        .layer(latency.clone())
+        .service(tower::service_fn(|_: Request<Body>| async {
+            Ok::<_, std::convert::Infallible>("inner".into_response())
+        }));
+    let nested = Router::new()
+        .route("/{id}", get(|| async {}))
+        .layer(latency.clone());
+    let app = Router::new()
+        .nest_service("/static", inner)
+        .nest("/v1", nested);
+    for path in ["/static/a", "/static/b/c", "/v1/7", "/v1/8"] {
+        assert_eq!(ask(&app, path).await.0, StatusCode::OK, "{path}");
+    }
+    let snapshot = timed.snapshot();
+    let mut routes: Vec<_> = snapshot
+        .series
+        .iter()
+        .map(|series| (series.route.as_str(), series.count))
+        .collect();
+    routes.sort_unstable();
+    assert_eq!(routes, [("/static/*", 2), ("/v1/{id}", 2)]);
+}
+
+#[tokio::test]
+async fn a_route_label_of_the_apps_own_goes_before_the_routers() {
+    let (latency, timed) = LatencyLayer::builder()
+        .route_label(|parts| (parts.uri.path() == "/b").then(|| "mine".to_owned()))
+        .build();
+    let app = Router::new()
+        .route("/{any}", get(|| async {}))
+        .layer(latency);
+    ask(&app, "/a").await;
+    ask(&app, "/b").await;
+    let snapshot = timed.snapshot();
+    let mut routes: Vec<_> = snapshot
+        .series
+        .iter()
+        .map(|series| series.route.as_str())
+        .collect();
+    routes.sort_unstable();
+    assert_eq!(routes, ["/{any}", "mine"]);
+}

@@ -1,6 +1,8 @@
 //! The rules that turn what was observed into advice. Each piece of advice is a sentence with its numbers, and where
 //! something can be done about it here, the request that does it.
 
+use pitcrew::LatencyHandle;
+use pitcrew::latency::{ObjectiveState, SlowBy, Window};
 use pitcrew::memory::{LeakReport, LeakState};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -81,6 +83,9 @@ const ENOUGH_DEAD_ROWS: i64 = 1_000;
 /// Autovacuum's own default begins at 20 % (`autovacuum_vacuum_scale_factor`); past that it is behind.
 const DEAD_PERCENT: f64 = 25.0;
 
+/// What verdicts on response times are about.
+const WINDOW: Window = Window::FifteenMinutes;
+
 /// Looks at one part.
 pub(super) async fn observe(inner: &Inner, step: &str) -> Found {
     match step {
@@ -111,7 +116,7 @@ fn response_times(inner: &Inner) -> Found {
             && (series.p99_ms > inner.targets.api_p99_ms
                 || series.p95_ms > inner.targets.api_p95_ms)
     });
-    let advice: Vec<_> = slow
+    let mut advice: Vec<_> = slow
         .map(|series| Advice {
             id: format!("slow-route:{} {}", series.method, series.route),
             part: "response_times",
@@ -124,10 +129,55 @@ fn response_times(inner: &Inner) -> Found {
             action: None,
         })
         .collect();
+    let slow = advice.len();
+    advice.extend(verdicts(latency));
     Found::Advice(
-        format!("{} series, {} slow", snapshot.series.len(), advice.len()),
+        format!("{} series, {slow} slow", snapshot.series.len()),
         advice,
     )
+}
+
+/// What the latency layer itself has to say: routes that are over a target or got slower, objectives whose budget goes or is gone, and statements that are
+/// run again and again. Each is a sentence with its numbers.
+fn verdicts(latency: &LatencyHandle) -> Vec<Advice> {
+    let told = |id: String, severity, title: String, detail: String| Advice {
+        id,
+        part: "response_times",
+        severity,
+        title,
+        detail,
+        action: None,
+    };
+    let mut advice = Vec::new();
+    for slow in latency.slow_endpoints(WINDOW).findings {
+        let route = format!("{} {}", slow.method, slow.route);
+        let (kind, title) = match slow.by {
+            SlowBy::Target { .. } => ("over-target", format!("{route} is over its target")),
+            SlowBy::Change { .. } => ("slower", format!("{route} got slower")),
+            // Told below, with its severity.
+            _ => continue,
+        };
+        let id = format!("{kind}:{route}");
+        advice.push(told(id, Severity::Warn, title, slow.verdict));
+    }
+    for objective in latency.objectives() {
+        let (severity, title) = match objective.state {
+            ObjectiveState::Page => (Severity::Critical, "its error budget burns fast"),
+            ObjectiveState::Exhausted => (Severity::Critical, "its error budget is gone"),
+            ObjectiveState::Ticket => (Severity::Warn, "its error budget will not last"),
+            _ => continue,
+        };
+        let id = format!("slo:{}", objective.name);
+        let title = format!("{}: {title}", objective.name);
+        advice.push(told(id, severity, title, objective.verdict));
+    }
+    for repeated in latency.n_plus_one(WINDOW).findings {
+        let route = format!("{} {}", repeated.method, repeated.route);
+        let id = format!("n-plus-one:{route}:{}", repeated.statement);
+        let title = format!("{route} asks the database again and again");
+        advice.push(told(id, Severity::Warn, title, repeated.verdict));
+    }
+    advice
 }
 
 async fn cache(inner: &Inner) -> Found {

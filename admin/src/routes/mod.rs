@@ -8,6 +8,7 @@ mod load_test;
 mod memory;
 mod optimize;
 mod response_times;
+mod slowness;
 mod status;
 
 use std::sync::Arc;
@@ -48,6 +49,10 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
         .route("/memory/gc", post(memory::release))
         .route("/memory/heap-profile", post(memory::heap_profile))
         .route("/response-times", get(response_times::response_times))
+        .route("/response-times/slow", get(slowness::slow))
+        .route("/response-times/parts", get(slowness::parts))
+        .route("/response-times/n-plus-one", get(slowness::n_plus_one))
+        .route("/slos", get(slowness::objectives))
         .route("/load-test", get(load_test::runs).post(load_test::start))
         .route(
             "/load-test/{id}",

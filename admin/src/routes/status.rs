@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use pitcrew::latency::Summary;
+use pitcrew::latency::Figures;
 use pitcrew::memory::LeakState;
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ struct Times {
     aborted: u64,
     dropped_series: u64,
     #[serde(flatten)]
-    total: Summary,
+    total: Figures,
 }
 
 #[derive(Debug, Serialize)]

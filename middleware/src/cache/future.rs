@@ -13,8 +13,6 @@ use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
-#[cfg(feature = "redis")]
-use super::own_writes::{Telling, Token};
 use super::{
     body::ResponseBody,
     changes::{Changes, passed},
@@ -24,6 +22,11 @@ use super::{
     outcome::BypassReason,
     policy::VaryNames,
     shared::Shared,
+};
+#[cfg(feature = "redis")]
+use super::{
+    own_writes::{Telling, Token},
+    timed::timed,
 };
 
 /// Resolves to a stored answer, another request's answer, or the handler's own.
@@ -108,7 +111,7 @@ where
             }
         };
         Self {
-            state: State::Behind(Box::pin(waiting)),
+            state: State::Behind(Box::pin(timed(waiting))),
             held: Some(Box::new(held)),
             forward: Some(Box::new(forward)),
         }

@@ -93,6 +93,7 @@ mod store;
 mod sync;
 mod tasks;
 mod text;
+mod timed;
 mod truth;
 
 #[cfg(feature = "redis")]

@@ -2,53 +2,86 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Buf;
-use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH};
+use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use super::{
-    record::Record,
-    recorder::{ERROR, class_of},
-};
+use super::{recorder::record::Record, service::content_length};
 
 /// Passes the inner body through. The request's record ends with the body's end, its error, or its drop.
 #[pin_project]
 pub struct ResponseBody<R> {
     #[pin]
     inner: R,
-    record: Option<Record>,
-    status: StatusCode,
-    /// Bytes still to come by `Content-Length`. A server stops reading at zero without asking for the end, so that
-    /// is an end and not an abort.
-    remaining: Option<u64>,
+    end: End,
 }
 
-impl<R: Body> ResponseBody<R> {
-    pub(super) fn new(
-        inner: R,
-        mut record: Option<Record>,
-        status: StatusCode,
-        headers: &HeaderMap,
-    ) -> Self {
-        let length = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        // No server reads a body that is not sent (RFC 9110, 6.4.1): such an answer ends with its head.
-        let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-            || record.as_ref().is_some_and(Record::is_head);
-        if bodiless || length == Some(0) || inner.is_end_stream() {
-            finish(&mut record, class_of(status));
+/// What ends a record.
+pub(super) struct End {
+    record: Record,
+    /// Bytes still to come, [`UNKNOWN`] where nothing says. A server stops reading at zero without asking for the end, so
+    /// that is an end and not an abort.
+    remaining: u64,
+    status: StatusCode,
+}
+
+const UNKNOWN: u64 = u64::MAX;
+
+impl End {
+    /// The head is there.
+    #[inline]
+    pub(super) fn of<R: Body>(response: &Response<R>, mut record: Record) -> Self {
+        let (status, body) = (response.status(), response.body());
+        let mut remaining = UNKNOWN;
+        // No server reads a body that is not sent (RFC 9110, 6.4.1): such an answer ends with its head. So does one that
+        // switches protocols (15.2.2): what comes after it is not HTTP's, and may last for days.
+        let is_bodiless = matches!(
+            status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS
+        ) || record.is_head()
+            || body.is_end_stream();
+        if !is_bodiless {
+            let length = body.size_hint().exact();
+            let length = length.or_else(|| content_length(response.headers()));
+            remaining = length.unwrap_or(UNKNOWN);
+        }
+        if is_bodiless || remaining == 0 {
+            record.end_at_head(status);
         }
         Self {
-            inner,
             record,
+            remaining,
             status,
-            remaining: length,
         }
+    }
+
+    /// Of no response.
+    pub(super) fn none() -> Self {
+        Self {
+            record: Record::none(),
+            remaining: UNKNOWN,
+            status: StatusCode::OK,
+        }
+    }
+
+    /// So many bytes were read.
+    #[inline]
+    fn sent(&mut self, bytes: u64) {
+        self.record.sent(bytes);
+        if self.remaining != UNKNOWN {
+            self.remaining = self.remaining.saturating_sub(bytes);
+        }
+    }
+}
+
+impl<R> ResponseBody<R> {
+    #[inline]
+    pub(super) fn new(inner: R, end: End) -> Self {
+        Self { inner, end }
     }
 }
 
@@ -61,20 +94,28 @@ impl<R: Body> Body for ResponseBody<R> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let mut this = self.project();
-        let frame = ready!(this.inner.as_mut().poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let (Some(remaining), Some(data)) = (this.remaining.as_mut(), frame.data_ref()) {
-                    *remaining = remaining.saturating_sub(data.remaining() as u64);
+        if !this.end.record.is_open() {
+            return this.inner.poll_frame(cx);
+        }
+        // Looked at where it lies: a frame is large enough for a copy of it to count.
+        let stage = this.end.record.stage();
+        let entered = stage.enter();
+        let polled = this.inner.as_mut().poll_frame(cx);
+        drop(entered);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    this.end.sent(data.remaining() as u64);
                 }
-                if *this.remaining == Some(0) || this.inner.is_end_stream() {
-                    finish(this.record, class_of(*this.status));
+                if this.end.remaining == 0 || this.inner.is_end_stream() {
+                    this.end.record.end(this.end.status);
                 }
             }
-            Some(Err(_)) => finish(this.record, ERROR),
-            None => finish(this.record, class_of(*this.status)),
+            Poll::Ready(Some(Err(_))) => this.end.record.fail(),
+            Poll::Ready(None) => this.end.record.end(this.end.status),
+            Poll::Pending => {}
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -86,16 +127,10 @@ impl<R: Body> Body for ResponseBody<R> {
     }
 }
 
-fn finish(record: &mut Option<Record>, class: &'static str) {
-    if let Some(record) = record.take() {
-        record.end(class);
-    }
-}
-
 impl<R> std::fmt::Debug for ResponseBody<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ResponseBody")
-            .field("status", &self.status)
+            .field("status", &self.end.status)
             .finish_non_exhaustive()
     }
 }

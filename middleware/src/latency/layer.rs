@@ -1,21 +1,34 @@
-//! [`LatencyLayer`], its builder and its handle.
+//! [`LatencyLayer`] and its builder.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use http::request::Parts;
 use tower_layer::Layer;
 
-use super::{recorder::Recorder, service::Latency, snapshot::LatencySnapshot};
+use super::{
+    exemplar::{DEFAULT_EXEMPLARS, MAX_EXEMPLARS},
+    handle::LatencyHandle,
+    recorder::{
+        registry::{MAX_SERIES, OVERFLOW_SERIES},
+        shared::{Settings, Shared},
+    },
+    service::{Latency, Measure},
+    slo::MAX_OBJECTIVES,
+    slow::MAX_TARGETS,
+    verdicts::Verdicts,
+};
 use crate::{clock::Clock, route::Labeler};
 
 /// Series that a layer keeps unless told otherwise, the `overflow` ones included.
 pub const DEFAULT_MAX_SERIES: usize = 512;
 
+/// Series that a layer keeps at least: those of `overflow`, and one.
+pub const MIN_SERIES: usize = OVERFLOW_SERIES + 1;
+
 /// Measures every request of the service it is put on. In axum, add it last, so that it is the outermost layer.
 #[derive(Clone)]
 pub struct LatencyLayer {
-    recorder: Arc<Recorder>,
-    labeler: Labeler,
+    measure: Measure,
 }
 
 impl LatencyLayer {
@@ -26,6 +39,9 @@ impl LatencyLayer {
             max_series: DEFAULT_MAX_SERIES,
             labeler: Labeler::default(),
             clock: Clock::system(),
+            exemplars: DEFAULT_EXEMPLARS,
+            has_server_timing: false,
+            verdicts: Verdicts::default(),
         }
     }
 }
@@ -34,14 +50,14 @@ impl<S> Layer<S> for LatencyLayer {
     type Service = Latency<S>;
 
     fn layer(&self, inner: S) -> Latency<S> {
-        Latency::new(inner, self.recorder.clone(), self.labeler.clone())
+        Latency::new(inner, self.measure.clone())
     }
 }
 
 impl fmt::Debug for LatencyLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LatencyLayer")
-            .field("labeler", &self.labeler)
+            .field("labeler", &self.measure.labeler)
             .finish_non_exhaustive()
     }
 }
@@ -52,19 +68,40 @@ pub struct LatencyBuilder {
     max_series: usize,
     labeler: Labeler,
     clock: Clock,
+    exemplars: usize,
+    has_server_timing: bool,
+    pub(super) verdicts: Verdicts,
 }
 
 impl LatencyBuilder {
-    /// How many (route, method, status class) are kept apart; at least 8. What comes after is counted in the route
-    /// `overflow`, one series a status class, and in [`LatencySnapshot::dropped_series`]. Default 512.
+    /// How many (route, method, status class) are kept apart, [`MIN_SERIES`] to [`MAX_SERIES`]. What comes after is counted in the
+    /// route `overflow`, one series a status class, and in [`LatencySnapshot::dropped_series`](super::LatencySnapshot).
+    /// Default [`DEFAULT_MAX_SERIES`].
     #[must_use]
     pub fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = max_series;
         self
     }
 
-    /// Names a request's route. Return a template (`/orders/{id}`), not the path. `None` falls back to axum's
-    /// `MatchedPath`, then to `unmatched`.
+    /// How many of the slowest requests are told of each route and window, 0 to [`MAX_EXEMPLARS`]. Default
+    /// [`DEFAULT_EXEMPLARS`]. With 0 no request's `traceparent` is read.
+    #[must_use]
+    pub fn exemplars(mut self, exemplars: usize) -> Self {
+        self.exemplars = exemplars;
+        self
+    }
+
+    /// Adds `Server-Timing: total;dur=…` (W3C Server Timing) to each response: milliseconds to its head. Browsers show it in
+    /// their developer tools, and so does everybody else who asks: it tells how long the server took. Off by default.
+    #[must_use]
+    pub fn server_timing(mut self, server_timing: bool) -> Self {
+        self.has_server_timing = server_timing;
+        self
+    }
+
+    /// Names a request's route. Return a template (`/orders/{id}`), not the path. It goes before all else; `None` falls back to
+    /// axum's `MatchedPath`, then to axum's `NestedPath` with `/*` (inside `nest_service` there is no other), then to `unmatched`.
+    /// Without it a request costs less: nobody needs the whole head.
     #[must_use]
     pub fn route_label(
         mut self,
@@ -81,39 +118,68 @@ impl LatencyBuilder {
         self
     }
 
-    /// The layer for the app and the handle for whoever wants to read it. Spawns nothing.
+    /// The layer for the app and the handle for whoever wants to read it. Spawns nothing. A setting out of its range counts as the
+    /// nearest end of it; [`try_build`](Self::try_build) refuses it.
     #[must_use]
-    pub fn build(self) -> (LatencyLayer, LatencyHandle) {
-        let recorder = Arc::new(Recorder::new(self.clock, self.max_series));
-        let handle = LatencyHandle {
-            recorder: recorder.clone(),
+    pub fn build(mut self) -> (LatencyLayer, LatencyHandle) {
+        self.max_series = self.max_series.clamp(MIN_SERIES, MAX_SERIES);
+        self.exemplars = self.exemplars.min(MAX_EXEMPLARS);
+        self.verdicts.keep_bounds();
+        self.built()
+    }
+
+    /// [`build`](Self::build), where no setting is out of its range.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`], which names the setting, what it is and what it may be.
+    pub fn try_build(self) -> Result<(LatencyLayer, LatencyHandle), BuildError> {
+        if !(MIN_SERIES..=MAX_SERIES).contains(&self.max_series) {
+            return Err(BuildError::MaxSeries(self.max_series));
+        }
+        if self.exemplars > MAX_EXEMPLARS {
+            return Err(BuildError::Exemplars(self.exemplars));
+        }
+        self.verdicts.check()?;
+        Ok(self.built())
+    }
+
+    fn built(self) -> (LatencyLayer, LatencyHandle) {
+        let shared = Shared::new(Settings {
+            clock: self.clock,
+            max_series: self.max_series,
+            exemplars: self.exemplars,
+            verdicts: self.verdicts,
+        });
+        let measure = Measure {
+            layer: shared.id(),
+            ticks: shared.ticks(),
+            labeler: self.labeler,
+            has_exemplars: self.exemplars > 0,
+            has_server_timing: self.has_server_timing,
         };
-        (
-            LatencyLayer {
-                recorder,
-                labeler: self.labeler,
-            },
-            handle,
-        )
+        (LatencyLayer { measure }, LatencyHandle { shared })
     }
 }
 
-/// Reads what a [`LatencyLayer`] has recorded. Cheap to clone.
-#[derive(Clone)]
-pub struct LatencyHandle {
-    recorder: Arc<Recorder>,
-}
-
-impl LatencyHandle {
-    /// All series, merged over the threads, at this moment.
-    #[must_use]
-    pub fn snapshot(&self) -> LatencySnapshot {
-        self.recorder.snapshot()
-    }
-}
-
-impl fmt::Debug for LatencyHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LatencyHandle").finish_non_exhaustive()
-    }
+/// A setting is out of its range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Of [`LatencyBuilder::max_series`].
+    #[error("max_series wants {MIN_SERIES} to {MAX_SERIES}, not {0}")]
+    MaxSeries(usize),
+    /// Of [`LatencyBuilder::exemplars`].
+    #[error("exemplars wants 0 to {MAX_EXEMPLARS}, not {0}")]
+    Exemplars(usize),
+    /// Of [`LatencyBuilder::objective`].
+    #[error(
+        "a layer takes at most {MAX_OBJECTIVES} objectives, not {0}; say several routes with one glob"
+    )]
+    Objectives(usize),
+    /// Of [`LatencyBuilder::target`].
+    #[error(
+        "a layer takes at most {MAX_TARGETS} targets, not {0}; say several routes with one glob"
+    )]
+    Targets(usize),
 }

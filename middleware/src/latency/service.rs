@@ -1,33 +1,86 @@
 //! [`Latency`], the service.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{body::ResponseBody, future::ResponseFuture, record::Record, recorder::Recorder};
-use crate::route::{Labeler, method_label};
+use super::{
+    body::ResponseBody,
+    future::ResponseFuture,
+    recorder::{
+        label::RouteText,
+        owners::LayerId,
+        record::{Begun, Record},
+        registry::Method,
+    },
+    trace::TraceId,
+};
+use crate::{
+    clock::Ticks,
+    route::{Labeler, Template},
+};
 
 /// Measures the inner service. Made by [`LatencyLayer`](super::LatencyLayer).
 #[derive(Clone)]
 pub struct Latency<S> {
     inner: S,
-    recorder: Arc<Recorder>,
-    labeler: Labeler,
+    measure: Measure,
+}
+
+/// What a service knows of its layer. A router clones it with each request, so it counts no reference that threads share, unless
+/// the app's own closure is one.
+#[derive(Clone, Debug)]
+pub(super) struct Measure {
+    pub(super) layer: LayerId,
+    pub(super) ticks: Ticks,
+    pub(super) labeler: Labeler,
+    /// Whether slow requests are kept with their trace.
+    pub(super) has_exemplars: bool,
+    /// Whether the response says how long its head took.
+    pub(super) has_server_timing: bool,
 }
 
 impl<S> Latency<S> {
-    pub(super) fn new(inner: S, recorder: Arc<Recorder>, labeler: Labeler) -> Self {
-        Self {
-            inner,
-            recorder,
-            labeler,
-        }
+    pub(super) fn new(inner: S, measure: Measure) -> Self {
+        Self { inner, measure }
     }
+}
+
+impl Measure {
+    /// `custom`: what the app's own closure says.
+    #[inline(always)]
+    fn begin<B>(&self, request: &Request<B>, custom: Option<&str>) -> Record {
+        let text = match (custom, Template::of(request.extensions())) {
+            (Some(label), _) => RouteText::Whole(label),
+            (None, Template::Whole(template)) => RouteText::Whole(template),
+            (None, Template::Nested(path)) => RouteText::Nested(path),
+            (None, Template::None) => RouteText::Unmatched,
+        };
+        let method = Method::of(request.method());
+        let begun = Begun {
+            method,
+            request_bytes: if method.has_content() {
+                content_length(request.headers()).unwrap_or(0)
+            } else {
+                0
+            },
+            trace: if self.has_exemplars {
+                TraceId::of(request.headers())
+            } else {
+                TraceId::default()
+            },
+        };
+        Record::begin(self.layer, self.ticks, text, begun)
+    }
+}
+
+/// What `Content-Length` says.
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
 }
 
 impl<S, B, R> Service<Request<B>> for Latency<S>
@@ -44,13 +97,19 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        let record = Record::begin(
-            self.recorder.clone(),
-            self.labeler.label(&parts),
-            method_label(&parts.method),
-        );
-        ResponseFuture::new(self.inner.call(Request::from_parts(parts, body)), record)
+        let measure = &self.measure;
+        let (request, record) = if measure.labeler.is_custom() {
+            let (parts, body) = request.into_parts();
+            let custom = measure.labeler.custom(&parts);
+            let request = Request::from_parts(parts, body);
+            let record = measure.begin(&request, custom.as_deref());
+            (request, record)
+        } else {
+            let record = measure.begin(&request, None);
+            (request, record)
+        };
+        let has_server_timing = measure.has_server_timing;
+        ResponseFuture::new(self.inner.call(request), record, has_server_timing)
     }
 }
 

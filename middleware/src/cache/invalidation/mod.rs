@@ -24,7 +24,6 @@
 //!
 //! They are explored as a whole in `model`, where each rule is also taken out to see that its fault is found.
 
-mod glob;
 #[cfg(all(test, pitcrew_loom))]
 mod interleavings;
 #[cfg_attr(

@@ -10,11 +10,13 @@ use std::sync::{
 };
 
 use super::{
-    glob::{Match, matches},
     name::{ALL, Kind},
     position::Position,
 };
-use crate::cache::sync::{AtomicU64, Mutex};
+use crate::{
+    cache::sync::{AtomicU64, Mutex},
+    glob::{Match, matches},
+};
 
 /// Patterns that are held at most; the oldest beyond becomes a purge of its whole region.
 pub(in crate::cache) const MAX_PATTERNS: usize = 1_024;

@@ -65,6 +65,7 @@ use super::{
     miss::looking::{Found, Looking},
     policy::VaryNames,
     runtime,
+    timed::timed,
 };
 use crate::clock::Clock;
 
@@ -164,7 +165,7 @@ impl L2 {
             return None;
         }
         let l2 = self.clone();
-        Some(Box::pin(async move {
+        Some(Box::pin(timed(async move {
             let began = Instant::now();
             let left = || l2.timeout.saturating_sub(began.elapsed());
             // The first requests of an instance wait for its table rather than find nothing.
@@ -188,7 +189,7 @@ impl L2 {
                 None => (None, None),
             };
             Found { entry, begin, vary }
-        }))
+        })))
     }
 
     /// Looks on, after a look-up that has found how answers vary, for a request with these values.
@@ -200,14 +201,14 @@ impl L2 {
         begin: Position,
     ) -> Looking {
         let l2 = self.clone();
-        Box::pin(async move {
+        Box::pin(timed(async move {
             let found = l2.find_variant(&key, &names, &values, begin, timeout);
             Found {
                 entry: found.await,
                 begin,
                 vary: None,
             }
-        })
+        }))
     }
 
     /// A look-up is over. Whether what was found is of use, whoever asked knows: a purge may have made it old.

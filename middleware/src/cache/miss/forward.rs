@@ -31,6 +31,7 @@ use crate::cache::{
     policy::{Lookup, VaryNames, conditional},
     runtime,
     shared::Shared,
+    timed::timed,
 };
 
 /// After so many hand-overs that failed, or regroupings by variant, a waiter runs alone (rule 11 of the invalidation).
@@ -223,7 +224,7 @@ impl Forward {
             .deadline
             .get_or_insert_with(|| Instant::now() + self.shared.wait_deadline);
         let shared = self.shared.clone();
-        Box::pin(async move {
+        Box::pin(timed(async move {
             let told = tokio::time::timeout_at(deadline, waiter.told()).await;
             let told = told.unwrap_or_else(|_| {
                 let timeouts = &shared.counters.wait_timeouts;
@@ -231,7 +232,7 @@ impl Forward {
                 Told::Late
             });
             (waiter, told)
-        })
+        }))
     }
 
     /// What a waiter does with what it was told.

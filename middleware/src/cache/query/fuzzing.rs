@@ -7,8 +7,9 @@ use sqlparser::{
 
 use super::{
     refusal::Refusal,
-    statement::{DEFAULT_SCHEMA, MAX_TEXT_BYTES, read},
+    statement::{DEFAULT_SCHEMA, read},
 };
+use crate::sql::MAX_TEXT_BYTES;
 
 /// The text of a statement. Its normal form says each of its tokens, and nothing else; space and comments around it mean
 /// nothing.

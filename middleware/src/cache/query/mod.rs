@@ -28,6 +28,7 @@ use super::{
     policy::{Lookup, Share, Stale, VaryNames, Verdict},
     runtime,
     shared::Shared,
+    timed::timed,
 };
 
 /// Statements that are remembered with what was read from them.
@@ -146,7 +147,7 @@ impl Call<'_> {
             };
             // Without a runtime there is nothing to wait by.
             let told = if runtime::has_one() {
-                let told = tokio::time::timeout(shared.wait_deadline, waiter.told()).await;
+                let told = timed(tokio::time::timeout(shared.wait_deadline, waiter.told())).await;
                 told.unwrap_or(Told::Late)
             } else {
                 Told::Alone

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::statement::MAX_TEXT_BYTES;
+use crate::sql::MAX_TEXT_BYTES;
 
 /// Why a statement's rows are not cached.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,16 +8,14 @@ use sqlparser::{
     },
     dialect::PostgreSqlDialect,
     parser::Parser,
-    tokenizer::{Token, Tokenizer},
 };
 
 use super::{
     refusal::Refusal,
     volatile::{is_bare_keyword, is_volatile, moving_literal},
 };
+use crate::sql::{self, MAX_TEXT_BYTES};
 
-/// Longer texts are not read: parsing them would take longer than most queries.
-pub(super) const MAX_TEXT_BYTES: usize = 64 << 10;
 /// Schema of names without one, unless the region says otherwise.
 pub(super) const DEFAULT_SCHEMA: &str = "public";
 
@@ -55,31 +53,11 @@ pub(super) fn read(text: &str, search_path: &str) -> Result<Readable, Refusal> {
         return Err(refusal);
     }
     Ok(Readable {
-        normal: normal(text)?,
+        normal: sql::exact(text).ok_or(Refusal::NotReadable)?,
         // Names that a WITH defines are among them: the same name may mean a table in another scope, and a tag that no table
         // has is never purged.
         tables: reader.tables.into_iter().collect(),
     })
-}
-
-/// The tokens, each behind its length: two texts that differ in space, comments and the case of what is not quoted have one
-/// form. Constants stay: they decide the rows. Without the lengths `'a'' , ''b'` would be taken for `'a' , 'b'`.
-fn normal(text: &str) -> Result<String, Refusal> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
-        .tokenize()
-        .map_err(|_| Refusal::NotReadable)?;
-    let mut normal = String::with_capacity(2 * text.len());
-    for token in tokens {
-        let token = match &token {
-            Token::Whitespace(_) | Token::SemiColon | Token::EOF => continue,
-            Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_lowercase(),
-            other => other.to_string(),
-        };
-        normal.push_str(itoa::Buffer::new().format(token.len()));
-        normal.push(':');
-        normal.push_str(&token);
-    }
-    Ok(normal)
 }
 
 struct Reader<'a> {

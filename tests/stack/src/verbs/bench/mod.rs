@@ -2,6 +2,7 @@
 
 mod cache;
 mod layers;
+mod peers;
 mod stack;
 
 use std::process::ExitCode;

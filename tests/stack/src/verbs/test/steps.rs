@@ -144,7 +144,7 @@ impl Run<'_> {
         let target = child::target_dir(self.root).join("loom");
         let mut command = child::cargo(self.root, &["test", "--locked", "-p", "pitcrew", "--lib"]);
         command
-            .args(["--no-default-features", "--features", "cache"])
+            .args(["--no-default-features", "--features", "cache,latency"])
             .arg("--target-dir")
             .arg(target)
             .args(["--", "interleavings"])

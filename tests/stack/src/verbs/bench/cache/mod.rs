@@ -2,7 +2,6 @@
 
 mod in_process;
 mod over_http;
-mod peers;
 mod policy;
 mod second_level;
 
@@ -10,10 +9,10 @@ use pitcrew_stack::bench::Figure;
 use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{Options, Progress, Result, Stack, checkout};
 
-use self::peers::Peers;
+use super::peers::Peers;
 
 pub(super) fn run(signals: &Signals) -> Result<Vec<Figure>> {
-    let peers = Peers::build(&checkout(), signals)?;
+    let peers = Peers::build(&checkout(), signals, "peers", None)?;
     let stack = Stack::start(Options {
         postgres: false,
         extension: false,

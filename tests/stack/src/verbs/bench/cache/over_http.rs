@@ -9,7 +9,7 @@ use pitcrew_stack::process::{find_program, output_of};
 use pitcrew_stack::{Error, Result, Stack, checkout};
 
 use super::super::super::child;
-use super::peers::Peers;
+use super::super::peers::Peers;
 use super::skipped;
 
 /// Requests of a reading.

@@ -3,7 +3,7 @@
 use pitcrew_stack::bench::{Figure, ROUNDS};
 use pitcrew_stack::{Result, Stack};
 
-use super::peers::Peers;
+use super::super::peers::Peers;
 
 /// Columns that the program answers for each trace: ours, ours again, and these.
 const POLICIES: [&str; 2] = ["moka", "TinyUFO"];

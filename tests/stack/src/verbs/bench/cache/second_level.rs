@@ -3,7 +3,7 @@
 use pitcrew_stack::bench::{Figure, ROUNDS, Reading, interval, rounds};
 use pitcrew_stack::{Error, Result, Stack};
 
-use super::peers::Peers;
+use super::super::peers::Peers;
 use super::skipped;
 
 /// Reads of a reading.

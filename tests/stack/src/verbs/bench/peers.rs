@@ -1,4 +1,4 @@
-//! The program in `tests/peers`: built once, then run for each reading.
+//! A program of peers, in a workspace of its own below `tests`: built once, then run for each reading.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use pitcrew_stack::process::{find_program, output_of};
 use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{Error, Result};
 
-use super::super::super::child;
+use super::super::child;
 
 /// Calls that callgrind counts. The same number again is taken away, so that what comes before them drops out.
 const COUNTED_CALLS: usize = 4_096;
@@ -19,13 +19,25 @@ pub(super) struct Peers<'a> {
 }
 
 impl<'a> Peers<'a> {
-    /// Builds it in a target directory of its own, for its crates are not the workspace's.
-    pub(super) fn build(root: &Path, signals: &'a Signals) -> Result<Self> {
-        let folder = root.join("tests/peers");
-        let target = child::target_dir(root).join("peers");
+    /// Builds `tests/NAME` in a target directory of its own, for its crates are not the workspace's. `feature`: one that it is built
+    /// with, in a directory of its own again.
+    pub(super) fn build(
+        root: &Path,
+        signals: &'a Signals,
+        name: &str,
+        feature: Option<&str>,
+    ) -> Result<Self> {
+        let folder = root.join("tests").join(name);
+        let target = child::target_dir(root).join(match feature {
+            Some(feature) => format!("{name}-{feature}"),
+            None => name.to_owned(),
+        });
         let mut command =
             child::cargo(&folder, &["build", "--release", "--locked", "--target-dir"]);
         command.arg(&target);
+        if let Some(feature) = feature {
+            command.args(["--features", feature]);
+        }
         let status = child::foreground(command, signals)?;
         signals.check()?;
         if !status.success() {
@@ -41,7 +53,7 @@ impl<'a> Peers<'a> {
             source,
         })?;
         Ok(Self {
-            program: target.join("release/peers"),
+            program: target.join("release").join(name),
             lock: toml::from_str(&lock).map_err(|error| Error::Format {
                 path,
                 detail: error.to_string(),
@@ -107,6 +119,41 @@ impl<'a> Peers<'a> {
         let (once, twice) = (counted(COUNTED_CALLS)?, counted(2 * COUNTED_CALLS)?);
         #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
         Ok(Some((twice - once) / COUNTED_CALLS as f64))
+    }
+
+    /// Instructions of one call of a measurement whose last argument is how many are made, counted inside the functions of a name alone.
+    /// `None` without valgrind.
+    pub(super) fn instructions_inside(
+        &self,
+        function: &str,
+        words: &[&str],
+    ) -> Result<Option<f64>> {
+        let Some(valgrind) = find_program("valgrind") else {
+            return Ok(None);
+        };
+        self.signals.check()?;
+        let mut command = Command::new(valgrind);
+        command
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg("--collect-atstart=no")
+            .arg(format!("--toggle-collect=*{function}*"))
+            .arg(&self.program)
+            .args(words)
+            .arg(COUNTED_CALLS.to_string());
+        let (_, said) = output_of(&mut command)?;
+        let collected = said
+            .lines()
+            .find_map(|line| {
+                line.split_once("Collected : ")?
+                    .1
+                    .trim()
+                    .parse::<f64>()
+                    .ok()
+            })
+            .filter(|collected| *collected > 0.0)
+            .ok_or_else(|| self.fault(words, &said))?;
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+        Ok(Some(collected / COUNTED_CALLS as f64))
     }
 
     fn fault(&self, words: &[&str], answer: &str) -> Error {

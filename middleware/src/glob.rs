@@ -2,7 +2,7 @@
 
 /// What holding a glob against a text has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Match {
+pub(crate) enum Match {
     Yes,
     No,
     /// It would take too long to know.
@@ -14,7 +14,7 @@ pub(super) enum Match {
 const STEPS_A_BYTE: usize = 4;
 
 /// Whether a text looks like a glob. No allocation, and time of at most [`STEPS_A_BYTE`] for each byte of both.
-pub(super) fn matches(glob: &str, text: &str) -> Match {
+pub(crate) fn matches(glob: &str, text: &str) -> Match {
     // A prefix, which is what most are.
     if let Some(prefix) = glob.strip_suffix('*')
         && !prefix.contains(['*', '?'])

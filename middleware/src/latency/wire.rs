@@ -1,0 +1,216 @@
+//! A snapshot on its way from one instance to another.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    class::StatusClass,
+    detail::{Detail, Drops, SeriesDetail},
+    exemplar::{Exemplar, MAX_EXEMPLARS},
+    figures::Sums,
+    ledger::{CodeSums, HOURS},
+    recorder::registry::{MAX_SERIES, MAX_STATUS_CODES},
+    snapshot::{Hour, LatencySnapshot, Rates, SeriesSnapshot},
+    window::Window,
+};
+
+/// The form of [`LatencyWire`].
+const VERSION: u8 = 1;
+
+/// A whole [`LatencySnapshot`], histograms included, for `serde`; made by [`LatencySnapshot::to_wire`], and a snapshot again by
+/// `LatencySnapshot::try_from`. Its form is the library's own, and has a version.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LatencyWire {
+    version: u8,
+    uptime_s: f64,
+    taken_unix_ms: u64,
+    covered_s: [f64; Window::ALL.len()],
+    drops: Drops,
+    in_flight: BTreeMap<String, u64>,
+    series: Vec<WireSeries>,
+    exemplars: BTreeMap<String, [Vec<Exemplar>; Window::ALL.len()]>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireSeries {
+    route: String,
+    method: String,
+    status_class: String,
+    rates: Rates,
+    total: Sums,
+    windows: [Sums; 4],
+    before: [Sums; 4],
+    hours: Vec<Hour>,
+    codes: Vec<CodeSums>,
+}
+
+/// What another instance sent makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// It comes from a later release of this library.
+    #[error("the snapshot has version {0}, this library reads {VERSION}; update it first")]
+    Version(u8),
+    /// A number is none that a snapshot can have.
+    #[error("the snapshot's {0} makes no sense")]
+    Nonsense(&'static str),
+    /// There is more of something than there may be.
+    #[error("the snapshot has more {0} than there may be")]
+    TooMany(&'static str),
+}
+
+impl LatencySnapshot {
+    /// All of it, to be sent to where it is [merged](Self::merge).
+    #[must_use]
+    pub fn to_wire(&self) -> LatencyWire {
+        LatencyWire {
+            version: VERSION,
+            uptime_s: self.uptime_s,
+            taken_unix_ms: self.taken_unix_ms,
+            covered_s: self.detail.covered_s,
+            drops: self.drops(),
+            in_flight: keyed(&self.detail.in_flight),
+            exemplars: self
+                .detail
+                .exemplars
+                .iter()
+                .map(|(route, told)| (route.to_string(), told.all()))
+                .collect(),
+            series: self
+                .series
+                .iter()
+                .map(|row| WireSeries {
+                    route: row.route.clone(),
+                    method: row.method.clone(),
+                    status_class: row.status_class.to_owned(),
+                    rates: row.rates,
+                    total: row.detail.total.clone(),
+                    windows: row.detail.rolling().0.clone(),
+                    before: row.detail.rolling().1.clone(),
+                    hours: row.detail.hours.to_vec(),
+                    codes: row.detail.codes.to_vec(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<LatencyWire> for LatencySnapshot {
+    type Error = WireError;
+
+    fn try_from(wire: LatencyWire) -> Result<Self, WireError> {
+        if wire.version != VERSION {
+            return Err(WireError::Version(wire.version));
+        }
+        let is_time = |seconds: f64| seconds.is_finite() && seconds >= 0.0;
+        if !is_time(wire.uptime_s) {
+            return Err(WireError::Nonsense("uptime_s"));
+        }
+        if !wire.covered_s.into_iter().all(is_time) {
+            return Err(WireError::Nonsense("covered_s"));
+        }
+        if wire.series.len() > MAX_SERIES || wire.in_flight.len() > MAX_SERIES {
+            return Err(WireError::TooMany("series"));
+        }
+        let mut exemplars = wire.exemplars.values().flatten();
+        let has_many = exemplars.any(|window| window.len() > MAX_EXEMPLARS);
+        if has_many || wire.exemplars.len() > MAX_SERIES {
+            return Err(WireError::TooMany("exemplars"));
+        }
+        let mut rows = Vec::with_capacity(wire.series.len());
+        for series in wire.series {
+            rows.push(series.read(wire.covered_s)?);
+        }
+        let detail = Detail {
+            covered_s: wire.covered_s,
+            in_flight: keyed(&wire.in_flight),
+            exemplars: wire
+                .exemplars
+                .into_iter()
+                .map(|(route, windows)| (route.into(), Arc::new(windows.into())))
+                .collect(),
+            ..Detail::default()
+        };
+        let snapshot = Self::new(wire.uptime_s, wire.taken_unix_ms, rows, detail);
+        Ok(snapshot.with_drops(wire.drops))
+    }
+}
+
+/// The same by another kind of text.
+fn keyed<'a, A: AsRef<str>, B: From<&'a str> + Ord, T: Clone>(
+    map: &'a BTreeMap<A, T>,
+) -> BTreeMap<B, T> {
+    let pairs = map.iter();
+    pairs
+        .map(|(key, value)| (B::from(key.as_ref()), value.clone()))
+        .collect()
+}
+
+impl WireSeries {
+    fn read(self, covered_s: [f64; Window::ALL.len()]) -> Result<SeriesSnapshot, WireError> {
+        let class = StatusClass::ALL
+            .into_iter()
+            .find(|class| class.as_str() == self.status_class)
+            .ok_or(WireError::Nonsense("status_class"))?;
+        let rates = [
+            self.rates.one_second,
+            self.rates.one_minute,
+            self.rates.five_minutes,
+        ];
+        if !rates.iter().all(|rate| rate.is_finite() && *rate >= 0.0) {
+            return Err(WireError::Nonsense("rates"));
+        }
+        let rolling = self.windows.iter().chain(&self.before);
+        if !rolling.chain([&self.total]).all(Sums::is_sound) {
+            return Err(WireError::Nonsense("sums"));
+        }
+        if self.hours.len() > 2 * HOURS {
+            return Err(WireError::TooMany("hours"));
+        }
+        if self.codes.len() > 2 * (MAX_STATUS_CODES + 1) {
+            return Err(WireError::TooMany("status codes"));
+        }
+        let is_code = |code: &CodeSums| {
+            let sum = code
+                .le
+                .iter()
+                .try_fold(0_u64, |sum, more| sum.checked_add(*more));
+            sum.is_some_and(|sum| sum <= code.count) && matches!(code.code, 0 | 100..=999)
+        };
+        if !self.codes.iter().all(is_code) {
+            return Err(WireError::Nonsense("status codes"));
+        }
+        let detail = SeriesDetail {
+            class: Some(class),
+            total: self.total,
+            covered_s,
+            past: None,
+            last_minute: self.windows[Window::OneMinute as usize].count(),
+            rolling: OnceLock::from((self.windows, self.before)),
+            hours: self.hours.into(),
+            codes: self.codes.into(),
+        };
+        let detail = Arc::new(detail);
+        Ok(SeriesSnapshot::new(
+            self.route,
+            self.method,
+            class,
+            self.rates,
+            detail,
+        ))
+    }
+}
+
+impl Sums {
+    /// Whether one request's worth of it could have been counted.
+    fn is_sound(&self) -> bool {
+        let ended = self.errors.checked_add(self.aborted);
+        self.min_nanos <= self.max_nanos
+            && ended.is_some_and(|ended| ended <= self.count())
+            && self.first_byte.count() <= self.count()
+    }
+}

@@ -1,0 +1,340 @@
+//! What the latency layer hands on: text for Prometheus, snapshots between instances, HdrHistogram's log.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    future::{Future, ready},
+    pin::pin,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Empty;
+use pitcrew::{
+    LatencyHandle, LatencyLayer,
+    clock::Clock,
+    latency::{LatencySnapshot, LatencyWire, Window},
+};
+use tower::{Layer, ServiceExt, service_fn};
+
+const HOSTILE: &str = "/a\\b\"c\"\nd{e=\"f\"} # 7";
+
+struct App {
+    clock: Clock,
+    layer: LatencyLayer,
+    handle: LatencyHandle,
+}
+
+impl App {
+    fn new() -> Self {
+        let clock = Clock::manual();
+        let (layer, handle) = LatencyLayer::builder()
+            .clock(clock.clone())
+            .route_label(|parts| Some(parts.headers["route"].to_str().unwrap().replace('~', "\n")))
+            .build();
+        Self {
+            clock,
+            layer,
+            handle,
+        }
+    }
+
+    fn ask(&self, method: &str, route: &str, ms: u64, status: u16) {
+        let app = self.layer.layer(service_fn(|_: Request<()>| {
+            self.clock.advance(Duration::from_millis(ms));
+            let response = Response::builder().status(status);
+            ready(Ok::<_, Infallible>(
+                response.body(Empty::<Bytes>::new()).unwrap(),
+            ))
+        }));
+        let request = Request::builder()
+            .method(method)
+            .header("route", route.replace('\n', "~"))
+            .header(
+                "traceparent",
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            );
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut answer = pin!(app.oneshot(request.body(()).unwrap()));
+        assert!(answer.as_mut().poll(&mut cx).is_ready());
+    }
+}
+
+fn filled() -> App {
+    let app = App::new();
+    for ms in [1, 6, 20, 60, 300, 20_000] {
+        app.ask("GET", "/orders/{id}", ms, 200);
+    }
+    app.ask("GET", "/orders/{id}", 3, 204);
+    app.ask("POST", "/orders/{id}", 40, 503);
+    app.ask("BREW", HOSTILE, 1, 418);
+    app
+}
+
+/// Sample lines by name and labels.
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let line = line.split(" # {").next().unwrap();
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            (name.to_owned(), value.parse().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn prometheus_text_has_the_conventions_names_exact_codes_and_cumulative_buckets() {
+    let app = filled();
+    let text = app.handle.prometheus();
+    let samples = samples(&text);
+    let duration = |suffix: &str, rest: &str| {
+        let labels = "http_request_method=\"GET\",http_route=\"/orders/{id}\",\
+            http_response_status_code=\"200\",error_type=\"\"";
+        samples[&format!("http_server_request_duration_seconds{suffix}{{{labels}{rest}}}")]
+    };
+    for (le, count) in [
+        ("0.005", 1.0),
+        ("0.01", 2.0),
+        ("0.025", 3.0),
+        ("0.075", 4.0),
+        ("0.25", 4.0),
+        ("0.5", 5.0),
+        ("1.0", 5.0),
+        ("10.0", 5.0),
+        ("+Inf", 6.0),
+    ] {
+        assert_eq!(duration("_bucket", &format!(",le=\"{le}\"")), count, "{le}");
+    }
+    assert_eq!(duration("_count", ""), 6.0);
+    assert!((duration("_sum", "") - 20.387).abs() < 1e-9);
+    assert!(text.contains("http_response_status_code=\"204\",error_type=\"\""));
+    assert!(text.contains("http_response_status_code=\"503\",error_type=\"503\""));
+    assert!(text.contains("http_server_active_requests{http_route=\"/orders/{id}\"} 0"));
+    assert!(text.contains("pitcrew_latency_dropped_total{reason=\"series\"} 0"));
+    assert!(text.contains("# TYPE pitcrew_http_response_body_bytes_total counter"));
+    assert!(
+        !text.contains("trace_id"),
+        "the older format has no exemplars"
+    );
+    let names = text
+        .lines()
+        .filter(|line| line.starts_with("# TYPE http_server_request_duration"));
+    assert_eq!(names.count(), 1);
+}
+
+#[test]
+fn hostile_names_are_escaped_and_unknown_methods_share_one() {
+    let text = filled().handle.prometheus();
+    let route = "http_route=\"/a\\\\b\\\"c\\\"\\nd{e=\\\"f\\\"} # 7\"";
+    assert!(
+        text.contains(&format!("http_request_method=\"_OTHER\",{route}")),
+        "{text}"
+    );
+    // No line but comments and samples, each of them one line.
+    for line in text.lines() {
+        assert!(
+            line.starts_with("# ") || line.starts_with("http_") || line.starts_with("pitcrew_")
+        );
+    }
+}
+
+#[test]
+fn openmetrics_ends_as_it_must_and_has_exemplars() {
+    let text = filled().handle.openmetrics();
+    assert!(text.ends_with("# EOF\n"));
+    assert!(text.contains("# TYPE pitcrew_http_response_body_bytes counter\n# UNIT pitcrew_http_response_body_bytes bytes\n"));
+    let slow = text
+        .lines()
+        .find(|line| line.contains("le=\"+Inf\"") && line.contains("status_code=\"200\""))
+        .unwrap();
+    let exemplar = slow.split_once(" # ").unwrap().1;
+    assert!(
+        exemplar.starts_with("{trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"} 20 1767225620.387"),
+        "{exemplar}"
+    );
+}
+
+#[test]
+fn of_many_status_codes_the_first_are_told_apart() {
+    let app = App::new();
+    for status in 400..420 {
+        app.ask("GET", "/", 1, status);
+    }
+    let snapshot = app.handle.snapshot();
+    assert_eq!((snapshot.series.len(), snapshot.series[0].count), (1, 20));
+    let samples = samples(&snapshot.prometheus());
+    let counts: Vec<_> = samples
+        .iter()
+        .filter(|(name, _)| name.starts_with("http_server_request_duration_seconds_count"))
+        .collect();
+    assert_eq!(counts.len(), 9);
+    assert_eq!(counts.iter().map(|(_, count)| **count).sum::<f64>(), 20.0);
+    assert!(
+        counts
+            .iter()
+            .any(|(name, _)| name.contains("status_code=\"\""))
+    );
+}
+
+#[test]
+fn snapshots_of_two_instances_are_one_as_if_one_had_seen_all() {
+    let (one, two, all) = (App::new(), App::new(), App::new());
+    for ms in 1..=400_u64 {
+        let app = if ms % 3 == 0 { &one } else { &two };
+        for app in [app, &all] {
+            app.ask("GET", "/", ms * ms % 997, 200);
+        }
+    }
+    two.ask("GET", "/two", 5, 404);
+    all.ask("GET", "/two", 5, 404);
+    // Over the wire, as from another instance.
+    let json = serde_json::to_string(&two.handle.snapshot().to_wire()).unwrap();
+    let wire: LatencyWire = serde_json::from_str(&json).unwrap();
+    let merged = one
+        .handle
+        .snapshot()
+        .merge(&LatencySnapshot::try_from(wire).unwrap());
+    let whole = all.handle.snapshot();
+    assert_eq!(merged.requests, whole.requests);
+    assert_eq!(
+        merged.histogram(Window::SinceStart),
+        whole.histogram(Window::SinceStart)
+    );
+    for row in &whole.series {
+        let same = merged
+            .series
+            .iter()
+            .find(|other| other.route == row.route)
+            .unwrap();
+        assert_eq!(
+            (
+                same.count,
+                same.p50_ms,
+                same.p99_ms,
+                same.max_ms,
+                same.min_ms
+            ),
+            (row.count, row.p50_ms, row.p99_ms, row.max_ms, row.min_ms)
+        );
+        let slow = |snapshot: &LatencySnapshot| -> Vec<f64> {
+            let exemplars = snapshot.exemplars(&row.route, Window::SinceStart);
+            exemplars.iter().map(|one| one.took_ms).collect()
+        };
+        assert_eq!(slow(&merged), slow(&whole));
+    }
+    let duration = |snapshot: &LatencySnapshot| -> Vec<(String, f64)> {
+        let samples = samples(&snapshot.prometheus()).into_iter();
+        samples
+            .filter(|(name, _)| name.contains("duration_seconds_bucket"))
+            .collect()
+    };
+    assert_eq!(duration(&merged), duration(&whole));
+}
+
+#[test]
+fn nonsense_from_elsewhere_is_refused_by_name() {
+    let good = serde_json::to_value(filled().handle.snapshot().to_wire()).unwrap();
+    let read = |value: serde_json::Value| -> Result<LatencySnapshot, String> {
+        let wire: LatencyWire = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        LatencySnapshot::try_from(wire).map_err(|error| error.to_string())
+    };
+    assert!(read(good.clone()).is_ok());
+    let with = |path: &str, value: serde_json::Value| {
+        let mut changed = good.clone();
+        *changed.pointer_mut(path).unwrap() = value;
+        read(changed).unwrap_err()
+    };
+    let error = with("/version", 9.into());
+    assert!(
+        error.contains("version 9") && error.contains("update"),
+        "{error}"
+    );
+    for (path, value, named) in [
+        ("/uptime_s", (-1.0).into(), "uptime_s"),
+        ("/covered_s/0", (-1.0).into(), "covered_s"),
+        ("/series/0/status_class", "6xx".into(), "status_class"),
+        ("/series/0/total/errors", u64::MAX.into(), "sums"),
+        ("/series/0/total/max_nanos", 0.into(), "sums"),
+        (
+            "/series/0/total/body_end",
+            serde_json::json!([[5, 1], [5, 1]]),
+            "order",
+        ),
+        (
+            "/series/0/total/body_end",
+            serde_json::json!([[9_999, 1]]),
+            "below",
+        ),
+        (
+            "/series/0/total/body_end",
+            serde_json::json!([[5, 0]]),
+            "count",
+        ),
+        (
+            "/series/0/total/body_end",
+            serde_json::json!([[5, u64::MAX], [6, 1]]),
+            "count",
+        ),
+        ("/series/0/codes/0/code", 7.into(), "status codes"),
+        ("/series/0/codes/0/le/0", 99.into(), "status codes"),
+        ("/series/0/rates/one_second", (-3.0).into(), "rates"),
+    ] {
+        let error = with(path, value);
+        assert!(error.contains(named), "{path}: {error}");
+    }
+    // Numbers at their end add up without a panic.
+    let mut huge = good.clone();
+    *huge.pointer_mut("/in_flight").unwrap() = serde_json::json!({"a": u64::MAX, "b": u64::MAX});
+    let huge = read(huge).unwrap();
+    assert_eq!(huge.merge(&huge).in_flight, u64::MAX);
+}
+
+#[cfg(feature = "hdr-log")]
+#[test]
+fn hdrhistograms_own_reader_reads_the_log() {
+    use hdrhistogram::serialization::{
+        Deserializer,
+        interval_log::{IntervalLogIterator, LogEntry},
+    };
+
+    let snapshot = filled().handle.snapshot();
+    let mut log = Vec::new();
+    snapshot.write_hdr_log(&mut log).unwrap();
+    let mut rows = BTreeMap::new();
+    for entry in IntervalLogIterator::new(&log) {
+        if let LogEntry::Interval(interval) = entry.unwrap() {
+            use base64::Engine as _;
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(interval.encoded_histogram())
+                .unwrap();
+            let read: hdrhistogram::Histogram<u64> = Deserializer::new()
+                .deserialize(&mut bytes.as_slice())
+                .unwrap();
+            rows.insert(interval.tag().unwrap().as_str().to_owned(), read);
+        }
+    }
+    assert_eq!(rows.len(), snapshot.series.len());
+    let read = &rows["/orders/{id}_GET_2xx"];
+    let ours = snapshot
+        .series
+        .iter()
+        .find(|row| row.method == "GET" && row.route == "/orders/{id}")
+        .unwrap()
+        .histogram(Window::SinceStart);
+    assert_eq!(read.len(), ours.count());
+    for quantile in [0.2, 0.25, 0.5, 0.75, 0.9, 1.0] {
+        let (theirs, ours) = (
+            read.value_at_quantile(quantile) as f64,
+            ours.value_at_quantile(quantile).as_nanos(),
+        );
+        assert!(
+            (theirs / ours as f64 - 1.0).abs() < 0.001,
+            "{quantile}: {theirs}, {ours}"
+        );
+    }
+}
