@@ -48,7 +48,7 @@ pub struct Rise {
     pub from_bytes: f64,
 }
 
-/// What a [`LeakDetector`] makes of what it saw.
+/// What a [`LeakDetector`](super::LeakDetector) makes of what it saw.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict {
