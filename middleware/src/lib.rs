@@ -85,7 +85,7 @@ pub mod latency;
 pub mod memory;
 #[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 pub mod route;
-#[cfg(any(feature = "cache", feature = "memory"))]
+#[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 mod shard;
 #[cfg(any(feature = "query", feature = "statements"))]
 mod sql;

@@ -16,15 +16,19 @@ mod segment;
 mod tests;
 mod timeline;
 
-#[cfg(feature = "statements")]
-pub(crate) use self::current::{Token, with_timeline, with_timeline_of};
 #[cfg(feature = "tokio-postgres")]
 pub(crate) use self::segment::{close, open};
+#[cfg(feature = "statements")]
 pub(crate) use self::{
     account::Account,
-    accounts::{Accounts, Read},
+    accounts::Read,
+    current::{Token, with_timeline, with_timeline_of},
+    report::name_of,
+};
+pub(crate) use self::{
+    accounts::Accounts,
     current::{OUTSIDE, Place, Stage},
-    report::{name_of, when},
+    report::when,
 };
 pub use self::{
     accounts::MAX_SEGMENT_ROUTES,

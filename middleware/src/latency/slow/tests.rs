@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::*;
 use crate::latency::{
     Histogram, Hour, LatencySnapshot, SeriesSnapshot, StatusClass, Window,
+    detail::{Rolling, SeriesDetail},
     figures::Sums,
-    snapshot::{Rolling, SeriesDetail},
 };
 
 const WINDOW: Window = Window::FifteenMinutes;
