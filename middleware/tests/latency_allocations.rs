@@ -1,6 +1,6 @@
 //! What the latency layer allocates: nothing of its own once it is warm, measured by the counting allocator itself.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::type_complexity)]
 
 use std::{
     alloc::{GlobalAlloc, Layout as AllocLayout, System},
