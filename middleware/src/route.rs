@@ -43,7 +43,7 @@ impl Labeler {
     }
 
     /// Whether the app has set a closure, which wants a request's whole head.
-    #[cfg(feature = "memory")]
+    #[cfg(any(feature = "latency", feature = "memory"))]
     pub(crate) fn is_custom(&self) -> bool {
         self.custom.is_some()
     }
@@ -63,7 +63,7 @@ impl fmt::Debug for Labeler {
 }
 
 /// What a request's extensions tell of its route, without a copy.
-#[cfg(feature = "memory")]
+#[cfg(any(feature = "latency", feature = "memory"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Template<'a> {
     /// axum's `MatchedPath`.
@@ -75,7 +75,7 @@ pub(crate) enum Template<'a> {
     None,
 }
 
-#[cfg(feature = "memory")]
+#[cfg(any(feature = "latency", feature = "memory"))]
 impl<'a> Template<'a> {
     #[cfg_attr(
         not(feature = "axum"),

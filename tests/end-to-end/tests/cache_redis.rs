@@ -811,25 +811,32 @@ async fn what_the_newest_answer_takes_back_is_not_found_in_redis_either() {
         });
         CacheLayer::builder().redis(store).build().0.layer(handler)
     };
-    let ask = |headers: &[(&'static str, &'static str)], app: &_| {
-        let mut request = Request::get("/").header("host", "app.example");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Full::<Bytes>::default()).unwrap();
-        let asked = tower::ServiceExt::oneshot(Clone::clone(app), request);
-        async move {
-            let body: pitcrew::cache::ResponseBody<Full<Bytes>> = asked.await.unwrap().into_body();
-            BodyExt::collect(body).await.unwrap().to_bytes()
-        }
-    };
-    let one: pitcrew::cache::Cache<_> = instance();
-    assert_eq!(ask(&[], &one).await, "public, max-age=600");
+    let one = instance();
+    assert_eq!(answer_of(&one, &[]).await, "public, max-age=600");
     entries(&redis, "demo", 2).await;
     is_private.store(true, Ordering::SeqCst);
-    assert_eq!(ask(&[("cache-control", "no-cache")], &one).await, "private");
+    assert_eq!(
+        answer_of(&one, &[("cache-control", "no-cache")]).await,
+        "private"
+    );
     entries(&redis, "demo", 0).await;
     let two = instance();
-    assert_eq!(ask(&[("cookie", "a=b")], &two).await, "private");
-    assert_eq!(ask(&[], &two).await, "private");
+    assert_eq!(answer_of(&two, &[("cookie", "a=b")]).await, "private");
+    assert_eq!(answer_of(&two, &[]).await, "private");
+}
+
+/// The content of what a service answers to a GET of `/` with these fields.
+async fn answer_of<S, R>(service: &S, headers: &[(&'static str, &'static str)]) -> Bytes
+where
+    S: tower::Service<Request<Full<Bytes>>, Response = Response<R>, Error = Infallible> + Clone,
+    R: axum::body::HttpBody<Data = Bytes>,
+    R::Error: std::fmt::Debug,
+{
+    let mut request = Request::get("/").header("host", "app.example");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::default()).unwrap();
+    let response = service.clone().oneshot(request).await.unwrap();
+    response.into_body().collect().await.unwrap().to_bytes()
 }
