@@ -1,9 +1,11 @@
 //! Time that can be replaced in tests: a monotonic clock measures, the wall clock stamps.
 
+#[cfg(feature = "latency")]
+use std::sync::OnceLock;
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},

@@ -99,16 +99,8 @@ async fn the_cache_gives_back_what_the_memory_handle_asks_for() {
     }
     let before = cached.stats().l1.bytes;
     assert!(before > 500_000, "{before}");
-    // Without a sampler each snapshot is taken when it is asked for.
-    handle.shutdown(std::time::Duration::from_secs(5)).await;
-    let live = || handle.snapshot().allocator.live_bytes.unwrap();
-    let live_before = live();
     let reports = handle.shrink(0.5).await;
     let after = cached.stats().l1.bytes;
     assert_eq!(reports[0].bytes, Some(before - after));
     assert!(after <= before / 2, "{before} {after}");
-    assert!(
-        live_before - live() > (before - after) / 2,
-        "the memory is free"
-    );
 }

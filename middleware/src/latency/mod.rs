@@ -55,7 +55,7 @@
 //!
 //! # Limits
 //!
-//! - Memory: [`RECORDER_BYTES`] and [`LEDGER_BYTES`], 30 MiB together. What has no room is counted more coarsely or in `overflow`, never lost,
+//! - Memory: [`RECORDER_BYTES`] and [`LEDGER_BYTES`], 28 MiB together; segments, statements and objectives have 4 MiB more. What has no room is counted more coarsely or in `overflow`, never lost,
 //!   and [`LatencySnapshot::dropped_room`], `coarse_times` and `coarse_slots` say so. A snapshot that somebody keeps is theirs.
 //! - With more than [`EXACT_CELLS`] series times threads a snapshot may be [`SNAPSHOT_AGE`] old.
 //! - A rolling window holds nothing older than its length; it may lack the oldest slot, a tenth of it at most, and

@@ -565,6 +565,28 @@ async fn c20_positions_that_are_lost_take_every_entry_with_them() {
     assert_eq!(two.ask("/a").await.1, "two1");
 }
 
+/// Somebody wrote into what is ours: as above.
+#[tokio::test]
+async fn c12_purge_keys_that_are_damaged_are_made_anew_and_all_before_counts_as_purged() {
+    require!(redis);
+    let redis = redis();
+    for damage in [
+        &["HSET", "pitcrew:{demo}:purges:header", "counter", "abc"][..],
+        &["HSET", "pitcrew:{demo}:purges:header", "all", ""],
+        &["SET", "pitcrew:{demo}:purges:hard", "x"],
+        &["APPEND", "pitcrew:{demo}:purges:soft", "x"],
+    ] {
+        let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+        one.ask("/a").await;
+        entries(&redis, "demo", 1).await;
+        redis.command(damage).unwrap();
+        let two = Instance::new(&redis.url(), "demo", FRESH, "two");
+        assert_eq!(two.ask("/a").await.1, "two0", "{damage:?}");
+        let report = two.handle.purge(Purge::Path("/a".into())).await.unwrap();
+        assert_eq!(report.l2, PurgeState::Done, "{damage:?}");
+    }
+}
+
 /// Somebody wrote something else under a name of ours: of the purges nothing is known, so all counts as purged, and goes on.
 #[tokio::test]
 async fn c12_purge_keys_of_another_type_are_made_anew_and_all_before_counts_as_purged() {

@@ -111,6 +111,7 @@ impl Machine {
             program(&bin.join("redis-server"), "echo Redis 7"),
             program(&bin.join("node"), "echo v18.1"),
             program(&bin.join("npm"), "echo 9.2"),
+            program(&bin.join("promtool"), "echo promtool 2.42"),
         ]
         .concat()
     }

@@ -25,8 +25,8 @@ use super::{
 use crate::clock::{Clock, Ticks};
 
 /// Bytes that the parts of all threads take at most: cells, chunks of counts, labels, and what a fold remembers of them. With
-/// [`LEDGER_BYTES`](super::super::LEDGER_BYTES) 30 MiB.
-pub const RECORDER_BYTES: usize = 20 << 20;
+/// [`LEDGER_BYTES`](super::super::LEDGER_BYTES) 28 MiB.
+pub const RECORDER_BYTES: usize = 18 << 20;
 
 /// Up to how many cells, which are series times the threads that met them, a snapshot is of the moment at which it is asked for.
 /// Past that it may be [`SNAPSHOT_AGE`] old.

@@ -19,6 +19,15 @@ if theirs and theirs ~= format then
   return redis.error_reply('PITCREWFORMAT the purges of this namespace are of format ' .. theirs .. ', not ' .. format)
 end
 
+-- Nor do numbers that are none, and a table of another length.
+for _, number in ipairs(redis.call('HMGET', header, 'counter', 'last', 'all', 'soft_all')) do
+  if number and not string.match(number, '^%d+$') then redis.call('DEL', header) end
+end
+for _, key in ipairs({ hard, soft }) do
+  local length = redis.call('STRLEN', key)
+  if length ~= 0 and length ~= slots * 8 then redis.call('DEL', key) end
+end
+
 local counter = tonumber(redis.call('HGET', header, 'counter') or '0')
 
 -- Lua's numbers are doubles, exact to 2^53; microseconds reach that in the year 2255.
