@@ -136,6 +136,7 @@ impl World {
             Told::Head(_) => panic!("no head was given"),
             Told::Entry(_) => Fate::Shared,
             Told::Alone => Fate::Alone,
+            Told::Late => unreachable!("nobody has a deadline here"),
             Told::Lead(leader) => self.lead(leader, leads),
         }
     }

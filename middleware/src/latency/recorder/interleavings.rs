@@ -16,7 +16,7 @@ use std::sync::Arc;
 use loom::{model::Builder, thread};
 
 use super::{
-    super::{class::StatusClass, trace::TraceId, window::Window},
+    super::{class::StatusClass, trace::TraceId, verdicts::Verdicts, window::Window},
     cell::{BODY_END, Cell, FIRST_BYTE, Measured, Writer},
     label::RouteText,
     reading::{Reader, Reading, bucket_of},
@@ -54,6 +54,7 @@ fn layer() -> Arc<Shared> {
     Shared::new(Settings {
         clock: Clock::manual(),
         max_series: 16,
+        verdicts: Verdicts::default(),
         exemplars: 1,
     })
 }
