@@ -263,3 +263,27 @@ async fn a_region_says_which_requests_and_answers_it_is_for() {
     assert_eq!(explained.because, "the cache stays out of it: region");
     assert!(ask(&app, get("/shop/1")).await.is_hit());
 }
+
+#[tokio::test]
+async fn an_explanation_names_all_that_is_in_the_key_and_no_secret() {
+    let region = Region::api()
+        .key_headers([http::HeaderName::from_static("x-tenant")])
+        .key_cookies(["theme"])
+        .per_identity(|_| Some("alice".to_owned()));
+    let (_, handle) = cached(
+        &Handler::with(&[]),
+        CacheLayer::builder().mount("/v1").region(region),
+    );
+    let asked = get_with(
+        "/x",
+        &[
+            ("x-forwarded-host", "a.example"),
+            ("x-tenant", "7"),
+            ("cookie", "theme=dark"),
+        ],
+    );
+    assert_eq!(
+        handle.explain(&asked).key,
+        "app.example/x [mount /v1; x-forwarded-host: a.example; x-tenant: 7; cookie theme; who asks]"
+    );
+}

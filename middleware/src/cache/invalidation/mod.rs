@@ -242,6 +242,17 @@ mod tests {
     }
 
     #[test]
+    fn a_purge_of_more_names_than_a_script_takes_is_one_of_everything() {
+        let (table, mut log) = (Table::new(), Log::in_cluster(1));
+        let names = (0..3_000).map(|slot| Name::slot(Kind::Hard, slot));
+        let actions = log.purge(&table, names.collect());
+        let [Action::Send(command)] = actions.as_slice() else {
+            panic!("{actions:?}")
+        };
+        assert_eq!(command.names, [Name::ALL]);
+    }
+
+    #[test]
     fn another_name_is_left_alone() {
         let positions = Invalidation::alone();
         let before = positions.now();
