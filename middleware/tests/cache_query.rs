@@ -235,6 +235,41 @@ async fn a_purge_of_a_table_takes_the_answers_that_were_made_from_its_rows() {
     }
 }
 
+/// Rule 6: a purge by the answer's own tag leaves the rows alone, and what is made of them afterwards is older than the purge.
+#[tokio::test]
+async fn an_answer_is_no_newer_than_the_rows_that_it_is_made_from() {
+    let own: Arc<std::sync::OnceLock<CacheHandle>> = Arc::default();
+    let asked = own.clone();
+    let handler = Handler::new(move |_, call| {
+        let asked = asked.clone();
+        Box::pin(async move {
+            let fetch = async || Ok::<_, &str>(call);
+            let handle = asked.get().unwrap();
+            let (rows, _) = handle.query("queries", SQL, &[1], fetch).await;
+            let headers = [("cache-control", "max-age=600"), ("x-cache-tags", "orders")];
+            Ok(answer(&headers, rows.unwrap().to_string()))
+        })
+    });
+    let region = Region::queries().ttl(Duration::from_secs(600));
+    let (app, handle) = cached(&handler, CacheLayer::builder().region(region));
+    own.set(handle.clone()).unwrap();
+    ask(&app, get("/")).await;
+    assert!(ask(&app, get("/")).await.is_hit());
+    handle.purge(Purge::Tag("orders".into())).await.unwrap();
+    for calls in [2, 3] {
+        let seen = ask(&app, get("/")).await;
+        assert_eq!((seen.body.as_str(), handler.calls()), ("0", calls));
+        assert_eq!(seen.cache_status(), "pitcrew; fwd=uri-miss");
+    }
+    // Newer rows make a newer answer.
+    handle
+        .purge(Purge::Tag("table:public.orders".into()))
+        .await
+        .unwrap();
+    assert_eq!(ask(&app, get("/")).await.body, "3");
+    assert!(ask(&app, get("/")).await.is_hit());
+}
+
 #[tokio::test]
 async fn rows_come_back_as_they_were_fetched() {
     let database = Database::new();

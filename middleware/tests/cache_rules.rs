@@ -4,10 +4,18 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full};
 use pitcrew::{
@@ -590,6 +598,91 @@ async fn c10_a_body_over_the_limit_streams_through_unstored() {
     }
 }
 
+/// A body that makes its next part whenever it is asked twice, and counts what it made.
+struct Made {
+    left: usize,
+    is_asked: bool,
+    bytes: Arc<AtomicUsize>,
+}
+
+const PART: usize = 64 << 10;
+
+impl http_body::Body for Made {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.is_asked = !self.is_asked;
+        if self.is_asked {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        self.left -= 1;
+        self.bytes.fetch_add(PART, Ordering::SeqCst);
+        Poll::Ready(Some(Ok(Frame::data(vec![b'x'; PART].into()))))
+    }
+}
+
+/// `MAX_UNREAD_BYTES` of the cache.
+const MAX_UNREAD: usize = 64 << 20;
+
+#[tokio::test]
+async fn c10_clients_that_do_not_read_hold_a_bounded_number_of_bytes() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let counter = made.clone();
+    let handler = Handler::new(move |_, _| {
+        let body = Made {
+            left: 16,
+            is_asked: false,
+            bytes: counter.clone(),
+        };
+        ready(
+            Response::builder()
+                .header("cache-control", "public, max-age=60")
+                .body(body.boxed_unsync())
+                .unwrap(),
+        )
+    });
+    let region = Region::api().max_body_bytes(2 << 20);
+    let (app, handle) = cached(
+        &handler,
+        CacheLayer::builder().capacity_bytes(1 << 30).region(region),
+    );
+    let mut unread = Vec::new();
+    for n in 0..128 {
+        unread.push(app.clone().oneshot(get(&format!("/{n}"))).await.unwrap());
+    }
+    // Until nothing is made any more.
+    let mut before = usize::MAX;
+    while before != made.load(Ordering::SeqCst) {
+        before = made.load(Ordering::SeqCst);
+        settle().await;
+    }
+    // Each goes on to the end of the part that it has begun.
+    let bound = MAX_UNREAD + 128 * 2 * PART;
+    assert!(
+        (MAX_UNREAD..=bound).contains(&before),
+        "{before} of {bound}"
+    );
+    for response in unread {
+        assert_eq!(read(response).await.body.len(), 16 * PART);
+    }
+    // Those that were given up are not stored; and whoever comes now is stored again.
+    assert!(
+        (1..128).contains(&handle.stats().stores),
+        "{:?}",
+        handle.stats()
+    );
+    ask(&app, get("/new")).await;
+    assert!(ask(&app, get("/new")).await.is_hit());
+}
+
 #[tokio::test]
 async fn c10_the_byte_bound_holds_under_many_keys() {
     let handler = Handler::new(|_, _| ready(answer(PUBLIC, vec![b'x'; 1_000])));
@@ -613,6 +706,31 @@ async fn c13_a_step_of_the_wall_clock_ages_nothing() {
         let seen = ask(&app, get("/")).await;
         assert!(seen.is_hit());
         assert_eq!(seen.headers["age"], "0");
+    }
+}
+
+/// RFC 9111, 4.2.3: the apparent age is counted from `Date` by the clock that others have, after its step too.
+#[tokio::test]
+async fn c13_a_date_is_read_by_the_wall_clock_as_it_stands() {
+    let clock = Clock::manual();
+    let wall = clock.clone();
+    let handler = Handler::new(move |_, _| {
+        let made = UNIX_EPOCH + Duration::from_millis(wall.unix_ms()) - Duration::from_secs(5);
+        let date = httpdate::fmt_http_date(made);
+        ready(answer(
+            &[("cache-control", "max-age=60"), ("date", &date)],
+            "x",
+        ))
+    });
+    let (app, _) = cached(&handler, CacheLayer::builder().clock(clock.clone()));
+    for (path, step) in [
+        ("/before", 0),
+        ("/later", 3_600_000),
+        ("/earlier", -7_200_000),
+    ] {
+        clock.step_wall(step);
+        ask(&app, get(path)).await;
+        assert_eq!(ask(&app, get(path)).await.headers["age"], "5", "{path}");
     }
 }
 

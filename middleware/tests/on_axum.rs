@@ -16,7 +16,11 @@ use axum::{
     routing::get,
 };
 use http_body_util::BodyExt;
-use pitcrew::{CacheLayer, LatencyLayer, MemoryLayer, cache::Purge};
+use pitcrew::{
+    CacheLayer, LatencyLayer, MemoryLayer,
+    cache::{Purge, Region},
+    clock::Clock,
+};
 use tower::ServiceExt;
 
 async fn ask(app: &Router, path: &str) -> (StatusCode, String, String) {
@@ -148,6 +152,50 @@ async fn layers_go_onto_a_method_router_too() {
     assert!(ask(&app, "/").await.1.starts_with("pitcrew; hit"));
     assert_eq!(ask(&app, "/other").await.1, "", "a route without the layer");
     assert_eq!(handle.stats().hits, 1);
+}
+
+#[tokio::test]
+async fn a_method_that_is_added_after_the_layer_is_not_seen_by_it() {
+    for (is_inside, after) in [
+        (false, "pitcrew; hit; ttl=60"),
+        (true, "pitcrew; fwd=stale; stored"),
+    ] {
+        let (cache, _) = CacheLayer::builder().clock(Clock::manual()).build();
+        let (read, write) = (|| async { fresh("x") }, || async {});
+        let route = if is_inside {
+            get(read).post(write).layer(cache)
+        } else {
+            get(read).layer(cache).post(write)
+        };
+        let app = Router::new().route("/", route);
+        ask(&app, "/").await;
+        let post = Request::post("/").header("host", "app.example");
+        let post = post.body(Body::empty()).unwrap();
+        assert_eq!(
+            app.clone().oneshot(post).await.unwrap().status(),
+            StatusCode::OK
+        );
+        assert_eq!(ask(&app, "/").await.1, after);
+    }
+}
+
+#[tokio::test]
+async fn in_a_nested_router_a_region_is_chosen_by_the_path_that_is_left() {
+    let (cache, handle) = CacheLayer::builder()
+        .region(Region::dashboard_data())
+        .region_for(|request| (request.uri.path() == "/items").then_some("dashboard_data"))
+        .build();
+    let nested = Router::new()
+        .route("/items", get(|| async { fresh("x") }))
+        .layer(cache);
+    let app = Router::new().nest("/v1", nested);
+    ask(&app, "/v1/items").await;
+    let regions = handle.stats().regions;
+    let stores = regions
+        .iter()
+        .map(|row| (row.name.as_str(), row.figures.stores));
+    let stores: Vec<_> = stores.filter(|(_, stores)| *stores > 0).collect();
+    assert_eq!(stores, [("dashboard_data", 1)]);
 }
 
 #[tokio::test]

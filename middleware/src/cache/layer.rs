@@ -30,7 +30,8 @@ pub const DEFAULT_MAX_SERIES: usize = 512;
 /// Series at most; more is taken for this.
 pub const MOST_SERIES: usize = 65_536;
 
-/// Caches the answers of the service it is put on. In axum, add it first, so that it is the innermost of the three.
+/// Caches the answers of the service it is put on. In axum, add it first, so that it is the innermost of the three; and
+/// after all methods of a route, `get(read).post(write).layer(cache)`: those added behind it change things unseen.
 #[derive(Clone)]
 pub struct CacheLayer {
     shared: Arc<Shared>,
@@ -134,7 +135,8 @@ impl CacheBuilder {
     }
 
     /// Says which region a request belongs to; `None` is `api`. Of a name that no region has the cache stays out
-    /// (`detail=unknown-region`): none of the rules that were meant would hold.
+    /// (`detail=unknown-region`): none of the rules that were meant would hold. Inside a nested router the path is the one that
+    /// this leaves.
     #[must_use]
     pub fn region_for<N: Into<Cow<'static, str>>>(
         mut self,

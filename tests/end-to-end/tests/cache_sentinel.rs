@@ -56,8 +56,8 @@ fn blocked(server: &Redis) -> usize {
     clients.matches("cmd=xread").count()
 }
 
-/// The purge is confirmed by the master, and its replica does not hear of it.
-async fn purge_that_is_lost(redis: &RedisSentinel, instance: &Instance) {
+/// The purges are confirmed by the master, and its replica does not hear of them.
+async fn purge_that_is_lost(redis: &RedisSentinel, instance: &Instance, others: usize) {
     let [master, replica] = redis.servers() else {
         panic!("two servers")
     };
@@ -70,6 +70,38 @@ async fn purge_that_is_lost(redis: &RedisSentinel, instance: &Instance) {
         .await
         .unwrap();
     assert_eq!(report.l2, PurgeState::Done);
+    for n in 0..others {
+        let tag = Purge::Tag(format!("other-{n}"));
+        let report = instance.handle.purge(tag).await.unwrap();
+        assert_eq!(report.l2, PurgeState::Done);
+    }
+}
+
+/// More than are told again by name.
+#[tokio::test]
+async fn thousands_of_purges_that_a_fail_over_loses_hold() {
+    require!(redis);
+    let mut redis = redis_sentinel();
+    let [one, two] = pair(&redis).await;
+    drop(two);
+    purge_that_is_lost(&redis, &one, 3_000).await;
+    redis.servers_mut()[0].kill();
+    redis.servers()[1].resume();
+    eventually("the replica is promoted", FAIL_OVER, || async {
+        one.ask(&unseen()).await;
+        assert_ne!(one.ask("/a").await.1, "two0", "purged here");
+        redis.master() == Some(1)
+    })
+    .await;
+    hears_within(&one, FAIL_OVER).await;
+    eventually("the new master is told", LONG, || async {
+        l2(&one).pending_purges == 0
+    })
+    .await;
+    let three = connected(&redis, TAGGED, "three").await;
+    assert_ne!(three.ask("/a").await.1, "two0");
+    purges_are_heard(&one, &three).await;
+    purges_are_heard(&three, &one).await;
 }
 
 #[tokio::test]
@@ -79,7 +111,7 @@ async fn a_killed_master_is_replaced_and_its_purges_hold() {
     let [one, two] = pair(&redis).await;
     // Nobody else hears of it: the purge lives in this instance alone.
     drop(two);
-    purge_that_is_lost(&redis, &one).await;
+    purge_that_is_lost(&redis, &one, 0).await;
     let last = |server: &Redis| server.command(&["HGET", "pitcrew:{demo}:purges:header", "last"]);
     let lost = last(&redis.servers()[0]).unwrap();
     redis.servers_mut()[0].kill();

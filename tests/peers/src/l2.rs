@@ -208,6 +208,30 @@ pub(crate) fn purges(url: &str, keys: usize, readings: usize) -> Vec<f64> {
     })
 }
 
+/// Microseconds that Redis is away at all: the median `PING` of each of `readings`.
+pub(crate) fn round_trips(url: &str, readings: usize) -> Vec<f64> {
+    runtime().block_on(async {
+        let client = redis::Client::open(url).expect("a URL");
+        let connection = client.get_multiplexed_async_connection();
+        let mut connection = connection.await.expect("Redis");
+        let mut medians = Vec::with_capacity(readings);
+        for _ in 0..readings {
+            let mut taken = Vec::with_capacity(PURGES);
+            for _ in 0..PURGES {
+                let begin = Instant::now();
+                let ping = redis::cmd("PING");
+                ping.query_async::<()>(&mut connection)
+                    .await
+                    .expect("a reply");
+                taken.push(begin.elapsed().as_secs_f64() * 1e6);
+            }
+            taken.sort_by(f64::total_cmp);
+            medians.push(taken[PURGES / 2]);
+        }
+        medians
+    })
+}
+
 async fn dbsize(connection: &mut redis::aio::MultiplexedConnection) -> usize {
     redis::cmd("DBSIZE")
         .query_async(connection)

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: peers requests COUNT | hits CACHE THREADS COUNT | collapsed CACHE COUNT | \
     uncacheable CACHE COUNT | vary CACHE | l2-gets URL COUNT | raw-gets URL COUNT | purges URL KEYS READINGS | \
-    traces SEED | origin ADDRESS | load ADDRESS COUNT";
+    round-trips URL READINGS | traces SEED | origin ADDRESS | load ADDRESS COUNT";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,6 +43,7 @@ fn measure(words: &[&str]) -> Option<Vec<f64>> {
         ["l2-gets", url, count] => vec![l2::gets(url, number(count)?)],
         ["raw-gets", url, count] => vec![l2::raw_gets(url, number(count)?)],
         ["purges", url, keys, readings] => l2::purges(url, number(keys)?, number(readings)?),
+        ["round-trips", url, readings] => l2::round_trips(url, number(readings)?),
         ["traces", seed] => traces::hit_ratios(number(seed)? as u64).concat(),
         ["origin", address] => {
             over_http::origin(address);

@@ -132,7 +132,7 @@ impl World {
     }
 
     fn wait(&self, mut waiter: Waiter, leads: Leads) -> Fate {
-        match block_on(waiter.told()) {
+        match block_on(waiter.told(std::future::pending())) {
             Told::Head(_) => panic!("no head was given"),
             Told::Entry(_) => Fate::Shared,
             Told::Alone => Fate::Alone,
@@ -244,9 +244,12 @@ fn a_head_is_told_before_its_answer_or_not_at_all() {
             leader.head(head());
             leader.done(entry());
         });
-        let told = block_on(waiter.told());
+        let told = block_on(waiter.told(std::future::pending()));
         if matches!(told, Told::Head(_)) {
-            assert!(matches!(block_on(waiter.told()), Told::Entry(_)));
+            assert!(matches!(
+                block_on(waiter.told(std::future::pending())),
+                Told::Entry(_)
+            ));
         } else {
             assert!(matches!(told, Told::Entry(_)));
         }
@@ -439,7 +442,7 @@ fn whoever_waits_takes_nothing_that_was_purged_before_the_hand_over() {
             returned.store(true, Ordering::Release);
         });
         if let Join::Wait(mut waiter) = world.join(Duration::ZERO)
-            && let Told::Entry(entry) = block_on(waiter.told())
+            && let Told::Entry(entry) = block_on(waiter.told(std::future::pending()))
         {
             let purged = purged.load(Ordering::Acquire);
             let (made, now) = (Duration::ZERO, Duration::ZERO);

@@ -23,6 +23,7 @@ mod tests;
 use std::{
     collections::HashMap,
     hash::{Hash, Hasher},
+    pin::pin,
     sync::{Arc, PoisonError},
     task::{Context, Poll},
     time::Duration,
@@ -246,9 +247,14 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
-    /// What the flight says next: each head once, then its end.
-    pub(super) async fn told(&mut self) -> Told {
-        std::future::poll_fn(|cx| self.poll(cx)).await
+    /// What the flight says next: each head once, then its end; late where `deadline` comes first.
+    pub(super) async fn told(&mut self, deadline: impl Future<Output = ()>) -> Told {
+        let mut deadline = pin!(deadline);
+        std::future::poll_fn(|cx| match self.poll(cx) {
+            Poll::Pending => deadline.as_mut().poll(cx).map(|()| Told::Late),
+            told => told,
+        })
+        .await
     }
 
     /// Joins once more; `now` is monotonic time.

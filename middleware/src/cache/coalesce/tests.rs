@@ -35,12 +35,15 @@ async fn a_leader_that_goes_away_is_replaced_once_and_then_all_are_released() {
     let leader = lead(&flights, &key);
     let (mut first, mut second) = (wait(&flights, &key), wait(&flights, &key));
     drop(leader);
-    let Told::Lead(again) = first.told().await else {
+    let Told::Lead(again) = first.told(std::future::pending()).await else {
         panic!("not elected")
     };
     drop(first);
     drop(again);
-    assert!(matches!(second.told().await, Told::Alone));
+    assert!(matches!(
+        second.told(std::future::pending()).await,
+        Told::Alone
+    ));
     assert_eq!(flights.len(), 0);
 }
 
@@ -68,7 +71,10 @@ async fn a_release_frees_everyone_at_once() {
     let mut waiters: Vec<_> = (0..10).map(|_| wait(&flights, &key)).collect();
     leader.release();
     for waiter in &mut waiters {
-        assert!(matches!(waiter.told().await, Told::Alone));
+        assert!(matches!(
+            waiter.told(std::future::pending()).await,
+            Told::Alone
+        ));
     }
     assert_eq!(flights.len(), 0);
 }

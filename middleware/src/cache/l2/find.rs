@@ -25,7 +25,7 @@ impl L2 {
     /// Looks up what stands under a key, for a request that begins at `begin`. Whether it is dead the table in this process
     /// says, to whoever takes it.
     pub(super) async fn find(
-        &self,
+        self: &Arc<Self>,
         key: &CacheKey,
         redis_key: &str,
         begin: Position,
@@ -42,7 +42,7 @@ impl L2 {
 
     /// The answer for a request with these values in the fields that answers vary on.
     pub(super) async fn find_variant(
-        &self,
+        self: &Arc<Self>,
         key: &CacheKey,
         names: &VaryNames,
         values: &[u8],
@@ -77,13 +77,15 @@ impl L2 {
         Some(Arc::new(entry))
     }
 
-    async fn get(&self, key: &CacheKey, redis_key: &str, timeout: Duration) -> Option<Value> {
-        let mut get = redis::cmd("GET");
-        get.arg(redis_key);
+    async fn get(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        redis_key: &str,
+        timeout: Duration,
+    ) -> Option<Value> {
         let usual = self.usual_bytes.load(Ordering::Relaxed);
-        let got = self.call(&get, usual, timeout).await;
-        let bytes: Option<Vec<u8>> = self.judged(redis_key, got)?;
-        let bytes = bytes?;
+        let got = self.get_bytes(redis_key, usual, timeout).await;
+        let bytes = self.judged(redis_key, got)??;
         // A moving mean. That others may write between is of no matter.
         let usual = usual - usual / 16 + bytes.len() / 16;
         self.usual_bytes.store(usual, Ordering::Relaxed);

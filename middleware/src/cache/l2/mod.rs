@@ -20,6 +20,7 @@ mod find;
 mod follower;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
+mod gather;
 mod opener;
 mod pool;
 mod probe;
@@ -48,6 +49,7 @@ use tokio::sync::Notify;
 use self::{
     breakers::Breakers,
     find::Lead,
+    gather::Gather,
     opener::Question,
     pool::{CallError, Pool},
     probe::Probe,
@@ -110,6 +112,7 @@ pub(super) struct L2 {
     breakers: Breakers,
     probe: Probe,
     writer: Writer,
+    gather: Gather,
     following: AtomicBool,
     /// Whether the follower has once reached Redis, or failed to.
     settled: AtomicBool,
@@ -143,6 +146,7 @@ impl L2 {
             clock,
             probe: Probe::default(),
             writer: Writer::default(),
+            gather: Gather::default(),
             following: AtomicBool::new(false),
             settled: AtomicBool::new(false),
             moved: Notify::new(),

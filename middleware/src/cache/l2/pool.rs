@@ -22,10 +22,10 @@ use super::opener::{CONNECT_TIMEOUT, Link, Opener, Question};
 /// Connections at most. They are multiplexed, so few carry all: the more goes through one, the more of it goes in one write.
 const MAX_CONNECTIONS: u32 = 4;
 /// Bytes under way on a connection from which another one is taken: large bodies would hold the line for those behind.
-const FULL_BYTES: usize = 256 << 10;
+pub(super) const FULL_BYTES: usize = 256 << 10;
 
 /// Why a call to Redis brought nothing.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum CallError {
     #[error("Redis did not answer in time")]
     Timeout,

@@ -225,12 +225,11 @@ impl Forward {
             .get_or_insert_with(|| Instant::now() + self.shared.wait_deadline);
         let shared = self.shared.clone();
         Box::pin(timed(async move {
-            let told = tokio::time::timeout_at(deadline, waiter.told()).await;
-            let told = told.unwrap_or_else(|_| {
+            let told = waiter.told(tokio::time::sleep_until(deadline)).await;
+            if matches!(told, Told::Late) {
                 let timeouts = &shared.counters.wait_timeouts;
                 timeouts.fetch_add(1, Ordering::Relaxed);
-                Told::Late
-            });
+            }
             (waiter, told)
         }))
     }

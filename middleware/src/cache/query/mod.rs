@@ -6,7 +6,10 @@ mod refusal;
 mod statement;
 mod volatile;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use http::{HeaderMap, StatusCode};
 use quick_cache::sync;
@@ -147,8 +150,7 @@ impl Call<'_> {
             };
             // Without a runtime there is nothing to wait by.
             let told = if runtime::has_one() {
-                let told = timed(tokio::time::timeout(shared.wait_deadline, waiter.told())).await;
-                told.unwrap_or(Told::Late)
+                timed(waiter.told(tokio::time::sleep(shared.wait_deadline))).await
             } else {
                 Told::Alone
             };
@@ -165,7 +167,11 @@ impl Call<'_> {
                     leader = Some(lead);
                     break;
                 }
-                Told::Late => join = waiter.rejoin(shared.clock.now()),
+                Told::Late => {
+                    let timeouts = &shared.counters.wait_timeouts;
+                    timeouts.fetch_add(1, Ordering::Relaxed);
+                    join = waiter.rejoin(shared.clock.now());
+                }
                 Told::Entry(_) | Told::Head(_) | Told::Alone => break,
             }
         }

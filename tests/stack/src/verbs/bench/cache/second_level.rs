@@ -21,13 +21,17 @@ pub(super) fn figures(peers: &Peers<'_>, stack: &Stack) -> Result<Vec<Figure>> {
     let gets = |what: &'static str| -> Reading<'_, Error> {
         Box::new(move || peers.number(&[what, url, READS]))
     };
-    let read = rounds(5, &mut [gets("l2-gets"), gets("l2-gets"), gets("raw-gets")])?;
+    let read = rounds(
+        ROUNDS,
+        &mut [gets("l2-gets"), gets("l2-gets"), gets("raw-gets")],
+    )?;
     let info = redis.command(&["INFO", "server"])?;
     let version = info
         .lines()
         .find_map(|line| line.trim().strip_prefix("redis_version:"))
         .unwrap_or("unknown");
     let purges = peers.read(&["purges", url, KEYS, &ROUNDS.to_string()])?;
+    let round_trips = peers.read(&["round-trips", url, &ROUNDS.to_string()])?;
     redis.command(&["FLUSHALL"])?;
     Ok(vec![
         Figure::ratio("l2_get_vs_raw_c64", &read[0], &read[1], &read[2])
@@ -35,5 +39,6 @@ pub(super) fn figures(peers: &Peers<'_>, stack: &Stack) -> Result<Vec<Figure>> {
         Figure::own("l2_get_per_s", "1/s", interval(&read[0])).against("Redis", version),
         Figure::own("l2_raw_get_per_s", "1/s", interval(&read[2])).against("Redis", version),
         Figure::own("purge_tag_us", "us", interval(&purges)).against("Redis", version),
+        Figure::own("redis_round_trip_us", "us", interval(&round_trips)).against("Redis", version),
     ])
 }

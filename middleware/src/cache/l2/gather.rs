@@ -1,0 +1,164 @@
+//! Look-ups that come at once go to Redis as one `MGET`. Alone, each costs a message to the connection's task, a place in
+//! its queue, a wake and a reply of its own; together they share them.
+
+use std::{
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{runtime::Handle, sync::oneshot};
+
+use super::{
+    L2,
+    pool::{CallError, FULL_BYTES},
+};
+
+/// Look-ups in one question at most.
+const MAX_TOGETHER: usize = 32;
+/// Look-ups under way from which the next ones gather: fewer go at once, each by itself.
+const MANY: usize = 4;
+
+/// What Redis has under a key.
+pub(super) type Got = Result<Option<Bytes>, CallError>;
+
+#[derive(Default)]
+pub(super) struct Gather {
+    /// Look-ups that are not answered yet.
+    under_way: AtomicUsize,
+    forming: Mutex<Vec<Asked>>,
+}
+
+struct Asked {
+    redis_key: String,
+    answer: oneshot::Sender<Got>,
+}
+
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+enum Joined {
+    /// Asks for all that come after it.
+    First,
+    Later,
+    /// There is room for no other: these are asked for now.
+    Full(Vec<Asked>),
+}
+
+impl Gather {
+    fn add(&self, asked: Asked, room: usize) -> Joined {
+        let mut forming = self.forming();
+        forming.push(asked);
+        match forming.len() {
+            length if length >= room => Joined::Full(mem::take(&mut *forming)),
+            1 => Joined::First,
+            _ => Joined::Later,
+        }
+    }
+
+    fn forming(&self) -> MutexGuard<'_, Vec<Asked>> {
+        self.forming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl L2 {
+    /// What stands under a Redis key; `usual` are about the bytes of it.
+    pub(super) async fn get_bytes(
+        self: &Arc<Self>,
+        redis_key: &str,
+        usual: usize,
+        timeout: Duration,
+    ) -> Got {
+        let before = self.gather.under_way.fetch_add(1, Ordering::Relaxed);
+        let _under_way = UnderWay(&self.gather.under_way);
+        // What is large gathers less, so that a connection is never held longer than by what fills it.
+        let room = (FULL_BYTES / usual.max(1)).min(MAX_TOGETHER);
+        let gathers = before >= MANY && room > 1 && !self.pool.opener().is_cluster();
+        if gathers
+            && let Ok(runtime) = Handle::try_current()
+            && let Some(got) = self.join(&runtime, redis_key, room, timeout).await
+        {
+            return got;
+        }
+        let mut get = redis::cmd("GET");
+        get.arg(redis_key);
+        self.call(&get, usual, timeout).await
+    }
+
+    /// Joins those that wait to be asked for. `None` where their task has ended without an answer.
+    async fn join(
+        self: &Arc<Self>,
+        runtime: &Handle,
+        redis_key: &str,
+        room: usize,
+        timeout: Duration,
+    ) -> Option<Got> {
+        let (answer, answered) = oneshot::channel();
+        let asked = Asked {
+            redis_key: redis_key.to_owned(),
+            answer,
+        };
+        // A task of its own asks, for whoever began may go away, or not be polled; and others wait for it.
+        match self.gather.add(asked, room) {
+            Joined::First => {
+                let l2 = self.clone();
+                runtime.spawn(async move {
+                    // Those that are ready to run come first, and join.
+                    tokio::task::yield_now().await;
+                    let all = mem::take(&mut *l2.gather.forming());
+                    l2.ask_for(all, timeout).await;
+                });
+            }
+            Joined::Full(all) => drop(runtime.spawn(self.clone().ask_for(all, timeout))),
+            Joined::Later => {}
+        }
+        // The task has a timer too, yet its runtime may have stopped.
+        match tokio::time::timeout(timeout, answered).await {
+            Ok(answered) => answered.ok(),
+            Err(_) => Some(Err(CallError::Timeout)),
+        }
+    }
+
+    async fn ask_for(self: Arc<Self>, asked: Vec<Asked>, timeout: Duration) {
+        if asked.is_empty() {
+            return;
+        }
+        let usual = self.usual_bytes.load(Ordering::Relaxed);
+        let length = self.gather_bytes(&asked);
+        let mut mget = redis::Cmd::with_capacity(1 + asked.len(), length);
+        mget.arg("MGET");
+        asked.iter().for_each(|asked| {
+            mget.arg(&asked.redis_key);
+        });
+        let got: Result<Vec<Option<Bytes>>, CallError> =
+            self.call(&mget, usual * asked.len(), timeout).await;
+        match got {
+            Ok(values) => {
+                for (asked, value) in asked.into_iter().zip(values) {
+                    let _ = asked.answer.send(Ok(value));
+                }
+            }
+            Err(error) => {
+                for asked in asked {
+                    let _ = asked.answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn gather_bytes(&self, asked: &[Asked]) -> usize {
+        4 + asked
+            .iter()
+            .map(|asked| asked.redis_key.len())
+            .sum::<usize>()
+    }
+}
