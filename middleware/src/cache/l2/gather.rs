@@ -54,6 +54,15 @@ enum Joined {
     Full(Vec<Asked>),
 }
 
+/// The task that asks for those that gather. Gone before it did, it leaves none of them behind, or all who come would wait for it.
+struct First(Arc<L2>);
+
+impl Drop for First {
+    fn drop(&mut self) {
+        self.0.gather.dissolve();
+    }
+}
+
 impl Gather {
     fn add(&self, asked: Asked, room: usize) -> Joined {
         let mut forming = self.forming();
@@ -63,6 +72,12 @@ impl Gather {
             1 => Joined::First,
             _ => Joined::Later,
         }
+    }
+
+    /// Those that gather go alone.
+    fn dissolve(&self) {
+        let alone = mem::take(&mut *self.forming());
+        drop(alone);
     }
 
     fn forming(&self) -> MutexGuard<'_, Vec<Asked>> {
@@ -110,21 +125,26 @@ impl L2 {
         // A task of its own asks, for whoever began may go away, or not be polled; and others wait for it.
         match self.gather.add(asked, room) {
             Joined::First => {
-                let l2 = self.clone();
+                let first = First(self.clone());
                 runtime.spawn(async move {
                     // Those that are ready to run come first, and join.
                     tokio::task::yield_now().await;
+                    let l2 = first.0.clone();
                     let all = mem::take(&mut *l2.gather.forming());
+                    drop(first);
                     l2.ask_for(all, timeout).await;
                 });
             }
             Joined::Full(all) => drop(runtime.spawn(self.clone().ask_for(all, timeout))),
             Joined::Later => {}
         }
-        // The task has a timer too, yet its runtime may have stopped.
+        // The task has a timer too, yet its runtime may stand still.
         match tokio::time::timeout(timeout, answered).await {
             Ok(answered) => answered.ok(),
-            Err(_) => Some(Err(CallError::Timeout)),
+            Err(_) => {
+                self.gather.dissolve();
+                Some(Err(CallError::Timeout))
+            }
         }
     }
 
@@ -133,8 +153,11 @@ impl L2 {
             return;
         }
         let usual = self.usual_bytes.load(Ordering::Relaxed);
-        let length = self.gather_bytes(&asked);
-        let mut mget = redis::Cmd::with_capacity(1 + asked.len(), length);
+        let length = asked
+            .iter()
+            .map(|asked| asked.redis_key.len())
+            .sum::<usize>();
+        let mut mget = redis::Cmd::with_capacity(1 + asked.len(), "MGET".len() + length);
         mget.arg("MGET");
         asked.iter().for_each(|asked| {
             mget.arg(&asked.redis_key);
@@ -153,12 +176,5 @@ impl L2 {
                 }
             }
         }
-    }
-
-    fn gather_bytes(&self, asked: &[Asked]) -> usize {
-        4 + asked
-            .iter()
-            .map(|asked| asked.redis_key.len())
-            .sum::<usize>()
     }
 }

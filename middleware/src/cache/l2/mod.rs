@@ -1,6 +1,6 @@
 //! The second level: Redis or Valkey, shared by all instances of an app.
 //!
-//! A look-up is one `GET` (two for an answer that varies). Whether what it finds is dead the table in this process says,
+//! A look-up is one `GET` (two for an answer that varies); many at once share an `MGET`. Whether what it finds is dead the table in this process says,
 //! which follows the purges of all instances; as long as it cannot, or a purge of its own is not confirmed, nothing is
 //! read from Redis. What is written there carries what Redis had given of this instance's position when the request
 //! began: so a purge by any instance holds for what every instance finds here, also after restarts, and a fill that began
