@@ -17,13 +17,21 @@
 mod board;
 mod command;
 mod coordinator;
+mod disk;
+mod dispatch;
+mod execute;
+mod hints;
 mod launcher;
 mod leave;
 mod ledger;
+mod plan;
 mod process;
+mod reap;
+mod report;
 mod spec;
 mod submit;
 mod wake;
+mod watch;
 mod worker;
 
 /// Shared memory, the launcher and the hooks. Called from `_PG_init` of a preloaded library.
