@@ -16,6 +16,18 @@ COMMENT ON FUNCTION pitcrew.cancel_job(bigint) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- pg_pitcrew::jobs::dry_run::dry_run
+
+CREATE FUNCTION pitcrew.dry_run(kind text, target regclass DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS TABLE (
+    step integer, command text, lock text, estimated_ms double precision, estimated_read_bytes bigint,
+    estimated_write_bytes bigint, basis text
+)
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'dry_run_wrapper';
+COMMENT ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) IS
+    'What pitcrew.submit_job() with the same arguments would run now. lock: the strongest one on the table while the command works. estimated_ms: the median of earlier jobs of the kind, scaled by size; NULL without any, as basis says.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::install::grant_access
 
 CREATE FUNCTION pitcrew.grant_access(role regrole, level text) RETURNS void
@@ -201,6 +213,15 @@ COMMENT ON FUNCTION pitcrew.version() IS 'Version of the loaded library.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- pg_pitcrew::jobs::wait::wait_job
+
+CREATE PROCEDURE pitcrew.wait_job(id bigint, timeout_ms integer DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'wait_job_wrapper';
+COMMENT ON PROCEDURE pitcrew.wait_job(bigint, integer) IS
+    'Waits until a job is done, without holding a snapshot; not inside a transaction block. Fails with the job''s own SQLSTATE when it failed or was cancelled, and with 57014 after timeout_ms (NULL waits without limit).';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::suggest::workload
 
 CREATE FUNCTION pitcrew.workload() RETURNS TABLE (
@@ -222,6 +243,8 @@ REVOKE EXECUTE ON FUNCTION pitcrew.grant_access(regrole, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.job_origin() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.cancel_job(bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON PROCEDURE pitcrew.wait_job(bigint, integer) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;

@@ -134,6 +134,27 @@ impl Spec {
     }
 }
 
+impl Spec {
+    /// The name that `parse` reads.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Vacuum(_) => "vacuum",
+            Self::Analyze => "analyze",
+            Self::Reindex => "reindex",
+            Self::CreateIndex { .. } => "create_index",
+            Self::DropIndex => "drop_index",
+            Self::RefreshMatview { .. } => "refresh_matview",
+            Self::Many(many) => match many.choice {
+                Choice::Stale => "analyze_all_stale",
+                Choice::Due => "vacuum_due",
+                Choice::Oldest => "freeze_oldest",
+                Choice::Bloated => "rebuild_bloated_indexes",
+                Choice::Invalid => "repair_invalid_indexes",
+            },
+        }
+    }
+}
+
 fn vacuum(options: &Map<String, Value>) -> Result<Vacuum, Failure> {
     let parallel = number(options, "parallel", 0.0, 1024.0)?;
     let index_cleanup = match options.get("index_cleanup") {

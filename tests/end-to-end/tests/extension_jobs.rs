@@ -9,7 +9,7 @@ mod support;
 
 use pitcrew_stack::{require, testing};
 use support::jobs::{INVALID_INDEXES, slow_vacuum, submitted_before, table};
-use support::{Session, role, server};
+use support::{Session, server};
 
 #[test]
 fn vacuum_analyze_and_concurrent_index_run_at_top_level() {
