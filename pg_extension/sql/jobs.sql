@@ -34,7 +34,7 @@ CREATE UNIQUE INDEX jobs_joined ON pitcrew.jobs
     WHERE state IN ('queued', 'waiting_for_lock', 'running');
 
 COMMENT ON TABLE pitcrew.jobs IS
-    'Maintenance jobs, one row each. Queue with pitcrew.submit_job(), cancel with pitcrew.cancel_job(), wait with CALL pitcrew.wait_job(). Each change of state is told to channel pitcrew_jobs.';
+    'Maintenance jobs, one row each. Queue with pitcrew.submit_job(), cancel with pitcrew.cancel_job(), wait with CALL pitcrew.wait_job(). Each change of state is told to channel pitcrew_jobs. The last 10,000 are kept, and those whose index is still there.';
 COMMENT ON COLUMN pitcrew.jobs.command IS
     'The command as submitted; replaced by the text that really runs when the job starts. Of a job in steps: the step that runs.';
 COMMENT ON COLUMN pitcrew.jobs.state IS

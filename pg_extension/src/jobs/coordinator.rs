@@ -101,6 +101,7 @@ pub(super) struct Run {
 impl Run {
     fn until_idle(mut self) {
         self.adopt();
+        let mut is_tidy = false;
         loop {
             process::reload_if_asked();
             let seen = BOARD
@@ -116,9 +117,14 @@ impl Run {
                 process::wait(POLL_MS);
                 continue;
             }
+            if !is_tidy {
+                process::transaction(c"pitcrew: forgetting old jobs", ledger::forget_oldest);
+                is_tidy = true;
+            }
             self.take_back_what_never_started();
             process::transaction(c"pitcrew: cancel requests", || {
                 ledger::mark_orphans();
+                ledger::fail_surplus();
                 self.cancel(&ledger::take_cancel_requests());
             });
             self.reap();

@@ -10,6 +10,9 @@ use crate::guc;
 /// Longest wait between two attempts.
 const MAX_BACKOFF_MS: f64 = 3_600_000.0;
 
+/// Finished jobs that are kept, beside those whose index is still there: drop_index asks for them.
+const KEPT_JOBS: i64 = 10_000;
+
 /// A job that is not finished.
 pub(super) struct Unfinished {
     /// `pitcrew.jobs.id`.
@@ -55,6 +58,31 @@ pub(super) fn mark_orphans() {
          hint = 'Submit the job again if it is still wanted.' \
          WHERE state IN ('queued', 'waiting_for_lock', 'running') AND origin <> pitcrew.job_origin()",
         &[],
+    );
+}
+
+/// Fails what was queued past `submit_job` and its bound.
+pub(super) fn fail_surplus() {
+    change(
+        "UPDATE pitcrew.jobs SET state = 'failed', finished_at = clock_timestamp(), sqlstate = '53400', \
+         error = 'there were more unfinished maintenance jobs than pitcrew.max_queued_jobs', \
+         hint = 'Queue jobs with pitcrew.submit_job().' \
+         WHERE id IN (SELECT id FROM pitcrew.jobs WHERE state = 'queued' ORDER BY id OFFSET $1)",
+        &[i64::from(guc::MAX_QUEUED_JOBS.get()).into()],
+    );
+}
+
+/// Forgets the oldest finished jobs.
+pub(super) fn forget_oldest() {
+    spi(
+        "pitcrew.jobs",
+        Spi::run_with_args(
+            "DELETE FROM pitcrew.jobs j WHERE j.state NOT IN ('queued', 'waiting_for_lock', 'running') \
+             AND j.id < (SELECT o.id FROM pitcrew.jobs o ORDER BY o.id DESC OFFSET $1 LIMIT 1) \
+             AND NOT (j.kind = 'create_index' AND j.state = 'done' \
+                      AND EXISTS (SELECT 1 FROM pg_index i WHERE i.indexrelid = j.index_oid))",
+            &[KEPT_JOBS.into()],
+        ),
     );
 }
 

@@ -253,3 +253,63 @@ fn a_dry_run_tells_commands_locks_and_history_and_does_nothing() {
         "t"
     );
 }
+
+#[test]
+fn old_jobs_are_forgotten_but_not_who_made_an_index() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    let build = session.submit("'create_index', 'orders', '{\"columns\": [\"id\"]}'");
+    session.done(&build);
+    session.run(
+        "INSERT INTO pitcrew.jobs (kind, state) SELECT 'analyze', 'done' FROM generate_series(1, 10500)",
+    );
+    // Its coordinator leaves when it is done, and the next one tidies.
+    session.until("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type LIKE 'pitcrew%'", "0");
+    let job = session.submit("'vacuum', 'orders'");
+    session.done(&job);
+    assert_eq!(session.text("SELECT count(*) FROM pitcrew.jobs"), "10002");
+    let drop = session.submit("'drop_index', 'orders_id_idx'");
+    session.done(&drop);
+}
+
+#[test]
+fn what_is_queued_past_the_bound_fails() {
+    require!(extension);
+    let postgres = server(&[("pitcrew.max_queued_jobs", "3")]);
+    let session = Session::open(&postgres.url("shop"));
+    table(&session, "orders");
+    let holder = Session::open(&postgres.url("shop"));
+    holder.run("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    let first = session.submit("'vacuum', 'orders'");
+    session.until(
+        &format!("SELECT state FROM pitcrew.jobs WHERE id = {first}"),
+        "waiting_for_lock",
+    );
+    session.run(
+        "INSERT INTO pitcrew.jobs (kind, target, options) SELECT 'create_index', 'orders', jsonb_build_object('columns', jsonb_build_array('id'), 'name', 'i' || g) FROM generate_series(1, 5) g",
+    );
+    session.until(
+        "SELECT count(*) FROM pitcrew.jobs WHERE sqlstate = '53400'",
+        "2",
+    );
+    holder.run("ROLLBACK");
+    session.done(&first);
+}
+
+#[test]
+fn each_change_of_state_is_told_to_who_listens() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    let listener = support::jobs::Listener::open(&database.url, "pitcrew_jobs");
+    let job = session.submit("'vacuum', 'orders'");
+    session.done(&job);
+    let told = |state: &str| format!("{{\"id\" : {job}, \"state\" : \"{state}\"}}");
+    assert_eq!(
+        listener.until(&told("done")),
+        [told("queued"), told("running"), told("done")]
+    );
+}
