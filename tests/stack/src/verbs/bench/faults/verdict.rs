@@ -62,8 +62,14 @@ pub(super) fn figures(world: &World, seed: u64) -> Result<Vec<Figure>> {
             lost.len()
         )));
     }
+    // Where little is done, nothing of the above says much.
+    let not_refreshed = world.count(
+        "SELECT (count(*) FILTER (WHERE state <> 'done') > count(*) / 2)::int FROM pitcrew.jobs WHERE kind = 'refresh_matview'",
+    )?;
+    let few = ("more than half of the refreshes not done", not_refreshed);
     let broken: Vec<String> = counts
         .iter()
+        .chain(std::iter::once(&few))
         .filter(|(_, count)| *count != 0)
         .map(|(name, count)| format!("{name} is {count}"))
         .collect();

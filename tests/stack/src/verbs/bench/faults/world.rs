@@ -45,7 +45,8 @@ impl World {
         let mut script = vec![
             "CREATE EXTENSION pg_pitcrew".to_owned(),
             // A refresh leaves a row only if it commits, with the role that its session was connected as.
-            "CREATE TABLE runs (view int, role text); GRANT INSERT ON runs TO PUBLIC".to_owned(),
+            "CREATE TABLE runs (view int, role text); GRANT INSERT, SELECT ON runs TO PUBLIC"
+                .to_owned(),
             "CREATE FUNCTION log_run(view int) RETURNS int LANGUAGE sql VOLATILE \
              AS 'INSERT INTO public.runs VALUES (view, session_user) RETURNING view'"
                 .to_owned(),
@@ -162,7 +163,7 @@ impl World {
 
     /// One fault.
     pub(super) fn strike(&mut self, choices: &mut Choices) -> Result<()> {
-        let what = match choices.below(24) {
+        let what = match choices.below(25) {
             0..=7 => {
                 let place = choices.below(50);
                 let _ = self.rows(&format!(
@@ -187,13 +188,13 @@ impl World {
                 );
                 "coordinators ended"
             }
-            21 => {
+            21..=22 => {
                 if !self.kill_worker() {
                     return Ok(());
                 }
                 "workers killed"
             }
-            22 => {
+            23 => {
                 self.postgres.restart()?;
                 "restarts"
             }
