@@ -16,6 +16,18 @@ COMMENT ON FUNCTION pitcrew.cancel_job(bigint) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- pg_pitcrew::jobs::dry_run::dry_run
+
+CREATE FUNCTION pitcrew.dry_run(kind text, target regclass DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS TABLE (
+    step integer, command text, lock text, estimated_ms double precision, estimated_read_bytes bigint,
+    estimated_write_bytes bigint, basis text
+)
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'dry_run_wrapper';
+COMMENT ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) IS
+    'What pitcrew.submit_job() with the same arguments would run now. lock: the strongest one on the table while the command works. estimated_ms: the median of earlier jobs of the kind, scaled by size; NULL without any, as basis says.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::install::grant_access
 
 CREATE FUNCTION pitcrew.grant_access(role regrole, level text) RETURNS void
@@ -55,27 +67,52 @@ CREATE TABLE pitcrew.jobs (
     target       regclass,
     command      text,
     state        text NOT NULL DEFAULT 'queued'
-                 CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'lost', 'orphaned')),
+                 CHECK (state IN ('queued', 'waiting_for_lock', 'running', 'done', 'failed', 'cancelled', 'orphaned')),
     submitter    regrole NOT NULL DEFAULT (quote_ident(current_user)::regrole),
     submitted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at   timestamptz,
     finished_at  timestamptz,
+    duration     interval GENERATED ALWAYS AS (finished_at - started_at) STORED,
+    attempts     integer NOT NULL DEFAULT 0,
+    not_before   timestamptz,
+    progress     jsonb,
+    eta          timestamptz,
+    before       jsonb,
+    after        jsonb,
     sqlstate     text,
     error        text,
+    hint         text,
     options      jsonb NOT NULL DEFAULT '{}',
     index_oid    oid,
+    touched      oid[],
     origin       text NOT NULL DEFAULT pitcrew.job_origin()
 );
-CREATE INDEX jobs_unfinished ON pitcrew.jobs (id) WHERE state IN ('queued', 'running');
+CREATE INDEX jobs_unfinished ON pitcrew.jobs (id) WHERE state IN ('queued', 'waiting_for_lock', 'running');
+-- The same job twice is one job. Two hashes of the options, because an index entry is bounded and they are not.
+CREATE UNIQUE INDEX jobs_joined ON pitcrew.jobs
+    (origin, submitter, kind, (coalesce(target::oid, 0::oid)), (jsonb_hash_extended(options, 0)), (jsonb_hash_extended(options, 1)))
+    WHERE state IN ('queued', 'waiting_for_lock', 'running');
 
 COMMENT ON TABLE pitcrew.jobs IS
-    'Maintenance jobs, one row each. Queue with pitcrew.submit_job(), cancel with pitcrew.cancel_job().';
+    'Maintenance jobs, one row each. Queue with pitcrew.submit_job(), cancel with pitcrew.cancel_job(), wait with CALL pitcrew.wait_job(). Each change of state is told to channel pitcrew_jobs. The last 10,000 are kept, and those whose index is still there.';
 COMMENT ON COLUMN pitcrew.jobs.command IS
-    'The command as submitted; replaced by the text that really runs when the job starts.';
+    'The command as submitted; replaced by the text that really runs when the job starts. Of a job in steps: the step that runs.';
 COMMENT ON COLUMN pitcrew.jobs.state IS
-    'queued, running, done, failed, cancelled; lost: the server went down in the middle; orphaned: the row came with a dump, a clone or a promoted standby and is not run here.';
+    'queued; running, or waiting_for_lock while its worker waits for somebody else''s lock; done, failed, cancelled; orphaned: the row came with a dump, a clone or a promoted standby and is not run here.';
 COMMENT ON COLUMN pitcrew.jobs.submitter IS 'The role that the job''s worker connects as.';
+COMMENT ON COLUMN pitcrew.jobs.duration IS 'From the last start to the end.';
+COMMENT ON COLUMN pitcrew.jobs.attempts IS
+    'Times the job was started. One that could not get its lock is started again, pitcrew.job_lock_retries times at most.';
+COMMENT ON COLUMN pitcrew.jobs.not_before IS 'A job that waits for its next attempt is not started before.';
+COMMENT ON COLUMN pitcrew.jobs.progress IS
+    'Row of pg_stat_progress_*, with step and steps of a job in steps, fraction (0 to 1) of the phase, and waiting_for (process ids) while it waits for a lock.';
+COMMENT ON COLUMN pitcrew.jobs.eta IS 'When the phase ends if it goes on as fast as so far; NULL where the server counts nothing.';
+COMMENT ON COLUMN pitcrew.jobs.before IS
+    'Of the target before the job: bytes, table_bytes, index_bytes, live_rows, dead_rows, bloat_bytes (an estimate from statistics; NULL without them).';
+COMMENT ON COLUMN pitcrew.jobs.after IS 'The same after it.';
+COMMENT ON COLUMN pitcrew.jobs.hint IS 'What to do about the error.';
 COMMENT ON COLUMN pitcrew.jobs.index_oid IS 'The index that the job created, also when the build failed.';
+COMMENT ON COLUMN pitcrew.jobs.touched IS 'Indexes that a clean-up looks at when the job does not finish.';
 COMMENT ON COLUMN pitcrew.jobs.origin IS 'System identifier, database OID and timeline where the job was submitted.';
 
 -- Wishes of pitcrew.cancel_job(); the coordinator checks who asks, acts and deletes the row.
@@ -145,7 +182,7 @@ COMMENT ON FUNCTION pitcrew.status() IS 'What works in this database, and what t
 CREATE FUNCTION pitcrew.submit_job(kind text, target regclass DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS bigint
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'submit_job_wrapper';
 COMMENT ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) IS
-    'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Kinds: vacuum {"full": bool, "analyze": bool}, analyze {}, create_index {"columns": [...], "name": text} (concurrently). Returns pitcrew.jobs.id.';
+    'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Returns pitcrew.jobs.id, of the unfinished job when the same role queued the same one before. Kinds: vacuum {"full", "freeze", "analyze": bool, "parallel": 0 to 1024, "index_cleanup": bool or "auto"}, analyze, reindex (a table or an index, concurrently), create_index {"columns": [...], "name": text} (concurrently), drop_index (of a finished create_index job), refresh_matview {"concurrently": bool}; without a target, each with {"limit": 1 to 1000}: analyze_all_stale, vacuum_due, freeze_oldest, rebuild_bloated_indexes {"min_bloat_percent", "min_size_mb": number}, repair_invalid_indexes.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -176,6 +213,15 @@ COMMENT ON FUNCTION pitcrew.version() IS 'Version of the loaded library.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- pg_pitcrew::jobs::wait::wait_job
+
+CREATE PROCEDURE pitcrew.wait_job(id bigint, timeout_ms integer DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'wait_job_wrapper';
+COMMENT ON PROCEDURE pitcrew.wait_job(bigint, integer) IS
+    'Waits until a job is done, without holding a snapshot; not inside a transaction block. Fails with the job''s own SQLSTATE when it failed or was cancelled, and with 57014 after timeout_ms (NULL waits without limit).';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::suggest::workload
 
 CREATE FUNCTION pitcrew.workload() RETURNS TABLE (
@@ -197,6 +243,8 @@ REVOKE EXECUTE ON FUNCTION pitcrew.grant_access(regrole, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.job_origin() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.cancel_job(bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON PROCEDURE pitcrew.wait_job(bigint, integer) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;

@@ -6,6 +6,8 @@ REVOKE EXECUTE ON FUNCTION pitcrew.grant_access(regrole, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.job_origin() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.cancel_job(bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON PROCEDURE pitcrew.wait_job(bigint, integer) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;

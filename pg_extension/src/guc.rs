@@ -6,6 +6,16 @@ use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 pub(crate) static JOB_LOCK_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(60_000);
 /// Milliseconds a job may run. 0 sets no limit.
 pub(crate) static JOB_STATEMENT_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(0);
+/// Times a job that could not get its lock is started again.
+pub(crate) static JOB_LOCK_RETRIES: GucSetting<i32> = GucSetting::<i32>::new(5);
+/// Milliseconds before the first of these; each later wait is twice as long, an hour at most.
+pub(crate) static JOB_LOCK_BACKOFF_MS: GucSetting<i32> = GucSetting::<i32>::new(5_000);
+/// Seconds after which another session's transaction is old enough that a concurrent build is refused. 0 never refuses.
+pub(crate) static JOB_MAX_TRANSACTION_AGE_S: GucSetting<i32> = GucSetting::<i32>::new(3_600);
+/// Megabytes that have to stay free on disk beside what a job writes.
+pub(crate) static JOB_MIN_FREE_DISK_MB: GucSetting<i32> = GucSetting::<i32>::new(512);
+/// Unfinished jobs of one database.
+pub(crate) static MAX_QUEUED_JOBS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 /// Jobs that run at the same time in one database.
 pub(crate) static MAX_PARALLEL_JOBS: GucSetting<i32> = GucSetting::<i32>::new(2);
 /// Milliseconds after which `suggest_indexes` answers with the best found so far.
@@ -34,6 +44,56 @@ pub(crate) fn define() {
         i32::MAX,
         GucContext::Sighup,
         GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.job_lock_retries",
+        c"How often a maintenance job that could not get its lock is started again.",
+        c"0 fails it at once.",
+        &JOB_LOCK_RETRIES,
+        0,
+        100,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.job_lock_backoff",
+        c"How long a maintenance job that could not get its lock waits for its next start.",
+        c"Each later wait is twice as long, an hour at most.",
+        &JOB_LOCK_BACKOFF_MS,
+        1,
+        3_600_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.job_max_transaction_age",
+        c"How old a transaction may be that a concurrent index build would have to wait for.",
+        c"Beside an older one the job fails at once and names it. 0 never refuses.",
+        &JOB_MAX_TRANSACTION_AGE_S,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.job_min_free_disk",
+        c"How much disk space has to stay free beside what a maintenance job writes.",
+        c"Checked for jobs that write a table or an index anew, where the operating system tells.",
+        &JOB_MIN_FREE_DISK_MB,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.max_queued_jobs",
+        c"How many unfinished maintenance jobs one database may have.",
+        c"submit_job refuses more.",
+        &MAX_QUEUED_JOBS,
+        1,
+        1_000_000,
+        GucContext::Sighup,
+        GucFlags::default(),
     );
     GucRegistry::define_int_guc(
         c"pitcrew.max_parallel_jobs",

@@ -3,7 +3,7 @@
 //!
 //! | folder | what it does |
 //! |---|---|
-//! | `jobs/` | VACUUM, ANALYZE and CREATE INDEX CONCURRENTLY at top level, in a worker connected as the submitter |
+//! | `jobs/` | VACUUM, ANALYZE, REINDEX, CREATE INDEX and their like at top level, in a worker connected as the submitter |
 //! | `workload/` | the statements that ran, from pg_stat_statements, and the columns that they look things up by |
 //! | `whatif/` | plans with indexes that do not exist |
 //! | `../sql/` | tables, views and privileges |

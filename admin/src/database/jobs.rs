@@ -63,7 +63,7 @@ impl From<DatabaseError> for SubmitError {
 const CARED_FOR: &str = "
     SELECT EXISTS (
         SELECT FROM pitcrew.jobs
-        WHERE state IN ('queued', 'running', 'done') AND kind = $1
+        WHERE state IN ('queued', 'waiting_for_lock', 'running', 'done') AND kind = $1
           AND target::pg_catalog.oid = pg_catalog.to_regclass($2)::pg_catalog.oid AND options = $3
           AND submitted_at >= $4::pg_catalog.text::pg_catalog.timestamptz
     ) OR EXISTS (
@@ -74,7 +74,7 @@ const CARED_FOR: &str = "
 
 const SUBMIT: &str = "SELECT pitcrew.submit_job($1, $2::oid::regclass, $3)";
 
-const SAME: &str = "SELECT id FROM pitcrew.jobs WHERE state IN ('queued', 'running') AND kind = $1 \
+const SAME: &str = "SELECT id FROM pitcrew.jobs WHERE state IN ('queued', 'waiting_for_lock', 'running') AND kind = $1 \
                     AND target::oid IS NOT DISTINCT FROM $2::oid AND options = $3 LIMIT 1";
 
 impl Database {

@@ -7,3 +7,5 @@ GRANT EXECUTE ON FUNCTION pitcrew.status() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.slow_query_rows() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.workload() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) TO {role};
+GRANT EXECUTE ON PROCEDURE pitcrew.wait_job(bigint, integer) TO {role};

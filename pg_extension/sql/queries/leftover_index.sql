@@ -1,9 +1,16 @@
--- Whether $1 is an index on $2 that a failed concurrent build left behind and that nothing depends on; NULL when it is gone.
+-- Whether $1 is an index on $2 (or its partition or toast table) that a job of kind $3 left and that nothing depends
+-- on; NULL when it is gone. A build over partitions made every part of it, valid or not. A reindex leaves what it
+-- named _ccnew or _ccold.
 SELECT (
-SELECT NOT i.indisvalid
-   AND i.indrelid = $2
+SELECT (i.indrelid = $2
+        OR i.indrelid IN (SELECT p.relid FROM pg_partition_tree($2::oid::regclass) p)
+        OR i.indrelid = (SELECT t.reltoastrelid FROM pg_class t WHERE t.oid = $2))
    AND NOT i.indisreplident
    AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid)
-FROM pg_index i
+   AND CASE $3
+       WHEN 'create_index' THEN NOT i.indisvalid OR (SELECT t.relkind = 'p' FROM pg_class t WHERE t.oid = $2)
+       ELSE NOT i.indisvalid AND x.relname ~ '_cc(new|old)[0-9]*$'
+       END
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
 WHERE i.indexrelid = $1
 )

@@ -5,5 +5,5 @@ WITH taken AS (
 SELECT DISTINCT j.id
 FROM taken t
 JOIN pitcrew.jobs j ON j.id = t.job_id
-WHERE j.state IN ('queued', 'running')
+WHERE j.state IN ('queued', 'waiting_for_lock', 'running')
   AND pg_has_role(t.requester::oid, j.submitter::oid, 'USAGE')

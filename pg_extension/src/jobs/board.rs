@@ -12,6 +12,8 @@ pub(super) const MAX_SLOTS: usize = 8;
 pub(super) const MAX_COORDINATORS: usize = 16;
 /// DROP, ALTER and CREATE DATABASE commands at the same time that our workers make room for.
 pub(super) const MAX_EVICTIONS: usize = 16;
+/// Indexes that one job makes or rebuilds and that are looked at when it fails. A job that needs more is refused.
+pub(super) const MAX_TOUCHED: usize = 256;
 /// Bytes of a job's options as JSON text. `submit_job` refuses longer ones.
 pub(super) const MAX_OPTIONS_BYTES: usize = 4096;
 
@@ -91,6 +93,8 @@ pub(super) enum Outcome {
     Cancelled,
     /// The server went down in the middle.
     Lost,
+    /// Somebody else's lock was in the way: the job is queued again, for later.
+    Retry,
     /// The worker left because of DROP, ALTER or CREATE DATABASE: the job is queued again.
     Requeue,
 }
@@ -104,10 +108,12 @@ pub(super) struct Report {
     pub(super) sqlstate: Text<5>,
     /// Message of the error, without its DETAIL: that may hold row values.
     pub(super) message: Text<1024>,
+    /// The error's own hint.
+    pub(super) hint: Text<512>,
 }
 
 /// One job that runs, or is about to.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Slot {
     /// Where the slot is in its life.
     pub(super) state: SlotState,
@@ -123,24 +129,104 @@ pub(super) struct Slot {
     pub(super) role: pg_sys::Oid,
     /// Relation, or invalid for the whole database.
     pub(super) target: pg_sys::Oid,
+    /// Table of the target: two jobs on one table would only wait for each other.
+    pub(super) table: pg_sys::Oid,
+    /// How often the job was started, this time included.
+    pub(super) attempts: i32,
     /// Kind of the job.
     pub(super) kind: Text<32>,
     /// Options as JSON text.
     pub(super) options: Text<MAX_OPTIONS_BYTES>,
     /// The worker's process, while it lives.
     pub(super) pid: i32,
+    /// Address of its latch in shared memory.
+    pub(super) latch: usize,
     /// Somebody asked to cancel.
     pub(super) cancel: bool,
     /// The worker was told to leave its database.
     pub(super) evicted: bool,
     /// The text that runs.
     pub(super) command: Text<4096>,
+    /// Which command of how many, from 1.
+    pub(super) step: u16,
+    /// How many commands the job has.
+    pub(super) steps: u16,
     /// Index that the job created.
     pub(super) index: pg_sys::Oid,
+    /// Indexes that a clean-up looks at.
+    pub(super) touched: [pg_sys::Oid; MAX_TOUCHED],
+    /// How many of `touched` are set.
+    pub(super) touched_length: usize,
+    /// How many of `touched` the coordinator has written down.
+    pub(super) touched_noted: usize,
+    /// Measures of the target as JSON text, before the job.
+    pub(super) before: Text<512>,
+    /// The same after it.
+    pub(super) after: Text<512>,
     /// What the worker reported in this phase.
     pub(super) report: Report,
     /// What was reported before the clean-up began.
     pub(super) first: Report,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            state: SlotState::Free,
+            phase: Phase::Run,
+            nonce: 0,
+            database: pg_sys::InvalidOid,
+            job: 0,
+            role: pg_sys::InvalidOid,
+            target: pg_sys::InvalidOid,
+            table: pg_sys::InvalidOid,
+            attempts: 0,
+            kind: Text::default(),
+            options: Text::default(),
+            pid: 0,
+            latch: 0,
+            cancel: false,
+            evicted: false,
+            command: Text::default(),
+            step: 0,
+            steps: 0,
+            index: pg_sys::InvalidOid,
+            touched: [pg_sys::InvalidOid; MAX_TOUCHED],
+            touched_length: 0,
+            touched_noted: 0,
+            before: Text::default(),
+            after: Text::default(),
+            report: Report::default(),
+            first: Report::default(),
+        }
+    }
+}
+
+impl Slot {
+    /// Indexes that a clean-up looks at.
+    pub(super) fn touched(&self) -> &[pg_sys::Oid] {
+        &self.touched[..self.touched_length]
+    }
+
+    /// Wakes the worker.
+    pub(super) fn wake(&self) {
+        let latch = self.latch as *mut pg_sys::Latch;
+        if !latch.is_null() {
+            // SAFETY: the address of a PGPROC's latch, which stays mapped for the server's life; another process that
+            // has it by now is woken for nothing.
+            unsafe { pg_sys::SetLatch(latch) };
+        }
+    }
+
+    /// Adds one; `false` when there is no room.
+    pub(super) fn touch(&mut self, index: pg_sys::Oid) -> bool {
+        let Some(place) = self.touched.get_mut(self.touched_length) else {
+            return false;
+        };
+        *place = index;
+        self.touched_length += 1;
+        true
+    }
 }
 
 /// One coordinator that lives.

@@ -1,23 +1,38 @@
-//! From a job to the text that runs: built from the relation's OID, with every identifier quoted by the server.
+//! From one step of a job to the text that runs: built from the relation's OID, with every identifier quoted by the
+//! server, and checked against the catalogue for one role.
 
 use pgrx::prelude::*;
 
-use super::spec::Spec;
+use super::spec::{Spec, Vacuum};
 use crate::failure::{Failure, read_one};
 use crate::{compat, names};
 
-/// A command, checked against the catalogue for one role.
+/// A command that may run.
 #[derive(Debug, Clone)]
 pub(super) struct Command {
     /// One statement.
     pub(super) text: String,
     /// The relation's OID when the server can be told to use it instead of the name in `text`.
     pub(super) pinned: Option<pg_sys::Oid>,
+    /// The relation that is held by a lock of the session meanwhile, so that its name goes on meaning it.
+    pub(super) held: Option<pg_sys::Oid>,
     /// The name of the index that `text` makes, unquoted, in the schema of its table.
     pub(super) creates: Option<String>,
+    /// The table that an index which `text` makes has to be on.
+    pub(super) builds_on: Option<pg_sys::Oid>,
 }
 
 impl Command {
+    pub(super) fn new(text: String) -> Self {
+        Self {
+            text,
+            pinned: None,
+            held: None,
+            creates: None,
+            builds_on: None,
+        }
+    }
+
     /// Refuses a name that a relation has already. For the moment of submission: a job that is sure to fail is better
     /// not queued. What is taken later, the server itself refuses when the job runs.
     pub(super) fn refuse_taken_name(&self, target: Option<pg_sys::Oid>) -> Result<(), Failure> {
@@ -39,7 +54,7 @@ impl Command {
     }
 }
 
-/// Builds the command for `role`, or says why it cannot run.
+/// Builds the command of a job on one relation, or says why it cannot run.
 ///
 /// # Errors
 /// The relation is gone, is of the wrong kind or belongs to somebody else, or a column does not exist.
@@ -48,22 +63,48 @@ pub(super) fn build(
     target: Option<pg_sys::Oid>,
     role: pg_sys::Oid,
 ) -> Result<Command, Failure> {
-    match spec {
-        Spec::Vacuum { full, analyze } => {
-            let options = [(*full, "FULL"), (*analyze, "ANALYZE")];
-            let options: Vec<_> = options
-                .iter()
-                .filter(|(on, _)| *on)
-                .map(|(_, name)| *name)
-                .collect();
-            let verb = match options.as_slice() {
-                [] => "VACUUM".to_owned(),
-                options => format!("VACUUM ({})", options.join(", ")),
-            };
-            maintenance(&verb, &["r", "p", "m", "t"], target, role)
+    match (spec, target) {
+        (Spec::Vacuum(options), _) => {
+            maintenance(&vacuum(options), &["r", "p", "m", "t"], target, role)
         }
-        Spec::Analyze => maintenance("ANALYZE", &["r", "p", "m", "f"], target, role),
-        Spec::CreateIndex { columns, name } => create_index(columns, name.as_deref(), target, role),
+        (Spec::Analyze, _) => maintenance("ANALYZE", &["r", "p", "m", "f"], target, role),
+        (Spec::CreateIndex { columns, name }, Some(table)) => {
+            create_index(columns, name.as_deref(), table, role)
+        }
+        (Spec::Reindex, Some(target)) => reindex(target, role),
+        (Spec::DropIndex, Some(index)) => drop_index(index, role),
+        (Spec::RefreshMatview { concurrently }, Some(view)) => refresh(*concurrently, view, role),
+        (Spec::Many(_), _) => Err(Failure::argument(
+            "a job over many relations has no command",
+        )),
+        (_, None) => Err(Failure::argument("a job of this kind needs a target")),
+    }
+}
+
+fn vacuum(options: &Vacuum) -> String {
+    let mut list: Vec<String> = [
+        (options.full, "FULL"),
+        (options.freeze, "FREEZE"),
+        (options.analyze, "ANALYZE"),
+    ]
+    .iter()
+    .filter(|(on, _)| *on)
+    .map(|(_, name)| (*name).to_owned())
+    .collect();
+    list.extend(
+        options
+            .parallel
+            .map(|workers| format!("PARALLEL {workers}")),
+    );
+    list.extend(
+        options
+            .index_cleanup
+            .map(|how| format!("INDEX_CLEANUP {how}")),
+    );
+    if list.is_empty() {
+        "VACUUM".to_owned()
+    } else {
+        format!("VACUUM ({})", list.join(", "))
     }
 }
 
@@ -74,44 +115,78 @@ fn maintenance(
     role: pg_sys::Oid,
 ) -> Result<Command, Failure> {
     let Some(target) = target else {
-        return Ok(Command {
-            text: verb.to_owned(),
-            pinned: None,
-            creates: None,
-        });
+        return Ok(Command::new(verb.to_owned()));
     };
     let (relation, kind) = relation_of_kind(target, kinds)?;
     if !compat::may_maintain(target, role) {
         return Err(not_owner(&relation));
     }
     // A partitioned table is expanded to its partitions only when it is given by name.
-    let pinned = (kind != "p").then_some(target);
     Ok(Command {
-        text: format!("{verb} {relation}"),
-        pinned,
-        creates: None,
+        pinned: (kind != "p").then_some(target),
+        ..Command::new(format!("{verb} {relation}"))
+    })
+}
+
+fn reindex(target: pg_sys::Oid, role: pg_sys::Oid) -> Result<Command, Failure> {
+    let (relation, kind) = relation_of_kind(target, &["r", "m", "i", "p", "I"])?;
+    // SAFETY: a catalogue look-up that answers 0 for an index that is gone.
+    let table = match kind.as_str() {
+        "i" | "I" => unsafe { pg_sys::IndexGetRelation(target, true) },
+        _ => target,
+    };
+    if table == pg_sys::InvalidOid {
+        return Err(gone(target));
+    }
+    if !compat::may_maintain(table, role) {
+        return Err(not_owner(&relation));
+    }
+    let what = if table == target { "TABLE" } else { "INDEX" };
+    Ok(Command {
+        held: Some(target),
+        ..Command::new(format!("REINDEX {what} CONCURRENTLY {relation}"))
+    })
+}
+
+fn refresh(concurrently: bool, view: pg_sys::Oid, role: pg_sys::Oid) -> Result<Command, Failure> {
+    let (relation, _) = relation_of_kind(view, &["m"])?;
+    if !compat::may_maintain(view, role) {
+        return Err(not_owner(&relation));
+    }
+    let how = if concurrently { "CONCURRENTLY " } else { "" };
+    Ok(Command {
+        held: Some(view),
+        ..Command::new(format!("REFRESH MATERIALIZED VIEW {how}{relation}"))
+    })
+}
+
+fn drop_index(index: pg_sys::Oid, role: pg_sys::Oid) -> Result<Command, Failure> {
+    let (relation, _) = relation_of_kind(index, &["i"])?;
+    if !compat::owns_relation(index, role) {
+        return Err(not_owner(&relation));
+    }
+    let query = include_str!("../../sql/queries/droppable_index.sql");
+    let reason: Option<String> = read_one("pitcrew.jobs", query, &[index.into()]);
+    if let Some(reason) = reason {
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("index {relation} is not dropped: {reason}"),
+        )
+        .hint("A job drops only an index that a finished create_index job made. Drop others yourself."));
+    }
+    Ok(Command {
+        held: Some(index),
+        ..Command::new(format!("DROP INDEX CONCURRENTLY {relation}"))
     })
 }
 
 fn create_index(
     columns: &[String],
     name: Option<&str>,
-    target: Option<pg_sys::Oid>,
+    target: pg_sys::Oid,
     role: pg_sys::Oid,
 ) -> Result<Command, Failure> {
-    let Some(target) = target else {
-        return Err(Failure::argument(
-            "a job of kind \"create_index\" needs a target table",
-        ));
-    };
     let (relation, kind) = relation_of_kind(target, &["r", "p", "m"])?;
-    if kind == "p" {
-        return Err(Failure::new(
-            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            format!("cannot create an index on partitioned table {relation} concurrently"),
-        )
-        .hint("Queue one job for each partition."));
-    }
     if !compat::owns_relation(target, role) {
         return Err(not_owner(&relation));
     }
@@ -133,43 +208,86 @@ fn create_index(
         Some(name) => name.to_owned(),
         None => pg_pitcrew_advisor::index_name(&table, columns),
     };
-    let list = columns
-        .iter()
-        .map(|column| names::quote(column))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let quoted = names::quote(&name);
+    let list = column_list(columns);
+    // A partitioned table takes no concurrent build: its partitions are built one by one (`plan`).
+    let text = if kind == "p" {
+        format!("CREATE INDEX {quoted} ON ONLY {relation} ({list})")
+    } else {
+        format!("CREATE INDEX CONCURRENTLY {quoted} ON {relation} ({list})")
+    };
     Ok(Command {
-        text: format!(
-            "CREATE INDEX CONCURRENTLY {} ON {relation} ({list})",
-            names::quote(&name)
-        ),
-        pinned: None,
         creates: Some(name),
+        builds_on: Some(target),
+        ..Command::new(text)
     })
 }
 
-/// The statement that removes an index left invalid by a failed build.
+/// Builds the index of one partition; the server names it.
 ///
 /// # Errors
-/// The index is gone already, became valid, backs a constraint, or is another one than the job created.
-pub(super) fn drop_leftover(
-    index: pg_sys::Oid,
-    target: pg_sys::Oid,
-) -> Result<Option<Command>, Failure> {
-    let Some(name) = names::qualified(index) else {
-        return Ok(None);
-    };
-    let query = include_str!("../../sql/queries/leftover_index.sql");
-    let is_leftover: Option<bool> = read_one("pg_index", query, &[index.into(), target.into()]);
-    match is_leftover {
-        Some(true) => Ok(Some(Command {
-            text: format!("DROP INDEX CONCURRENTLY {name}"),
-            pinned: None,
-            creates: None,
-        })),
-        // It is valid, or somebody else's by now: not ours to drop.
-        _ => Ok(None),
+/// As [`build`].
+pub(super) fn create_part(
+    columns: &[String],
+    part: pg_sys::Oid,
+    role: pg_sys::Oid,
+) -> Result<Command, Failure> {
+    let (relation, kind) = relation_of_kind(part, &["r", "p"])?;
+    if !compat::owns_relation(part, role) {
+        return Err(not_owner(&relation));
     }
+    let how = if kind == "p" {
+        "ON ONLY"
+    } else {
+        "CONCURRENTLY ON"
+    };
+    Ok(Command {
+        builds_on: Some(part),
+        ..Command::new(format!(
+            "CREATE INDEX {how} {relation} ({})",
+            column_list(columns)
+        ))
+    })
+}
+
+/// Makes a partition's index a part of its parent's.
+///
+/// # Errors
+/// One of the two is gone.
+pub(super) fn attach(parent: pg_sys::Oid, part: pg_sys::Oid) -> Result<Command, Failure> {
+    let name = |index| names::qualified(index).ok_or_else(|| gone(index));
+    Ok(Command::new(format!(
+        "ALTER INDEX {} ATTACH PARTITION {}",
+        name(parent)?,
+        name(part)?
+    )))
+}
+
+/// The statement that removes an index left by a failed job of `kind` on `table`; `None` when it is gone, became
+/// valid, backs a constraint, or is another one than the job made.
+pub(super) fn drop_leftover(index: pg_sys::Oid, table: pg_sys::Oid, kind: &str) -> Option<Command> {
+    let name = names::qualified(index)?;
+    let query = include_str!("../../sql/queries/leftover_index.sql");
+    let arguments = [index.into(), table.into(), kind.into()];
+    let is_leftover: Option<bool> = read_one("pg_index", query, &arguments);
+    if is_leftover != Some(true) {
+        return None;
+    }
+    // SAFETY: the index exists.
+    let is_partitioned = unsafe { pg_sys::get_rel_relkind(index) } as u8 == b'I';
+    let how = if is_partitioned { "" } else { "CONCURRENTLY " };
+    Some(Command {
+        held: Some(index),
+        ..Command::new(format!("DROP INDEX {how}{name}"))
+    })
+}
+
+fn column_list(columns: &[String]) -> String {
+    columns
+        .iter()
+        .map(|column| names::quote(column))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn relation_of_kind(target: pg_sys::Oid, kinds: &[&str]) -> Result<(String, String), Failure> {
@@ -178,11 +296,12 @@ fn relation_of_kind(target: pg_sys::Oid, kinds: &[&str]) -> Result<(String, Stri
     let kind = unsafe { pg_sys::get_rel_relkind(target) } as u8 as char;
     let kind = kind.to_string();
     if !kinds.contains(&kind.as_str()) {
+        let wanted: Vec<_> = kinds.iter().map(|kind| kind_name(kind)).collect();
         return Err(Failure::new(
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-            format!("{relation} is not a table that this kind of job can work on"),
+            format!("{relation} is not a relation that this kind of job can work on"),
         )
-        .hint("Give a table or a materialized view."));
+        .hint(format!("Give a {}.", wanted.join(" or a "))));
     }
     // SAFETY: the relation exists.
     if unsafe { pg_sys::get_rel_persistence(target) } as u8 == b't' {
@@ -192,6 +311,18 @@ fn relation_of_kind(target: pg_sys::Oid, kinds: &[&str]) -> Result<(String, Stri
         ));
     }
     Ok((relation, kind))
+}
+
+fn kind_name(kind: &str) -> &'static str {
+    match kind {
+        "r" => "table",
+        "p" => "partitioned table",
+        "m" => "materialized view",
+        "t" => "TOAST table",
+        "f" => "foreign table",
+        "I" => "partitioned index",
+        _ => "plain index",
+    }
 }
 
 fn gone(target: pg_sys::Oid) -> Failure {

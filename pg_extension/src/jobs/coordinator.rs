@@ -1,16 +1,13 @@
 //! One process a database, while it has unfinished jobs: the only writer of `pitcrew.jobs`.
 //!
 //! It may be ended at any moment and is started again: everything it needs is in the table and on the board.
+//! `dispatch` starts workers, `watch` follows them, `reap` writes down how they ended.
 
 use pgrx::prelude::*;
 
-use super::board::{
-    BOARD, Board, Coordinator, MAX_OPTIONS_BYTES, MAX_SLOTS, Outcome, Phase, Report, Slot,
-    SlotState,
-};
+use super::board::{BOARD, Coordinator, MAX_SLOTS, Outcome, Phase, Slot, SlotState};
 use super::process::{self, Started};
-use super::{leave, ledger, wake, worker};
-use crate::guc;
+use super::{leave, ledger, wake};
 
 /// Longest sleep while jobs are unfinished; workers and submitters set the latch.
 const POLL_MS: i64 = 1_000;
@@ -34,12 +31,15 @@ pub extern "C-unwind" fn pitcrew_coordinator_main(argument: pg_sys::Datum) {
     process::set(c"search_path", "pg_catalog, pg_temp");
     process::set(c"default_transaction_read_only", "off");
     process::set(c"default_transaction_isolation", "read committed");
+    // What it wrote about an index has to be on disk before that index is.
+    process::set(c"synchronous_commit", "local");
     // Its own book-keeping is no workload.
     process::set(c"compute_query_id", "off");
     Run {
         database,
         handles: [const { None }; MAX_SLOTS],
-        noted: [(0, 0, false); MAX_SLOTS],
+        noted: [const { None }; MAX_SLOTS],
+        watched: [const { None }; MAX_SLOTS],
     }
     .until_idle();
 }
@@ -85,16 +85,23 @@ unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
     wake::want(database);
 }
 
-struct Run {
-    database: pg_sys::Oid,
-    handles: [Option<Started>; MAX_SLOTS],
-    /// Per slot: job, index and whether the command is known, as last written to the table.
-    noted: [(i64, u32, bool); MAX_SLOTS],
+/// What was last written to the table of a slot: job, index, touched indexes, step, and whether it was measured.
+pub(super) type Noted = (i64, u32, usize, u16, bool);
+
+/// The state of one coordinator.
+pub(super) struct Run {
+    pub(super) database: pg_sys::Oid,
+    pub(super) handles: [Option<Started>; MAX_SLOTS],
+    /// Per slot, as last written to the table.
+    pub(super) noted: [Option<Noted>; MAX_SLOTS],
+    /// Per slot: job, whether it waits for a lock, and its progress, as last written to the table.
+    pub(super) watched: [Option<(i64, bool, String)>; MAX_SLOTS],
 }
 
 impl Run {
     fn until_idle(mut self) {
         self.adopt();
+        let mut is_tidy = false;
         loop {
             process::reload_if_asked();
             let seen = BOARD
@@ -102,6 +109,7 @@ impl Run {
                 .coordinator(self.database)
                 .map_or(0, |c| c.pokes);
             if !process::transaction(c"pitcrew: checking the extension", ledger::is_installed) {
+                self.stop_workers();
                 leave::forget(self.database);
                 if self.left(seen) {
                     return;
@@ -109,14 +117,19 @@ impl Run {
                 process::wait(POLL_MS);
                 continue;
             }
-            self.requeue_what_never_started();
+            if !is_tidy {
+                process::transaction(c"pitcrew: forgetting old jobs", ledger::forget_oldest);
+                is_tidy = true;
+            }
+            self.take_back_what_never_started();
             process::transaction(c"pitcrew: cancel requests", || {
                 ledger::mark_orphans();
+                ledger::fail_surplus();
                 self.cancel(&ledger::take_cancel_requests());
             });
             self.reap();
             self.find_lost();
-            process::transaction(c"pitcrew: progress", || self.note_progress());
+            self.watch();
             let is_waiting = self.start_queued();
             if !is_waiting && self.left(seen) {
                 return;
@@ -126,7 +139,7 @@ impl Run {
     }
 
     /// Jobs of this database on the board.
-    fn slots(&self) -> Vec<(usize, Slot)> {
+    pub(super) fn slots(&self) -> Vec<(usize, Slot)> {
         let board = BOARD.share();
         let mine = |(_, slot): &(usize, &Slot)| {
             slot.database == self.database && slot.state != SlotState::Free
@@ -140,7 +153,7 @@ impl Run {
             .collect()
     }
 
-    fn change(&self, number: usize, change: impl FnOnce(&mut Slot)) {
+    pub(super) fn change(&self, number: usize, change: impl FnOnce(&mut Slot)) {
         change(&mut BOARD.exclusive().slots[number]);
     }
 
@@ -158,20 +171,15 @@ impl Run {
         }
     }
 
-    fn requeue_what_never_started(&mut self) {
-        for number in 0..MAX_SLOTS {
-            let has_stopped = self.handles[number]
-                .as_ref()
-                .is_some_and(Started::has_stopped);
-            if has_stopped {
-                self.handles[number] = None;
-                let mut board = BOARD.exclusive();
-                let slot = &mut board.slots[number];
-                if slot.database == self.database && slot.state == SlotState::Assigned {
-                    slot.state = SlotState::Finished;
-                    slot.evicted = true;
-                }
-            }
+    /// DROP EXTENSION takes the jobs along; nobody would hear how they end.
+    fn stop_workers(&self) {
+        let board = BOARD.exclusive();
+        for slot in board
+            .slots
+            .iter()
+            .filter(|s| s.database == self.database && s.state == SlotState::Running)
+        {
+            process::signal(slot.pid, libc::SIGTERM);
         }
     }
 
@@ -188,11 +196,11 @@ impl Run {
                 ledger::cancel_queued(job);
                 continue;
             };
-            // The clean-up of a failed build is not what somebody wants to stop.
+            // Also when its clean-up runs, which nobody wants to stop: what follows is not another attempt.
+            slot.cancel = true;
             if slot.phase == Phase::Cleanup {
                 continue;
             }
-            slot.cancel = true;
             match slot.state {
                 SlotState::Running => process::signal(slot.pid, libc::SIGINT),
                 SlotState::Assigned => {
@@ -204,182 +212,6 @@ impl Run {
                 SlotState::Free | SlotState::Finished => {}
             }
         }
-    }
-
-    /// Writes down the jobs whose worker ended; a failed index build gets its clean-up first.
-    fn reap(&mut self) {
-        for (number, slot) in self.slots() {
-            if slot.state != SlotState::Finished {
-                continue;
-            }
-            self.handles[number] = None;
-            let report = match slot.phase {
-                Phase::Run => {
-                    let report = outcome(&slot);
-                    if report.outcome != Outcome::Done && slot.index != pg_sys::InvalidOid {
-                        self.clean_up(number, report);
-                        continue;
-                    }
-                    report
-                }
-                Phase::Cleanup if slot.evicted && slot.report.outcome != Outcome::Done => {
-                    self.clean_up(number, slot.first);
-                    continue;
-                }
-                Phase::Cleanup => after_clean_up(&slot),
-            };
-            process::transaction(c"pitcrew: writing a result", || {
-                if slot.phase == Phase::Run {
-                    ledger::note_progress(&slot);
-                }
-                ledger::finish(slot.job, &report);
-            });
-            self.change(number, |slot| *slot = Slot::default());
-            self.noted[number] = (0, 0, false);
-        }
-    }
-
-    fn clean_up(&mut self, number: usize, first: Report) {
-        let mut assigned = Slot::default();
-        let mut board = BOARD.exclusive();
-        board.nonce = board.nonce.wrapping_add(1);
-        let nonce = board.nonce;
-        let slot = &mut board.slots[number];
-        slot.first = first;
-        slot.phase = Phase::Cleanup;
-        slot.state = SlotState::Assigned;
-        slot.nonce = nonce;
-        slot.evicted = false;
-        slot.report = Report::default();
-        assigned.clone_from(slot);
-        drop(board);
-        self.start_worker(number, &assigned);
-    }
-
-    /// Rows that say running and have no worker: the server went down in the middle.
-    fn find_lost(&mut self) {
-        let running = process::transaction(c"pitcrew: looking for lost jobs", || {
-            ledger::in_state("running")
-        });
-        for job in running {
-            if self.slots().iter().any(|(_, slot)| slot.job == job.id) {
-                continue;
-            }
-            let mut report = Report {
-                outcome: Outcome::Lost,
-                ..Report::default()
-            };
-            report
-                .message
-                .set("the server or the worker went down while the job ran");
-            if job.index == pg_sys::InvalidOid {
-                process::transaction(c"pitcrew: writing a result", || {
-                    ledger::finish(job.id, &report)
-                });
-            } else if let Some(number) = self.reserve(&job) {
-                self.change(number, |slot| slot.index = job.index);
-                self.clean_up(number, report);
-            }
-        }
-    }
-
-    fn note_progress(&mut self) {
-        for (number, slot) in self.slots() {
-            let now = (slot.job, slot.index.to_u32(), !slot.command.is_empty());
-            if slot.phase == Phase::Run
-                && slot.state == SlotState::Running
-                && self.noted[number] != now
-            {
-                ledger::note_progress(&slot);
-                self.noted[number] = now;
-            }
-        }
-    }
-
-    /// Starts what may start; `true` when a job stays queued.
-    fn start_queued(&mut self) -> bool {
-        let queued =
-            process::transaction(c"pitcrew: reading the queue", || ledger::in_state("queued"));
-        let mut is_waiting = false;
-        for job in queued {
-            let busy = self.slots();
-            // Two jobs on one table would only wait for each other's locks.
-            let is_taken = busy.iter().any(|(_, slot)| slot.target == job.target);
-            if busy.len() >= guc::MAX_PARALLEL_JOBS.get() as usize || is_taken {
-                is_waiting = true;
-                continue;
-            }
-            if job.options.len() > MAX_OPTIONS_BYTES {
-                let mut report = Report {
-                    outcome: Outcome::Failed,
-                    ..Report::default()
-                };
-                report.sqlstate.set("22023");
-                report.message.set("job options are too long");
-                process::transaction(c"pitcrew: writing a result", || {
-                    ledger::finish(job.id, &report)
-                });
-                continue;
-            }
-            let Some(number) = self.reserve(&job) else {
-                is_waiting = true;
-                break;
-            };
-            process::transaction(c"pitcrew: starting a job", || ledger::mark_running(job.id));
-            let slot = BOARD.share().slots[number];
-            if !self.start_worker(number, &slot) {
-                is_waiting = true;
-                break;
-            }
-        }
-        is_waiting
-    }
-
-    fn reserve(&self, job: &ledger::Queued) -> Option<usize> {
-        let mut board = BOARD.exclusive();
-        if board.is_evicted(self.database) {
-            return None;
-        }
-        let number = board
-            .slots
-            .iter()
-            .position(|slot| slot.state == SlotState::Free)?;
-        board.nonce = board.nonce.wrapping_add(1);
-        let Board { nonce, slots, .. } = &mut *board;
-        let slot = &mut slots[number];
-        *slot = Slot {
-            state: SlotState::Assigned,
-            nonce: *nonce,
-            database: self.database,
-            job: job.id,
-            role: job.submitter,
-            target: job.target,
-            ..Slot::default()
-        };
-        slot.kind.set(&job.kind);
-        slot.options.set(&job.options);
-        Some(number)
-    }
-
-    /// Starts the worker of an assigned slot. When the server has no room the slot goes back the way of a worker that
-    /// never came up.
-    fn start_worker(&mut self, number: usize, slot: &Slot) -> bool {
-        let argument = worker::argument(number, slot.nonce);
-        self.handles[number] = process::start(process::worker(
-            &worker::name(slot.job),
-            "pitcrew_worker_main",
-            argument,
-        ));
-        if self.handles[number].is_some() {
-            return true;
-        }
-        self.change(number, |slot| {
-            if slot.state == SlotState::Assigned {
-                slot.state = SlotState::Finished;
-                slot.evicted = true;
-            }
-        });
-        false
     }
 
     /// Leaves when nothing is on the board for this database and nobody asked for another look since `seen`.
@@ -400,43 +232,4 @@ impl Run {
         unsafe { DATABASE = pg_sys::InvalidOid };
         true
     }
-}
-
-/// How the job itself ended.
-fn outcome(slot: &Slot) -> Report {
-    let mut report = slot.report;
-    if report.outcome == Outcome::Done {
-        return report;
-    }
-    if slot.cancel && report.sqlstate.as_str() == "57014" {
-        report.outcome = Outcome::Cancelled;
-    } else if slot.evicted {
-        report = Report {
-            outcome: Outcome::Requeue,
-            ..Report::default()
-        };
-    } else if report.outcome == Outcome::Unknown {
-        report.outcome = Outcome::Lost;
-        report.message.set("the worker ended without a report");
-    }
-    report
-}
-
-/// The job's own end, with a word about an index that could not be removed.
-fn after_clean_up(slot: &Slot) -> Report {
-    let mut report = slot.first;
-    if slot.report.outcome != Outcome::Done {
-        // A job that would be queued again would fail on the left-over's name.
-        if report.outcome == Outcome::Requeue {
-            report.outcome = Outcome::Failed;
-        }
-        let text = format!(
-            "{}; the invalid index with OID {} was left behind: {}",
-            report.message.as_str(),
-            slot.index.to_u32(),
-            slot.report.message.as_str()
-        );
-        report.message.set(&text);
-    }
-    report
 }

@@ -11,19 +11,32 @@
 //! | coordinator | one database, as the bootstrap superuser | when no job is unfinished |
 //! | worker | the same database, as the submitter | after its one job |
 //!
+//! From arguments to a statement: `spec` reads kind and options, `plan` lists the steps, `command` builds one step's text,
+//! `execute` runs it. The coordinator's work is in `dispatch`, `watch`, `reap` and `ledger`.
+//!
 //! They meet in shared memory (`board`). A worker never writes a table: it reports into its slot, and the coordinator
 //! writes the row. One worker a job means that no job can inherit another one's identity, whatever goes wrong in it.
 
 mod board;
 mod command;
 mod coordinator;
+mod disk;
+mod dispatch;
+mod dry_run;
+mod execute;
+mod hints;
 mod launcher;
 mod leave;
 mod ledger;
+mod plan;
 mod process;
+mod reap;
+mod report;
 mod spec;
 mod submit;
+mod wait;
 mod wake;
+mod watch;
 mod worker;
 
 /// Shared memory, the launcher and the hooks. Called from `_PG_init` of a preloaded library.

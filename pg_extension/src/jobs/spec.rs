@@ -9,18 +9,18 @@ const MAX_COLUMNS: usize = 32;
 /// Bytes of an identifier (`NAMEDATALEN - 1`).
 const MAX_NAME_BYTES: usize = 63;
 
+/// Relations that a job over many works on when it does not say.
+const DEFAULT_LIMIT: u16 = 100;
+
 /// One job, understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Spec {
     /// `VACUUM`.
-    Vacuum {
-        /// Rewrites the table under an exclusive lock.
-        full: bool,
-        /// Also collects statistics.
-        analyze: bool,
-    },
+    Vacuum(Vacuum),
     /// `ANALYZE`.
     Analyze,
+    /// `REINDEX CONCURRENTLY` of an index or of all indexes of a table.
+    Reindex,
     /// `CREATE INDEX CONCURRENTLY`, a B-tree over plain columns.
     CreateIndex {
         /// Column names, unquoted.
@@ -28,7 +28,62 @@ pub(super) enum Spec {
         /// Name of the index, unquoted; `None` makes one from table and columns.
         name: Option<String>,
     },
+    /// `DROP INDEX CONCURRENTLY` of an index that a finished job made.
+    DropIndex,
+    /// `REFRESH MATERIALIZED VIEW`.
+    RefreshMatview {
+        /// Readers go on meanwhile; needs a unique index.
+        concurrently: bool,
+    },
+    /// One command for each relation that needs it.
+    Many(Many),
 }
+
+/// Options of `VACUUM`, with their names there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Vacuum {
+    /// Rewrites the table under an exclusive lock.
+    pub(super) full: bool,
+    /// Freezes every row.
+    pub(super) freeze: bool,
+    /// Also collects statistics.
+    pub(super) analyze: bool,
+    /// Workers for the indexes, 0 to 1024; `None` leaves it to the server.
+    pub(super) parallel: Option<u16>,
+    /// `AUTO`, `ON` or `OFF`; `None` leaves it to the table.
+    pub(super) index_cleanup: Option<&'static str>,
+}
+
+/// A job that chooses its relations when it starts.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Many {
+    /// What it looks for.
+    pub(super) choice: Choice,
+    /// Relations at most, 1 to 1,000, those that need it most first.
+    pub(super) limit: u16,
+    /// Indexes with less bloat are left alone, in percent of their size.
+    pub(super) min_bloat_percent: f64,
+    /// Smaller indexes are left alone, in megabytes.
+    pub(super) min_size_mb: f64,
+}
+
+/// What a job over many relations looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// Tables whose statistics are older than autovacuum's thresholds allow.
+    Stale,
+    /// Tables with more dead rows than autovacuum's thresholds allow.
+    Due,
+    /// Tables with the oldest transaction ids.
+    Oldest,
+    /// Indexes that hold much more pages than their rows need.
+    Bloated,
+    /// Invalid indexes, but not the left-overs of somebody's REINDEX CONCURRENTLY.
+    Invalid,
+}
+
+const KINDS: &str = "vacuum, analyze, reindex, create_index, drop_index, refresh_matview, analyze_all_stale, vacuum_due, \
+                     freeze_oldest, rebuild_bloated_indexes and repair_invalid_indexes";
 
 impl Spec {
     /// Reads a job from its kind and options.
@@ -44,15 +99,17 @@ impl Spec {
         };
         match kind {
             "vacuum" => {
-                only(options, kind, &["full", "analyze"])?;
-                Ok(Self::Vacuum {
-                    full: flag(options, "full")?,
-                    analyze: flag(options, "analyze")?,
-                })
+                let known = ["full", "freeze", "analyze", "parallel", "index_cleanup"];
+                only(options, kind, &known)?;
+                vacuum(options).map(Self::Vacuum)
             }
-            "analyze" => {
+            "analyze" | "reindex" | "drop_index" => {
                 only(options, kind, &[])?;
-                Ok(Self::Analyze)
+                Ok(match kind {
+                    "analyze" => Self::Analyze,
+                    "reindex" => Self::Reindex,
+                    _ => Self::DropIndex,
+                })
             }
             "create_index" => {
                 only(options, kind, &["columns", "name"])?;
@@ -61,10 +118,123 @@ impl Spec {
                     name: name(options)?,
                 })
             }
+            "refresh_matview" => {
+                only(options, kind, &["concurrently"])?;
+                let concurrently = flag(options, "concurrently", true)?;
+                Ok(Self::RefreshMatview { concurrently })
+            }
+            "analyze_all_stale" => many(options, kind, Choice::Stale),
+            "vacuum_due" => many(options, kind, Choice::Due),
+            "freeze_oldest" => many(options, kind, Choice::Oldest),
+            "rebuild_bloated_indexes" => many(options, kind, Choice::Bloated),
+            "repair_invalid_indexes" => many(options, kind, Choice::Invalid),
             _ => Err(Failure::argument(format!("unknown job kind \"{kind}\""))
-                .hint("Kinds are 'vacuum', 'analyze' and 'create_index'.")),
+                .hint(format!("Kinds are {KINDS}."))),
         }
     }
+}
+
+impl Spec {
+    /// The name that `parse` reads.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Vacuum(_) => "vacuum",
+            Self::Analyze => "analyze",
+            Self::Reindex => "reindex",
+            Self::CreateIndex { .. } => "create_index",
+            Self::DropIndex => "drop_index",
+            Self::RefreshMatview { .. } => "refresh_matview",
+            Self::Many(many) => match many.choice {
+                Choice::Stale => "analyze_all_stale",
+                Choice::Due => "vacuum_due",
+                Choice::Oldest => "freeze_oldest",
+                Choice::Bloated => "rebuild_bloated_indexes",
+                Choice::Invalid => "repair_invalid_indexes",
+            },
+        }
+    }
+}
+
+fn vacuum(options: &Map<String, Value>) -> Result<Vacuum, Failure> {
+    let parallel = number(options, "parallel", 0.0, 1024.0)?;
+    let index_cleanup = match options.get("index_cleanup") {
+        None => None,
+        Some(Value::String(text)) if text == "auto" => Some("AUTO"),
+        Some(Value::Bool(true)) => Some("ON"),
+        Some(Value::Bool(false)) => Some("OFF"),
+        Some(_) => {
+            return Err(Failure::argument(
+                "option \"index_cleanup\" must be true, false or \"auto\"",
+            ));
+        }
+    };
+    let vacuum = Vacuum {
+        full: flag(options, "full", false)?,
+        freeze: flag(options, "freeze", false)?,
+        analyze: flag(options, "analyze", false)?,
+        parallel: parallel.map(|workers| workers as u16),
+        index_cleanup,
+    };
+    if vacuum.full
+        && (vacuum.parallel.is_some_and(|workers| workers > 0) || index_cleanup.is_some())
+    {
+        return Err(Failure::argument(
+            "option \"full\" goes with neither \"parallel\" nor \"index_cleanup\"",
+        )
+        .hint("VACUUM FULL writes table and indexes anew, with one process."));
+    }
+    Ok(vacuum)
+}
+
+fn many(options: &Map<String, Value>, kind: &str, choice: Choice) -> Result<Spec, Failure> {
+    let known: &[&str] = match choice {
+        Choice::Bloated => &["limit", "min_bloat_percent", "min_size_mb"],
+        _ => &["limit"],
+    };
+    only(options, kind, known)?;
+    let limit = number(options, "limit", 1.0, 1_000.0)?;
+    Ok(Spec::Many(Many {
+        choice,
+        limit: limit.map_or(DEFAULT_LIMIT, |limit| limit as u16),
+        min_bloat_percent: real(options, "min_bloat_percent", 0.0, 100.0)?.unwrap_or(50.0),
+        min_size_mb: real(options, "min_size_mb", 0.0, 1e9)?.unwrap_or(10.0),
+    }))
+}
+
+/// A whole number.
+fn number(
+    options: &Map<String, Value>,
+    key: &str,
+    least: f64,
+    most: f64,
+) -> Result<Option<f64>, Failure> {
+    let value = real(options, key, least, most)?;
+    if value.is_some_and(|value| value.fract() != 0.0) {
+        return Err(Failure::argument(format!(
+            "option \"{key}\" must be a whole number"
+        )));
+    }
+    Ok(value)
+}
+
+fn real(
+    options: &Map<String, Value>,
+    key: &str,
+    least: f64,
+    most: f64,
+) -> Result<Option<f64>, Failure> {
+    let Some(value) = options.get(key) else {
+        return Ok(None);
+    };
+    value
+        .as_f64()
+        .filter(|value| (least..=most).contains(value))
+        .map(Some)
+        .ok_or_else(|| {
+            Failure::argument(format!(
+                "option \"{key}\" must be a number from {least} to {most}"
+            ))
+        })
 }
 
 fn only(options: &Map<String, Value>, kind: &str, known: &[&str]) -> Result<(), Failure> {
@@ -82,9 +252,9 @@ fn only(options: &Map<String, Value>, kind: &str, known: &[&str]) -> Result<(), 
     .hint(hint))
 }
 
-fn flag(options: &Map<String, Value>, key: &str) -> Result<bool, Failure> {
+fn flag(options: &Map<String, Value>, key: &str, default: bool) -> Result<bool, Failure> {
     match options.get(key) {
-        None => Ok(false),
+        None => Ok(default),
         Some(Value::Bool(value)) => Ok(*value),
         Some(_) => Err(Failure::argument(format!(
             "option \"{key}\" must be true or false"
@@ -137,54 +307,4 @@ fn name(options: &Map<String, Value>) -> Result<Option<String>, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn kinds_and_options_are_read() {
-        assert_eq!(
-            Spec::parse("vacuum", &json!({"full": true})).unwrap(),
-            Spec::Vacuum {
-                full: true,
-                analyze: false
-            }
-        );
-        assert_eq!(Spec::parse("analyze", &json!({})).unwrap(), Spec::Analyze);
-        assert_eq!(
-            Spec::parse("create_index", &json!({"columns": ["a\"b"], "name": "x"})).unwrap(),
-            Spec::CreateIndex {
-                columns: vec!["a\"b".into()],
-                name: Some("x".into())
-            }
-        );
-    }
-
-    #[test]
-    fn what_is_not_understood_is_refused() {
-        for (kind, options) in [
-            ("reboot", json!({})),
-            ("VACUUM", json!({})),
-            ("vacuum", json!({"ful": true})),
-            ("vacuum", json!({"full": "yes"})),
-            ("vacuum", json!([])),
-            ("analyze", json!({"full": true})),
-            ("create_index", json!({})),
-            ("create_index", json!({"columns": []})),
-            ("create_index", json!({"columns": [1]})),
-            ("create_index", json!({"columns": ["a", "a"]})),
-            ("create_index", json!({"columns": "a"})),
-            ("create_index", json!({"columns": ["a"], "name": ""})),
-            (
-                "create_index",
-                json!({"columns": ["a"], "name": "n".repeat(64)}),
-            ),
-            (
-                "create_index",
-                json!({"columns": (0..33).map(|n| n.to_string()).collect::<Vec<_>>()}),
-            ),
-        ] {
-            assert!(Spec::parse(kind, &options).is_err(), "{kind} {options}");
-        }
-    }
-}
+mod tests;

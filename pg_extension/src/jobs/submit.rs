@@ -6,9 +6,9 @@ use pgrx::prelude::*;
 
 use super::board::MAX_OPTIONS_BYTES;
 use super::spec::Spec;
-use super::{command, wake};
+use super::{command, plan, wake};
 use crate::failure::{Failure, or_raise, read_one, spi};
-use crate::{PRELOAD_LINE, compat, is_preloaded};
+use crate::{PRELOAD_LINE, compat, guc, is_preloaded};
 
 /// Where a job belongs: system identifier, database and timeline. A dump, a clone or a promoted standby differs in
 /// one of them.
@@ -39,7 +39,7 @@ pub(super) fn job_origin() -> String {
 CREATE FUNCTION pitcrew.submit_job(kind text, target regclass DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS bigint
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'submit_job_wrapper';
 COMMENT ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) IS
-    'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Kinds: vacuum {"full": bool, "analyze": bool}, analyze {}, create_index {"columns": [...], "name": text} (concurrently). Returns pitcrew.jobs.id.';
+    'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Returns pitcrew.jobs.id, of the unfinished job when the same role queued the same one before. Kinds: vacuum {"full", "freeze", "analyze": bool, "parallel": 0 to 1024, "index_cleanup": bool or "auto"}, analyze, reindex (a table or an index, concurrently), create_index {"columns": [...], "name": text} (concurrently), drop_index (of a finished create_index job), refresh_matview {"concurrently": bool}; without a target, each with {"limit": 1 to 1000}: analyze_all_stale, vacuum_due, freeze_oldest, rebuild_bloated_indexes {"min_bloat_percent", "min_size_mb": number}, repair_invalid_indexes.';
 "#)]
 fn submit_job(kind: Option<&str>, target: Option<pg_sys::Oid>, options: Option<JsonB>) -> i64 {
     or_raise(can_run_jobs());
@@ -49,8 +49,7 @@ fn submit_job(kind: Option<&str>, target: Option<pg_sys::Oid>, options: Option<J
     // SAFETY: plain read of the current role.
     let role = unsafe { pg_sys::GetUserId() };
     or_raise(can_log_in(role));
-    let command = or_raise(command::build(&spec, target, role));
-    or_raise(command.refuse_taken_name(target));
+    let text = or_raise(check(&spec, target, role));
 
     let options = if options.is_null() {
         serde_json::Value::Object(Default::default())
@@ -63,20 +62,84 @@ fn submit_job(kind: Option<&str>, target: Option<pg_sys::Oid>, options: Option<J
         ))
         .raise();
     }
-    let id: Option<i64> = spi(
+    or_raise(queue_has_room());
+    let id = insert(kind, target, options, &text);
+    wake::after_commit();
+    id
+}
+
+/// What the job runs, refused where it is sure to fail.
+fn check(
+    spec: &Spec,
+    target: Option<pg_sys::Oid>,
+    role: pg_sys::Oid,
+) -> Result<Option<String>, Failure> {
+    if matches!(spec, Spec::Many(_)) {
+        // It chooses when it starts: what is said now may not be true then. A target is refused here.
+        plan::steps(spec, target)?;
+        return Ok(None);
+    }
+    let command = command::build(spec, target, role)?;
+    command.refuse_taken_name(target)?;
+    plan::steps(spec, target)?;
+    Ok(Some(command.text))
+}
+
+fn queue_has_room() -> Result<(), Failure> {
+    let most = guc::MAX_QUEUED_JOBS.get();
+    // Counts no further than it has to.
+    let query = "SELECT count(*) FROM (SELECT 1 FROM pitcrew.jobs \
+                 WHERE state IN ('queued', 'waiting_for_lock', 'running') LIMIT $1) j";
+    let unfinished: Option<i64> = read_one("pitcrew.jobs", query, &[most.into()]);
+    if unfinished.unwrap_or_default() < i64::from(most) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+        format!("there are {most} unfinished maintenance jobs already"),
+    )
+    .hint("Wait until some are done, cancel some, or raise pitcrew.max_queued_jobs."))
+}
+
+/// Writes the row, or finds the unfinished one that says the same.
+fn insert(
+    kind: &str,
+    target: Option<pg_sys::Oid>,
+    options: serde_json::Value,
+    text: &Option<String>,
+) -> i64 {
+    let inserted: Option<i64> = spi(
         "the new job",
         Spi::get_one_with_args(
-            "INSERT INTO pitcrew.jobs (kind, target, options, command) VALUES ($1, $2, $3, $4) RETURNING id",
+            "WITH new AS (INSERT INTO pitcrew.jobs (kind, target, options, command) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT DO NOTHING RETURNING id), told AS (SELECT id, pg_notify('pitcrew_jobs', \
+             json_build_object('id', id, 'state', 'queued')::text) FROM new) SELECT (SELECT id FROM told)",
             &[
                 kind.into(),
                 target.into(),
-                JsonB(options).into(),
-                command.text.into(),
+                JsonB(options.clone()).into(),
+                text.clone().into(),
             ],
         ),
     );
-    wake::after_commit();
-    id.unwrap_or_default()
+    let found = inserted.or_else(|| {
+        spi(
+            "the unfinished job",
+            Spi::get_one_with_args(
+                "SELECT (SELECT max(id) FROM pitcrew.jobs WHERE state IN ('queued', 'waiting_for_lock', 'running') \
+                 AND submitter::oid = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND kind = $1 \
+                 AND target::oid IS NOT DISTINCT FROM $2::oid AND options = $3 AND origin = pitcrew.job_origin())",
+                &[kind.into(), target.into(), JsonB(options).into()],
+            ),
+        )
+    });
+    or_raise(found.ok_or_else(|| {
+        Failure::new(
+            PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            "the same job was queued and ended meanwhile",
+        )
+        .hint("Submit it again.")
+    }))
 }
 
 /// Asks for a job to be cancelled: a queued one never starts, a running one is interrupted.

@@ -3,33 +3,33 @@
 //! An error is not caught: it ends the process, as it would end a session, and nothing of it can reach another job.
 //! What it said is copied by the process's own `emit_log_hook` and put into the slot by its exit callback.
 
-use std::ffi::CStr;
+use std::collections::HashMap;
 
 use pgrx::prelude::*;
 
 use super::board::{BOARD, MAX_SLOTS, Outcome, Phase, Report, Slot, SlotState};
 use super::command::{self, Command};
-use super::process;
+use super::plan::{self, Step};
 use super::spec::Spec;
-use crate::failure::{Failure, or_raise};
-use crate::{compat, guc, lists};
+use super::{disk, execute, process, report};
+use crate::failure::{Failure, or_raise, read_one};
+use crate::{compat, guc};
 
-/// This process's slot and what it has to say. Written by hooks, so a static; the process has one thread.
+/// Longest wait for the coordinator to write down which indexes the job touches.
+const NOTED_MS: i64 = 5_000;
+
+/// This process's slot. Read by hooks, so a static; the process has one thread.
 static mut SLOT: usize = usize::MAX;
-static mut REPORT: Option<Report> = None;
-static mut PREVIOUS_LOG_HOOK: pg_sys::emit_log_hook_type = None;
 static mut PREVIOUS_ACCESS_HOOK: pg_sys::object_access_hook_type = None;
-
-unsafe extern "C-unwind" {
-    // Not among pgrx's bindings. `STATEMENT_TIMEOUT` is 3 in `utils/timeout.h` of 15 to 18.
-    fn enable_timeout_after(id: i32, milliseconds: i32);
-    fn disable_timeout(id: i32, keep_indicator: bool);
-}
-const STATEMENT_TIMEOUT: i32 = 3;
 
 /// Packs a slot's number and nonce into the worker's argument.
 pub(super) fn argument(slot: usize, nonce: u32) -> u64 {
     (u64::from(nonce) << 32) | slot as u64
+}
+
+/// Name shown while a worker runs a job.
+pub(super) fn name(job: i64) -> String {
+    format!("pitcrew job: {job}")
 }
 
 /// Entry point of a job's worker.
@@ -41,8 +41,7 @@ pub extern "C-unwind" fn pitcrew_worker_main(argument: pg_sys::Datum) {
     // SAFETY: start of a background worker: its statics are its own, signals are still blocked.
     unsafe {
         pg_sys::before_shmem_exit(Some(on_exit), pg_sys::Datum::from(0));
-        PREVIOUS_LOG_HOOK = pg_sys::emit_log_hook;
-        pg_sys::emit_log_hook = Some(on_log);
+        report::listen();
         PREVIOUS_ACCESS_HOOK = pg_sys::object_access_hook;
         pg_sys::object_access_hook = Some(on_object_access);
     }
@@ -59,22 +58,14 @@ pub extern "C-unwind" fn pitcrew_worker_main(argument: pg_sys::Datum) {
         );
     }
     settings();
-    if let Some(command) = process::transaction(c"pitcrew: checking the job", || prepare(&slot)) {
-        if slot.phase == Phase::Run {
-            BOARD.exclusive().slots[number].command.set(&command.text);
-        }
-        run(&command);
+    match slot.phase {
+        Phase::Run => job(number, &slot),
+        Phase::Cleanup => clean_up(&slot),
     }
-    if slot.phase == Phase::Run {
-        process::transaction(c"pitcrew: checking the result", || verify(number));
-    }
-    // SAFETY: the process's own static.
-    unsafe {
-        REPORT = Some(Report {
-            outcome: Outcome::Done,
-            ..Report::default()
-        })
-    };
+    report::set(Report {
+        outcome: Outcome::Done,
+        ..Report::default()
+    });
 }
 
 /// Takes the slot, unless this worker came too late for it.
@@ -91,9 +82,10 @@ fn claim(number: usize, nonce: u32) -> Option<Slot> {
         return None;
     }
     slot.state = SlotState::Running;
-    // SAFETY: both are this process's own.
+    // SAFETY: all are this process's own.
     unsafe {
         slot.pid = pg_sys::MyProcPid;
+        slot.latch = pg_sys::MyLatch as usize;
         SLOT = number;
     }
     Some(*slot)
@@ -112,29 +104,114 @@ fn settings() {
     process::set(c"client_min_messages", "error");
 }
 
-/// Builds the command again from kind, OID and options, checked as this role. `None`: nothing is left to do.
-fn prepare(slot: &Slot) -> Option<Command> {
+/// Runs the steps of a job, each built again from kind, OID and options and checked as this role.
+fn job(number: usize, slot: &Slot) {
     let target = (slot.target != pg_sys::InvalidOid).then_some(slot.target);
-    match slot.phase {
-        Phase::Run => {
-            let options =
-                serde_json::from_str(slot.options.as_str()).unwrap_or(serde_json::Value::Null);
-            let spec = or_raise(Spec::parse(slot.kind.as_str(), &options));
-            Some(or_raise(command::build(&spec, target, slot.role)))
+    let steps = process::transaction(c"pitcrew: checking the job", || {
+        let options =
+            serde_json::from_str(slot.options.as_str()).unwrap_or(serde_json::Value::Null);
+        let spec = or_raise(Spec::parse(slot.kind.as_str(), &options));
+        // The rights first: nothing is told about a table that the role may not touch.
+        if !matches!(spec, Spec::Many(_)) {
+            or_raise(command::build(&spec, target, slot.role));
         }
-        Phase::Cleanup => or_raise(command::drop_leftover(slot.index, slot.target)),
+        let before = measure(slot.target, pg_sys::InvalidOid);
+        or_raise(disk::has_room(&spec, target));
+        BOARD.exclusive().slots[number].before.set(&before);
+        or_raise(plan::steps(&spec, target))
+    });
+    let mut built = HashMap::new();
+    for (place, step) in steps.iter().enumerate() {
+        run_step(number, slot, step, (place + 1, steps.len()), &mut built);
+    }
+    process::transaction(c"pitcrew: checking the result", || {
+        let index = BOARD.share().slots[number].index;
+        let after = measure(slot.target, index);
+        BOARD.exclusive().slots[number].after.set(&after);
+    });
+}
+
+fn run_step(
+    number: usize,
+    slot: &Slot,
+    step: &Step,
+    (place, count): (usize, usize),
+    built: &mut HashMap<u32, pg_sys::Oid>,
+) {
+    let command = process::transaction(c"pitcrew: checking the job", || {
+        or_raise(step.command(built, slot.role))
+    });
+    let Some(command) = command else { return };
+    if slot.kind.as_str() != "create_index" && command.text.starts_with("REINDEX") {
+        process::transaction(c"pitcrew: looking at the indexes", || {
+            or_raise(touch_existing(number, &command));
+        });
+    }
+    {
+        let mut board = BOARD.exclusive();
+        let slot = &mut board.slots[number];
+        slot.command.set(&command.text);
+        slot.step = place as u16;
+        slot.steps = count as u16;
+    }
+    wait_until_noted();
+    execute::run(&command);
+    let Some(table) = command.builds_on else {
+        return;
+    };
+    let index = {
+        let board = BOARD.share();
+        board.slots[number].touched().last().copied()
+    };
+    let Some(index) = index else { return };
+    built.insert(table.to_u32(), index);
+    process::transaction(c"pitcrew: checking the result", || verify(index, table));
+}
+
+/// Drops what a failed job left.
+fn clean_up(slot: &Slot) {
+    for &index in slot.touched() {
+        let command = process::transaction(c"pitcrew: looking for left-overs", || {
+            command::drop_leftover(index, slot.table, slot.kind.as_str())
+        });
+        if let Some(command) = command {
+            execute::run(&command);
+        }
     }
 }
 
-/// A name in the command could have come to mean another table between the look-up and the lock.
-fn verify(number: usize) {
-    let slot = BOARD.share().slots[number];
-    if slot.index == pg_sys::InvalidOid {
-        return;
+fn measure(target: pg_sys::Oid, index: pg_sys::Oid) -> String {
+    let query = include_str!("../../sql/queries/measure_job.sql");
+    read_one("the measures", query, &[target.into(), index.into()]).unwrap_or_default()
+}
+
+/// A reindex names the old index `_ccold` before it drops it: which indexes there were has to be known before.
+fn touch_existing(number: usize, command: &Command) -> Result<(), Failure> {
+    let query = include_str!("../../sql/queries/indexes_of.sql");
+    let target = command.held.unwrap_or(pg_sys::InvalidOid);
+    let indexes: Vec<pg_sys::Oid> =
+        read_one("pg_index", query, &[target.into()]).unwrap_or_default();
+    let mut board = BOARD.exclusive();
+    let slot = &mut board.slots[number];
+    // The steps before this one are done: what they touched is no left-over.
+    slot.touched_length = 0;
+    slot.touched_noted = 0;
+    // Each is built once more, so half of the room is theirs.
+    if indexes.len() > slot.touched.len() / 2 || !indexes.iter().all(|&index| slot.touch(index)) {
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            format!("a job rebuilds {} indexes at most", slot.touched.len() / 2),
+        )
+        .hint("Queue a job for each index, or for each partition."));
     }
+    Ok(())
+}
+
+/// A name in the command could have come to mean another table between the look-up and the lock.
+fn verify(index: pg_sys::Oid, wanted: pg_sys::Oid) {
     // SAFETY: a catalogue look-up that answers 0 for an index that is gone.
-    let table = unsafe { pg_sys::IndexGetRelation(slot.index, true) };
-    if table != pg_sys::InvalidOid && table != slot.target {
+    let table = unsafe { pg_sys::IndexGetRelation(index, true) };
+    if table != pg_sys::InvalidOid && table != wanted {
         Failure::new(
             PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
             "the table was renamed while the job started; the index was built on another one",
@@ -143,129 +220,30 @@ fn verify(number: usize) {
     }
 }
 
-/// Runs one statement at top level, as a session would: commands that commit inside work.
-fn run(command: &Command) {
-    let text = or_raise(crate::names::c_string(&command.text));
-    // SAFETY: top level of a connected background worker, outside any transaction.
-    unsafe {
-        pg_sys::SetCurrentStatementStartTimestamp();
-        pg_sys::debug_query_string = text.as_ptr();
-        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, text.as_ptr());
-        pg_sys::StartTransactionCommand();
-
-        // The trees outlive the transactions that the command commits inside.
-        let context = pg_sys::AllocSetContextCreateInternal(
-            pg_sys::TopMemoryContext,
-            c"pitcrew job".as_ptr(),
-            pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
-            pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
-            pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
-        );
-        let before = pg_sys::MemoryContextSwitchTo(context);
-        let &[tree] = lists::pointers::<pg_sys::RawStmt>(pg_sys::pg_parse_query(text.as_ptr()))
-        else {
-            Failure::new(
-                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-                "a job is not one statement",
-            )
-            .raise()
-        };
-        pin(tree, command.pinned);
-        let tag = pg_sys::CreateCommandTag((*tree).stmt);
-        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-        let queries = pg_sys::pg_analyze_and_rewrite_fixedparams(
-            tree,
-            text.as_ptr(),
-            std::ptr::null(),
-            0,
-            std::ptr::null_mut(),
-        );
-        let plans = pg_sys::pg_plan_queries(queries, text.as_ptr(), 0, std::ptr::null_mut());
-        pg_sys::PopActiveSnapshot();
-
-        let portal = pg_sys::CreatePortal(c"".as_ptr(), true, true);
-        (*portal).visible = false;
-        pg_sys::PortalDefineQuery(
-            portal,
-            std::ptr::null(),
-            text.as_ptr(),
-            tag,
-            plans,
-            std::ptr::null_mut(),
-        );
-        pg_sys::PortalStart(portal, std::ptr::null_mut(), 0, std::ptr::null_mut());
-        let receiver = pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestNone);
-        pg_sys::MemoryContextSwitchTo(before);
-
-        // PortalRun arms no timeout by itself.
-        let limit = guc::JOB_STATEMENT_TIMEOUT_MS.get();
-        if limit > 0 {
-            enable_timeout_after(STATEMENT_TIMEOUT, limit);
+/// Goes on when the coordinator has written down which indexes this job touches, so that a clean-up after a crash
+/// knows them. Bounded: without a coordinator the job goes on all the same.
+fn wait_until_noted() {
+    let mut waited = 0;
+    while waited < NOTED_MS {
+        {
+            let mut board = BOARD.exclusive();
+            // SAFETY: this process's own static, set by claim().
+            let slot = &board.slots[unsafe { SLOT }];
+            let database = slot.database;
+            if slot.touched_noted >= slot.touched_length || !board.poke(database) {
+                return;
+            }
         }
-        compat::portal_run(portal, receiver);
-        if limit > 0 {
-            disable_timeout(STATEMENT_TIMEOUT, false);
-        }
-        if let Some(destroy) = (*receiver).rDestroy {
-            destroy(receiver);
-        }
-        pg_sys::PortalDrop(portal, false);
-        pg_sys::CommitTransactionCommand();
-        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null());
-        pg_sys::debug_query_string = std::ptr::null();
+        process::wait(STEP_MS);
+        waited += STEP_MS;
     }
 }
 
-/// Makes VACUUM and ANALYZE work on the relation that was meant, whatever its name means by now.
-unsafe fn pin(tree: *mut pg_sys::RawStmt, relation: Option<pg_sys::Oid>) {
-    let Some(relation) = relation else { return };
-    // SAFETY: the cast follows the node's tag; the list holds VacuumRelation nodes.
-    unsafe {
-        if (*(*tree).stmt).type_ == pg_sys::NodeTag::T_VacuumStmt {
-            let vacuum = (*tree).stmt.cast::<pg_sys::VacuumStmt>();
-            if let &[only] = lists::pointers::<pg_sys::VacuumRelation>((*vacuum).rels) {
-                (*only).oid = relation;
-            }
-        }
-    }
-}
+/// The coordinator wakes this process; this is only a safety net.
+const STEP_MS: i64 = 50;
 
-/// Copies what the first error says. Runs inside error reporting: no allocation, nothing that can fail.
-#[pg_guard]
-unsafe extern "C-unwind" fn on_log(error: *mut pg_sys::ErrorData) {
-    // SAFETY: the server passes a valid error; the statics are this process's own.
-    unsafe {
-        if (*error).elevel >= PgLogLevel::ERROR as i32 && { REPORT }.is_none() {
-            let mut report = Report {
-                outcome: Outcome::Failed,
-                ..Report::default()
-            };
-            let mut code = [0_u8; 5];
-            let mut packed = (*error).sqlerrcode as u32;
-            for byte in &mut code {
-                // PGUNSIXBIT of utils/elog.h.
-                *byte = (packed & 0x3f) as u8 + b'0';
-                packed >>= 6;
-            }
-            report
-                .sqlstate
-                .set(std::str::from_utf8(&code).unwrap_or("XX000"));
-            if !(*error).message.is_null() {
-                report.message.set(
-                    CStr::from_ptr((*error).message)
-                        .to_str()
-                        .unwrap_or("(message is not UTF-8)"),
-                );
-            }
-            REPORT = Some(report);
-        }
-        if let Some(previous) = PREVIOUS_LOG_HOOK {
-            pg_sys::ffi::pg_guard_ffi_boundary(|| previous(error));
-        }
-    }
-}
-
-/// Notes the index that the job creates, so that exactly this one can be cleaned up.
+/// Notes the indexes that the job creates, so that exactly these can be cleaned up. They are on disk only after the
+/// transaction that this waits in.
 #[pg_guard]
 unsafe extern "C-unwind" fn on_object_access(
     access: pg_sys::ObjectAccessType::Type,
@@ -274,19 +252,13 @@ unsafe extern "C-unwind" fn on_object_access(
     column: i32,
     argument: *mut std::ffi::c_void,
 ) {
-    // SAFETY: the statics are this process's own; the lock is held for two assignments.
+    // SAFETY: the statics are this process's own; the lock is held for assignments alone.
     unsafe {
         let is_new_relation = access == pg_sys::ObjectAccessType::OAT_POST_CREATE
             && class == pg_sys::RelationRelationId
             && column == 0;
         if is_new_relation && SLOT < MAX_SLOTS {
-            let mut board = BOARD.exclusive();
-            let slot = &mut board.slots[SLOT];
-            if slot.phase == Phase::Run && slot.kind.as_str() == "create_index" {
-                slot.index = object;
-            }
-            let database = slot.database;
-            board.poke(database);
+            note_new(object);
         }
         if let Some(previous) = PREVIOUS_ACCESS_HOOK {
             pg_sys::ffi::pg_guard_ffi_boundary(|| {
@@ -294,6 +266,34 @@ unsafe extern "C-unwind" fn on_object_access(
             });
         }
     }
+}
+
+fn note_new(object: pg_sys::Oid) {
+    let is_noted = {
+        let mut board = BOARD.exclusive();
+        // SAFETY: this process's own static, set by claim().
+        let slot = &mut board.slots[unsafe { SLOT }];
+        let makes_indexes = matches!(
+            slot.kind.as_str(),
+            "create_index" | "reindex" | "rebuild_bloated_indexes" | "repair_invalid_indexes"
+        );
+        if slot.phase == Phase::Run && makes_indexes {
+            if slot.kind.as_str() == "create_index" && slot.index == pg_sys::InvalidOid {
+                slot.index = object;
+            }
+            slot.touch(object)
+        } else {
+            true
+        }
+    };
+    if !is_noted {
+        Failure::new(
+            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            "the job makes more indexes than can be cleaned up",
+        )
+        .raise();
+    }
+    wait_until_noted();
 }
 
 /// Last act: the outcome goes into the slot. Runs after the transaction was aborted and its locks were released.
@@ -304,7 +304,7 @@ unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
         if SLOT >= MAX_SLOTS {
             return;
         }
-        let report = { REPORT }.unwrap_or_default();
+        let report = report::get();
         let mut board = BOARD.exclusive();
         let slot = &mut board.slots[SLOT];
         slot.report = report;
@@ -317,9 +317,4 @@ unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
         }
         SLOT = usize::MAX;
     }
-}
-
-/// Name shown while a worker runs a job.
-pub(super) fn name(job: i64) -> String {
-    format!("pitcrew job: {job}")
 }

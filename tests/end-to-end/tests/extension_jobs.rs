@@ -1,4 +1,4 @@
-//! Jobs: what they run, as whom, and what happens when something goes away in the middle.
+//! What jobs run, and what is refused.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,28 +7,9 @@
 
 mod support;
 
-use std::fs;
-
 use pitcrew_stack::{require, testing};
-use support::{Session, role, server};
-
-const INVALID_INDEXES: &str = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
-const WORKERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'pitcrew job'";
-
-/// Makes VACUUM in a database take minutes, so that something can happen in the middle.
-fn slow_vacuum(admin: &Session, database: &str) {
-    admin.run(&format!(
-        "ALTER DATABASE {database} SET vacuum_cost_delay = '100ms'; ALTER DATABASE {database} SET vacuum_cost_limit = 1"
-    ));
-}
-
-/// A table of some hundred pages with something to vacuum.
-fn table(session: &Session, name: &str) {
-    session.run(&format!(
-        "CREATE TABLE {name} (id int, filler text) WITH (autovacuum_enabled = off); \
-         INSERT INTO {name} SELECT g, repeat('x', 500) FROM generate_series(1, 5000) g; DELETE FROM {name} WHERE id % 3 = 0"
-    ));
-}
+use support::jobs::{INVALID_INDEXES, slow_vacuum, submitted_before, table};
+use support::{Session, server};
 
 #[test]
 fn vacuum_analyze_and_concurrent_index_run_at_top_level() {
@@ -92,102 +73,6 @@ fn a_job_starts_after_commit_and_not_after_rollback() {
 }
 
 #[test]
-fn p6_a_job_runs_as_its_submitter_and_nobody_else() {
-    require!(extension);
-    let database = testing::database();
-    let admin = Session::open(&database.url);
-    let alice = role(&admin, "alice", Some("operator"));
-    let bob = role(&admin, "bob", Some("operator"));
-    let (alice_session, bob_session) = (
-        Session::open(&database.url_as(&alice)),
-        Session::open(&database.url_as(&bob)),
-    );
-    alice_session.run("CREATE TABLE hers (id int); INSERT INTO hers VALUES (1)");
-    let job = alice_session.submit("'create_index', 'hers', '{\"columns\": [\"id\"]}'");
-    alice_session.done(&job);
-
-    assert_eq!(
-        bob_session
-            .failure("SELECT pitcrew.submit_job('vacuum', 'hers')")
-            .code,
-        "42501"
-    );
-    // Past the function: the worker checks again, as bob.
-    bob_session.run("INSERT INTO pitcrew.jobs (kind, target, command) VALUES ('vacuum', 'hers', 'VACUUM; DROP TABLE hers')");
-    let wake = {
-        bob_session.run("CREATE TABLE his (id int)");
-        bob_session.submit("'vacuum', 'his'")
-    };
-    bob_session.done(&wake);
-    let forged = admin
-        .text("SELECT id FROM pitcrew.jobs WHERE target = 'hers'::regclass AND kind = 'vacuum'");
-    let ended = admin.ended(&forged);
-    assert_eq!((ended.0.as_str(), ended.1.as_str()), ("failed", "42501"));
-    assert_eq!(admin.text("SELECT count(*) FROM hers"), "1");
-
-    for statement in [
-        format!(
-            "INSERT INTO pitcrew.jobs (kind, target, submitter) VALUES ('vacuum', 'hers', '{alice}')"
-        ),
-        "INSERT INTO pitcrew.jobs (kind, state) VALUES ('vacuum', 'done')".to_owned(),
-        "INSERT INTO pitcrew.jobs (kind, origin) VALUES ('vacuum', 'x')".to_owned(),
-        format!("UPDATE pitcrew.jobs SET submitter = '{alice}'"),
-        "DELETE FROM pitcrew.jobs".to_owned(),
-        format!(
-            "INSERT INTO pitcrew.job_cancel_requests (job_id, requester) VALUES (1, '{alice}')"
-        ),
-    ] {
-        assert_eq!(bob_session.failure(&statement).code, "42501", "{statement}");
-    }
-    assert_eq!(
-        bob_session
-            .failure(&format!("SELECT pitcrew.cancel_job({job})"))
-            .code,
-        "42501"
-    );
-}
-
-#[test]
-fn p12_after_a_failed_and_a_cancelled_job_the_next_one_runs_as_its_own_submitter() {
-    require!(extension);
-    let database = testing::database();
-    let admin = Session::open(&database.url);
-    let bob = role(&admin, "bob", Some("operator"));
-    let bob_session = Session::open(&database.url_as(&bob));
-    table(&admin, "ours");
-    bob_session.run("CREATE TABLE his (id int)");
-    // The superuser's jobs: one fails, one is cancelled while it waits for a lock.
-    let failed = submitted_before(
-        &admin,
-        "'create_index', 'ours', '{\"columns\": [\"id\"], \"name\": \"taken\"}'",
-        || {
-            Session::open(&database.url).run("CREATE INDEX taken ON ours (id)");
-        },
-    );
-    assert_eq!(admin.ended(&failed).1, "42P07");
-    let holder = Session::open(&database.url);
-    holder.run("BEGIN; LOCK TABLE ours IN ACCESS EXCLUSIVE MODE");
-    let waiting = admin.submit("'vacuum', 'ours'");
-    admin.until(
-        &format!("SELECT state FROM pitcrew.jobs WHERE id = {waiting}"),
-        "running",
-    );
-    admin.until(WORKERS, "1");
-    assert_eq!(
-        admin.text(&format!("SELECT pitcrew.cancel_job({waiting})")),
-        "t"
-    );
-    assert_eq!(admin.ended(&waiting).0, "cancelled");
-    holder.run("ROLLBACK");
-    // Had the identity stayed, bob could vacuum what is the superuser's.
-    bob_session.run("INSERT INTO pitcrew.jobs (kind, target) VALUES ('vacuum', 'ours')");
-    let his = bob_session.submit("'vacuum', 'his'");
-    bob_session.done(&his);
-    let theirs = admin.text(&format!("SELECT id FROM pitcrew.jobs WHERE submitter = '{bob}'::regrole AND target = 'ours'::regclass"));
-    assert_eq!(admin.ended(&theirs).1, "42501");
-}
-
-#[test]
 fn p6_cancelling_a_build_leaves_no_invalid_index() {
     require!(extension);
     let database = testing::database();
@@ -231,15 +116,6 @@ fn a_name_that_is_taken_is_refused_at_submission() {
     assert_eq!(session.text("SELECT count(*) FROM pitcrew.jobs"), "0");
 }
 
-/// Submits a job in a transaction that ends after `then`: so what `then` does is not known when the job is checked.
-fn submitted_before(session: &Session, job: &str, then: impl FnOnce()) -> String {
-    session.run("BEGIN");
-    let id = session.submit(job);
-    then();
-    session.run("COMMIT");
-    id
-}
-
 #[test]
 fn a_build_that_fails_on_a_taken_name_drops_nothing() {
     require!(extension);
@@ -271,10 +147,10 @@ fn a_queued_job_can_be_cancelled_and_jobs_on_one_table_take_turns() {
     let first = session.submit("'vacuum', 'orders'");
     session.until(
         &format!("SELECT state FROM pitcrew.jobs WHERE id = {first}"),
-        "running",
+        "waiting_for_lock",
     );
     let second = session.submit("'analyze', 'orders'");
-    let third = session.submit("'analyze', 'orders'");
+    let third = session.submit("'vacuum', 'orders', '{\"analyze\": true}'");
     assert_eq!(
         session.text(&format!("SELECT pitcrew.cancel_job({second})")),
         "t"
@@ -298,209 +174,12 @@ fn a_queued_job_can_be_cancelled_and_jobs_on_one_table_take_turns() {
 }
 
 #[test]
-fn a_terminated_worker_fails_its_job_alone_and_leaves_no_index() {
-    require!(extension);
-    let database = testing::database();
-    let session = Session::open(&database.url);
-    table(&session, "orders");
-    session.run("CREATE TABLE other (id int)");
-    let old = Session::open(&database.url);
-    old.run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM other");
-    let job = session.submit("'create_index', 'orders', '{\"columns\": [\"id\"]}'");
-    session.until(INVALID_INDEXES, "1");
-    session.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'pitcrew job'");
-    let ended = session.ended(&job);
-    assert_eq!((ended.0.as_str(), ended.1.as_str()), ("failed", "57P01"));
-    assert_eq!(session.text(INVALID_INDEXES), "0");
-    old.run("ROLLBACK");
-    let next = session.submit("'vacuum', 'orders'");
-    session.done(&next);
-}
-
-#[test]
-fn a_new_coordinator_adopts_the_job_of_the_old_one() {
-    require!(extension);
-    let database = testing::database();
-    let session = Session::open(&database.url);
-    table(&session, "orders");
-    let holder = Session::open(&database.url);
-    holder.run("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
-    let job = session.submit("'vacuum', 'orders'");
-    session.until(WORKERS, "1");
-    let coordinator = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'pitcrew coordinator'";
-    let old = session.text(coordinator);
-    session.run(&format!("SELECT pg_terminate_backend({old})"));
-    session.until(
-        &format!("SELECT count(*) FROM ({coordinator}) c WHERE pid <> {old}"),
-        "1",
-    );
-    assert_eq!(
-        session.text(&format!("SELECT state FROM pitcrew.jobs WHERE id = {job}")),
-        "running"
-    );
-    assert_eq!(session.text(WORKERS), "1");
-    holder.run("ROLLBACK");
-    session.done(&job);
-    // Nothing stays connected without work.
-    session.until("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type LIKE 'pitcrew%'", "0");
-}
-
-#[test]
-fn after_a_killed_worker_its_job_is_lost_the_index_is_cleaned_and_the_queue_goes_on() {
-    require!(extension);
-    let postgres = server(&[("pitcrew.max_parallel_jobs", "1")]);
-    let session = Session::open(&postgres.url("shop"));
-    table(&session, "orders");
-    session.run("CREATE TABLE other (id int)");
-    let old = Session::open(&postgres.url("shop"));
-    old.run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM other");
-    let build = session.submit("'create_index', 'orders', '{\"columns\": [\"id\"]}'");
-    session.until(
-        &format!("SELECT index_oid IS NOT NULL FROM pitcrew.jobs WHERE id = {build}"),
-        "t",
-    );
-    let waiting = session.submit("'analyze', 'other'");
-    let worker =
-        session.text("SELECT pid FROM pg_stat_activity WHERE backend_type = 'pitcrew job'");
-    // kill -9: the server ends every session and recovers.
-    // The shell's own `kill`: a bare machine has no such program.
-    let status = std::process::Command::new("sh")
-        .args(["-c", "kill -9 \"$1\"", "kill", &worker])
-        .status()
-        .unwrap();
-    assert!(status.success());
-    // Only then does a new connection mean that it has recovered.
-    session.until_ended();
-    let session = reconnect(&postgres.url("shop"));
-    let ended = session.ended(&build);
-    assert_eq!(ended.0, "lost", "{ended:?}");
-    session.done(&waiting);
-    assert_eq!(session.text(INVALID_INDEXES), "0");
-    assert_eq!(
-        session.text("SELECT count(*) FROM pg_class WHERE relname = 'orders_id_idx'"),
-        "0"
-    );
-}
-
-/// Connects once the server has recovered.
-fn reconnect(url: &str) -> Session {
-    let begin = std::time::Instant::now();
-    while let Err(error) = pitcrew_stack::sql::run(url, &["SELECT 1"]) {
-        assert!(begin.elapsed().as_secs() < 60, "{error}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    Session::open(url)
-}
-
-#[test]
-fn after_a_restart_a_running_job_is_lost_and_queued_ones_go_on() {
-    require!(extension);
-    let mut postgres = server(&[("pitcrew.max_parallel_jobs", "1")]);
-    let session = Session::open(&postgres.url("shop"));
-    slow_vacuum(&session, "shop");
-    table(&session, "orders");
-    session.run("CREATE TABLE other (id int)");
-    let running = session.submit("'vacuum', 'orders'");
-    session.until(WORKERS, "1");
-    let queued = session.submit("'analyze', 'other'");
-    drop(session);
-    postgres.restart().unwrap();
-    let session = Session::open(&postgres.url("shop"));
-    // The coordinator is ended by the same shutdown: sometimes it still sees its worker go.
-    let ended = session.ended(&running);
-    let expected = [("lost", ""), ("failed", "57P01")];
-    assert!(
-        expected.contains(&(ended.0.as_str(), ended.1.as_str())),
-        "{ended:?}"
-    );
-    session.done(&queued);
-}
-
-#[test]
-fn drop_database_is_not_blocked_by_a_running_job() {
-    require!(extension);
-    let postgres = server(&[]);
-    let session = Session::open(&postgres.url("shop"));
-    slow_vacuum(&session, "shop");
-    table(&session, "orders");
-    session.submit("'vacuum', 'orders'");
-    session.until(WORKERS, "1");
-    drop(session);
-    let admin = Session::open(&postgres.url("postgres"));
-    admin.until("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'client backend'", "0");
-    admin.run("DROP DATABASE shop");
-    admin.until("SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('pitcrew job', 'pitcrew coordinator')", "0");
-    // The machinery serves the next database.
-    admin.run("CREATE DATABASE next");
-    let next = Session::open(&postgres.url("next"));
-    next.run("CREATE EXTENSION pg_pitcrew; CREATE TABLE t (id int)");
-    let job = next.submit("'vacuum', 't'");
-    next.done(&job);
-}
-
-#[test]
-fn cloning_and_renaming_a_database_are_not_blocked_and_the_job_goes_on_in_one_of_them() {
-    require!(extension);
-    let postgres = server(&[]);
-    let session = Session::open(&postgres.url("shop"));
-    slow_vacuum(&session, "shop");
-    table(&session, "orders");
-    let job = session.submit("'vacuum', 'orders'");
-    session.until(WORKERS, "1");
-    drop(session);
-    let admin = Session::open(&postgres.url("postgres"));
-    admin.until("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'client backend'", "0");
-    admin.run("CREATE DATABASE clone TEMPLATE shop");
-    admin.until("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'pitcrew job'", "1");
-    // Renaming sends it away once more; this time it comes back quick.
-    admin.run("ALTER DATABASE shop RESET vacuum_cost_delay");
-    admin.run("ALTER DATABASE shop RENAME TO store");
-    // In the clone the row is somebody else's.
-    let clone = Session::open(&postgres.url("clone"));
-    let other = {
-        clone.run("CREATE TABLE t (id int)");
-        clone.submit("'analyze', 't'")
-    };
-    clone.done(&other);
-    assert_eq!(clone.ended(&job).0, "orphaned");
-    // In the original it was queued again.
-    Session::open(&postgres.url("store")).done(&job);
-}
-
-#[test]
-fn a_role_that_does_not_own_a_database_cannot_send_our_workers_away() {
-    require!(extension);
-    let database = testing::database();
-    let session = Session::open(&database.url);
-    let mallory = role(&session, "mallory", None);
-    slow_vacuum(&session, &database.name);
-    table(&session, "orders");
-    let job = Session::open(&database.url).submit("'vacuum', 'orders'");
-    session.until(WORKERS, "1");
-    let worker = session.text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'pitcrew job'");
-    let outside = database
-        .url_as(&mallory)
-        .replace(&database.name, "postgres")
-        .replace("mallory_postgres", &mallory);
-    let other = Session::open(&outside);
-    assert_eq!(
-        other
-            .failure(&format!("DROP DATABASE {}", database.name))
-            .code,
-        "42501"
-    );
-    assert_eq!(
-        session.text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'pitcrew job'"),
-        worker
-    );
-    session.text(&format!("SELECT pitcrew.cancel_job({job})"));
-    assert_eq!(session.ended(&job).0, "cancelled");
-}
-
-#[test]
 fn a_lock_timeout_is_recorded_with_its_sqlstate() {
     require!(extension);
-    let postgres = server(&[("pitcrew.job_lock_timeout", "100ms")]);
+    let postgres = server(&[
+        ("pitcrew.job_lock_timeout", "100ms"),
+        ("pitcrew.job_lock_retries", "0"),
+    ]);
     let session = Session::open(&postgres.url("shop"));
     table(&session, "orders");
     let holder = Session::open(&postgres.url("shop"));
@@ -524,42 +203,6 @@ fn a_statement_timeout_ends_a_job() {
         ("failed", "57014"),
         "{ended:?}"
     );
-}
-
-#[test]
-fn settings_of_the_role_do_not_stop_a_job() {
-    require!(extension);
-    let database = testing::database();
-    let admin = Session::open(&database.url);
-    let alice = role(&admin, "alice", Some("operator"));
-    Session::open(&database.url_as(&alice)).run("CREATE TABLE hers (id int)");
-    admin.run(&format!(
-        "ALTER ROLE {alice} SET default_transaction_read_only = on; ALTER ROLE {alice} SET search_path = nowhere; \
-         ALTER ROLE {alice} SET default_transaction_isolation = 'serializable'"
-    ));
-    let session = Session::open(&database.url_as(&alice));
-    session.run("SET default_transaction_read_only = off");
-    let job = session.submit("'create_index', 'public.hers', '{\"columns\": [\"id\"]}'");
-    session.done(&job);
-}
-
-#[test]
-fn a_role_without_login_is_told_what_to_do() {
-    require!(extension);
-    let database = testing::database();
-    let session = Session::open(&database.url);
-    let group = role(&session, "crew", Some("operator"));
-    session.run(&format!(
-        "ALTER ROLE {group} NOLOGIN; SET ROLE {group}; CREATE TABLE its (id int)"
-    ));
-    if session.number("SELECT current_setting('server_version_num')") < 170_000.0 {
-        let failure = session.failure("SELECT pitcrew.submit_job('vacuum', 'its')");
-        assert_eq!(failure.code, "28000");
-        assert!(failure.hint.contains("LOGIN"), "{failure:?}");
-    } else {
-        let job = session.submit("'vacuum', 'its'");
-        session.done(&job);
-    }
 }
 
 #[test]
@@ -591,10 +234,21 @@ fn what_cannot_run_is_refused_with_a_reason() {
             "'create_index', 'plain', '{\"columns\": [\"ctid\"]}'",
             "42703",
         ),
+        ("'vacuum', 'plain', '{\"parallel\": -1}'", "22023"),
         (
-            "'create_index', 'parts', '{\"columns\": [\"id\"]}'",
-            "0A000",
+            "'vacuum', 'plain', '{\"full\": true, \"parallel\": 2}'",
+            "22023",
         ),
+        (
+            "'vacuum', 'plain', '{\"index_cleanup\": \"maybe\"}'",
+            "22023",
+        ),
+        ("'reindex'", "22023"),
+        ("'reindex', 'seen'", "42809"),
+        ("'drop_index', 'plain'", "42809"),
+        ("'refresh_matview', 'plain'", "42809"),
+        ("'vacuum_due', 'plain'", "22023"),
+        ("'vacuum_due', NULL, '{\"limit\": 1001}'", "22023"),
         ("'create_index', 'seen', '{\"columns\": [\"id\"]}'", "42809"),
         ("'vacuum', 4294967295::oid::regclass", "42P01"),
         ("'vacuum', 'nowhere'", "42P01"),
@@ -623,49 +277,6 @@ fn a_prepared_transaction_cannot_queue_a_job() {
     assert_eq!(session.failure("PREPARE TRANSACTION 'p'").code, "0A000");
     session.run("ROLLBACK");
     assert_eq!(session.text("SELECT count(*) FROM pitcrew.jobs"), "0");
-}
-
-#[test]
-fn p6_a_replica_refuses_jobs() {
-    require!(extension);
-    let mut postgres = server(&[]);
-    postgres.stop();
-    fs::write(postgres.data_dir().join("standby.signal"), "").unwrap();
-    postgres.start_again().unwrap();
-    let session = Session::open(&postgres.url("shop"));
-    assert_eq!(session.text("SELECT pg_is_in_recovery()"), "t");
-    assert_eq!(
-        session.failure("SELECT pitcrew.submit_job('vacuum')").code,
-        "25006"
-    );
-    assert_eq!(
-        session.failure("SELECT pitcrew.cancel_job(1)").code,
-        "25006"
-    );
-    assert_eq!(
-        session.text("SELECT ok FROM pitcrew.status() WHERE name = 'primary'"),
-        "f"
-    );
-}
-
-#[test]
-fn after_a_promotion_jobs_of_the_old_timeline_are_orphaned() {
-    require!(extension);
-    let mut postgres = server(&[]);
-    let session = Session::open(&postgres.url("shop"));
-    table(&session, "orders");
-    let holder = Session::open(&postgres.url("shop"));
-    holder.run("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
-    let job = session.submit("'vacuum', 'orders'");
-    session.until(WORKERS, "1");
-    // Killed with the lock still held, so that the job neither ends nor has its end written down.
-    postgres.kill();
-    drop((session, holder));
-    fs::write(postgres.data_dir().join("standby.signal"), "").unwrap();
-    postgres.start_again().unwrap();
-    let session = Session::open(&postgres.url("shop"));
-    session.run("SELECT pg_promote()");
-    assert_eq!(session.ended(&job).0, "orphaned");
 }
 
 #[test]

@@ -7,6 +7,8 @@
     reason = "each test binary uses a part; a test ends where something unexpected happens"
 )]
 
+pub mod jobs;
+
 use std::time::{Duration, Instant};
 
 use pitcrew_stack::{Postgres, PostgresOptions, testing};
@@ -164,7 +166,7 @@ impl Session {
     pub fn ended(&self, job: &str) -> (String, String, String) {
         self.until(
             &format!(
-                "SELECT state NOT IN ('queued', 'running') FROM pitcrew.jobs WHERE id = {job}"
+                "SELECT state NOT IN ('queued', 'waiting_for_lock', 'running') FROM pitcrew.jobs WHERE id = {job}"
             ),
             "t",
         );

@@ -1,6 +1,7 @@
 //! `bench`: suites of figures.
 
 mod cache;
+mod faults;
 mod layers;
 mod peers;
 mod stack;
@@ -45,8 +46,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 type Suite = fn(&Signals) -> Result<Vec<Figure>>;
 
 /// The suites, by name.
-const SUITES: [(&str, Suite); 3] = [
+const SUITES: [(&str, Suite); 4] = [
     ("stack", stack::run),
     ("cache", cache::run),
     ("layers", layers::run),
+    ("faults", faults::run),
 ];

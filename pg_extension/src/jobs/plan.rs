@@ -1,0 +1,165 @@
+//! Which commands a job is: one, or one for each partition or relation, in order.
+//!
+//! The list is made once, when the job starts; each command is built, and its rights are checked, just before it runs.
+
+use std::collections::HashMap;
+
+use pgrx::prelude::*;
+
+use super::board::MAX_TOUCHED;
+use super::command::{self, Command};
+use super::spec::{Choice, Many, Spec, Vacuum};
+use crate::failure::{Failure, spi};
+
+/// One command of a job.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// The job itself, on its target.
+    Whole(Spec, Option<pg_sys::Oid>),
+    /// A relation that a job over many chose. When it is gone by now, nothing is left to do.
+    Chosen(Spec, pg_sys::Oid),
+    /// The index of one partition.
+    Part {
+        /// Columns of the index.
+        columns: Vec<String>,
+        /// The partition.
+        part: pg_sys::Oid,
+    },
+    /// A partition's index becomes a part of its parent's.
+    Attach {
+        /// The partitioned table.
+        parent: pg_sys::Oid,
+        /// The partition.
+        part: pg_sys::Oid,
+    },
+}
+
+impl Step {
+    /// The command, or `None` when nothing is left to do. `built` knows the index that was made on each table.
+    ///
+    /// # Errors
+    /// As [`command::build`].
+    pub(super) fn command(
+        &self,
+        built: &HashMap<u32, pg_sys::Oid>,
+        role: pg_sys::Oid,
+    ) -> Result<Option<Command>, Failure> {
+        match self {
+            Self::Whole(spec, target) => command::build(spec, *target, role).map(Some),
+            Self::Chosen(spec, target) => match command::build(spec, Some(*target), role) {
+                Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE => Ok(None),
+                other => other.map(Some),
+            },
+            Self::Part { columns, part } => command::create_part(columns, *part, role).map(Some),
+            Self::Attach { parent, part } => {
+                let index = |table: &pg_sys::Oid| {
+                    built.get(&table.to_u32()).copied().ok_or_else(|| {
+                        Failure::new(
+                            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                            "the index of a partition was not seen",
+                        )
+                    })
+                };
+                command::attach(index(parent)?, index(part)?).map(Some)
+            }
+        }
+    }
+}
+
+/// The steps of a job.
+///
+/// # Errors
+/// A target where none is allowed, or too many partitions.
+pub(super) fn steps(spec: &Spec, target: Option<pg_sys::Oid>) -> Result<Vec<Step>, Failure> {
+    match (spec, target) {
+        (Spec::Many(_), Some(_)) => Err(Failure::argument(
+            "a job of this kind chooses its relations itself and takes no target",
+        )),
+        (Spec::Many(many), None) => Ok(chosen(many)),
+        (Spec::CreateIndex { columns, .. }, Some(table)) if is_partitioned(table) => {
+            let mut steps = vec![Step::Whole(spec.clone(), target)];
+            let parts = partitions(table);
+            if parts.len() >= MAX_TOUCHED {
+                return Err(Failure::new(
+                    PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                    format!(
+                        "a job builds the indexes of {} partitions at most, and the table has {}",
+                        MAX_TOUCHED - 1,
+                        parts.len()
+                    ),
+                )
+                .hint("Queue a job for each partition, or for each table a level below."));
+            }
+            for (part, parent) in parts {
+                let columns = columns.clone();
+                steps.push(Step::Part { columns, part });
+                steps.push(Step::Attach { parent, part });
+            }
+            Ok(steps)
+        }
+        _ => Ok(vec![Step::Whole(spec.clone(), target)]),
+    }
+}
+
+fn is_partitioned(table: pg_sys::Oid) -> bool {
+    // SAFETY: a catalogue look-up that answers 0 for a relation that does not exist.
+    (unsafe { pg_sys::get_rel_relkind(table) }) as u8 == b'p'
+}
+
+/// All partitions below a table with their parents, parents first.
+fn partitions(table: pg_sys::Oid) -> Vec<(pg_sys::Oid, pg_sys::Oid)> {
+    let query = "SELECT p.relid::oid, p.parentrelid::oid FROM pg_partition_tree($1::oid::regclass) p \
+                 WHERE p.level > 0 ORDER BY p.level, p.relid::oid";
+    Spi::connect(|client| {
+        let rows = spi(
+            "the partitions",
+            client.select(query, None, &[table.into()]),
+        );
+        rows.filter_map(|row| {
+            Some((
+                spi("the partitions", row.get(1))?,
+                spi("the partitions", row.get(2))?,
+            ))
+        })
+        .collect()
+    })
+}
+
+fn chosen(many: &Many) -> Vec<Step> {
+    let (query, spec) = match many.choice {
+        Choice::Stale => (
+            include_str!("../../sql/queries/stale_tables.sql"),
+            Spec::Analyze,
+        ),
+        Choice::Due => (
+            include_str!("../../sql/queries/due_tables.sql"),
+            Spec::Vacuum(Vacuum::default()),
+        ),
+        Choice::Oldest => (
+            include_str!("../../sql/queries/oldest_tables.sql"),
+            Spec::Vacuum(Vacuum {
+                freeze: true,
+                ..Vacuum::default()
+            }),
+        ),
+        Choice::Bloated => (
+            include_str!("../../sql/queries/bloated_indexes.sql"),
+            Spec::Reindex,
+        ),
+        Choice::Invalid => (
+            include_str!("../../sql/queries/invalid_indexes.sql"),
+            Spec::Reindex,
+        ),
+    };
+    let mut arguments = vec![i32::from(many.limit).into()];
+    if many.choice == Choice::Bloated {
+        arguments.push(many.min_bloat_percent.into());
+        arguments.push(many.min_size_mb.into());
+    }
+    Spi::connect(|client| {
+        let rows = spi("what needs work", client.select(query, None, &arguments));
+        rows.filter_map(|row| spi::<Option<pg_sys::Oid>>("what needs work", row.get(1)))
+            .map(|relation| Step::Chosen(spec.clone(), relation))
+            .collect()
+    })
+}

@@ -1,0 +1,76 @@
+use super::*;
+use serde_json::json;
+
+#[test]
+fn kinds_and_options_are_read() {
+    assert_eq!(
+        Spec::parse("vacuum", &json!({"full": true})).unwrap(),
+        Spec::Vacuum(Vacuum {
+            full: true,
+            ..Vacuum::default()
+        })
+    );
+    assert_eq!(
+        Spec::parse(
+            "vacuum",
+            &json!({"freeze": true, "parallel": 2, "index_cleanup": false})
+        )
+        .unwrap(),
+        Spec::Vacuum(Vacuum {
+            freeze: true,
+            parallel: Some(2),
+            index_cleanup: Some("OFF"),
+            ..Vacuum::default()
+        })
+    );
+    assert_eq!(
+        Spec::parse("refresh_matview", &json!({})).unwrap(),
+        Spec::RefreshMatview { concurrently: true }
+    );
+    assert_eq!(Spec::parse("analyze", &json!({})).unwrap(), Spec::Analyze);
+    assert_eq!(
+        Spec::parse("create_index", &json!({"columns": ["a\"b"], "name": "x"})).unwrap(),
+        Spec::CreateIndex {
+            columns: vec!["a\"b".into()],
+            name: Some("x".into())
+        }
+    );
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    for (kind, options) in [
+        ("reboot", json!({})),
+        ("VACUUM", json!({})),
+        ("vacuum", json!({"ful": true})),
+        ("vacuum", json!({"full": "yes"})),
+        ("vacuum", json!([])),
+        ("vacuum", json!({"parallel": -1})),
+        ("vacuum", json!({"parallel": 1.5})),
+        ("vacuum", json!({"parallel": "2"})),
+        ("vacuum", json!({"full": true, "parallel": 2})),
+        ("vacuum", json!({"index_cleanup": "maybe"})),
+        ("reindex", json!({"concurrently": true})),
+        ("refresh_matview", json!({"concurrently": 1})),
+        ("vacuum_due", json!({"limit": 0})),
+        ("vacuum_due", json!({"min_size_mb": 1})),
+        ("rebuild_bloated_indexes", json!({"min_bloat_percent": 101})),
+        ("analyze", json!({"full": true})),
+        ("create_index", json!({})),
+        ("create_index", json!({"columns": []})),
+        ("create_index", json!({"columns": [1]})),
+        ("create_index", json!({"columns": ["a", "a"]})),
+        ("create_index", json!({"columns": "a"})),
+        ("create_index", json!({"columns": ["a"], "name": ""})),
+        (
+            "create_index",
+            json!({"columns": ["a"], "name": "n".repeat(64)}),
+        ),
+        (
+            "create_index",
+            json!({"columns": (0..33).map(|n| n.to_string()).collect::<Vec<_>>()}),
+        ),
+    ] {
+        assert!(Spec::parse(kind, &options).is_err(), "{kind} {options}");
+    }
+}

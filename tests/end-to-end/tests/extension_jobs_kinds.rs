@@ -1,0 +1,311 @@
+//! What each kind of job does to the database.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens"
+)]
+
+mod support;
+
+use pitcrew_stack::{require, testing};
+use support::jobs::{INVALID_INDEXES, table};
+use support::{Session, role};
+
+fn command(session: &Session, job: &str) -> String {
+    session.text(&format!(
+        "SELECT command FROM pitcrew.jobs WHERE id = {job}"
+    ))
+}
+
+#[test]
+fn every_option_of_vacuum_reaches_the_server() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    let job = session.submit(
+        "'vacuum', 'orders', '{\"freeze\": true, \"analyze\": true, \"parallel\": 1, \"index_cleanup\": false}'",
+    );
+    session.done(&job);
+    assert_eq!(
+        command(&session, &job),
+        "VACUUM (FREEZE, ANALYZE, PARALLEL 1, INDEX_CLEANUP OFF) public.orders"
+    );
+    assert_eq!(
+        session.text("SELECT age(relfrozenxid) < 10 FROM pg_class WHERE relname = 'orders'"),
+        "t"
+    );
+}
+
+#[test]
+fn before_and_after_tell_what_a_job_changed() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    session.run("ANALYZE orders");
+    let job = session.submit("'vacuum', 'orders', '{\"full\": true}'");
+    session.done(&job);
+    assert_eq!(
+        session.text(&format!(
+            "SELECT (before->>'bytes')::bigint > (after->>'bytes')::bigint AND (before->>'bloat_bytes')::bigint > 0 \
+             AND duration = finished_at - started_at AND attempts = 1 FROM pitcrew.jobs WHERE id = {job}"
+        )),
+        "t"
+    );
+    table(&session, "more");
+    // What the session has not told yet is taken off what ANALYZE tells.
+    session.run("SELECT pg_stat_force_next_flush()");
+    session.run("ANALYZE more");
+    let job = session.submit("'vacuum', 'more'");
+    session.done(&job);
+    assert_eq!(
+        session.run(&format!(
+            "SELECT before->>'dead_rows', after->>'dead_rows' FROM pitcrew.jobs WHERE id = {job}"
+        )),
+        [[Some("1666".to_owned()), Some("0".to_owned())]]
+    );
+}
+
+#[test]
+fn reindex_builds_an_index_or_all_of_a_table_anew() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    session.run("CREATE INDEX one ON orders (id); CREATE INDEX two ON orders (filler)");
+    let file =
+        |name: &str| session.text(&format!("SELECT pg_relation_filenode('{name}'::regclass)"));
+    let (one, two) = (file("one"), file("two"));
+    let job = session.submit("'reindex', 'one'");
+    session.done(&job);
+    assert_eq!(
+        command(&session, &job),
+        "REINDEX INDEX CONCURRENTLY public.one"
+    );
+    assert_ne!(file("one"), one);
+    assert_eq!(file("two"), two);
+    let job = session.submit("'reindex', 'orders'");
+    session.done(&job);
+    assert_ne!(file("two"), two);
+    assert_eq!(session.text(INVALID_INDEXES), "0");
+}
+
+#[test]
+fn p6_a_cancelled_reindex_leaves_the_old_index_and_nothing_invalid() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    session.run("CREATE INDEX one ON orders (id); CREATE TABLE other (id int)");
+    // Somebody else's left-over of an earlier day: not ours.
+    session.run("CREATE INDEX one_ccnew ON orders (filler); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'one_ccnew'::regclass");
+    let old = Session::open(&database.url);
+    old.run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM other");
+    let job = session.submit("'reindex', 'one'");
+    session.until(INVALID_INDEXES, "2");
+    session.text(&format!("SELECT pitcrew.cancel_job({job})"));
+    let ended = session.ended(&job);
+    assert_eq!(ended.0, "cancelled", "{ended:?}");
+    old.run("ROLLBACK");
+    assert_eq!(
+        session.run("SELECT x.relname::text, i.indisvalid FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid \
+                     WHERE i.indrelid = 'orders'::regclass ORDER BY 1"),
+        [
+            [Some("one".to_owned()), Some("t".to_owned())],
+            [Some("one_ccnew".to_owned()), Some("f".to_owned())]
+        ]
+    );
+}
+
+#[test]
+fn an_index_of_a_partitioned_table_is_built_part_by_part() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE parts (id int, day int) PARTITION BY RANGE (id); \
+         CREATE TABLE low PARTITION OF parts FOR VALUES FROM (0) TO (100); \
+         CREATE TABLE high PARTITION OF parts FOR VALUES FROM (100) TO (200) PARTITION BY RANGE (day); \
+         CREATE TABLE high1 PARTITION OF high FOR VALUES FROM (0) TO (10); \
+         CREATE TABLE high2 PARTITION OF high FOR VALUES FROM (10) TO (20); \
+         INSERT INTO parts SELECT g, g % 20 FROM generate_series(0, 199) g",
+    );
+    let job = session
+        .submit("'create_index', 'parts', '{\"columns\": [\"day\"], \"name\": \"parts_by_day\"}'");
+    session.done(&job);
+    assert_eq!(session.text(INVALID_INDEXES), "0");
+    assert_eq!(
+        session.text("SELECT count(*) FROM pg_partition_tree('parts_by_day')"),
+        "5"
+    );
+    assert_eq!(
+        session.text(&format!("SELECT index_oid = 'parts_by_day'::regclass AND command LIKE 'ALTER INDEX%' FROM pitcrew.jobs WHERE id = {job}")),
+        "t"
+    );
+}
+
+#[test]
+fn p6_a_partitioned_build_that_fails_leaves_no_part() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE parts (id int) PARTITION BY RANGE (id); \
+         CREATE TABLE low PARTITION OF parts FOR VALUES FROM (0) TO (100); \
+         CREATE TABLE high PARTITION OF parts FOR VALUES FROM (100) TO (200); CREATE TABLE other (id int)",
+    );
+    let holder = Session::open(&database.url);
+    // The first part is built and attached; the second waits.
+    holder.run("BEGIN; LOCK TABLE high IN ROW EXCLUSIVE MODE");
+    let job = session.submit("'create_index', 'parts', '{\"columns\": [\"id\"]}'");
+    session.until(
+        &format!("SELECT state FROM pitcrew.jobs WHERE id = {job} AND progress->>'step' = '4'"),
+        "waiting_for_lock",
+    );
+    session.text(&format!("SELECT pitcrew.cancel_job({job})"));
+    // Its worker was told before the lock is free.
+    session.until("SELECT count(*) FROM pitcrew.job_cancel_requests", "0");
+    holder.run("ROLLBACK");
+    let ended = session.ended(&job);
+    assert_eq!(ended.0, "cancelled", "{ended:?}");
+    assert_eq!(
+        session.text("SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relname IN ('parts', 'low', 'high')"),
+        "0"
+    );
+}
+
+#[test]
+fn p6_a_job_drops_only_the_index_that_a_finished_job_made() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    session.run("CREATE INDEX theirs ON orders (filler)");
+    let refused = session.failure("SELECT pitcrew.submit_job('drop_index', 'theirs')");
+    assert_eq!(refused.code, "55000", "{refused:?}");
+    let build = |name: &str| {
+        let job = session.submit(&format!(
+            "'create_index', 'orders', '{{\"columns\": [\"id\"], \"name\": \"{name}\"}}'"
+        ));
+        session.done(&job);
+    };
+    build("ours");
+    let drop = session.submit("'drop_index', 'ours'");
+    session.done(&drop);
+    assert_eq!(
+        command(&session, &drop),
+        "DROP INDEX CONCURRENTLY public.ours"
+    );
+    assert_eq!(session.text("SELECT to_regclass('ours') IS NULL"), "t");
+    // One that is needed by now, and one that is not any more what the job made.
+    build("identity");
+    session.run("ALTER TABLE orders ALTER id SET NOT NULL; DROP INDEX identity; CREATE UNIQUE INDEX identity ON orders (id)");
+    let refused = session.failure("SELECT pitcrew.submit_job('drop_index', 'identity')");
+    assert_eq!(refused.code, "55000", "{refused:?}");
+    build("renamed");
+    session.run("ALTER INDEX renamed RENAME TO something_else");
+    let refused = session.failure("SELECT pitcrew.submit_job('drop_index', 'something_else')");
+    assert!(
+        refused.message.contains("not any more what job"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_materialized_view_is_refreshed_concurrently_or_not() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE orders (id int); CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM orders; \
+         INSERT INTO orders VALUES (1)",
+    );
+    // Without a unique index the server refuses, and says what to do.
+    let job = session.submit("'refresh_matview', 'totals'");
+    assert_eq!(session.ended(&job).1, "55000");
+    assert!(
+        session
+            .text(&format!("SELECT hint FROM pitcrew.jobs WHERE id = {job}"))
+            .contains("unique index")
+    );
+    let job = session.submit("'refresh_matview', 'totals', '{\"concurrently\": false}'");
+    session.done(&job);
+    assert_eq!(session.text("SELECT n FROM totals"), "1");
+    session.run("CREATE UNIQUE INDEX ON totals (n); INSERT INTO orders VALUES (2)");
+    let job = session.submit("'refresh_matview', 'totals'");
+    session.done(&job);
+    assert_eq!(session.text("SELECT n FROM totals"), "2");
+}
+
+#[test]
+fn jobs_over_many_choose_what_needs_them_and_what_the_role_may_touch() {
+    require!(extension);
+    let database = testing::database();
+    let admin = Session::open(&database.url);
+    let alice = role(&admin, "alice", Some("operator"));
+    table(&admin, "theirs");
+    let session = Session::open(&database.url_as(&alice));
+    table(&session, "hers");
+    session.run("CREATE TABLE calm (id int) WITH (autovacuum_enabled = off)");
+    // The counts of a session arrive when it is idle, or when it asks for it.
+    session.run("SELECT pg_stat_force_next_flush()");
+    admin.run("SELECT pg_stat_force_next_flush()");
+    for (kind, changed) in [
+        ("analyze_all_stale", "last_analyze"),
+        ("vacuum_due", "last_vacuum"),
+    ] {
+        let job = session.submit(&format!("'{kind}'"));
+        session.done(&job);
+        assert_eq!(
+            session.run(&format!(
+                "SELECT relname::text FROM pg_stat_user_tables WHERE schemaname = 'public' AND {changed} IS NOT NULL"
+            )),
+            [[Some("hers".to_owned())]],
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn bloated_indexes_are_rebuilt_and_invalid_ones_repaired() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    session.run(
+        "CREATE INDEX bloated ON orders (id); CREATE INDEX broken ON orders (filler); \
+         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass; \
+         DELETE FROM orders WHERE id > 100",
+    );
+    session.run("VACUUM ANALYZE orders");
+    let size = "SELECT pg_relation_size('bloated')";
+    let before = session.number(size);
+    let job =
+        session.submit("'rebuild_bloated_indexes', NULL, '{\"min_size_mb\": 0, \"limit\": 5}'");
+    session.done(&job);
+    assert!(session.number(size) < before);
+    let job = session.submit("'repair_invalid_indexes'");
+    session.done(&job);
+    assert_eq!(session.text(INVALID_INDEXES), "0");
+}
+
+#[test]
+fn the_oldest_tables_are_frozen() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    session.run(&format!(
+        "ALTER DATABASE {} SET vacuum_freeze_min_age = 0",
+        database.name
+    ));
+    let before = session.number("SELECT relfrozenxid::text FROM pg_class WHERE relname = 'orders'");
+    session.run("SELECT txid_current()");
+    session.run("SELECT txid_current()");
+    let job = session.submit("'freeze_oldest', NULL, '{\"limit\": 1000}'");
+    session.done(&job);
+    assert!(
+        session.number("SELECT relfrozenxid::text FROM pg_class WHERE relname = 'orders'") > before
+    );
+}
