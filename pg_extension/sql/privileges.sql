@@ -9,3 +9,5 @@ REVOKE EXECUTE ON FUNCTION pitcrew.cancel_job(bigint) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.check(text, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.report(jsonb) FROM PUBLIC;

@@ -7,3 +7,6 @@ GRANT EXECUTE ON FUNCTION pitcrew.status() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.slow_query_rows() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.workload() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) TO {role};
+GRANT SELECT ON pitcrew.suppressed_findings TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.check(text, jsonb) TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.report(jsonb) TO {role};
