@@ -7,12 +7,40 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- Findings that somebody has looked at and does not want to see again.
+CREATE TABLE pitcrew.suppressed_findings (
+    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
+    reason        text,
+    until         timestamptz,
+    suppressed_by name NOT NULL DEFAULT current_user,
+    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- It goes along in a dump.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
+COMMENT ON TABLE pitcrew.suppressed_findings IS
+    'Findings that pitcrew.check() and pitcrew.report() leave out: cache_key is that of the finding, or a check''s name for all of it.';
+COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::jobs::submit::cancel_job
 
 CREATE FUNCTION pitcrew.cancel_job(id bigint) RETURNS boolean
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'cancel_job_wrapper';
 COMMENT ON FUNCTION pitcrew.cancel_job(bigint) IS
     'Asks for a job to be cancelled once this transaction commits. True when it was queued or running; its submitter, members of that role and superusers may ask.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::checks::check
+
+CREATE FUNCTION pitcrew.check(name text, thresholds jsonb DEFAULT '{}') RETURNS TABLE (
+    "check" text, severity text, object text, title text, detail text, evidence jsonb, fix_sql text, fix_job jsonb,
+    confidence text, cache_key text
+)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'check_wrapper';
+COMMENT ON FUNCTION pitcrew.check(text, jsonb) IS
+    'Runs one check. severity: ok, info, warn, critical, or skipped with the reason in detail. thresholds: the check''s own, for example {"min_bytes": 0}.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -122,6 +150,18 @@ CREATE TABLE pitcrew.job_cancel_requests (
     requested_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE pitcrew.job_cancel_requests IS 'Cancel requests that the coordinator has not seen yet.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::checks::report
+
+CREATE FUNCTION pitcrew.report(thresholds jsonb DEFAULT '{}') RETURNS TABLE (
+    "check" text, severity text, object text, title text, detail text, evidence jsonb, fix_sql text, fix_job jsonb,
+    confidence text, cache_key text
+)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'report_wrapper';
+COMMENT ON FUNCTION pitcrew.report(jsonb) IS
+    'Runs every check, worst findings first. A check that fails is a row with severity skipped. thresholds: by check, for example {"unused_index": {"min_bytes": 0}}.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -248,5 +288,7 @@ REVOKE EXECUTE ON PROCEDURE pitcrew.wait_job(bigint, integer) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.check(text, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.report(jsonb) FROM PUBLIC;
 /* </end connected objects> */
 

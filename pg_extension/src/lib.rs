@@ -3,6 +3,7 @@
 //!
 //! | folder | what it does |
 //! |---|---|
+//! | `checks/` | what a DBA looks at every morning, run in one pass |
 //! | `jobs/` | VACUUM, ANALYZE, REINDEX, CREATE INDEX and their like at top level, in a worker connected as the submitter |
 //! | `workload/` | the statements that ran, from pg_stat_statements, and the columns that they look things up by |
 //! | `whatif/` | plans with indexes that do not exist |
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pgrx::prelude::*;
 
+mod checks;
 mod compat;
 mod failure;
 mod guc;

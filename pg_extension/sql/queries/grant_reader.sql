@@ -9,3 +9,6 @@ GRANT EXECUTE ON FUNCTION pitcrew.workload() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) TO {role};
 GRANT EXECUTE ON PROCEDURE pitcrew.wait_job(bigint, integer) TO {role};
+GRANT SELECT ON pitcrew.suppressed_findings TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.check(text, jsonb) TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.report(jsonb) TO {role};

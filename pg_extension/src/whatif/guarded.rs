@@ -13,6 +13,8 @@ use pgrx::prelude::*;
 pub(crate) struct Caught {
     /// Its message, without DETAIL and HINT.
     pub(crate) message: String,
+    /// Its SQLSTATE.
+    pub(crate) sqlstate: String,
 }
 
 /// Runs `work` and undoes what it did to the session: locks, settings made with `GUC_ACTION_LOCAL`, memory.
@@ -27,7 +29,7 @@ pub(crate) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, Caught> {
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         let scratch = pg_sys::AllocSetContextCreateInternal(
             context,
-            c"pitcrew what-if".as_ptr(),
+            c"pitcrew guarded".as_ptr(),
             pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
             pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
             pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
@@ -47,9 +49,7 @@ pub(crate) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, Caught> {
         match result {
             Ok(value) => Ok(value),
             Err(error) if is_not_ours(&error) => error.rethrow(),
-            Err(error) => Err(Caught {
-                message: message(&error),
-            }),
+            Err(error) => Err(caught(&error)),
         }
     }
 }
@@ -69,11 +69,16 @@ fn is_not_ours(error: &CaughtError) -> bool {
     )
 }
 
-fn message(error: &CaughtError) -> String {
-    match error {
-        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
-            report.message().to_owned()
-        }
-        CaughtError::RustPanic { ereport, .. } => ereport.message().to_owned(),
+fn caught(error: &CaughtError) -> Caught {
+    let report = match error {
+        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report,
+        CaughtError::RustPanic { ereport, .. } => ereport,
+    };
+    // Five characters of six bits each (`MAKE_SQLSTATE`).
+    let code = report.sql_error_code() as i32;
+    let character = |place: i32| char::from(((code >> (6 * place)) & 0x3f) as u8 + b'0');
+    Caught {
+        message: report.message().to_owned(),
+        sqlstate: (0..5).map(character).collect(),
     }
 }

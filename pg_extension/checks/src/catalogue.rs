@@ -1,0 +1,187 @@
+//! Every check and every collection. A file that is not named here is found by a test.
+
+use std::sync::LazyLock;
+
+use crate::header::{self, Need, Parsed};
+
+/// One check.
+#[derive(Debug)]
+pub struct Check {
+    /// Its name: that of its file.
+    pub name: &'static str,
+    /// Its area: the folder of its file.
+    pub area: &'static str,
+    pub(crate) parsed: Parsed,
+}
+
+impl Check {
+    /// What a finding of it is called.
+    pub fn title(&self) -> &str {
+        &self.parsed.title
+    }
+
+    /// The names of its thresholds, with their defaults.
+    pub fn thresholds(&self) -> impl Iterator<Item = (&str, f64)> {
+        let defaults = self.parsed.defaults.iter();
+        defaults.map(|(name, value)| (name.as_str(), *value))
+    }
+
+    pub(crate) fn needs(&self) -> &[Need] {
+        &self.parsed.needs
+    }
+}
+
+/// What several checks read: collected once a report.
+#[derive(Debug)]
+pub struct Collection {
+    /// The name that checks read it by.
+    pub name: &'static str,
+    pub(crate) parsed: Parsed,
+}
+
+macro_rules! checks {
+    ($($area:ident: $($name:ident)+;)+) => {
+        &[$($((
+            stringify!($area),
+            stringify!($name),
+            include_str!(concat!("../../sql/checks/", stringify!($area), "/", stringify!($name), ".sql")),
+        ),)+)+]
+    };
+}
+
+/// Area, name and text, in the order of a report.
+const CHECKS: &[(&str, &str, &str)] = checks! {
+    queries: query_total_time;
+    tables: dead_rows missing_primary_key;
+    indexes: unused_index duplicate_index invalid_index null_heavy_index unindexed_foreign_key;
+    limits: sequence_overflow;
+    sessions: idle_in_transaction;
+};
+
+/// A collection may read those before it.
+const COLLECTIONS: &[(&str, &str)] = &[
+    (
+        "relations",
+        include_str!("../../sql/collections/relations.sql"),
+    ),
+    ("indexes", include_str!("../../sql/collections/indexes.sql")),
+    ("columns", include_str!("../../sql/collections/columns.sql")),
+    (
+        "statements",
+        include_str!("../../sql/collections/statements.sql"),
+    ),
+];
+
+/// All checks, area by area.
+pub fn checks() -> &'static [Check] {
+    static ALL: LazyLock<Vec<Check>> = LazyLock::new(|| {
+        let read = |&(area, name, text)| Check {
+            name,
+            area,
+            parsed: parsed(name, text),
+        };
+        CHECKS.iter().map(read).collect()
+    });
+    &ALL
+}
+
+/// The check of that name.
+pub fn find(name: &str) -> Option<&'static Check> {
+    checks().iter().find(|check| check.name == name)
+}
+
+/// What these checks read, each after those that it reads itself.
+pub fn collections_of<'a>(checks: impl IntoIterator<Item = &'a Check>) -> Vec<&'static Collection> {
+    static ALL: LazyLock<Vec<Collection>> = LazyLock::new(|| {
+        let read = |&(name, text)| Collection {
+            name,
+            parsed: parsed(name, text),
+        };
+        COLLECTIONS.iter().map(read).collect()
+    });
+    let mut wanted: Vec<&str> = checks
+        .into_iter()
+        .flat_map(|check| check.parsed.uses.iter().map(String::as_str))
+        .collect();
+    let mut found = Vec::new();
+    for collection in ALL.iter().rev() {
+        if wanted.contains(&collection.name) {
+            wanted.extend(collection.parsed.uses.iter().map(String::as_str));
+            found.push(collection);
+        }
+    }
+    found.reverse();
+    found
+}
+
+/// The files are part of the program: one that cannot be read does not pass the tests.
+fn parsed(name: &str, text: &str) -> Parsed {
+    header::parse(text).unwrap_or_else(|error| panic!("{name}.sql: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_file_is_a_check_and_has_what_a_check_needs() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/checks");
+        let mut files = BTreeSet::new();
+        for area in std::fs::read_dir(folder).unwrap() {
+            let area = area.unwrap().path();
+            for file in std::fs::read_dir(&area).unwrap() {
+                let file = file.unwrap().path();
+                let part = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+                files.insert((part(&area), part(&file)));
+            }
+        }
+        let listed: BTreeSet<_> = checks()
+            .iter()
+            .map(|check| (check.area.to_owned(), check.name.to_owned()))
+            .collect();
+        assert_eq!(files, listed);
+        assert_eq!(listed.len(), checks().len());
+        for check in checks() {
+            assert!(!check.title().is_empty(), "{}: title", check.name);
+            assert!(
+                !check.parsed.looked_at.is_empty(),
+                "{}: looked at",
+                check.name
+            );
+            for (_, text) in &check.parsed.variants {
+                assert!(
+                    !text.trim_end().ends_with(';'),
+                    "{}: one statement a check",
+                    check.name
+                );
+                for (name, _) in check.thresholds() {
+                    let used =
+                        text.contains(&format!("{{{name}}}")) || name == "min_statistics_days";
+                    assert!(used, "{}: nobody reads {name}", check.name);
+                }
+            }
+            for name in &check.parsed.uses {
+                assert!(
+                    COLLECTIONS.iter().any(|(known, _)| known == name),
+                    "{}: {name}",
+                    check.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn collections_come_after_those_that_they_read() {
+        for (at, (name, text)) in COLLECTIONS.iter().enumerate() {
+            for used in parsed(name, text).uses {
+                assert!(
+                    COLLECTIONS[..at].iter().any(|(before, _)| *before == used),
+                    "{name} before {used}"
+                );
+            }
+        }
+    }
+}

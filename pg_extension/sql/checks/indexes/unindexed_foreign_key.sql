@@ -1,0 +1,24 @@
+-- title: Foreign key without an index on its own side
+-- uses: relations, indexes
+-- default: min_rows = 1000
+-- looked at: SELECT count(*) || ' foreign keys' FROM pg_constraint k JOIN relations r ON r.oid = k.conrelid WHERE k.contype = 'f'
+SELECT 'warn' AS severity,
+       r.object || '.' || quote_ident(k.conname) AS object,
+       format('a delete or a change of key in %s reads all %s rows of %s: no index begins with (%s)',
+              k.confrelid::regclass, round(r.tuples), r.object, c.names) AS detail,
+       jsonb_build_object('table', r.object, 'columns', c.list, 'rows', r.tuples) AS evidence,
+       format('CREATE INDEX CONCURRENTLY ON %s (%s)', r.object, c.names) AS fix_sql,
+       jsonb_build_object('kind', 'create_index', 'target', r.object, 'options', jsonb_build_object('columns', c.list)) AS fix_job,
+       'medium' AS confidence
+FROM pg_constraint k
+JOIN relations r ON r.oid = k.conrelid AND r.kind = 'r'
+CROSS JOIN LATERAL (
+    SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY u.place) AS names, jsonb_agg(a.attname ORDER BY u.place) AS list
+    FROM unnest(k.conkey) WITH ORDINALITY u (number, place)
+    JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number) c
+WHERE k.contype = 'f' AND r.tuples >= {min_rows}
+  -- The key's columns in any order are the first columns of a whole index.
+  AND NOT EXISTS (SELECT 1 FROM indexes i
+                  WHERE i.table_oid = k.conrelid AND i.is_valid AND i.predicate IS NULL AND i.key_columns >= cardinality(k.conkey)
+                    AND (string_to_array(i.columns, ' ')::int2[])[1:cardinality(k.conkey)] @> k.conkey)
+ORDER BY r.tuples DESC, 2

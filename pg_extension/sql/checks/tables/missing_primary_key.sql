@@ -1,0 +1,26 @@
+-- title: Table without a primary key
+-- uses: relations, indexes
+-- looked at: SELECT count(*) || ' tables' FROM relations WHERE kind IN ('r', 'p') AND NOT is_partition
+SELECT 'warn' AS severity,
+       r.object,
+       format('%s rows, no primary key%s', round(r.tuples),
+              CASE WHEN u.object IS NULL THEN ' and no unique index on columns that are never null'
+                   ELSE '; the unique index ' || u.object || ' can become it' END) AS detail,
+       jsonb_build_object('rows', r.tuples, 'unique_index', u.object) AS evidence,
+       CASE WHEN u.object IS NOT NULL
+            THEN format('ALTER TABLE %s ADD PRIMARY KEY USING INDEX %s', r.object, quote_ident(u.name)) END AS fix_sql,
+       NULL AS fix_job,
+       CASE WHEN u.object IS NULL THEN 'low' ELSE 'high' END AS confidence
+FROM relations r
+LEFT JOIN LATERAL (
+    SELECT i.object, i.name
+    FROM indexes i
+    WHERE i.table_oid = r.oid AND r.kind = 'r'
+      AND i.is_unique AND i.is_valid AND NOT i.is_constraint AND i.method = 'btree'
+      AND i.predicate IS NULL AND i.expressions IS NULL
+      AND NOT EXISTS (SELECT 1 FROM pg_attribute a
+                      WHERE a.attrelid = r.oid AND NOT a.attnotnull AND a.attnum::text = ANY (string_to_array(i.columns, ' ')))
+    ORDER BY i.key_columns, i.name LIMIT 1) u ON true
+WHERE r.kind IN ('r', 'p') AND NOT r.is_partition
+  AND NOT EXISTS (SELECT 1 FROM pg_constraint p WHERE p.conrelid = r.oid AND p.contype = 'p')
+ORDER BY r.tuples DESC, r.object

@@ -1,0 +1,33 @@
+-- title: tables, materialized views and partitioned tables of users, with what the server counts of them
+SELECT c.oid, c.relname::text AS name, n.nspname::text AS schema_name,
+       quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS object,
+       c.relkind AS kind, c.relpersistence AS persistence, c.relispartition AS is_partition, c.relowner AS owner,
+       c.relpages::bigint AS pages, greatest(c.reltuples, 0)::float8 AS tuples, c.reltuples < 0 AS is_unknown,
+       c.relpages::bigint * current_setting('block_size')::bigint AS bytes,
+       coalesce(t.relpages, 0)::bigint * current_setting('block_size')::bigint AS toast_bytes,
+       c.relnatts AS attributes, c.relrowsecurity AS has_row_security, c.relhastriggers AS has_triggers,
+       c.reloptions AS options,
+       CASE WHEN c.relfrozenxid::text <> '0' THEN greatest(age(c.relfrozenxid), age(nullif(t.relfrozenxid::text, '0')::xid)) END AS xid_age,
+       CASE WHEN c.relminmxid::text <> '0' THEN mxid_age(c.relminmxid) END AS multixact_age,
+       pg_stat_get_numscans(c.oid) AS seq_scans,
+       pg_stat_get_tuples_returned(c.oid) AS seq_rows,
+       pg_stat_get_tuples_inserted(c.oid) AS inserted,
+       pg_stat_get_tuples_updated(c.oid) AS updated,
+       pg_stat_get_tuples_deleted(c.oid) AS deleted,
+       pg_stat_get_tuples_hot_updated(c.oid) AS hot_updated,
+       pg_stat_get_live_tuples(c.oid) AS live_rows,
+       pg_stat_get_dead_tuples(c.oid) AS dead_rows,
+       pg_stat_get_mod_since_analyze(c.oid) AS modified,
+       pg_stat_get_ins_since_vacuum(c.oid) AS inserted_since_vacuum,
+       pg_stat_get_blocks_fetched(c.oid) AS blocks_fetched,
+       pg_stat_get_blocks_hit(c.oid) AS blocks_hit,
+       greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS last_vacuum,
+       greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS last_analyze
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+WHERE c.relkind IN ('r', 'm', 'p')
+  AND c.relpersistence <> 't'
+  AND n.nspname <> 'information_schema' AND n.nspname <> 'pitcrew' AND left(n.nspname, 3) <> 'pg_'
+  AND NOT EXISTS (SELECT 1 FROM pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')

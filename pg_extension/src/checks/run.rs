@@ -1,0 +1,109 @@
+//! Facts, the shared collections, a subtransaction a check.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
+
+use pg_pitcrew_checks::{
+    Check, FACTS_QUERY, Facts, Finding, Raw, Thresholds, assemble, collection_query,
+    collections_of, over_registered,
+};
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+
+use super::registered;
+use crate::failure::spi;
+use crate::whatif::guarded::{Caught, guarded};
+
+/// The rows of these checks. What fails is a `skipped` row; cancels and shutdowns go on their way.
+pub(super) fn run(
+    checks: &[&'static Check],
+    thresholds: &Thresholds,
+    suppressed: &BTreeSet<String>,
+) -> Vec<Finding> {
+    // One connection to SPI for all: registered relations end with it.
+    Spi::connect(|client| {
+        let facts = facts(client);
+        let mut findings = Vec::new();
+        let mut ready = Vec::new();
+        for &check in checks {
+            match facts.reason_to_skip(check, thresholds) {
+                Some(reason) => findings.push(Finding::skipped(check, &reason)),
+                None => ready.push(check),
+            }
+        }
+        let mut failed: BTreeMap<&str, Caught> = BTreeMap::new();
+        for collection in collections_of(ready.iter().copied()) {
+            let query = collection_query(collection, &facts);
+            if let Err(caught) = registered::register(collection.name, &query, quiet) {
+                failed.insert(collection.name, caught);
+            }
+        }
+        for check in ready {
+            let needed = collections_of([check]);
+            let missing = needed.iter().find_map(|needed| failed.get(needed.name));
+            if let Some(caught) = missing {
+                findings.push(Finding::failed(check, &caught.sqlstate, &caught.message));
+                continue;
+            }
+            let query = over_registered(check, &facts, thresholds, suppressed.len());
+            let result = guarded(|| {
+                quiet();
+                raws(client, &query)
+            });
+            match result {
+                Ok(raws) => findings.extend(assemble(check, raws, suppressed)),
+                Err(caught) => {
+                    findings.push(Finding::failed(check, &caught.sqlstate, &caught.message));
+                }
+            }
+        }
+        findings
+    })
+}
+
+fn facts(client: &SpiClient<'_>) -> Facts {
+    let table = spi("the server's facts", client.select(FACTS_QUERY, None, &[]));
+    Facts::new(table.filter_map(|row| {
+        let fact: Option<String> = spi("the server's facts", row.get(1));
+        Some((fact?, spi("the server's facts", row.get(2))))
+    }))
+}
+
+fn raws(client: &SpiClient<'_>, query: &str) -> Vec<Raw> {
+    let table = spi("the check", client.select(query, None, &[]));
+    table
+        .map(|row| {
+            let mut raw = Raw::default();
+            for (place, cell) in raw.cells.iter_mut().enumerate() {
+                *cell = spi("the check", row.get(place + 1));
+            }
+            raw.found = spi::<Option<i64>>("the check", row.get(8)).unwrap_or(0);
+            raw
+        })
+        .collect()
+}
+
+/// Settings of one subtransaction: compiling a plan costs more than these queries, nothing waits for a lock, and no
+/// statement of ours shows up as somebody's.
+fn quiet() {
+    let set = |name: &CStr, value: &CStr| {
+        // SAFETY: both strings outlive the call; GUC_ACTION_LOCAL ends with the subtransaction.
+        unsafe {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_LOCAL,
+                true,
+                0,
+                false,
+            );
+        }
+    };
+    set(c"jit", c"off");
+    set(c"max_parallel_workers_per_gather", c"0");
+    set(c"work_mem", c"32MB");
+    set(c"lock_timeout", c"100ms");
+    set(c"compute_query_id", c"off");
+}
