@@ -52,10 +52,11 @@ macro_rules! checks {
 /// Area, name and text, in the order of a report.
 const CHECKS: &[(&str, &str, &str)] = checks! {
     queries: query_total_time;
-    tables: dead_rows missing_primary_key;
-    indexes: unused_index duplicate_index invalid_index null_heavy_index unindexed_foreign_key;
+    tables: dead_rows autovacuum_disabled missing_primary_key disabled_trigger not_validated_constraint unlogged_table;
+    indexes: unused_index duplicate_index redundant_index invalid_index null_heavy_index unindexed_foreign_key;
     limits: sequence_overflow;
-    sessions: idle_in_transaction;
+    sessions: idle_in_transaction blocked_session;
+    safety: public_schema_create function_search_path;
 };
 
 /// A collection may read those before it.

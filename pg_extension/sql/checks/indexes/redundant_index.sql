@@ -1,0 +1,22 @@
+-- title: Index that a longer one replaces
+-- uses: relations, indexes
+-- looked at: SELECT count(*) || ' B-tree indexes' FROM indexes WHERE method = 'btree'
+SELECT 'info' AS severity,
+       f.object,
+       format('its columns are the first of %s, which serves the same look-ups; %s are written and kept for it', f.longer, pg_size_pretty(f.bytes)) AS detail,
+       jsonb_build_object('longer', f.longer, 'bytes', f.bytes, 'scans', f.scans) AS evidence,
+       format('DROP INDEX CONCURRENTLY %s', f.object) AS fix_sql,
+       NULL AS fix_job,
+       'medium' AS confidence
+FROM (SELECT DISTINCT ON (s.oid) s.*, l.object AS longer
+      FROM indexes s
+      JOIN indexes l ON l.table_oid = s.table_oid AND l.oid <> s.oid
+      WHERE s.method = 'btree' AND l.method = 'btree' AND s.is_valid AND l.is_valid
+        AND NOT s.is_unique AND NOT s.is_constraint AND NOT s.is_marked AND NOT s.is_partition AND NOT s.is_partitioned
+        AND s.expressions IS NULL AND l.expressions IS NULL AND s.predicate IS NOT DISTINCT FROM l.predicate
+        -- Every column counts, INCLUDE's too; only key columns of the longer one are in order.
+        AND l.key_columns > s.key_columns AND s.key_columns = cardinality(string_to_array(s.columns, ' '))
+        AND starts_with(l.columns, s.columns || ' ') AND starts_with(l.classes, s.classes || ' ')
+        AND starts_with(l.collations, s.collations || ' ') AND starts_with(l.directions, s.directions || ' ')
+      ORDER BY s.oid, l.key_columns, l.name) f
+ORDER BY f.bytes DESC, f.object

@@ -1,0 +1,15 @@
+-- title: Constraint that old rows may break
+-- uses: relations
+-- looked at: SELECT count(*) || ' constraints' FROM pg_constraint k JOIN relations r ON r.oid = k.conrelid WHERE k.contype IN ('c', 'f')
+SELECT 'warn' AS severity,
+       r.object || '.' || quote_ident(k.conname) AS object,
+       format('not validated: rows older than the %s were never checked; the planner does not rely on it',
+              CASE k.contype WHEN 'f' THEN 'foreign key' ELSE 'CHECK constraint' END) AS detail,
+       jsonb_build_object('table', r.object, 'constraint', k.conname, 'rows', r.tuples) AS evidence,
+       format('ALTER TABLE %s VALIDATE CONSTRAINT %s', r.object, quote_ident(k.conname)) AS fix_sql,
+       NULL AS fix_job,
+       'high' AS confidence
+FROM relations r
+JOIN pg_constraint k ON k.conrelid = r.oid
+WHERE k.contype IN ('c', 'f') AND NOT k.convalidated
+ORDER BY r.tuples DESC, 2

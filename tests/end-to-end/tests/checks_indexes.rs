@@ -1,0 +1,165 @@
+//! Checks of indexes: each builds the sick situation, sees it from both sides, mends it by the fix and sees it healed.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens"
+)]
+
+mod checked;
+mod support;
+
+use checked::{Sick, check, mend};
+use pitcrew_stack::{require, testing};
+use support::Session;
+
+#[test]
+fn duplicate_index() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE orders (id int PRIMARY KEY, day date, note text); CREATE INDEX a ON orders (day); CREATE INDEX b ON orders (day); \
+         CREATE INDEX descending ON orders (day DESC); CREATE INDEX partly ON orders (day) WHERE day IS NOT NULL; \
+         CREATE INDEX same_as_key ON orders (id); CREATE INDEX c_collation ON orders (note COLLATE \"C\"); CREATE INDEX own ON orders (note)",
+    );
+    let sick = Sick {
+        check: "duplicate_index",
+        thresholds: "{}",
+        object: "public.b",
+        severity: "warn",
+        detail: &["the same as public.a", "8192 bytes"],
+    };
+    let key = Sick {
+        object: "public.same_as_key",
+        detail: &["the same as public.orders_pkey"],
+        ..sick
+    };
+    let found = check(&session, "duplicate_index", "{}");
+    assert_eq!(found.len(), 2, "{found:#?}");
+    mend(&session, &sick.seen(&session, &database.url));
+    mend(&session, &key.seen(&session, &database.url));
+    sick.healed(&session, &database.url);
+    key.healed(&session, &database.url);
+}
+
+#[test]
+fn unused_index() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE orders (id int PRIMARY KEY, day int, other int); INSERT INTO orders SELECT g, g, g FROM generate_series(1, 60000) g; \
+         CREATE INDEX idle ON orders (day); CREATE INDEX busy ON orders (other); ANALYZE orders; SET enable_seqscan = off; \
+         SELECT * FROM orders WHERE other = 5; SELECT pg_stat_force_next_flush()",
+    );
+    session.run("SELECT 1");
+    // Statistics of a minute say nothing about use.
+    let young = check(&session, "unused_index", "{}");
+    assert_eq!(young[0].severity, "skipped", "{young:#?}");
+    assert!(young[0].detail.contains("the check needs 7"), "{young:#?}");
+    let sick = Sick {
+        check: "unused_index",
+        thresholds: r#"{"min_statistics_days": 0}"#,
+        object: "public.idle",
+        severity: "info",
+        detail: &["never scanned", "60000 rows"],
+    };
+    let found = check(&session, sick.check, sick.thresholds);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    mend(&session, &sick.seen(&session, &database.url));
+    sick.healed(&session, &database.url);
+}
+
+#[test]
+fn invalid_index() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1), (1)");
+    session.failure("CREATE UNIQUE INDEX CONCURRENTLY broken ON orders (id)");
+    let sick = Sick {
+        check: "invalid_index",
+        thresholds: "{}",
+        object: "public.broken",
+        severity: "warn",
+        detail: &["invalid"],
+    };
+    let finding = sick.seen(&session, &database.url);
+    session.run("DELETE FROM orders WHERE ctid = '(0,1)'");
+    mend(&session, &finding);
+    sick.healed(&session, &database.url);
+}
+
+#[test]
+fn null_heavy_index() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE orders (id int, cancelled int); INSERT INTO orders SELECT g, CASE WHEN g % 20 = 0 THEN g END FROM generate_series(1, 20000) g; \
+         CREATE INDEX mostly_null ON orders (cancelled); CREATE INDEX whole ON orders (id); ANALYZE orders",
+    );
+    let sick = Sick {
+        check: "null_heavy_index",
+        thresholds: r#"{"min_bytes": 0}"#,
+        object: "public.mostly_null",
+        severity: "info",
+        detail: &["95.0 % of its 20000 entries are null"],
+    };
+    mend(&session, &sick.seen(&session, &database.url));
+    sick.healed(&session, &database.url);
+    assert_eq!(
+        session.text("SELECT count(*) FROM pg_indexes WHERE tablename = 'orders' AND indexdef LIKE '%IS NOT NULL%'"),
+        "1"
+    );
+}
+
+#[test]
+fn unindexed_foreign_key() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE customers (a int, b int, PRIMARY KEY (a, b)); INSERT INTO customers VALUES (1, 1); \
+         CREATE TABLE orders (a int, b int, CONSTRAINT customer FOREIGN KEY (a, b) REFERENCES customers); \
+         CREATE INDEX half ON orders (a); CREATE INDEX part ON orders (a, b) WHERE a > 5; \
+         INSERT INTO orders SELECT 1, 1 FROM generate_series(1, 2000); ANALYZE orders",
+    );
+    let sick = Sick {
+        check: "unindexed_foreign_key",
+        thresholds: "{}",
+        object: "public.orders.customer",
+        severity: "warn",
+        detail: &["2000 rows of public.orders", "(a, b)"],
+    };
+    mend(&session, &sick.seen(&session, &database.url));
+    sick.healed(&session, &database.url);
+    // Either order of the columns serves.
+    session.run("DROP INDEX orders_a_b_idx");
+    sick.seen(&session, &database.url);
+    session.run("CREATE INDEX turned ON orders (b, a)");
+    sick.healed(&session, &database.url);
+}
+
+#[test]
+fn redundant_index() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE orders (a int, b int, c int); CREATE INDEX short ON orders (a); CREATE INDEX long ON orders (a, b); \
+         CREATE INDEX other_order ON orders (c DESC); CREATE INDEX other_long ON orders (c, a); CREATE INDEX included ON orders (b) INCLUDE (c); \
+         CREATE UNIQUE INDEX one ON orders (b, c); CREATE INDEX whole ON orders (c, b) INCLUDE (a)",
+    );
+    let sick = Sick {
+        check: "redundant_index",
+        thresholds: "{}",
+        object: "public.short",
+        severity: "info",
+        detail: &["the first of public.long"],
+    };
+    mend(&session, &sick.seen(&session, &database.url));
+    sick.healed(&session, &database.url);
+    let left = check(&session, "redundant_index", "{}");
+    assert_eq!(left[0].severity, "ok", "{left:#?}");
+}
