@@ -14,7 +14,8 @@ const CHECK_TIMEOUT_MS: u32 = 5_000;
 
 /// Names that a user made are never resolved, nothing is compiled, and nothing waits for a lock.
 const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL jit = off; \
-                     SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '32MB'; SET LOCAL lock_timeout = '100ms'";
+                     SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '32MB'; SET LOCAL lock_timeout = '100ms'; \
+                     SET LOCAL enable_nestloop = off";
 
 /// Runs the checks and answers their rows, worst first. Keys in `suppressed` are left out.
 ///

@@ -41,7 +41,11 @@ CREATE FUNCTION pitcrew.check(name text, thresholds jsonb DEFAULT '{}') RETURNS 
 COMMENT ON FUNCTION pitcrew.check(text, jsonb) IS
     'Runs one check. severity: ok, info, warn, critical, or skipped with the reason in detail. thresholds: the check''s own, for example {"min_bytes": 0}.';
 "#)]
-#[allow(clippy::type_complexity, reason = "pgrx reads the columns here")]
+#[allow(
+    clippy::needless_pass_by_value,
+    clippy::type_complexity,
+    reason = "pgrx gives arguments by value and reads the columns here"
+)]
 fn check(
     name: &str,
     thresholds: JsonB,
@@ -76,7 +80,11 @@ CREATE FUNCTION pitcrew.report(thresholds jsonb DEFAULT '{}') RETURNS TABLE (
 COMMENT ON FUNCTION pitcrew.report(jsonb) IS
     'Runs every check, worst findings first. A check that fails is a row with severity skipped. thresholds: by check, for example {"unused_index": {"min_bytes": 0}}.';
 "#)]
-#[allow(clippy::type_complexity, reason = "pgrx reads the columns here")]
+#[allow(
+    clippy::needless_pass_by_value,
+    clippy::type_complexity,
+    reason = "pgrx gives arguments by value and reads the columns here"
+)]
 fn report(
     thresholds: JsonB,
 ) -> TableIterator<

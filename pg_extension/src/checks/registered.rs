@@ -7,11 +7,23 @@ use pgrx::prelude::*;
 
 use crate::whatif::guarded::{Caught, guarded};
 
+/// A collection that later queries read. Its rows may lie in a temporary file, which only [`end`](Self::end) gives back
+/// before the transaction does.
+pub(super) struct Registered(*mut pg_sys::Tuplestorestate);
+
+impl Registered {
+    /// After the last query that reads it.
+    pub(super) fn end(self) {
+        // SAFETY: `register` made it, and nobody else ends it.
+        unsafe { pg_sys::tuplestore_end(self.0) };
+    }
+}
+
 /// Runs `query` in a subtransaction and keeps its rows under `name` until the SPI connection ends. `prepare` is called
 /// first, inside the subtransaction.
 ///
 /// To be called between SPI's connect and finish.
-pub(super) fn register(name: &str, query: &str, prepare: fn()) -> Result<(), Caught> {
+pub(super) fn register(name: &str, query: &str, prepare: fn()) -> Result<Registered, Caught> {
     let (name, query) = (c_string(name), c_string(query));
     // SAFETY: memory and tuplestore are made in the caller's context and resource owner, so that they outlive the
     // subtransaction, which only puts copies of rows into them; SPI frees the context when the connection ends.
@@ -58,8 +70,8 @@ pub(super) fn register(name: &str, query: &str, prepare: fn()) -> Result<(), Cau
             pg_sys::SPI_OK_REL_REGISTER as i32,
             "each name is registered once"
         );
+        Ok(Registered(store))
     }
-    Ok(())
 }
 
 /// Our own texts hold no NUL.

@@ -10,7 +10,7 @@ use pg_pitcrew_checks::{
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
-use super::registered;
+use super::registered::{self, Registered};
 use crate::failure::spi;
 use crate::whatif::guarded::{Caught, guarded};
 
@@ -32,10 +32,12 @@ pub(super) fn run(
             }
         }
         let mut failed: BTreeMap<&str, Caught> = BTreeMap::new();
+        let mut kept = Vec::new();
         for collection in collections_of(ready.iter().copied()) {
             let query = collection_query(collection, &facts);
-            if let Err(caught) = registered::register(collection.name, &query, quiet) {
-                failed.insert(collection.name, caught);
+            match registered::register(collection.name, &query, quiet) {
+                Ok(registered) => kept.push(registered),
+                Err(caught) => drop(failed.insert(collection.name, caught)),
             }
         }
         for check in ready {
@@ -57,6 +59,7 @@ pub(super) fn run(
                 }
             }
         }
+        kept.into_iter().for_each(Registered::end);
         findings
     })
 }
@@ -84,7 +87,8 @@ fn raws(client: &SpiClient<'_>, query: &str) -> Vec<Raw> {
 }
 
 /// Settings of one subtransaction: compiling a plan costs more than these queries, nothing waits for a lock, and no
-/// statement of ours shows up as somebody's.
+/// statement of ours shows up as somebody's. Registered relations have no statistics, and where the planner takes them for
+/// small it would run through each once a row of another.
 fn quiet() {
     let set = |name: &CStr, value: &CStr| {
         // SAFETY: both strings outlive the call; GUC_ACTION_LOCAL ends with the subtransaction.
@@ -102,6 +106,7 @@ fn quiet() {
         }
     };
     set(c"jit", c"off");
+    set(c"enable_nestloop", c"off");
     set(c"max_parallel_workers_per_gather", c"0");
     set(c"work_mem", c"32MB");
     set(c"lock_timeout", c"100ms");

@@ -21,10 +21,7 @@ pub(super) fn figures(peers: &Peers<'_>, stack: &Stack) -> Result<Vec<Figure>> {
     let gets = |what: &'static str| -> Reading<'_, Error> {
         Box::new(move || peers.number(&[what, url, READS]))
     };
-    let read = rounds(
-        ROUNDS,
-        &mut [gets("l2-gets"), gets("l2-gets"), gets("raw-gets")],
-    )?;
+    let read = rounds(5, &mut [gets("l2-gets"), gets("l2-gets"), gets("raw-gets")])?;
     let info = redis.command(&["INFO", "server"])?;
     let version = info
         .lines()
