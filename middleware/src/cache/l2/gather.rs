@@ -11,7 +11,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::{Handle, Id},
+    sync::oneshot,
+};
 
 use super::{
     L2,
@@ -30,7 +33,14 @@ pub(super) type Got = Result<Option<Bytes>, CallError>;
 pub(super) struct Gather {
     /// Look-ups that are not answered yet.
     under_way: AtomicUsize,
-    forming: Mutex<Vec<Asked>>,
+    forming: Mutex<Forming>,
+}
+
+/// Look-ups of one runtime: another one may be busy for longer than they wait.
+#[derive(Default)]
+struct Forming {
+    runtime: Option<Id>,
+    asked: Vec<Asked>,
 }
 
 struct Asked {
@@ -52,6 +62,8 @@ enum Joined {
     Later,
     /// There is room for no other: these are asked for now.
     Full(Vec<Asked>),
+    /// Others gather in another runtime.
+    Alone,
 }
 
 /// The task that asks for those that gather. Gone before it did, it leaves none of them behind, or all who come would wait for it.
@@ -64,23 +76,31 @@ impl Drop for First {
 }
 
 impl Gather {
-    fn add(&self, asked: Asked, room: usize) -> Joined {
+    fn add(&self, runtime: Id, asked: Asked, room: usize) -> Joined {
         let mut forming = self.forming();
-        forming.push(asked);
-        match forming.len() {
-            length if length >= room => Joined::Full(mem::take(&mut *forming)),
+        if forming.asked.is_empty() {
+            forming.runtime = Some(runtime);
+        } else if forming.runtime != Some(runtime) {
+            return Joined::Alone;
+        }
+        forming.asked.push(asked);
+        match forming.asked.len() {
+            length if length >= room => Joined::Full(mem::take(&mut forming.asked)),
             1 => Joined::First,
             _ => Joined::Later,
         }
     }
 
-    /// Those that gather go alone.
-    fn dissolve(&self) {
-        let alone = mem::take(&mut *self.forming());
-        drop(alone);
+    fn take(&self) -> Vec<Asked> {
+        mem::take(&mut self.forming().asked)
     }
 
-    fn forming(&self) -> MutexGuard<'_, Vec<Asked>> {
+    /// Those that gather go alone.
+    fn dissolve(&self) {
+        drop(self.take());
+    }
+
+    fn forming(&self) -> MutexGuard<'_, Forming> {
         self.forming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -123,20 +143,21 @@ impl L2 {
             answer,
         };
         // A task of its own asks, for whoever began may go away, or not be polled; and others wait for it.
-        match self.gather.add(asked, room) {
+        match self.gather.add(runtime.id(), asked, room) {
             Joined::First => {
                 let first = First(self.clone());
                 runtime.spawn(async move {
                     // Those that are ready to run come first, and join.
                     tokio::task::yield_now().await;
                     let l2 = first.0.clone();
-                    let all = mem::take(&mut *l2.gather.forming());
+                    let all = l2.gather.take();
                     drop(first);
-                    l2.ask_for(all, timeout).await;
+                    l2.ask_for(all).await;
                 });
             }
-            Joined::Full(all) => drop(runtime.spawn(self.clone().ask_for(all, timeout))),
+            Joined::Full(all) => drop(runtime.spawn(self.clone().ask_for(all))),
             Joined::Later => {}
+            Joined::Alone => return None,
         }
         // The task has a timer too, yet its runtime may stand still.
         match tokio::time::timeout(timeout, answered).await {
@@ -148,7 +169,9 @@ impl L2 {
         }
     }
 
-    async fn ask_for(self: Arc<Self>, asked: Vec<Asked>, timeout: Duration) {
+    async fn ask_for(self: Arc<Self>, mut asked: Vec<Asked>) {
+        // Those that were given up meanwhile.
+        asked.retain(|asked| !asked.answer.is_closed());
         if asked.is_empty() {
             return;
         }
@@ -163,13 +186,15 @@ impl L2 {
             mget.arg(&asked.redis_key);
         });
         let got: Result<Vec<Option<Bytes>>, CallError> =
-            self.call(&mget, usual * asked.len(), timeout).await;
+            self.call(&mget, usual * asked.len(), self.timeout).await;
         match got {
             Ok(values) => {
                 for (asked, value) in asked.into_iter().zip(values) {
                     let _ = asked.answer.send(Ok(value));
                 }
             }
+            // Redis refuses the command, not the keys: each asks for its own.
+            Err(CallError::Redis(error)) if !error.is_io_error() => {}
             Err(error) => {
                 for asked in asked {
                     let _ = asked.answer.send(Err(error.clone()));
