@@ -122,8 +122,8 @@ async fn a_runtime_that_ends_leaves_the_others_their_answers() {
                     tokio::task::yield_now().await;
                 }
             });
+            drop(other);
         });
-        drop(other);
         let here: Vec<_> = (begin + 6..begin + 16).map(|n| (n, ask(&two, n))).collect();
         for (n, asked) in here {
             let (status, found) = asked.await.unwrap();
