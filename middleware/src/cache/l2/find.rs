@@ -1,4 +1,4 @@
-//! Finding an answer in Redis: one `GET`, and another one where it varies.
+//! Finding an answer in Redis: one look-up, and another one where it varies.
 
 use std::{
     sync::{Arc, atomic::Ordering},
