@@ -224,6 +224,21 @@ async fn the_same_cache_twice_on_one_way_waits_for_nobody() {
     assert_eq!(before.elapsed(), Duration::ZERO);
 }
 
+/// Another cache between them does not hide the outer one.
+#[tokio::test(start_paused = true)]
+async fn a_cache_around_another_around_the_same_waits_for_nobody() {
+    let handler = Handler::with(FRESH);
+    let (layer, handle) = CacheLayer::builder().build();
+    let (between, _) = CacheLayer::builder().build();
+    let app = layer.layer(between.layer(layer.layer(handler.clone())));
+    let before = tokio::time::Instant::now();
+    for _ in 0..2 {
+        assert_eq!(ask(&app, get("/")).await.body, "0");
+    }
+    assert_eq!((handler.calls(), handle.stats().wait_timeouts), (1, 0));
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test]
 async fn c11_an_uncacheable_answer_serialises_nobody() {
     let (handler, gate) = gated(&[("cache-control", "no-store")]);

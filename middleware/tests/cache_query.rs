@@ -256,10 +256,11 @@ async fn an_answer_is_no_newer_than_the_rows_that_it_is_made_from() {
     ask(&app, get("/")).await;
     assert!(ask(&app, get("/")).await.is_hit());
     handle.purge(Purge::Tag("orders".into())).await.unwrap();
-    for calls in [2, 3] {
+    // What it is replaced by is not kept.
+    for (calls, status) in [(2, "pitcrew; fwd=stale"), (3, "pitcrew; fwd=uri-miss")] {
         let seen = ask(&app, get("/")).await;
         assert_eq!((seen.body.as_str(), handler.calls()), ("0", calls));
-        assert_eq!(seen.cache_status(), "pitcrew; fwd=uri-miss");
+        assert_eq!(seen.cache_status(), status);
     }
     // Newer rows make a newer answer.
     handle
@@ -268,6 +269,36 @@ async fn an_answer_is_no_newer_than_the_rows_that_it_is_made_from() {
         .unwrap();
     assert_eq!(ask(&app, get("/")).await.body, "3");
     assert!(ask(&app, get("/")).await.is_hit());
+}
+
+/// Rows that are not kept themselves go with their tables all the same.
+#[tokio::test]
+async fn an_answer_from_rows_that_are_not_kept_goes_with_their_tables() {
+    let own: Arc<std::sync::OnceLock<CacheHandle>> = Arc::default();
+    let asked = own.clone();
+    let handler = Handler::new(move |_, call| {
+        let asked = asked.clone();
+        Box::pin(async move {
+            let fetch = async || Ok::<_, &str>(call);
+            let (handle, unusable) = (asked.get().unwrap(), "x".repeat(300));
+            let tags = [&*unusable];
+            let query = handle.query_tagged("queries", SQL, &[1], &tags, fetch);
+            let (rows, outcome) = query.await;
+            assert_eq!(outcome, QueryOutcome::NotStored);
+            let headers = [("cache-control", "max-age=600")];
+            Ok(answer(&headers, rows.unwrap().to_string()))
+        })
+    });
+    let region = Region::queries().ttl(Duration::from_secs(600));
+    let (app, handle) = cached(&handler, CacheLayer::builder().region(region));
+    own.set(handle.clone()).unwrap();
+    ask(&app, get("/")).await;
+    assert!(ask(&app, get("/")).await.is_hit());
+    handle
+        .purge(Purge::Tag("table:public.orders".into()))
+        .await
+        .unwrap();
+    assert_eq!(ask(&app, get("/")).await.body, "1");
 }
 
 #[tokio::test]

@@ -354,6 +354,8 @@ async fn who_waits_in_vain_is_counted() {
             if call == 0 {
                 std::future::pending::<()>().await;
             }
+            // Until all of them have given up.
+            settle().await;
             Ok(answer(FRESH, "x"))
         })
     });

@@ -21,6 +21,7 @@ use pitcrew::{
     clock::Clock,
 };
 use support::*;
+use tower::Layer;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -104,6 +105,27 @@ async fn a_purge_that_is_lost_is_reported_within_a_minute_with_its_region_and_ro
     // It changes nothing: what is stored goes on being served, and nobody's figures moved.
     assert_eq!(ask(&app, get("/value/1?token=s3cret")).await.body, "0");
     assert_eq!((stats.misses, stats.stores, stats.bypasses), (1, 1, 0));
+}
+
+/// Where the cache stands twice on the way, the inner one does not vouch for the outer.
+#[tokio::test]
+async fn a_cache_that_stands_twice_is_not_blind() {
+    let (value, clock) = (Value::default(), Clock::manual());
+    let (layer, handle) = sampling(1.0, &clock).build();
+    let app = layer.layer(layer.layer(value.handler()));
+    let asked = async || ask(&app, get("/value/1")).await.body;
+    asked().await;
+    value.change();
+    for _ in 0..60 {
+        assert_eq!(asked().await, "0");
+        settle().await;
+        clock.advance(SECOND);
+    }
+    assert!(
+        truth(&handle).stale_served_total > 0,
+        "{:?}",
+        truth(&handle)
+    );
 }
 
 #[tokio::test]

@@ -834,36 +834,6 @@ async fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::O
         .await
 }
 
-#[tokio::test]
-async fn an_answer_to_post_serves_gets_only_where_it_says_so_and_the_region_wants_it() {
-    let kept = &[
-        ("cache-control", "max-age=60"),
-        ("content-location", "/a?x=1"),
-    ];
-    let wanting = || Region::api().store_post(true);
-    let (app, ..) = clocked_in(&changing(200, kept), wanting());
-    ask(&app, method("POST", "/a?x=1", &[])).await;
-    let hit = ask(&app, get("/a?x=1")).await;
-    assert!(hit.is_hit() && hit.body == "changed", "{hit:?}");
-    assert!(!ask(&app, get("/a")).await.is_hit());
-    // Another target, no freshness of its own, or a region that does not want it.
-    for (headers, region) in [
-        (
-            &[("cache-control", "max-age=60"), ("content-location", "/b")][..],
-            wanting(),
-        ),
-        (
-            &[("content-location", "/a?x=1")][..],
-            wanting().ttl(60 * SECOND),
-        ),
-        (kept, Region::api()),
-    ] {
-        let (app, ..) = clocked_in(&changing(200, headers), region);
-        ask(&app, method("POST", "/a?x=1", &[])).await;
-        assert!(!ask(&app, get("/a?x=1")).await.is_hit(), "{headers:?}");
-    }
-}
-
 // Fields
 
 #[tokio::test]

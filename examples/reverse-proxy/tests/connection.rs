@@ -78,7 +78,6 @@ fn ask(proxy: SocketAddr, fields: &str) -> String {
     let mut stream = TcpStream::connect(proxy).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "GET / HTTP/1.1\r\nhost: app\r\n{fields}\r\n").unwrap();
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer.to_ascii_lowercase()

@@ -1,6 +1,9 @@
 //! An unsafe request on its way: what it makes old, and what it leaves behind, shows with its answer.
 
-use std::{sync::Arc, task::Context};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    task::Context,
+};
 
 use http::{HeaderMap, Response, StatusCode, header::CONTENT_LOCATION, request::Parts};
 use http_body::Body;
@@ -10,7 +13,7 @@ use super::own_writes::{Telling, Token, Writes};
 use super::{
     body::ResponseBody,
     entry,
-    invalidation::{ALL, asked_slot, group_slot},
+    invalidation::{ALL, Subject, asked_slot, group_slot},
     key::asked::{asked_host, asked_target},
     miss::forward::Forward,
     outcome::{BypassReason, Miss, Outcome},
@@ -71,12 +74,14 @@ impl Changes {
         self
     }
 
-    /// Runs `work` of the handler, so that its purges count as this request's.
+    /// Runs `work` of the handler, so that its purges and tags count as this request's.
     pub(super) fn scope<T>(&mut self, work: impl FnOnce() -> T) -> T {
         #[cfg(feature = "redis")]
-        return self.writes.scope(work);
-        #[cfg(not(feature = "redis"))]
-        work()
+        let work = || self.writes.scope(work);
+        match &mut self.kept {
+            Some(kept) => kept.tags.scope(work),
+            None => work(),
+        }
     }
 
     /// Comes to the token of what this request has purged, as soon as Redis has confirmed it or is late; `None` where there
@@ -112,20 +117,30 @@ impl Changes {
     {
         self.is_answered = true;
         let (status, headers) = (response.status(), response.headers());
-        let slots = self.old_slots(status, headers);
-        if !slots.is_empty() {
-            let shared = self.shared.clone();
-            self.scope(|| shared.invalidate(&slots));
-        }
+        let old = self.old_slots(status, headers);
         let is_kept = self.says_what_a_get_would(status, headers);
-        match self.kept.take().filter(|_| is_kept) {
-            Some(mut forward) => {
-                // It shows what this very request has changed.
-                forward.stamp = self.shared.now();
-                forward.answered(response, cx)
+        let kept = self.kept.take().filter(|_| is_kept);
+        let kept = kept.and_then(|forward| Some((forward.named(headers)?, forward)));
+        let shared = self.shared.clone();
+        let Some((slots, mut forward)) = kept else {
+            if !old.is_empty() {
+                self.scope(|| shared.invalidate(&old));
             }
-            None => passed(response, BypassReason::Method),
-        }
+            return passed(response, BypassReason::Method);
+        };
+        let begun = forward.stamp;
+        let answer = Subject {
+            slots: &slots,
+            target: &forward.resource.target,
+            checked: &AtomicU64::new(0),
+        };
+        let stamp = self.scope(|| shared.invalidate_by(&old, begun, answer));
+        let Some(stamp) = stamp else {
+            return passed(response, BypassReason::Method);
+        };
+        forward.begun = Some(begun);
+        forward.stamp = stamp;
+        forward.answered(response, cx)
     }
 
     fn old_slots(&self, status: StatusCode, headers: &HeaderMap) -> Vec<u32> {

@@ -17,10 +17,13 @@ use super::{
     body::ResponseBody,
     changes::{Changes, passed},
     coalesce::{Told, Waiter},
+    hit::look::Look,
     miss::forward::{Forward, Next, Step},
     miss::looking::Looking,
-    outcome::BypassReason,
+    miss::refresh,
+    outcome::{BypassReason, Miss},
     policy::VaryNames,
+    runtime,
     shared::Shared,
 };
 #[cfg(feature = "redis")]
@@ -117,12 +120,82 @@ where
         }
     }
 
-    /// A fetch in the background; `None` where somebody else fetches the same already.
-    pub(super) fn refresh(
-        mut held: Held<S, B>,
+    /// What a look into this process comes to. `spare` makes a service that is not ready, for a request that has to wait.
+    pub(super) fn looked(
+        look: Look,
+        held: Held<S, B>,
         mut forward: Forward,
-        vary: &VaryNames,
-    ) -> Option<Self> {
+        spare: impl FnOnce() -> S,
+    ) -> Self
+    where
+        S: Send + 'static,
+        S::Future: Send,
+        B: Send + 'static,
+    {
+        let request = &held.parts.headers;
+        match look {
+            Look::Hit(entry, outcome) => Self::reply(forward.reply(&entry, request, outcome)),
+            Look::Refresh(entry, vary, outcome) => {
+                forward.miss = Miss::Stale;
+                forward.stale = Some(entry.clone());
+                // Without a runtime nothing can go on in the background: then this request fetches, as for any stale answer.
+                if !runtime::has_one() {
+                    return Self::miss(held, forward, &vary, spare);
+                }
+                let response = forward.reply(&entry, request, outcome);
+                let shared = forward.shared.clone();
+                if let Some(fetch) = Self::refresh(held, forward, &vary) {
+                    refresh::spawn(&shared, fetch);
+                }
+                Self::reply(response)
+            }
+            Look::Miss(miss, vary, stale) => {
+                let shared = &forward.shared;
+                if let Some(response) = shared.part(&forward.key, forward.asked(request)) {
+                    return Self::reply(response);
+                }
+                if miss == Miss::Purged {
+                    shared.forget_purged(&forward.key);
+                }
+                if forward.lookup.only_if_cached {
+                    return Self::reply(forward.only_if_cached());
+                }
+                forward.miss = miss;
+                forward.stale = stale;
+                Self::miss(held, forward, &vary, spare)
+            }
+        }
+    }
+
+    /// This instance has heard of what the client has written, or it takes too long: then the handler is asked, past all
+    /// who ask the same (rule 9 of the invalidation).
+    #[cfg(feature = "redis")]
+    fn caught_up(is_reached: bool, held: Held<S, B>, mut forward: Forward) -> Self
+    where
+        S: Send + 'static,
+        S::Future: Send,
+        B: Send + 'static,
+    {
+        forward.stamp = forward.shared.now();
+        if is_reached {
+            let asked = forward.asked(&held.parts.headers);
+            let look = forward.shared.look(&forward.key, asked);
+            let spare = held.inner.clone();
+            return Self::looked(look, held, forward, || spare);
+        }
+        forward.miss = Miss::Behind;
+        if forward.lookup.only_if_cached {
+            return Self::reply(forward.only_if_cached());
+        }
+        Self {
+            state: State::Readying,
+            held: Some(Box::new(held)),
+            forward: Some(Box::new(forward)),
+        }
+    }
+
+    /// A fetch in the background; `None` where somebody else fetches the same already.
+    fn refresh(mut held: Held<S, B>, mut forward: Forward, vary: &VaryNames) -> Option<Self> {
         forward.uncounted = true;
         forward.for_all(&mut held.parts);
         let state = match forward.next(&held.parts.headers, vary) {
@@ -139,8 +212,7 @@ where
         })
     }
 
-    /// A miss. `spare` makes a service that is not ready, for a request that has to wait.
-    pub(super) fn miss(
+    fn miss(
         mut held: Held<S, B>,
         mut forward: Forward,
         vary: &VaryNames,
@@ -170,7 +242,9 @@ where
 
 impl<S, B, R> Future for ResponseFuture<S, B, R>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
     R: Body + Send + 'static,
     R::Error: Send,
 {
@@ -215,11 +289,14 @@ where
                 #[cfg(feature = "redis")]
                 StateProj::Behind(waiting) => {
                     let is_reached = ready!(waiting.as_mut().poll(cx));
-                    let (Some(held), Some(forward)) = (this.held.as_mut(), this.forward.as_mut())
+                    let (Some(held), Some(forward)) = (this.held.take(), this.forward.take())
                     else {
                         panic!("polled after it was done")
                     };
-                    forward.caught_up(is_reached, &held.parts.headers)
+                    let next = Self::caught_up(is_reached, *held, *forward);
+                    (*this.held, *this.forward) = (next.held, next.forward);
+                    this.state.set(next.state);
+                    continue;
                 }
                 StateProj::Calling(inner) => {
                     let Some(forward) = this.forward.as_mut() else {

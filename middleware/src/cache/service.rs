@@ -6,8 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -19,10 +18,8 @@ use super::{
     hit::look::Look,
     miss::forward::Forward,
     miss::forward::Within,
-    miss::refresh,
-    outcome::{BypassReason, Miss, Outcome},
+    outcome::{BypassReason, Outcome},
     policy::{Content, Fields, classify},
-    runtime,
     shared::Shared,
     truth::Sample,
 };
@@ -95,8 +92,13 @@ impl<S> Cache<S> {
                 let changes = Changes::of(shared, &parts, &belonging);
                 #[cfg(feature = "redis")]
                 let changes = changes.map(|changes| changes.after(token.map(|(token, _)| token)));
+                let mut changes = changes;
                 let request = Request::from_parts(parts, body);
-                let inner = shared.watching(None, || inner.call(request));
+                let call = || match &mut changes {
+                    Some(changes) => changes.scope(|| inner.call(request)),
+                    None => inner.call(request),
+                };
+                let inner = shared.watching(None, call);
                 return ResponseFuture::bypass(inner, shared.clone(), reason, changes);
             }
         };
@@ -119,7 +121,7 @@ impl<S> Cache<S> {
             region,
             now: shared.clock.now(),
         };
-        let (miss, vary, stale, refreshing) = match shared.look(&key, asked) {
+        let look = match shared.look(&key, asked) {
             Look::Hit(entry, outcome) => {
                 let response = shared.hit(&entry, asked, outcome);
                 match &shared.truth {
@@ -136,49 +138,17 @@ impl<S> Cache<S> {
                 }
                 return ResponseFuture::reply(response);
             }
-            Look::Refresh(entry, vary, outcome) => (Miss::Stale, vary, Some(entry), Some(outcome)),
-            Look::Miss(miss, vary, stale) => {
-                if let Some(response) = shared.part(&key, asked) {
-                    return ResponseFuture::reply(response);
-                }
-                if miss == Miss::Purged {
-                    shared.forget_purged(&key);
-                }
-                if lookup.only_if_cached {
-                    let series = shared.series.of(region, &parts);
-                    shared.count(series, Outcome::OnlyIfCached);
-                    return ResponseFuture::reply(only_if_cached());
-                }
-                (miss, vary, stale, None)
-            }
+            look => look,
         };
         let mut forward = Forward::new(shared, lookup, key, region, &parts);
         forward.stamp = stamp;
-        forward.miss = miss;
-        forward.stale.clone_from(&stale);
-        // Without a runtime nothing can go on in the background: then this request fetches, as for any stale answer.
-        if let (Some(outcome), Some(entry)) = (refreshing, stale)
-            && runtime::has_one()
-        {
-            let response = shared.hit(&entry, asked, outcome);
-            let held = Held {
-                inner,
-                ready: true,
-                parts,
-                body,
-            };
-            if let Some(fetch) = ResponseFuture::<S, B, R>::refresh(held, forward, &vary) {
-                refresh::spawn(shared, fetch);
-            }
-            return ResponseFuture::reply(response);
-        }
         let held = Held {
             inner,
             ready: true,
             parts,
             body,
         };
-        ResponseFuture::miss(held, forward, &vary, || self.inner.clone())
+        ResponseFuture::looked(look, held, forward, || self.inner.clone())
     }
 }
 
@@ -202,14 +172,6 @@ where
         let content = Content::of(request.body());
         self.answer(request, &content)
     }
-}
-
-/// RFC 9111, 5.2.1.7.
-fn only_if_cached<R: Body>() -> Response<ResponseBody<R>> {
-    let mut response = Response::new(ResponseBody::full(Bytes::new()));
-    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-    Outcome::OnlyIfCached.write(response.headers_mut(), None);
-    response
 }
 
 impl<S> fmt::Debug for Cache<S> {

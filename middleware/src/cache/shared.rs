@@ -20,7 +20,8 @@ use super::{
     figures::series::AllSeries,
     figures::tally::Amount,
     invalidation::{
-        Command, Invalidation, Kind, Name, Position, Purge, PurgeError, Target, region_slot,
+        Command, Invalidation, Kind, Name, Position, Purge, PurgeError, Subject, Target,
+        region_slot,
     },
     key::{CacheKey, KeyMaker},
     miss::looking::Looking,
@@ -57,6 +58,11 @@ impl Belonging {
             None => Ok(()),
         }
     }
+}
+
+fn hard(slots: &[u32]) -> Vec<Name> {
+    let names = slots.iter().map(|slot| Name::slot(Kind::Hard, *slot));
+    names.collect()
 }
 
 struct RegionState {
@@ -217,8 +223,27 @@ impl Shared {
     /// Kills what was stored with these slots. Redis is told in the background; until it knows, this instance reads nothing
     /// from it.
     pub(super) fn invalidate(&self, slots: &[u32]) {
-        let names = slots.iter().map(|slot| Name::slot(Kind::Hard, *slot));
-        let commands = self.purge(&names.collect::<Vec<_>>());
+        let names = hard(slots);
+        let commands = self.purge(&names);
+        self.invalidated(slots, commands);
+    }
+
+    /// The same by a request whose own answer may be kept; answers with which stamp, if so ([`Invalidation::purge_by`]).
+    pub(super) fn invalidate_by(
+        &self,
+        slots: &[u32],
+        begun: Position,
+        answer: Subject<'_>,
+    ) -> Option<Position> {
+        let names = hard(slots);
+        let (commands, stamp) = self.positions.purge_by(names.clone(), begun, answer);
+        #[cfg(feature = "redis")]
+        super::own_writes::purged(&names, &commands);
+        self.invalidated(slots, commands);
+        stamp
+    }
+
+    fn invalidated(&self, slots: &[u32], commands: Vec<Command>) {
         self.counters
             .invalidations
             .fetch_add(slots.len() as u64, Ordering::Relaxed);

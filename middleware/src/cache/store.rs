@@ -246,13 +246,10 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::StatusCode;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cache::entry::reply_headers::ReplyHeaders;
-    use crate::cache::invalidation::Position;
-    use crate::cache::{key::KeyMaker, policy::Share};
+    use crate::cache::{entry, key::KeyMaker};
 
     fn entry(vary: &[&'static str], value: &str, body: usize) -> Arc<Entry> {
         let vary = VaryNames {
@@ -264,24 +261,10 @@ mod tests {
         };
         let values = vary.values(&request(value)).unwrap();
         Arc::new(Entry {
-            status: StatusCode::OK,
-            headers: ReplyHeaders::new(HeaderMap::new()),
             body: Bytes::from(vec![0; body]),
             vary,
             values,
-            share: Share::default(),
-            slots: Box::default(),
-            target: Box::default(),
-            checked: AtomicU64::new(0),
-            stamp: Position::default(),
-            made: Duration::ZERO,
-            age: Duration::ZERO,
-            fresh_for: Duration::from_secs(60),
-            stale: crate::cache::policy::Stale::default(),
-            span: None,
-            asked: None,
-            took: Duration::ZERO,
-            credit: crate::cache::entry::Credit::default(),
+            ..entry::example()
         })
     }
 

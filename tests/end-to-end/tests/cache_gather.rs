@@ -134,6 +134,81 @@ async fn a_runtime_that_ends_leaves_the_others_their_answers() {
     assert_eq!(l2(&two).errors, 0);
 }
 
+/// Another runtime goes on, though those that gather are of one that does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runtime_that_stands_still_keeps_no_other_waiting() {
+    require!(redis);
+    let redis = redis();
+    let (two, bodies) = filled(&redis).await;
+    let other = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let app = &two;
+    let stuck: Vec<_> = tokio::task::block_in_place(|| {
+        other.block_on(async {
+            let stuck = (0..8).map(|n| ask(app, n)).collect();
+            tokio::task::yield_now().await;
+            stuck
+        })
+    });
+    for (n, body) in bodies.iter().enumerate().skip(8) {
+        let (status, found) = ask(&two, n).await.unwrap();
+        assert!(is_l2_hit(&status), "{status}");
+        assert_eq!(found, *body);
+    }
+    assert_eq!(l2(&two).errors, 0);
+    tokio::task::block_in_place(|| {
+        other.block_on(async {
+            for asked in stuck {
+                asked.await.unwrap();
+            }
+        });
+        drop(other);
+    });
+}
+
+/// A user of Redis that may `GET` alone (ACL).
+#[tokio::test]
+async fn where_redis_refuses_to_be_asked_for_many_each_asks_for_itself() {
+    require!(redis);
+    let redis = redis();
+    let (two, bodies) = filled(&redis).await;
+    redis
+        .command(&["ACL", "SETUSER", "default", "-mget"])
+        .unwrap();
+    let asked: Vec<_> = (0..MANY).map(|n| ask(&two, n)).collect();
+    for (asked, body) in asked.into_iter().zip(bodies) {
+        let (status, found) = asked.await.unwrap();
+        assert!(is_l2_hit(&status), "{status}");
+        assert_eq!(found, body);
+    }
+    assert_eq!((l2(&two).errors, two.calls()), (0, 0));
+}
+
+/// Something large may have been among them: the next ones do not wait for it.
+#[tokio::test]
+async fn after_a_question_that_failed_each_goes_by_itself_at_first() {
+    require!(redis);
+    let redis = redis();
+    let (two, bodies) = filled(&redis).await;
+    redis.pause();
+    for asked in (0..16).map(|n| ask(&two, n)).collect::<Vec<_>>() {
+        asked.await.unwrap();
+    }
+    redis.resume();
+    hears(&two).await;
+    redis.command(&["CONFIG", "RESETSTAT"]).unwrap();
+    let many = 16..32;
+    let asked: Vec<_> = many.clone().map(|n| ask(&two, n)).collect();
+    for (asked, body) in asked.into_iter().zip(&bodies[many]) {
+        let (status, found) = asked.await.unwrap();
+        assert!(is_l2_hit(&status), "{status}");
+        assert_eq!(found, *body);
+    }
+    assert_eq!((calls(&redis, "get"), calls(&redis, "mget")), (16, 0));
+}
+
 #[tokio::test]
 async fn while_redis_hangs_all_are_answered_and_later_all_are_found() {
     require!(redis);

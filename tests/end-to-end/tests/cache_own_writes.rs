@@ -221,6 +221,16 @@ async fn a_client_that_stays_ahead_is_answered_by_the_handler_and_alone() {
         calls + 2,
         "they did not wait for one another"
     );
+    // Whoever wants no call of the handler has none.
+    let calls = instance.calls();
+    let mut request = Request::get("/").header(&TOKEN, &token);
+    for (name, value) in [("host", "app.example"), ("cache-control", "only-if-cached")] {
+        request = request.header(name, value);
+    }
+    let request = request.body(Full::default()).unwrap();
+    let response = instance.app.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(instance.calls(), calls);
     // Nobody else is kept from the cache.
     instance.warm().await;
     for foreign in ["", "nonsense", "1-1"] {

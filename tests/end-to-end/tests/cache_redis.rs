@@ -26,7 +26,10 @@ use pitcrew_stack::{
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 
-use self::instance::{Answers, FRESH, Instance, LONG, entries, eventually, is_l2_hit, unseen};
+use self::instance::{
+    Answers, FRESH, Instance, LONG, TAGGED, entries, eventually, hears, is_l2_hit,
+    purges_are_heard, unseen,
+};
 
 #[tokio::test]
 async fn what_one_instance_stored_another_finds() {
@@ -763,6 +766,87 @@ async fn rows_that_one_instance_fetched_another_finds() {
         .unwrap();
     let third = instance();
     assert_eq!(ask(&third, 3).await, [3], "purged for every instance");
+}
+
+/// A HEAD and a range are answered from the whole in Redis, as they are from the one in this process.
+#[tokio::test]
+async fn a_head_and_a_range_are_found_in_redis() {
+    require!(redis);
+    let redis = redis();
+    let one = Instance::new(&redis.url(), "demo", FRESH, "one");
+    hears(&one).await;
+    let whole = one.ask("/").await.1;
+    entries(&redis, "demo", 1).await;
+    for (method, range, status, body) in [
+        ("HEAD", None, 200, ""),
+        ("GET", Some("bytes=1-2"), 206, &whole[1..3]),
+    ] {
+        let two = Instance::new(&redis.url(), "demo", FRESH, "two");
+        hears(&two).await;
+        let mut request = Request::builder()
+            .method(method)
+            .uri("/")
+            .header("host", "app.example");
+        if let Some(range) = range {
+            request = request.header("range", range);
+        }
+        let request = request.body(Full::default()).unwrap();
+        let response = two.app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status);
+        let said = response.headers()["cache-status"].to_str().unwrap();
+        assert!(is_l2_hit(said), "{said}");
+        let found = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!((&found[..], two.calls()), (body.as_bytes(), 0));
+    }
+}
+
+/// The rights on the page of `RedisStore` are enough: nothing is refused.
+#[tokio::test]
+async fn a_user_with_the_rights_that_the_page_names_is_enough() {
+    require!(redis);
+    let redis = redis();
+    let page = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../middleware/src/cache/l2/connect.rs"
+    ));
+    let page = page.unwrap().replace("///", "");
+    let (_, rights) = page.split_once("ACL SETUSER pitcrew on >PASSWORD").unwrap();
+    let (rights, _) = rights.split_once("```").unwrap();
+    let mut command = vec!["ACL", "SETUSER", "pitcrew", "on", ">secret"];
+    command.extend(rights.split_whitespace());
+    redis.command(&command).unwrap();
+    let (_, server) = redis
+        .url()
+        .split_once('@')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    let url = format!("redis://pitcrew:secret@{server}");
+    let [one, two] = ["one", "two"].map(|name| Instance::new(&url, "default", TAGGED, name));
+    for instance in [&one, &two] {
+        hears(instance).await;
+    }
+    one.ask("/a").await;
+    entries(&redis, "default", 1).await;
+    assert!(is_l2_hit(&two.ask("/a").await.0));
+    purges_are_heard(&one, &two).await;
+    for purge in [
+        Purge::Pattern("/a*".into()),
+        Purge::Tag("orders".into()),
+        Purge::All,
+    ] {
+        one.handle.purge_softly(purge.clone()).await.unwrap();
+        let report = one.handle.purge(purge).await.unwrap();
+        assert_eq!(report.l2, PurgeState::Done);
+    }
+    // Read anew, as after a connection that was lost.
+    let ends = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+    redis.command(&ends).unwrap();
+    hears(&two).await;
+    for n in 0..64 {
+        one.ask(&format!("/many/{n}")).await;
+    }
+    let log = redis.command(&["ACL", "LOG"]).unwrap();
+    assert!(log.trim().is_empty(), "{log}");
 }
 
 /// While Redis takes no purges, as many as come: what is stored after each is given, and Redis is read again afterwards.

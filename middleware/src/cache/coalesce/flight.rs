@@ -67,6 +67,12 @@ struct Inner {
     seats: Seats,
 }
 
+impl Inner {
+    fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+}
+
 impl Flight {
     /// `began` is monotonic time.
     pub(super) fn new(began: Duration) -> Self {
@@ -96,9 +102,12 @@ impl Flight {
         }
     }
 
-    /// The leader's head may be shared.
+    /// The leader's head may be shared. A flight that another one has answered has its end already; so in what follows.
     pub(super) fn head(&self, head: Head) {
         let mut inner = self.inner();
+        if inner.has_ended() {
+            return;
+        }
         inner.heads += 1;
         inner.state = State::Head(Arc::new(head));
         wake(inner);
@@ -106,6 +115,9 @@ impl Flight {
 
     pub(super) fn end(&self, end: End) {
         let mut inner = self.inner();
+        if inner.has_ended() {
+            return;
+        }
         inner.state = State::Ended(end);
         wake(inner);
     }
@@ -113,6 +125,9 @@ impl Flight {
     /// The leader went away. Answers whether one of those who wait may lead; else the flight has ended.
     pub(super) fn vacate(&self) -> bool {
         let mut inner = self.inner();
+        if inner.has_ended() {
+            return false;
+        }
         let goes_on = inner.re_elections < RE_ELECTIONS && inner.seats.taken() > 0;
         if goes_on {
             inner.re_elections += 1;

@@ -17,6 +17,7 @@
 //! | `poll` looks at the state, frees the lock, then leaves its waker | every test in which somebody waits |
 //! | a waiter takes what it is told without asking the table | `whoever_waits_takes_nothing_that_was_purged_before_the_hand_over` |
 //! | `release` elects again instead of telling all | `an_error_releases_all_at_once` |
+//! | `head` or `vacate` goes on where the flight has ended | `an_answer_from_beside_is_final` |
 
 use std::{sync::Mutex as StdMutex, task::Waker};
 
@@ -28,7 +29,7 @@ use loom::{
 
 use super::*;
 use crate::cache::{
-    entry::reply_headers::ReplyHeaders,
+    entry,
     invalidation::{Invalidation, Kind, Life, Name, Position},
     key::KeyMaker,
 };
@@ -100,7 +101,7 @@ impl World {
         let flight = leader.flight.clone();
         self.count(&flight, 1);
         match leads {
-            Leads::Done => leader.done(entry()),
+            Leads::Done => leader.done(an_entry()),
             Leads::Fails => leader.release(),
             // From here on another may lead.
             Leads::GoesAway => {
@@ -161,31 +162,17 @@ fn head() -> Head {
     }
 }
 
-fn entry() -> Arc<Entry> {
+fn an_entry() -> Arc<Entry> {
     entry_at(Position::default(), false)
 }
 
 /// An entry of slot 0; whether it shows the change that was purged.
 fn entry_at(stamp: Position, changed: bool) -> Arc<Entry> {
     Arc::new(Entry {
-        status: http::StatusCode::OK,
-        headers: ReplyHeaders::new(http::HeaderMap::new()),
-        body: bytes::Bytes::new(),
-        vary: VaryNames::default(),
         values: Box::new([u8::from(changed)]),
-        share: Share::default(),
         slots: Box::new([0]),
-        target: Box::default(),
-        checked: std::sync::atomic::AtomicU64::new(0),
         stamp,
-        made: Duration::ZERO,
-        age: Duration::ZERO,
-        fresh_for: Duration::ZERO,
-        stale: crate::cache::policy::Stale::default(),
-        span: None,
-        asked: None,
-        took: Duration::ZERO,
-        credit: crate::cache::entry::Credit::default(),
+        ..entry::example()
     })
 }
 
@@ -242,7 +229,7 @@ fn a_head_is_told_before_its_answer_or_not_at_all() {
         let mut waiter = world.second();
         let leads = thread::spawn(move || {
             leader.head(head());
-            leader.done(entry());
+            leader.done(an_entry());
         });
         let told = block_on(waiter.told(std::future::pending()));
         if matches!(told, Told::Head(_)) {
@@ -391,7 +378,7 @@ fn a_leader_that_hangs_is_replaced() {
                     panic!("joined a flight that hangs")
                 };
                 // The old leader may end now; then this flight has its answer, and is over too.
-                assert!(world.flights.len() <= 1);
+                assert!(world.flights.len() <= 2);
                 world.lead(leader, Leads::Done)
             },
         );
@@ -417,6 +404,43 @@ fn who_is_late_leads_too_and_nobody_waits_for_ever() {
             |world| world.request(Duration::ZERO, Leads::Done),
         );
         assert_eq!(first, Fate::Led);
+        world.is_empty();
+    });
+}
+
+/// What another has answered stays answered, whatever its own leader does then.
+#[test]
+fn an_answer_from_beside_is_final() {
+    bounded(|| {
+        let world = World::new();
+        let hanging = world.first();
+        let mut waiter = world.second();
+        let Join::Lead(beside) = world.join(PATIENCE) else {
+            panic!("joined a flight that hangs")
+        };
+        let answered = Arc::new(AtomicBool::new(false));
+        let seen = answered.clone();
+        let late = thread::spawn(move || {
+            let was_answered = seen.load(Ordering::Acquire);
+            hanging.head(head());
+            drop(hanging);
+            was_answered
+        });
+        let answers = thread::spawn(move || {
+            beside.done(an_entry());
+            answered.store(true, Ordering::Release);
+        });
+        let told = loop {
+            match block_on(waiter.told(std::future::pending())) {
+                Told::Head(_) => {}
+                told => break told,
+            }
+        };
+        let was_answered = late.join().unwrap();
+        answers.join().unwrap();
+        assert!(!was_answered || matches!(told, Told::Entry(_)));
+        drop(waiter);
+        drop(told);
         world.is_empty();
     });
 }

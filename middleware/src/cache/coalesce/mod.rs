@@ -12,7 +12,7 @@
 //!
 //! An error of the handler releases all at once: were each waiter to lead in turn, failing requests would queue up
 //! behind one another. Each waiter has its own deadline besides; past it one of them leads beside the first, in a flight of its own, and
-//! whichever answers first answers both.
+//! whichever answers first answers all that fly beside it.
 
 mod flight;
 #[cfg(all(test, pitcrew_loom))]
@@ -73,7 +73,8 @@ pub(super) struct Head {
     pub(super) share: Share,
 }
 
-type Shard = HashMap<FlightKey, Arc<Flight>, PassThroughBuilder>;
+/// Those of one key that fly beside one another, the newest last; never none.
+type Shard = HashMap<FlightKey, Vec<Arc<Flight>>, PassThroughBuilder>;
 
 /// All flights of one cache.
 pub(super) struct Flights {
@@ -112,8 +113,19 @@ impl Flights {
 
     /// `now` is monotonic time.
     pub(super) fn join(self: &Arc<Self>, key: FlightKey, now: Duration) -> Join {
+        self.join_but(None, key, now)
+    }
+
+    /// Joins the newest flight, but for one that has taken too long: whoever comes first leads beside that.
+    fn join_but(
+        self: &Arc<Self>,
+        late: Option<&Arc<Flight>>,
+        key: FlightKey,
+        now: Duration,
+    ) -> Join {
         let mut shard = self.shard(&key);
-        if let Some(flight) = shard.get(&key)
+        if let Some(flight) = shard.get(&key).and_then(|flights| flights.last())
+            && late.is_none_or(|late| !Arc::ptr_eq(flight, late))
             && now.saturating_sub(flight.began) < self.patience
         {
             // Still under the lock: what replaces a flight that has ended must not replace its successor.
@@ -131,34 +143,12 @@ impl Flights {
             }
         }
         let flight = Arc::new(Flight::new(now));
-        shard.insert(key.clone(), flight.clone());
+        let beside = shard
+            .entry(key.clone())
+            .or_insert_with(|| Vec::with_capacity(1));
+        beside.push(flight.clone());
         drop(shard);
         Join::Lead(self.leader(key, flight))
-    }
-
-    /// Joins once more after `late` has taken too long: whoever comes first leads in its place.
-    fn rejoin(self: &Arc<Self>, key: FlightKey, late: &Arc<Flight>, now: Duration) -> Join {
-        let mut shard = self.shard(&key);
-        if shard
-            .get(&key)
-            .is_some_and(|flight| Arc::ptr_eq(flight, late))
-        {
-            shard.remove(&key);
-        }
-        drop(shard);
-        self.join(key, now)
-    }
-
-    /// The answer came at last, of a leader in whose place another one is: those who wait for that have it too.
-    fn succeed(&self, key: &FlightKey, flight: &Arc<Flight>, entry: &Arc<Entry>) {
-        let mut shard = self.shard(key);
-        let successor = shard.get(key).filter(|known| !Arc::ptr_eq(known, flight));
-        let Some(successor) = successor.cloned() else {
-            return;
-        };
-        shard.remove(key);
-        drop(shard);
-        successor.end(End::Done(entry.clone()));
     }
 
     fn leader(self: &Arc<Self>, key: FlightKey, flight: Arc<Flight>) -> Leader {
@@ -170,15 +160,21 @@ impl Flights {
         }
     }
 
-    /// Takes a flight out, unless another has taken its place already.
+    /// Takes a flight out, and leaves those beside it.
     fn remove(&self, key: &FlightKey, flight: &Arc<Flight>) {
         let mut shard = self.shard(key);
-        if shard
-            .get(key)
-            .is_some_and(|known| Arc::ptr_eq(known, flight))
-        {
+        let Some(flights) = shard.get_mut(key) else {
+            return;
+        };
+        flights.retain(|known| !Arc::ptr_eq(known, flight));
+        if flights.is_empty() {
             shard.remove(key);
         }
+    }
+
+    /// Takes all flights of a key out.
+    fn take(&self, key: &FlightKey) -> Vec<Arc<Flight>> {
+        self.shard(key).remove(key).unwrap_or_default()
     }
 
     fn shard(&self, key: &FlightKey) -> MutexGuard<'_, Shard> {
@@ -190,7 +186,10 @@ impl Flights {
     fn len(&self) -> usize {
         self.shards
             .iter()
-            .map(|shard| shard.lock().unwrap().len())
+            .flat_map(|shard| {
+                let shard = shard.lock().unwrap();
+                shard.values().map(Vec::len).collect::<Vec<_>>()
+            })
             .sum()
     }
 }
@@ -222,10 +221,16 @@ impl Leader {
     fn finish(mut self, end: End) {
         self.finished = true;
         // Out of the map first: who comes now begins anew, who waits is told.
-        self.flights.remove(&self.key, &self.flight);
-        if let End::Done(entry) = &end {
-            self.flights.succeed(&self.key, &self.flight, entry);
+        match &end {
+            End::Done(_) => {
+                // An answer that comes is the answer to all that fly beside this.
+                for flight in self.flights.take(&self.key) {
+                    flight.end(end.clone());
+                }
+            }
+            End::Released => self.flights.remove(&self.key, &self.flight),
         }
+        // Also where it was taken out with others already.
         self.flight.end(end);
     }
 }
@@ -259,7 +264,8 @@ impl Waiter {
 
     /// Joins once more; `now` is monotonic time.
     pub(super) fn rejoin(self, now: Duration) -> Join {
-        self.flights.rejoin(self.key.clone(), &self.flight, now)
+        let (flights, key) = (&self.flights, self.key.clone());
+        flights.join_but(Some(&self.flight), key, now)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Told> {

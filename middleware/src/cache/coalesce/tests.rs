@@ -1,5 +1,5 @@
 use super::*;
-use crate::cache::key::KeyMaker;
+use crate::cache::{entry, key::KeyMaker};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -94,4 +94,31 @@ async fn a_flight_whose_leader_hangs_is_not_joined_any_more() {
     );
     next.release();
     assert_eq!(flights.len(), 0);
+}
+
+/// Whoever answers first answers those who wait for the flights before its own, and for those after it.
+#[tokio::test]
+async fn an_answer_ends_all_that_fly_beside_it() {
+    for answers in 0..3 {
+        let (flights, key) = flights();
+        let mut now = Duration::ZERO;
+        let (mut leaders, mut waiters) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let Join::Lead(leader) = flights.join(key.clone(), now) else {
+                panic!("joined a flight that hangs")
+            };
+            leaders.push(leader);
+            waiters.push(match flights.join(key.clone(), now) {
+                Join::Wait(waiter) => waiter,
+                Join::Lead(_) => panic!("nobody leads"),
+            });
+            now += PATIENCE;
+        }
+        leaders.remove(answers).done(Arc::new(entry::example()));
+        assert_eq!(flights.len(), 0);
+        for waiter in &mut waiters {
+            let told = waiter.told(std::future::pending()).await;
+            assert!(matches!(told, Told::Entry(_)), "{answers}");
+        }
+    }
 }

@@ -196,6 +196,31 @@ pub(in crate::cache) fn credited(mut entry: Arc<Entry>, series: Series) -> Arc<E
     entry
 }
 
+/// An answer of nothing at the first position, which each test changes to what it needs.
+#[cfg(test)]
+pub(in crate::cache) fn example() -> Entry {
+    Entry {
+        status: StatusCode::OK,
+        headers: ReplyHeaders::new(HeaderMap::new()),
+        body: Bytes::new(),
+        vary: VaryNames::default(),
+        values: Box::default(),
+        share: Share::default(),
+        slots: Box::default(),
+        target: Box::default(),
+        checked: AtomicU64::new(0),
+        stamp: Position::default(),
+        made: Duration::ZERO,
+        age: Duration::ZERO,
+        fresh_for: Duration::from_secs(60),
+        stale: Stale::default(),
+        span: None,
+        asked: None,
+        took: Duration::ZERO,
+        credit: Credit::default(),
+    }
+}
+
 /// What a stored answer needs that comes from its request.
 #[derive(Clone, Debug)]
 pub(in crate::cache) struct Origin {

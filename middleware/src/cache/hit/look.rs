@@ -35,7 +35,8 @@ fn is_young_enough(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
         .is_none_or(|max_age| entry.age(now) <= Duration::from_secs(max_age))
 }
 
-fn is_fresh(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
+/// Fresh, and fresh enough for this client (RFC 9111, 4.2 and 5.2.1).
+pub(in crate::cache) fn is_fresh(entry: &Entry, lookup: &Lookup, now: Duration) -> bool {
     let ttl = entry.ttl(now);
     !ttl.is_zero()
         && is_young_enough(entry, lookup, now)
@@ -54,7 +55,7 @@ impl Shared {
         self.life(entry, self.clock.now()) != Life::Dead
     }
 
-    fn life(&self, entry: &Entry, now: Duration) -> Life {
+    pub(in crate::cache) fn life(&self, entry: &Entry, now: Duration) -> Life {
         // What a handler said was true at the earliest when it was called.
         let made = entry.made.saturating_sub(entry.took);
         self.positions.life(entry.stamp, entry.subject(), made, now)

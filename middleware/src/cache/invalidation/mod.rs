@@ -72,6 +72,14 @@ pub use self::{
 };
 use super::sync::Mutex;
 
+fn sent(actions: Vec<Action>) -> Vec<Command> {
+    let commands = actions.into_iter().filter_map(|action| match action {
+        Action::Send(command) => Some(command),
+        Action::ReadTable(_) | Action::Follow(_) => None,
+    });
+    commands.collect()
+}
+
 /// The table of this instance, and the log under the lock of its writers.
 pub(super) struct Invalidation {
     table: Table,
@@ -118,12 +126,29 @@ impl Invalidation {
     /// A request that begins meanwhile may read the new position; it began after the purge was called, so what it
     /// reads is new.
     pub(super) fn purge(&self, names: Vec<Name>) -> Vec<Command> {
-        let actions = self.tell(|log, table| log.purge(table, names));
-        let commands = actions.into_iter().filter_map(|action| match action {
-            Action::Send(command) => Some(command),
-            Action::ReadTable(_) | Action::Follow(_) => None,
+        sent(self.tell(|log, table| log.purge(table, names)))
+    }
+
+    /// A purge by a request that began at `begun`, and the stamp of its own answer, which shows what it has changed; none where
+    /// what names the answer was purged since by others, of whose changes it may show nothing. In one step, or another purge
+    /// could come between look and stamp.
+    pub(super) fn purge_by(
+        &self,
+        names: Vec<Name>,
+        begun: Position,
+        answer: Subject<'_>,
+    ) -> (Vec<Command>, Option<Position>) {
+        let (actions, stamp) = self.tell(|log, table| {
+            let is_alive = table.life(begun, answer) == Life::Fresh;
+            let actions = log.purge(table, names);
+            (actions, is_alive.then(|| table.now()))
         });
-        commands.collect()
+        (sent(actions), stamp)
+    }
+
+    /// Whether no purge has named it since, be it a soft one.
+    pub(super) fn is_untouched(&self, since: Position, subject: Subject<'_>) -> bool {
+        self.table.life(since, subject) == Life::Fresh
     }
 
     /// Tells the log an event; answers what is to be done.

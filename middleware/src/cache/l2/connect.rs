@@ -30,6 +30,19 @@ pub const DEFAULT_SERVE_WHILE_AWAY: Duration = Duration::from_secs(30);
 /// asynchronous, so the last purges may be lost there: what an instance was told is done stays done in that instance,
 /// and it tells the new master again; until it has, instances that had not heard of it may serve what is older, no longer
 /// than its lifetime.
+///
+/// # Rights
+///
+/// A user of Redis' access control lists (ACL) that does what is needed, and nothing else, in the namespace `default`:
+///
+/// ```text
+/// ACL SETUSER pitcrew on >PASSWORD ~pitcrew:default:* ~pitcrew:{default}:* +get +mget +set +unlink +exists +ping +eval +evalsha +script|load
+///   +type +del +getrange +setrange +strlen +hget +hset +hmget +hdel +xadd +xrange +xread +zadd +zcard +zpopmin +zrange
+///   +time
+/// ```
+///
+/// A cluster wants `+cluster` besides, a master that sentinels name `+role`. Without `+mget` each look-up that comes together
+/// with others costs a refusal more.
 #[derive(Clone)]
 pub struct RedisStore {
     opener: Opener,

@@ -84,8 +84,7 @@ impl L2 {
         timeout: Duration,
     ) -> Option<Value> {
         let usual = self.usual_bytes.load(Ordering::Relaxed);
-        let got = self.get_bytes(redis_key, usual, timeout).await;
-        let bytes = self.judged(redis_key, got)??;
+        let bytes = self.get_bytes(redis_key, usual, timeout).await?;
         // A moving mean. That others may write between is of no matter.
         let usual = usual - usual / 16 + bytes.len() / 16;
         self.usual_bytes.store(usual, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -26,9 +26,6 @@ const MAX_TOGETHER: usize = 32;
 /// Look-ups under way from which the next ones gather: fewer go at once, each by itself.
 const MANY: usize = 4;
 
-/// What Redis has under a key.
-pub(super) type Got = Result<Option<Bytes>, CallError>;
-
 #[derive(Default)]
 pub(super) struct Gather {
     /// Look-ups that are not answered yet.
@@ -45,7 +42,7 @@ struct Forming {
 
 struct Asked {
     redis_key: String,
-    answer: oneshot::Sender<Got>,
+    answer: oneshot::Sender<Option<Bytes>>,
 }
 
 struct UnderWay<'a>(&'a AtomicUsize);
@@ -106,27 +103,30 @@ impl Gather {
 }
 
 impl L2 {
-    /// What stands under a Redis key; `usual` are about the bytes of it.
+    /// What stands under a Redis key, if anything, and if Redis answers; `usual` are about the bytes of it.
     pub(super) async fn get_bytes(
         self: &Arc<Self>,
         redis_key: &str,
         usual: usize,
         timeout: Duration,
-    ) -> Got {
+    ) -> Option<Bytes> {
         let before = self.gather.under_way.fetch_add(1, Ordering::Relaxed);
         let _under_way = UnderWay(&self.gather.under_way);
         // What is large gathers less, so that a connection is never held longer than by what fills it.
         let room = (FULL_BYTES / usual.max(1)).min(MAX_TOGETHER);
         let gathers = before >= MANY && room > 1 && !self.pool.opener().is_cluster();
-        if gathers
-            && let Ok(runtime) = Handle::try_current()
-            && let Some(got) = self.join(&runtime, redis_key, room, timeout).await
-        {
-            return got;
+        let mut left = timeout;
+        if gathers && let Ok(runtime) = Handle::try_current() {
+            let began = Instant::now();
+            if let Some(found) = self.join(&runtime, redis_key, room, timeout).await {
+                return found;
+            }
+            left = timeout.saturating_sub(began.elapsed());
         }
         let mut get = redis::cmd("GET");
         get.arg(redis_key);
-        self.call(&get, usual, timeout).await
+        let got = self.call(&get, usual, left).await;
+        self.judged(redis_key, got)?
     }
 
     /// Joins those that wait to be asked for. `None` where their task has ended without an answer.
@@ -136,7 +136,7 @@ impl L2 {
         redis_key: &str,
         room: usize,
         timeout: Duration,
-    ) -> Option<Got> {
+    ) -> Option<Option<Bytes>> {
         let (answer, answered) = oneshot::channel();
         let asked = Asked {
             redis_key: redis_key.to_owned(),
@@ -164,7 +164,9 @@ impl L2 {
             Ok(answered) => answered.ok(),
             Err(_) => {
                 self.gather.dissolve();
-                Some(Err(CallError::Timeout))
+                // Whoever asks tells the breaker, once for all.
+                self.missed(&CallError::Timeout);
+                Some(None)
             }
         }
     }
@@ -187,19 +189,20 @@ impl L2 {
         });
         let got: Result<Vec<Option<Bytes>>, CallError> =
             self.call(&mget, usual * asked.len(), self.timeout).await;
-        match got {
-            Ok(values) => {
-                for (asked, value) in asked.into_iter().zip(values) {
-                    let _ = asked.answer.send(Ok(value));
-                }
-            }
+        if let Err(CallError::Redis(error)) = &got
+            && !error.is_io_error()
+        {
             // Redis refuses the command, not the keys: each asks for its own.
-            Err(CallError::Redis(error)) if !error.is_io_error() => {}
-            Err(error) => {
-                for asked in asked {
-                    let _ = asked.answer.send(Err(error.clone()));
-                }
-            }
+            return;
+        }
+        if got.is_err() {
+            // One of them may be large. Until small ones have come, each goes by itself, and takes no other along.
+            self.usual_bytes.fetch_max(FULL_BYTES, Ordering::Relaxed);
+        }
+        let values = self.judged(&asked[0].redis_key, got);
+        let mut values = values.into_iter().flatten();
+        for asked in asked {
+            let _ = asked.answer.send(values.next().flatten());
         }
     }
 }

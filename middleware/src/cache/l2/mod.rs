@@ -249,12 +249,17 @@ impl L2 {
             }
             Err(error) => {
                 breaker.failed();
-                self.counters.errors.fetch_add(1, Ordering::Relaxed);
-                self.counters.failed(&error);
-                tracing::debug!(%error, "the second cache level did not answer");
+                self.missed(&error);
                 None
             }
         }
+    }
+
+    /// Counts a question that brought no answer.
+    fn missed(&self, error: &CallError) {
+        self.counters.errors.fetch_add(1, Ordering::Relaxed);
+        self.counters.failed(error);
+        tracing::debug!(%error, "the second cache level did not answer");
     }
 
     /// The Redis key of an answer, or of what says how it varies. Its hash is the same in every instance; the whole key

@@ -124,6 +124,12 @@ impl Forward {
                 return self.client(parts, ResponseBody::passing(body), outcome);
             }
         };
+        // A part is for the one who asked for it; those who wait ask for the whole.
+        if verdict.span.is_some()
+            && let Some(leader) = self.leader.take()
+        {
+            leader.release();
+        }
         if self.lookup.head {
             self.head_answered(&headers);
             self.count(Outcome::Miss(self.miss));
@@ -171,6 +177,7 @@ impl Forward {
             origin: self.origin(values, slots),
             leader: self.leader.take(),
             tags: std::mem::take(&mut self.tags),
+            begun: self.begun,
         };
         let (body, outcome) = match collect(body, region.max_body_bytes, fill, cx) {
             Collected::Whole(body, true) => (body, Outcome::Stored(self.miss)),
@@ -230,22 +237,34 @@ impl Forward {
         // What belongs to more groups than are kept could not be found again.
         let groups =
             groups::names(headers, &groups::CACHE_GROUPS).ok_or(BypassReason::Malformed)?;
-        let mut slots = vec![
-            self.resource.path_slot,
-            target_slot(&self.resource.target),
-            asked_slot(&self.resource.host, &self.resource.target),
-            shared.region_slot(self.region),
-        ];
-        slots.extend(
-            groups
-                .iter()
-                .map(|name| group_slot(&self.resource.host, name)),
-        );
         Ok(Judged {
             verdict,
             values,
-            slots,
+            slots: self.slots(&groups),
         })
+    }
+
+    /// What purges name its answer by, but for tags.
+    pub(in crate::cache) fn slots(&self, groups: &[String]) -> Vec<u32> {
+        let (host, target) = (&self.resource.host, &self.resource.target);
+        let mut slots = vec![
+            self.resource.path_slot,
+            target_slot(target),
+            asked_slot(host, target),
+            self.shared.region_slot(self.region),
+        ];
+        slots.extend(groups.iter().map(|name| group_slot(host, name)));
+        slots
+    }
+
+    /// The same, with the tags that are known with its head; `None` where it is not known what it belongs to.
+    pub(in crate::cache) fn named(&self, headers: &HeaderMap) -> Option<Vec<u32>> {
+        let mut slots = self.slots(&groups::names(headers, &groups::CACHE_GROUPS)?);
+        let mut tags = self.tags.clone();
+        tags.add_field(headers);
+        slots.extend(tags.names.iter().map(|tag| tag_slot(tag)));
+        slots.extend(&tags.slots);
+        Some(slots)
     }
 
     fn origin(&self, values: Box<[u8]>, slots: Vec<u32>) -> Origin {

@@ -7,7 +7,10 @@
 use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -22,7 +25,7 @@ use crate::cache::{
     coalesce::Leader,
     entry::tags::Tags,
     entry::{self, Origin},
-    invalidation::tag_slot,
+    invalidation::{Position, Subject, tag_slot},
     key::CacheKey,
     miss::unread::Unread,
     policy::Verdict,
@@ -48,6 +51,8 @@ pub(in crate::cache) struct Fill {
     pub(in crate::cache) origin: Origin,
     pub(in crate::cache) leader: Option<Leader>,
     pub(in crate::cache) tags: Tags,
+    /// [`Forward::begun`](super::forward::Forward::begun).
+    pub(in crate::cache) begun: Option<Position>,
 }
 
 impl Fill {
@@ -65,9 +70,21 @@ impl Fill {
             self.give_up();
             return false;
         }
-        self.origin
-            .slots
-            .extend(tags.names.iter().map(|tag| tag_slot(tag)));
+        let tag_slots: Vec<u32> = tags.names.iter().map(|tag| tag_slot(tag)).collect();
+        // Tags that the body has named were not looked at when the stamp was taken.
+        let is_untouched = |begun: Position| {
+            let subject = Subject {
+                slots: &tag_slots,
+                target: "",
+                checked: &AtomicU64::new(0),
+            };
+            self.shared.positions.is_untouched(begun, subject)
+        };
+        if !self.begun.is_none_or(is_untouched) {
+            self.give_up();
+            return false;
+        }
+        self.origin.slots.extend(tag_slots);
         self.origin.is_made_from(&tags);
         let entry = Arc::new(entry::build(
             self.status,

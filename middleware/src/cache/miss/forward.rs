@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{
-    HeaderMap, Method, Response,
+    HeaderMap, Method, Response, StatusCode,
     header::{IF_RANGE, RANGE},
     request::Parts,
 };
@@ -22,8 +23,8 @@ use crate::cache::{
     entry::{self, Entry},
     figures::series::Series,
     hit::answer::Asked,
-    hit::look::Look,
-    invalidation::{Position, path_slot},
+    hit::look::{Look, is_fresh},
+    invalidation::{Life, Position, path_slot},
     key::CacheKey,
     key::asked::{asked_host, asked_target, asked_uri},
     miss::looking::{Found, Looking},
@@ -49,6 +50,10 @@ pub(in crate::cache) struct Forward {
     /// What it asks for; filled when the handler gets the request.
     pub(in crate::cache) resource: Resource,
     pub(in crate::cache) stamp: Position,
+    /// Where it began, if that is before `stamp`: an answer to a change shows that change and no other one since.
+    pub(in crate::cache) begun: Option<Position>,
+    /// The same as monotonic time.
+    pub(in crate::cache) came: Duration,
     pub(in crate::cache) miss: Miss,
     /// What may be validated, or stand in for an error.
     pub(in crate::cache) stale: Option<Arc<Entry>>,
@@ -111,6 +116,8 @@ impl Forward {
             uncounted: false,
             resource: Resource::default(),
             stamp: shared.now(),
+            begun: None,
+            came: shared.clock.now(),
             miss: Miss::Uri,
             stale: None,
             validating: false,
@@ -135,13 +142,14 @@ impl Forward {
         }
         let asked = self.asked(request);
         let (shared, credentials) = (&self.shared, self.lookup.credentials);
-        // A part can neither be shared nor made whole from.
-        if self.lookup.head
-            || (self.lookup.range && self.stale.is_none())
-            // In the background nobody waits, and what is given meanwhile has to be replaced some time.
-            || (!self.uncounted && shared.uncacheable.knows(&self.key, credentials, asked.now))
-        {
+        // In the background nobody waits, and what is given meanwhile has to be replaced some time.
+        if !self.uncounted && shared.uncacheable.knows(&self.key, credentials, asked.now) {
             return Next::Call;
+        }
+        // A part can neither be shared nor made whole from; where there are validators the handler is asked for the whole.
+        let is_part = self.lookup.range && !self.can_validate();
+        if self.lookup.head || is_part {
+            return self.look();
         }
         let Some(variant) = vary.values(request) else {
             return Next::Call;
@@ -192,6 +200,15 @@ impl Forward {
         self.shared.hit(entry, asked, outcome)
     }
 
+    /// The client wants no call of the handler, and there is nothing (RFC 9111, 5.2.1.7).
+    pub(in crate::cache) fn only_if_cached<R: Body>(&self) -> Response<ResponseBody<R>> {
+        let mut response = Response::new(ResponseBody::full(Bytes::new()));
+        *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+        self.count(Outcome::OnlyIfCached);
+        Outcome::OnlyIfCached.write(response.headers_mut(), None);
+        response
+    }
+
     pub(in crate::cache) fn count(&self, outcome: Outcome) {
         if !self.uncounted {
             self.shared.count(self.series, outcome);
@@ -210,6 +227,11 @@ impl Forward {
             region: self.region,
             now: self.shared.clock.now(),
         }
+    }
+
+    fn can_validate(&self) -> bool {
+        let stale = self.stale.as_ref();
+        stale.is_some_and(|stale| conditional::has_validator(&stale.headers))
     }
 
     fn look(&self) -> Next {
@@ -264,15 +286,33 @@ impl Forward {
             }
             Told::Entry(entry) => {
                 drop(waiter);
-                let shared = &self.shared;
-                if entry.matches(request, self.lookup.credentials) && shared.is_alive(&entry) {
-                    return Step::Reply(self.reply(&entry, request, Outcome::Collapsed(self.miss)));
+                if let Some(outcome) = self.takes(&entry, request) {
+                    return Step::Reply(self.reply(&entry, request, outcome));
                 }
                 // It began before a purge, or it is another variant. Somebody may have stored a newer one by now.
                 let vary = entry.vary.clone();
                 self.regroup(request, &vary)
             }
         }
+    }
+
+    /// As what one who has waited takes an answer, if at all.
+    fn takes(&self, entry: &Entry, request: &HeaderMap) -> Option<Outcome> {
+        let now = self.shared.clock.now();
+        if !entry.matches(request, self.lookup.credentials) {
+            return None;
+        }
+        match self.shared.life(entry, now) {
+            Life::Fresh => {}
+            Life::Stale if !entry.stale.forbidden => {}
+            Life::Stale | Life::Dead => return None,
+        }
+        // Made while it waited, it is as new as one that it would have had for itself.
+        if entry.made >= self.came || is_fresh(entry, &self.lookup, now) {
+            return Some(Outcome::Collapsed(self.miss));
+        }
+        // What stood in for an error.
+        (entry.staleness(now) < entry.stale.if_error).then_some(Outcome::StaleIfError)
     }
 
     /// Whoever leads takes too long. One of those who wait leads beside it, the others wait for whichever is first: were all to
@@ -300,31 +340,6 @@ impl Forward {
         } else {
             self.next(request, vary)
         })
-    }
-
-    /// This instance has heard of what the client has written, or it takes too long: then the handler is asked, past all
-    /// who ask the same (rule 9 of the invalidation).
-    #[cfg(feature = "redis")]
-    pub(in crate::cache) fn caught_up<R: Body>(
-        &mut self,
-        is_reached: bool,
-        request: &HeaderMap,
-    ) -> Step<R> {
-        self.stamp = self.shared.now();
-        if !is_reached {
-            self.miss = Miss::Behind;
-            return Step::Next(Next::Call);
-        }
-        match self.shared.look(&self.key, self.asked(request)) {
-            Look::Hit(entry, outcome) | Look::Refresh(entry, _, outcome) => {
-                Step::Reply(self.reply(&entry, request, outcome))
-            }
-            Look::Miss(miss, vary, stale) => {
-                self.miss = miss;
-                self.stale = stale;
-                Step::Next(self.next(request, &vary))
-            }
-        }
     }
 
     /// What the look-up in L2 found.
@@ -387,17 +402,11 @@ impl Forward {
     /// everybody's.
     pub(in crate::cache) fn send(&mut self, parts: &mut Parts) {
         self.asks(parts);
-        parts
-            .extensions
-            .insert(Within(Arc::as_ptr(&self.shared) as usize));
+        Within::enter(parts, &self.shared);
         let request = &mut parts.headers;
         self.called = self.shared.clock.now();
         // RFC 9110, 13.1.2: only a GET or HEAD is answered by 304; to our condition on a POST the answer would be 412.
-        let validates = !self.lookup.content
-            && self
-                .stale
-                .as_ref()
-                .is_some_and(|stale| conditional::has_validator(&stale.headers));
+        let validates = !self.lookup.content && self.can_validate();
         let is_whole = self.leader.is_some() || self.lookup.refresh;
         if self.lookup.head || !(validates || is_whole && !self.lookup.range) {
             return;
@@ -408,14 +417,25 @@ impl Forward {
     }
 }
 
-/// The cache that a request is within, on its way to the handler.
-#[derive(Clone, Copy)]
-pub(in crate::cache) struct Within(usize);
+/// The caches that a request is within, on its way to the handler; the innermost one first.
+#[derive(Clone)]
+pub(in crate::cache) struct Within {
+    cache: usize,
+    around: Option<Arc<Self>>,
+}
 
 impl Within {
     pub(in crate::cache) fn this(parts: &Parts, shared: &Arc<Shared>) -> bool {
-        let within = parts.extensions.get::<Self>();
-        within.is_some_and(|within| within.0 == Arc::as_ptr(shared) as usize)
+        let cache = Arc::as_ptr(shared) as usize;
+        let innermost = parts.extensions.get::<Self>();
+        let mut all = std::iter::successors(innermost, |within| within.around.as_deref());
+        all.any(|within| within.cache == cache)
+    }
+
+    pub(in crate::cache) fn enter(parts: &mut Parts, shared: &Arc<Shared>) {
+        let around = parts.extensions.remove::<Self>().map(Arc::new);
+        let cache = Arc::as_ptr(shared) as usize;
+        parts.extensions.insert(Self { cache, around });
     }
 }
 

@@ -58,14 +58,15 @@ fn resolved(target: &str, host: Option<&str>, reference: &str) -> Option<String>
         None => (reference, None),
     };
     let target_path = target.split('?').next().unwrap_or_default();
-    let path = if path.starts_with("//") || path.contains("://") {
+    let is_absolute = path.starts_with("//") || (!path.starts_with('/') && path.contains("://"));
+    let path = if is_absolute {
         let absolute = path.strip_prefix("//").map(|rest| format!("http://{rest}"));
         let uri: Uri = absolute.as_deref().unwrap_or(path).parse().ok()?;
         let is_same = host.is_some_and(|host| {
             uri.authority()
                 .is_some_and(|authority| authority.as_str().eq_ignore_ascii_case(host))
         });
-        is_same.then(|| uri.path().to_owned())?
+        is_same.then(|| without_dots(uri.path()))?
     } else if path.starts_with('/') {
         without_dots(path)
     } else if !path.is_empty() {
@@ -126,6 +127,10 @@ mod tests {
         assert_eq!(of(201, &[("content-location", "c")]), ["/a/b?q=1", "/a/c"]);
         assert_eq!(of(201, &[("location", "../c/./d")]), ["/a/b?q=1", "/c/d"]);
         assert_eq!(of(201, &[("location", "..")]), ["/a/b?q=1", "/"]);
+        let within = [("location", "/go/http://other/c")];
+        assert_eq!(of(303, &within), ["/a/b?q=1", "/go/http://other/c"]);
+        let dots = [("location", "http://shop.example:80/x/../c")];
+        assert_eq!(of(201, &dots), ["/a/b?q=1", "/c"]);
         let same = [("location", "http://Shop.example:80/c")];
         assert_eq!(of(201, &same), ["/a/b?q=1", "/c"]);
         assert_eq!(

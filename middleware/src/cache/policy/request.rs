@@ -1,7 +1,7 @@
 //! What a request allows the cache to do.
 
 use http::{
-    Method,
+    HeaderMap, Method,
     header::{IF_NONE_MATCH, PRAGMA},
     request::Parts,
 };
@@ -99,11 +99,7 @@ pub(crate) fn classify(
     {
         return Err(BypassReason::Region);
     }
-    let directives = if region.client_directives && fields.has(Field::CacheControl) {
-        Directives::of(headers)
-    } else {
-        Directives::default()
-    };
+    let directives = directives(headers, fields, region);
     if directives.no_store {
         return Err(BypassReason::RequestNoStore);
     }
@@ -135,6 +131,15 @@ pub(crate) fn classify(
     })
 }
 
+/// What the client says, where its region listens.
+fn directives(headers: &HeaderMap, fields: Fields, region: &Region) -> Directives {
+    if region.client_directives && fields.has(Field::CacheControl) {
+        Directives::of(headers)
+    } else {
+        Directives::default()
+    }
+}
+
 /// An identity in the key stands for all credentials.
 fn credentials(fields: Fields, region: &Region, has_identity: bool) -> Credentials {
     Credentials {
@@ -144,7 +149,7 @@ fn credentials(fields: Fields, region: &Region, has_identity: bool) -> Credentia
 }
 
 /// The look-up that a GET by the sender of this POST would be: its answer may be kept for one. `None` where the target is
-/// not what the key would say.
+/// not what the key would say, and where the client or the region wants nothing kept.
 pub(crate) fn as_get(
     parts: &Parts,
     fields: Fields,
@@ -154,7 +159,12 @@ pub(crate) fn as_get(
     let is_rewritten = [Field::Rewriting, Field::Connection, Field::Upgrade]
         .into_iter()
         .any(|field| fields.has(field));
-    if parts.method != Method::POST || is_rewritten {
+    let is_wanted = region
+        .requests
+        .as_ref()
+        .is_none_or(|requests| requests.holds(parts))
+        && !directives(&parts.headers, fields, region).no_store;
+    if parts.method != Method::POST || is_rewritten || !is_wanted {
         return None;
     }
     Some(Lookup {

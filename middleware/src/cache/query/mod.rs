@@ -25,7 +25,7 @@ use super::{
     figures::tally::Amount,
     hit::answer::Asked,
     hit::look::Look,
-    invalidation::{Position, tag_slot},
+    invalidation::{Life, Position, tag_slot},
     key::CacheKey,
     outcome::{Miss, Outcome},
     policy::{Lookup, Share, Stale, VaryNames, Verdict},
@@ -68,7 +68,7 @@ pub enum QueryOutcome {
     Collapsed,
     /// From the database, and stored.
     Stored,
-    /// From the database, not stored: they cannot be written as JSON, are too large, or were purged meanwhile.
+    /// From the database, not stored: they cannot be written as CBOR, are too large, or were purged meanwhile.
     NotStored,
     /// From the database: the statement is not cached.
     Refused(Refusal),
@@ -107,24 +107,26 @@ impl Call<'_> {
                 return (fetch().await, QueryOutcome::Refused(refusal));
             }
         };
-        // Rows under a tag that no purge can name would outlive it.
-        let are_named = self
-            .more_tags
-            .iter()
-            .all(|tag| tag.trim().len() <= MAX_TAG_BYTES);
-        let Some(parameters) = self.parameters.as_ref().filter(|_| are_named) else {
-            return (fetch().await, QueryOutcome::NotStored);
-        };
-        let key = shared
-            .keys
-            .of_query(region, &readable.normal, parameters)
-            .kept();
         let slots = self.slots(readable);
         let cache = Arc::as_ptr(shared) as usize;
         // What is made from these rows goes with them (rule 6 of the invalidation).
         let made_from = |stamp| tags::made_from(cache, &slots, stamp);
         // Before anything is read: what is fetched from now on is new to every purge before.
         let mut stamp = shared.now();
+        // Rows under a tag that no purge can name would outlive it.
+        let are_named = self
+            .more_tags
+            .iter()
+            .all(|tag| tag.trim().len() <= MAX_TAG_BYTES);
+        let Some(parameters) = self.parameters.as_ref().filter(|_| are_named) else {
+            let fetched = fetch().await;
+            made_from(stamp);
+            return (fetched, QueryOutcome::NotStored);
+        };
+        let key = shared
+            .keys
+            .of_query(region, &readable.normal, parameters)
+            .kept();
         let miss = match self.stored(&key) {
             Ok((entry, rows)) => {
                 shared.count_hit(&entry, Outcome::Hit);
@@ -155,7 +157,7 @@ impl Call<'_> {
                 Told::Alone
             };
             match told {
-                Told::Entry(entry) if shared.is_alive(&entry) => {
+                Told::Entry(entry) if shared.life(&entry, shared.clock.now()) == Life::Fresh => {
                     if let Ok(rows) = ciborium::from_reader(&*entry.body) {
                         shared.count_hit(&entry, Outcome::Collapsed(miss));
                         made_from(entry.stamp);

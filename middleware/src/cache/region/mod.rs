@@ -220,7 +220,9 @@ impl Region {
     }
 
     /// Stores the answer to a POST for later GETs, where it says that it is what a GET would give: explicit freshness and a
-    /// `Content-Location` that is the target (RFC 9110, 9.3.3). Of no effect with [`Self::body_in_key`]. Default: off.
+    /// `Content-Location` that is the target (RFC 9110, 9.3.3). Not one that was being made while something was purged that
+    /// names it, by whomever, its own handler included. With Redis it is kept until the change that the POST itself is comes back
+    /// from there as a purge, which is a moment. Of no effect with [`Self::body_in_key`]. Default: off.
     #[must_use]
     pub fn store_post(mut self, store: bool) -> Self {
         self.post = store;

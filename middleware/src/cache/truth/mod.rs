@@ -29,6 +29,7 @@ use crate::cache::{
     hit::early,
     key::CacheKey,
     key::asked::{asked_host, asked_uri},
+    miss::forward::Within,
     policy::{Lookup, conditional},
     shared::Shared,
     tasks::{Slot, Throttle},
@@ -178,7 +179,7 @@ impl Truth {
         let shared = shared.clone();
         slot.run(async move {
             let key = readable_key(&held.parts);
-            let request = recomputation(held.parts, held.body);
+            let request = recomputation(held.parts, held.body, &shared);
             let mut inner = held.inner;
             let region = shared.region(sample.region);
             let unix_ms = shared.clock.unix_ms();
@@ -269,8 +270,10 @@ impl Truth {
 }
 
 /// The hit's own request, as for a whole answer that nobody has yet.
-fn recomputation<B>(mut parts: Parts, body: B) -> Request<B> {
+fn recomputation<B>(mut parts: Parts, body: B, shared: &Arc<Shared>) -> Request<B> {
     conditional::condition(&mut parts.headers, None);
+    // Where the cache stands twice, the inner one would answer.
+    Within::enter(&mut parts, shared);
     parts.extensions.insert(Recomputation);
     Request::from_parts(parts, body)
 }
