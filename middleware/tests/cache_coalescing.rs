@@ -224,6 +224,29 @@ async fn the_same_cache_twice_on_one_way_waits_for_nobody() {
     assert_eq!(before.elapsed(), Duration::ZERO);
 }
 
+/// What the handler says to the cache reaches the copy that stores.
+#[tokio::test]
+async fn tags_and_directives_pass_a_cache_that_stands_further_in() {
+    for (field, stored) in [
+        (("x-cache-tags", "orders"), true),
+        (("pitcrew-cache-control", "no-store"), false),
+    ] {
+        let handler = Handler::new(move |_, call| {
+            ready(answer(
+                &[("cache-control", "max-age=60"), field],
+                call.to_string(),
+            ))
+        });
+        let (layer, handle) = CacheLayer::builder().build();
+        let app = layer.layer(layer.layer(handler));
+        let seen = ask(&app, get("/")).await;
+        assert!(!seen.headers.contains_key(field.0));
+        assert_eq!(ask(&app, get("/")).await.body == "0", stored);
+        handle.purge(Purge::Tag("orders".into())).await.unwrap();
+        assert_ne!(ask(&app, get("/")).await.body, "0");
+    }
+}
+
 /// Another cache between them does not hide the outer one.
 #[tokio::test(start_paused = true)]
 async fn a_cache_around_another_around_the_same_waits_for_nobody() {

@@ -126,6 +126,60 @@ async fn c16_an_answer_that_was_being_made_when_a_purge_came_is_not_kept() {
     }
 }
 
+/// The handler of a POST sees a parameter that keys leave out: what it answers is no GET's.
+#[tokio::test]
+async fn an_answer_to_a_parameter_that_keys_ignore_is_not_kept() {
+    for location in ["", "#x", "/a?x=1", "/a?x=1&utm_source=evil"] {
+        let handler = Handler::new(move |_, _| {
+            let fields = [KEPT[0], ("content-location", location)];
+            ready(answer(&fields, "changed"))
+        });
+        let region = wanting().ignore_query(["utm_*"]);
+        let (app, _) = in_region(&handler, region);
+        let target = "/a?x=1&utm_source=evil";
+        ask(&app, method("POST", target, &[])).await;
+        assert!(!ask(&app, get(target)).await.is_hit(), "{location}");
+        assert!(is_kept(&app).await, "that one is");
+        ask(&app, post(&[])).await;
+        assert_eq!(is_kept(&app).await, !location.contains("utm"), "{location}");
+    }
+}
+
+/// What is not kept says nothing of the answers to GET: those who ask for one wait for one another as before.
+#[tokio::test]
+async fn an_answer_that_may_not_be_shared_leaves_the_readers_alone() {
+    const PRIVATE: &[(&str, &str)] = &[
+        ("cache-control", "private, max-age=60"),
+        ("content-location", "/a?x=1"),
+    ];
+    let gate = Arc::new(Semaphore::new(0));
+    let inside = gate.clone();
+    let handler = Handler::new(move |request, _| {
+        if request.method() == "POST" {
+            return ready(answer(PRIVATE, "changed"));
+        }
+        let gate = inside.clone();
+        Box::pin(async move {
+            gate.acquire().await.unwrap().forget();
+            Ok(answer(&KEPT[..1], "read"))
+        })
+    });
+    let (app, _) = in_region(&handler, wanting());
+    ask(&app, post(&[])).await;
+    let reading: Vec<_> = (0..3)
+        .map(|_| {
+            let app = app.clone();
+            tokio::spawn(async move { ask(&app, get("/a?x=1")).await })
+        })
+        .collect();
+    settle().await;
+    gate.add_permits(3);
+    for reads in reading {
+        assert_eq!(reads.await.unwrap().body, "read");
+    }
+    assert_eq!(handler.calls(), 2);
+}
+
 /// A purge by what its handler has named it finds it.
 #[tokio::test]
 async fn the_tags_of_a_kept_answer_are_found() {

@@ -26,8 +26,6 @@ pub(super) struct Changes {
     shared: Arc<Shared>,
     /// Path and query as the client asked for them.
     target: String,
-    /// The same as its region's keys have it.
-    spelled: String,
     host: Option<String>,
     /// For an answer to POST that a later GET may be given (RFC 9110, 9.3.3).
     kept: Option<Box<Forward>>,
@@ -55,7 +53,6 @@ impl Changes {
         }
         Some(Self {
             target: asked_target(parts).to_owned(),
-            spelled: settings.key.target_of(parts),
             host: asked_host(parts).map(str::to_owned),
             kept: kept(shared, parts, region),
             is_answered: false,
@@ -174,9 +171,9 @@ impl Changes {
 
     fn says_what_a_get_would(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let host = self.host.as_deref();
-        let named = invalidated::named(&self.spelled, host, headers, &CONTENT_LOCATION);
+        let named = invalidated::named(&self.target, host, headers, &CONTENT_LOCATION);
         status == StatusCode::OK
-            && named.as_ref() == Some(&self.spelled)
+            && named.as_ref() == Some(&self.target)
             && has_explicit_lifetime(headers)
     }
 }
@@ -196,14 +193,19 @@ pub(super) fn passed<R: Body>(
     mut response: Response<R>,
     reason: BypassReason,
 ) -> Response<ResponseBody<R>> {
-    entry::strip_own(response.headers_mut());
+    // What is for this cache is read by its copy that stands further out.
+    if reason != BypassReason::Nested {
+        entry::strip_own(response.headers_mut());
+    }
     Outcome::Bypass(reason).write(response.headers_mut(), None);
     response.map(ResponseBody::passing)
 }
 
 fn kept(shared: &Arc<Shared>, parts: &Parts, region: usize) -> Option<Box<Forward>> {
     let settings = shared.region(region);
-    if !settings.post {
+    // With parameters that keys leave out or sort it is no GET's: that one's handler does not see them so.
+    let is_as_keyed = settings.key.target_of(parts) == asked_target(parts);
+    if !settings.post || !is_as_keyed {
         return None;
     }
     let identity = settings.key.identity_of(parts);

@@ -800,6 +800,35 @@ async fn a_head_and_a_range_are_found_in_redis() {
     }
 }
 
+/// What was there before is no newer for having waited for it.
+#[tokio::test]
+async fn who_waits_for_one_that_looks_into_redis_is_given_nothing_that_is_too_old_for_it() {
+    require!(redis);
+    let redis = redis();
+    let old = Answers {
+        headers: &[("cache-control", "max-age=60"), ("age", "50")],
+        takes: Duration::ZERO,
+    };
+    let [one, two] = ["one", "two"].map(|name| Instance::new(&redis.url(), "demo", old, name));
+    for instance in [&one, &two] {
+        hears(instance).await;
+    }
+    one.ask("/").await;
+    entries(&redis, "demo", 1).await;
+    let waits = async {
+        let request = Request::get("/")
+            .header("host", "app.example")
+            .header("cache-control", "max-age=5");
+        let request = request.body(Full::default()).unwrap();
+        let response = two.app.clone().oneshot(request).await.unwrap();
+        response.into_body().collect().await.unwrap().to_bytes()
+    };
+    // The first that is polled leads.
+    let ((status, _), waited) = tokio::join!(two.ask("/"), waits);
+    assert!(is_l2_hit(&status), "{status}");
+    assert_eq!(&waited[..], b"two0");
+}
+
 /// The rights on the page of `RedisStore` are enough: nothing is refused.
 #[tokio::test]
 async fn a_user_with_the_rights_that_the_page_names_is_enough() {

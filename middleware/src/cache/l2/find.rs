@@ -72,8 +72,11 @@ impl L2 {
         }
         let mut entry = answer.entry;
         entry.stamp = Position::imported(answer.stamp, begin);
-        entry.made = self.clock.now();
-        entry.age += Duration::from_millis(now_ms.saturating_sub(answer.made_unix_ms));
+        // Made when it was, so that nobody takes it for newer than that; what lies before this process is in its age.
+        let since = Duration::from_millis(now_ms.saturating_sub(answer.made_unix_ms));
+        let now = self.clock.now();
+        entry.made = now.saturating_sub(since);
+        entry.age += since.saturating_sub(now);
         Some(Arc::new(entry))
     }
 

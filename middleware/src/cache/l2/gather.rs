@@ -64,11 +64,21 @@ enum Joined {
 }
 
 /// The task that asks for those that gather. Gone before it did, it leaves none of them behind, or all who come would wait for it.
-struct First(Arc<L2>);
+struct First(Option<Arc<L2>>);
+
+impl First {
+    fn take(mut self) -> Option<(Arc<L2>, Vec<Asked>)> {
+        let l2 = self.0.take()?;
+        let all = l2.gather.take();
+        Some((l2, all))
+    }
+}
 
 impl Drop for First {
     fn drop(&mut self) {
-        self.0.gather.dissolve();
+        if let Some(l2) = &self.0 {
+            l2.gather.dissolve();
+        }
     }
 }
 
@@ -145,14 +155,13 @@ impl L2 {
         // A task of its own asks, for whoever began may go away, or not be polled; and others wait for it.
         match self.gather.add(runtime.id(), asked, room) {
             Joined::First => {
-                let first = First(self.clone());
+                let first = First(Some(self.clone()));
                 runtime.spawn(async move {
                     // Those that are ready to run come first, and join.
                     tokio::task::yield_now().await;
-                    let l2 = first.0.clone();
-                    let all = l2.gather.take();
-                    drop(first);
-                    l2.ask_for(all).await;
+                    if let Some((l2, all)) = first.take() {
+                        l2.ask_for(all).await;
+                    }
                 });
             }
             Joined::Full(all) => drop(runtime.spawn(self.clone().ask_for(all))),

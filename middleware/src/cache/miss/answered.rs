@@ -107,13 +107,7 @@ impl Forward {
                 if let Some(leader) = self.leader.take() {
                     leader.release();
                 }
-                shared.uncacheable.remember(
-                    &self.key,
-                    self.lookup.credentials,
-                    parts.status,
-                    reason,
-                    shared.clock.now(),
-                );
+                self.remember(parts.status, reason);
                 if let Some(stale) = self.stale.take()
                     && self.is_no_longer(parts.status, reason)
                 {
@@ -154,13 +148,7 @@ impl Forward {
             if let Some(leader) = self.leader.take() {
                 leader.release();
             }
-            shared.uncacheable.remember(
-                &self.key,
-                self.lookup.credentials,
-                parts.status,
-                BypassReason::NotFresh,
-                shared.clock.now(),
-            );
+            self.remember(parts.status, BypassReason::NotFresh);
         }
         let key = if verdict.span.is_some() {
             shared.keys.of_part(&self.key).kept()
@@ -186,6 +174,18 @@ impl Forward {
         };
         self.count(outcome);
         self.client(parts, body, outcome)
+    }
+
+    /// Those who ask for it next do not wait for one another. An answer to POST says nothing of the answers to GET.
+    fn remember(&self, status: StatusCode, reason: BypassReason) {
+        if self.begun.is_some() {
+            return;
+        }
+        let (shared, credentials) = (&self.shared, self.lookup.credentials);
+        let now = shared.clock.now();
+        shared
+            .uncacheable
+            .remember(&self.key, credentials, status, reason, now);
     }
 
     /// Whether an answer that is not stored says that what is stored must not be given any more: it was for everybody, and is

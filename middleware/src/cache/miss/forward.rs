@@ -349,6 +349,11 @@ impl Forward {
         request: &HeaderMap,
     ) -> Step<R> {
         self.stamp = found.begin;
+        // What was purged since the look in this process would come back by a 304, under a later stamp.
+        self.stale = self
+            .stale
+            .take()
+            .filter(|stale| self.shared.is_alive(stale));
         if let Some(vary) = found.vary
             && let Some(looking) = self
                 .shared
