@@ -97,18 +97,27 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let measure = &self.measure;
-        let (request, record) = if measure.labeler.is_custom() {
-            let (parts, body) = request.into_parts();
-            let custom = measure.labeler.custom(&parts);
-            let request = Request::from_parts(parts, body);
-            let record = measure.begin(&request, custom.as_deref());
-            (request, record)
-        } else {
-            let record = measure.begin(&request, None);
-            (request, record)
-        };
-        let has_server_timing = measure.has_server_timing;
+        if self.measure.labeler.is_custom() {
+            return self.call_labeled(request);
+        }
+        let record = self.measure.begin(&request, None);
+        let has_server_timing = self.measure.has_server_timing;
+        ResponseFuture::new(self.inner.call(request), record, has_server_timing)
+    }
+}
+
+impl<S> Latency<S> {
+    /// The same where the app's own closure looks at the whole head. Apart, for a request is large enough for a copy of it to count.
+    #[inline(never)]
+    fn call_labeled<B>(&mut self, request: Request<B>) -> ResponseFuture<S::Future>
+    where
+        S: Service<Request<B>>,
+    {
+        let (parts, body) = request.into_parts();
+        let custom = self.measure.labeler.custom(&parts);
+        let request = Request::from_parts(parts, body);
+        let record = self.measure.begin(&request, custom.as_deref());
+        let has_server_timing = self.measure.has_server_timing;
         ResponseFuture::new(self.inner.call(request), record, has_server_timing)
     }
 }
