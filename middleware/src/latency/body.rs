@@ -77,12 +77,11 @@ impl<R> ResponseBody<R> {
     }
 }
 
+type PolledFrame<R> = Poll<Option<Result<Frame<<R as Body>::Data>, <R as Body>::Error>>>;
+
 impl<R: Body> ResponseBody<R> {
     /// A poll of a body that has not ended.
-    fn poll_open(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
+    fn poll_open(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame<R> {
         let mut this = self.project();
         // Looked at where it lies: a frame is large enough for a copy of it to count.
         let entered = this.record.enter();

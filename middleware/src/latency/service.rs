@@ -22,6 +22,9 @@ use crate::{
     route::{Labeler, Template},
 };
 
+/// Bytes that one request counts as at most, 1 TiB: what it declares is read by nobody here, and must not spoil the sum.
+pub const MAX_REQUEST_BYTES: u64 = 1 << 40;
+
 /// Measures the inner service. Made by [`LatencyLayer`](super::LatencyLayer).
 #[derive(Clone)]
 pub struct Latency<S> {
@@ -62,7 +65,8 @@ impl Measure {
         let begun = Begun {
             method,
             request_bytes: if method.has_content() {
-                content_length(request.headers()).unwrap_or(0)
+                let declared = content_length(request.headers()).unwrap_or(0);
+                declared.min(MAX_REQUEST_BYTES)
             } else {
                 0
             },

@@ -212,6 +212,9 @@ impl Owner {
 
     #[cold]
     fn meet(&mut self, text: RouteText<'_>) -> u16 {
+        if text.is_too_long() {
+            return OVERFLOW_ROUTE;
+        }
         let Some(shared) = self.slot.shared.upgrade() else {
             return OVERFLOW_ROUTE;
         };
