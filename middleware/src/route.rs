@@ -14,6 +14,10 @@ pub const UNMATCHED: &str = "unmatched";
 /// The label under which routes beyond a layer's bound are counted together.
 pub const OVERFLOW: &str = "overflow";
 
+/// Bytes of a label at most. A longer one is no template but made of what a client sent, and counts under [`OVERFLOW`].
+#[cfg(any(feature = "latency", feature = "memory"))]
+pub const MAX_LABEL_BYTES: usize = 256;
+
 type LabelFn = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 
 /// How a layer finds the label of a request.

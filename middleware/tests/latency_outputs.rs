@@ -17,7 +17,7 @@ use http_body_util::Empty;
 use pitcrew::{
     LatencyHandle, LatencyLayer,
     clock::Clock,
-    latency::{LatencySnapshot, LatencyWire, Window},
+    latency::{DEFAULT_MAX_SERIES, LatencySnapshot, LatencyWire, MIN_SERIES, Window},
 };
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -31,8 +31,13 @@ struct App {
 
 impl App {
     fn new() -> Self {
+        Self::with_series(DEFAULT_MAX_SERIES)
+    }
+
+    fn with_series(max_series: usize) -> Self {
         let clock = Clock::manual();
         let (layer, handle) = LatencyLayer::builder()
+            .max_series(max_series)
             .clock(clock.clone())
             .route_label(|parts| Some(parts.headers["route"].to_str().unwrap().replace('~', "\n")))
             .build();
@@ -177,8 +182,47 @@ fn of_many_status_codes_the_first_are_told_apart() {
     assert!(
         counts
             .iter()
-            .any(|(name, _)| name.contains("status_code=\"\""))
+            .any(|(name, _)| name.contains("status_code=\"4xx\""))
     );
+}
+
+#[test]
+fn labels_that_are_too_long_are_counted_together() {
+    let app = App::new();
+    for length in [256, 257, 60_000] {
+        app.ask("GET", &"a".repeat(length), 1, 200);
+    }
+    let snapshot = app.handle.snapshot();
+    let counts: Vec<_> = snapshot
+        .series
+        .iter()
+        .map(|series| (series.route.len(), series.count))
+        .collect();
+    assert_eq!(counts, [("overflow".len(), 2), (256, 1)]);
+    assert_eq!(snapshot.dropped_series, 2);
+}
+
+#[test]
+fn no_two_samples_have_the_same_name_and_labels() {
+    // Codes of two classes beyond their bound, and every class in `overflow`.
+    let app = App::with_series(MIN_SERIES + 2);
+    for status in (200..215).chain(400..415) {
+        app.ask("GET", "/", 1, status);
+    }
+    for status in [200, 302, 404, 500] {
+        app.ask("GET", "/other", 1, status);
+        app.ask("POST", "/another", 1, status);
+    }
+    let text = app.handle.snapshot().prometheus();
+    let mut names: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| Some(line.rsplit_once(' ')?.0))
+        .collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "{text}");
 }
 
 #[test]

@@ -47,6 +47,41 @@ fn get(path: &str) -> Request<()> {
 }
 
 #[test]
+fn an_idle_series_tells_of_now_and_not_of_the_last_look() {
+    let clock = Clock::manual();
+    let (layer, handle) = built(&clock);
+    for _ in 0..30 {
+        ask(&clock, &layer, get("/"), Duration::from_millis(20), 200);
+    }
+    assert_eq!(handle.snapshot().total_in(Window::OneMinute).count, 30);
+    // Nobody looks meanwhile.
+    for _ in 0..3 * 60 {
+        clock.advance(MINUTE);
+        handle.fold();
+    }
+    let snapshot = handle.snapshot();
+    let counts = Window::ALL.map(|window| snapshot.series[0].figures(window).count);
+    assert_eq!(counts, [0, 0, 0, 0, 30]);
+    let since_start = snapshot.series[0].figures(Window::SinceStart);
+    assert!(since_start.covered_s > 10_000.0, "{since_start:?}");
+}
+
+#[test]
+fn what_a_request_declares_does_not_spoil_the_sum() {
+    let clock = Clock::manual();
+    let (layer, handle) = built(&clock);
+    for _ in 0..3 {
+        let request = Request::post("/")
+            .header("content-length", i64::MAX)
+            .body(())
+            .unwrap();
+        ask(&clock, &layer, request, MINUTE, 413);
+    }
+    let total = handle.snapshot().total_in(Window::SinceStart);
+    assert_eq!(total.request_bytes, 3 * pitcrew::latency::MAX_REQUEST_BYTES);
+}
+
+#[test]
 fn each_window_forgets_in_its_own_time() {
     let clock = Clock::manual();
     let (layer, handle) = built(&clock);

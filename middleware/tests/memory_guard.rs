@@ -19,6 +19,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use pitcrew::{
     MemoryHandle, MemoryLayer,
+    clock::Clock,
     memory::{Guard, GuardError, MAX_SHRINKS, ShrinkError},
 };
 use tower::{Layer, ServiceExt, service_fn};
@@ -179,6 +180,29 @@ async fn nobody_is_refused_once_nobody_looks_or_the_figure_is_gone() {
     machine.uses(99 * MIB);
     level(&handle, "hard").await;
     handle.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(refused_of(&layer, "/", 10).await, 0);
+    // Whoever looks by hand does not bring the refusing back: nobody would end it.
+    assert_eq!(handle.snapshot().guard.unwrap().level, "hard");
+    assert_eq!(refused_of(&layer, "/", 10).await, 0);
+}
+
+#[tokio::test]
+async fn nobody_is_refused_for_a_sample_that_is_old() {
+    let machine = Machine::new("old");
+    let clock = Clock::manual();
+    let (layer, handle) = MemoryLayer::builder()
+        .system_root(&machine.0)
+        .interval(Duration::from_millis(10))
+        .clock(clock.clone())
+        .guard(Guard::new().shed_share(1.0))
+        .try_build()
+        .unwrap();
+    ask(&layer, "/").await;
+    machine.uses(99 * MIB);
+    level(&handle, "hard").await;
+    assert_eq!(refused_of(&layer, "/", 10).await, 10);
+    // The sampler has no turn on this thread until something is waited for.
+    clock.advance(Duration::from_secs(60));
     assert_eq!(refused_of(&layer, "/", 10).await, 0);
 }
 

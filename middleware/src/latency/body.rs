@@ -17,26 +17,28 @@ use super::{recorder::record::Record, service::content_length};
 pub struct ResponseBody<R> {
     #[pin]
     inner: R,
-    end: End,
+    record: Record,
+    awaited: Awaited,
 }
 
-/// What ends a record.
-pub(super) struct End {
-    record: Record,
+/// What a body still has to bring.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Awaited {
     /// Bytes still to come, [`UNKNOWN`] where nothing says. A server stops reading at zero without asking for the end, so
     /// that is an end and not an abort.
-    remaining: u64,
+    bytes: u64,
+    /// What the request ends with.
     status: StatusCode,
 }
 
 const UNKNOWN: u64 = u64::MAX;
 
-impl End {
-    /// The head is there.
+impl Awaited {
+    /// The head is there. Where it is all that there is, `record` ends with it.
     #[inline]
-    pub(super) fn of<R: Body>(response: &Response<R>, mut record: Record) -> Self {
+    pub(super) fn of<R: Body>(response: &Response<R>, record: &mut Record) -> Self {
         let (status, body) = (response.status(), response.body());
-        let mut remaining = UNKNOWN;
+        let mut bytes = UNKNOWN;
         // No server reads a body that is not sent (RFC 9110, 6.4.1): such an answer ends with its head. So does one that
         // switches protocols (15.2.2): what comes after it is not HTTP's, and may last for days.
         let is_bodiless = matches!(
@@ -47,41 +49,60 @@ impl End {
         if !is_bodiless {
             let length = body.size_hint().exact();
             let length = length.or_else(|| content_length(response.headers()));
-            remaining = length.unwrap_or(UNKNOWN);
+            bytes = length.unwrap_or(UNKNOWN);
         }
-        if is_bodiless || remaining == 0 {
+        if is_bodiless || bytes == 0 {
             record.end_at_head(status);
         }
-        Self {
-            record,
-            remaining,
-            status,
-        }
-    }
-
-    /// Of no response.
-    pub(super) fn none() -> Self {
-        Self {
-            record: Record::none(),
-            remaining: UNKNOWN,
-            status: StatusCode::OK,
-        }
+        Self { bytes, status }
     }
 
     /// So many bytes were read.
     #[inline]
-    fn sent(&mut self, bytes: u64) {
-        self.record.sent(bytes);
-        if self.remaining != UNKNOWN {
-            self.remaining = self.remaining.saturating_sub(bytes);
+    fn read(&mut self, bytes: u64) {
+        if self.bytes != UNKNOWN {
+            self.bytes = self.bytes.saturating_sub(bytes);
         }
     }
 }
 
 impl<R> ResponseBody<R> {
     #[inline]
-    pub(super) fn new(inner: R, end: End) -> Self {
-        Self { inner, end }
+    pub(super) fn new(inner: R, record: Record, awaited: Awaited) -> Self {
+        Self {
+            inner,
+            record,
+            awaited,
+        }
+    }
+}
+
+type PolledFrame<R> = Poll<Option<Result<Frame<<R as Body>::Data>, <R as Body>::Error>>>;
+
+impl<R: Body> ResponseBody<R> {
+    /// A poll of a body that has not ended.
+    fn poll_open(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame<R> {
+        let mut this = self.project();
+        // Looked at where it lies: a frame is large enough for a copy of it to count.
+        let entered = this.record.enter();
+        let polled = this.inner.as_mut().poll_frame(cx);
+        drop(entered);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    let bytes = data.remaining() as u64;
+                    this.record.sent(bytes);
+                    this.awaited.read(bytes);
+                }
+                if this.awaited.bytes == 0 || this.inner.is_end_stream() {
+                    this.record.end(this.awaited.status);
+                }
+            }
+            Poll::Ready(Some(Err(_))) => this.record.fail(),
+            Poll::Ready(None) => this.record.end(this.awaited.status),
+            Poll::Pending => {}
+        }
+        polled
     }
 }
 
@@ -93,29 +114,11 @@ impl<R: Body> Body for ResponseBody<R> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
-        let mut this = self.project();
-        if !this.end.record.is_open() {
-            return this.inner.poll_frame(cx);
+        if self.record.is_open() {
+            self.poll_open(cx)
+        } else {
+            self.project().inner.poll_frame(cx)
         }
-        // Looked at where it lies: a frame is large enough for a copy of it to count.
-        let stage = this.end.record.stage();
-        let entered = stage.enter();
-        let polled = this.inner.as_mut().poll_frame(cx);
-        drop(entered);
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    this.end.sent(data.remaining() as u64);
-                }
-                if this.end.remaining == 0 || this.inner.is_end_stream() {
-                    this.end.record.end(this.end.status);
-                }
-            }
-            Poll::Ready(Some(Err(_))) => this.end.record.fail(),
-            Poll::Ready(None) => this.end.record.end(this.end.status),
-            Poll::Pending => {}
-        }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -130,7 +133,7 @@ impl<R: Body> Body for ResponseBody<R> {
 impl<R> std::fmt::Debug for ResponseBody<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ResponseBody")
-            .field("status", &self.end.status)
+            .field("status", &self.awaited.status)
             .finish_non_exhaustive()
     }
 }

@@ -32,7 +32,7 @@ pub(crate) const fn index_of_units(units: u64) -> usize {
         units
     };
     // How often to halve until one of 128..256 is left; 0 for what is below that.
-    let shift = (u64::BITS - OCTAVE_BITS - 1).saturating_sub((units | 1).leading_zeros());
+    let shift = (units | OCTAVE as u64).ilog2() - OCTAVE_BITS;
     ((shift as usize) << OCTAVE_BITS) + (units >> shift) as usize
 }
 

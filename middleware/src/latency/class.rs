@@ -54,18 +54,20 @@ impl StatusClass {
         matches!(self, Self::ServerError | Self::Error)
     }
 
+    #[inline]
     pub(crate) const fn of_code(code: u16) -> Self {
-        match code / 100 {
-            1 => Self::Informational,
-            2 => Self::Successful,
-            3 => Self::Redirection,
-            4 => Self::ClientError,
+        match code {
+            200..300 => Self::Successful,
+            100..200 => Self::Informational,
+            300..400 => Self::Redirection,
+            400..500 => Self::ClientError,
             _ => Self::ServerError,
         }
     }
 }
 
 impl From<StatusCode> for StatusClass {
+    #[inline]
     fn from(status: StatusCode) -> Self {
         Self::of_code(status.as_u16())
     }

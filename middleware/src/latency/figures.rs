@@ -49,7 +49,8 @@ pub struct Figures {
     pub first_byte_p95_ms: f64,
     /// 99th percentile of the time to the head.
     pub first_byte_p99_ms: f64,
-    /// Bytes of request bodies: what `Content-Length` or the body's own size hint says, 0 where neither does.
+    /// Bytes of request bodies as their `Content-Length` declares them, of methods that have content; 0 where it does not, and at most
+    /// [`MAX_REQUEST_BYTES`](super::MAX_REQUEST_BYTES) of one request.
     pub request_bytes: u64,
     /// Bytes of response bodies that the server has read.
     pub response_bytes: u64,

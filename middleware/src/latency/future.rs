@@ -11,7 +11,7 @@ use http_body::Body;
 use pin_project::pin_project;
 
 use super::{
-    body::{End, ResponseBody},
+    body::{Awaited, ResponseBody},
     recorder::record::Record,
 };
 
@@ -43,26 +43,26 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // Looked at where it lies: a response is large enough for a copy of it to count.
-        let stage = this.record.stage();
-        let entered = stage.enter();
-        let mut polled = this.inner.poll(cx);
+        let entered = this.record.enter();
+        let polled = this.inner.poll(cx);
         drop(entered);
-        let end = match &mut polled {
-            Poll::Ready(Ok(response)) => {
+        match polled {
+            Poll::Ready(Ok(mut response)) => {
                 this.record.head();
                 if *this.has_server_timing {
-                    say_time(response, this.record.first_byte());
+                    say_time(&mut response, this.record.first_byte());
                 }
-                End::of(response, this.record.hand_on())
+                // The record moves last, once and to its place: moves are half of what is paid here.
+                let awaited = Awaited::of(&response, this.record);
+                let measured = |body| ResponseBody::new(body, this.record.hand_on(), awaited);
+                Poll::Ready(Ok(response.map(measured)))
             }
-            Poll::Ready(Err(_)) => {
+            Poll::Ready(Err(error)) => {
                 this.record.fail();
-                End::none()
+                Poll::Ready(Err(error))
             }
-            Poll::Pending => return Poll::Pending,
-        };
-        polled.map_ok(|response| response.map(|body| ResponseBody::new(body, end)))
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 

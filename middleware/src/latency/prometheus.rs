@@ -180,10 +180,11 @@ impl Text {
     }
 
     fn durations(&mut self, series: &SeriesSnapshot, code: &CodeSums, exemplars: &[Exemplar]) {
-        let status = if code.code == 0 {
-            String::new()
-        } else {
-            code.code.to_string()
+        // Codes that are told together are told by their class: no two series have the same labels.
+        let status = match series.class() {
+            StatusClass::Aborted | StatusClass::Error => String::new(),
+            class if code.code == 0 => class.as_str().to_owned(),
+            _ => code.code.to_string(),
         };
         let error = match series.class() {
             StatusClass::ServerError => status.as_str(),

@@ -22,6 +22,9 @@ use crate::{
     route::{Labeler, Template},
 };
 
+/// Bytes that one request counts as at most, 1 TiB: what it declares is read by nobody here, and must not spoil the sum.
+pub const MAX_REQUEST_BYTES: u64 = 1 << 40;
+
 /// Measures the inner service. Made by [`LatencyLayer`](super::LatencyLayer).
 #[derive(Clone)]
 pub struct Latency<S> {
@@ -62,7 +65,8 @@ impl Measure {
         let begun = Begun {
             method,
             request_bytes: if method.has_content() {
-                content_length(request.headers()).unwrap_or(0)
+                let declared = content_length(request.headers()).unwrap_or(0);
+                declared.min(MAX_REQUEST_BYTES)
             } else {
                 0
             },
@@ -97,18 +101,27 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let measure = &self.measure;
-        let (request, record) = if measure.labeler.is_custom() {
-            let (parts, body) = request.into_parts();
-            let custom = measure.labeler.custom(&parts);
-            let request = Request::from_parts(parts, body);
-            let record = measure.begin(&request, custom.as_deref());
-            (request, record)
-        } else {
-            let record = measure.begin(&request, None);
-            (request, record)
-        };
-        let has_server_timing = measure.has_server_timing;
+        if self.measure.labeler.is_custom() {
+            return self.call_labeled(request);
+        }
+        let record = self.measure.begin(&request, None);
+        let has_server_timing = self.measure.has_server_timing;
+        ResponseFuture::new(self.inner.call(request), record, has_server_timing)
+    }
+}
+
+impl<S> Latency<S> {
+    /// The same where the app's own closure looks at the whole head. Apart, for a request is large enough for a copy of it to count.
+    #[inline(never)]
+    fn call_labeled<B>(&mut self, request: Request<B>) -> ResponseFuture<S::Future>
+    where
+        S: Service<Request<B>>,
+    {
+        let (parts, body) = request.into_parts();
+        let custom = self.measure.labeler.custom(&parts);
+        let request = Request::from_parts(parts, body);
+        let record = self.measure.begin(&request, custom.as_deref());
+        let has_server_timing = self.measure.has_server_timing;
         ResponseFuture::new(self.inner.call(request), record, has_server_timing)
     }
 }

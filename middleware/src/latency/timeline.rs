@@ -139,10 +139,6 @@ impl Timeline {
             .sum()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.stretches.is_empty()
-    }
-
     /// Bytes that it keeps.
     pub(crate) fn bytes(&self) -> usize {
         self.stretches
@@ -226,7 +222,7 @@ mod tests {
             );
         }
         timeline.age(Duration::from_secs(6 * 3_600));
-        assert!(timeline.is_empty());
+        assert!(timeline.stretches.is_empty());
     }
 
     #[test]

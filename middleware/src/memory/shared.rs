@@ -24,12 +24,18 @@ use super::{
     task::Task,
     trend::{Sampled, Trend},
 };
-use crate::{clock::Clock, route::Labeler};
+use crate::{
+    clock::{Clock, millis},
+    route::Labeler,
+};
 
 /// In [`Shared::attention`]: no sampler runs, and one should.
 pub(super) const START: u32 = 1;
 /// The share of requests to refuse stands in the upper bits, in 65,535ths.
 const SHED_SHIFT: u32 = 16;
+/// Intervals without a sample after which nobody is refused any more, and their least, in milliseconds.
+const STALE: u32 = 8;
+const STALE_LEAST_MS: u64 = 1_000;
 
 pub(super) struct Shared {
     /// Zero while there is nothing to do for a request but to count it: the one word that the request path reads.
@@ -53,6 +59,8 @@ pub(super) struct Shared {
     refused: AtomicU64,
     errors: AtomicU64,
     pub(super) panics: AtomicU64,
+    /// When the last sample was taken, in milliseconds of the clock.
+    sampled_at: AtomicU64,
     automatic_releases: AtomicU64,
     /// Whether a release that the sampler asked for is under way.
     releasing: AtomicBool,
@@ -77,6 +85,13 @@ pub(super) enum Relief {
     Shrink,
     /// Free memory goes back if there is more than the threshold.
     Release,
+}
+
+/// What a sample has to log.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    Panic,
+    Refusing(bool),
 }
 
 impl Shared {
@@ -107,6 +122,7 @@ impl Shared {
             shrinks: Shrinks::default(),
             task: Task::default(),
             looked_at: AtomicU32::new(0),
+            sampled_at: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             panics: AtomicU64::new(0),
@@ -130,7 +146,7 @@ impl Shared {
         }
         let share = attention >> SHED_SHIFT;
         let guard = self.guard.as_ref()?;
-        if share == 0 || guard.exempt.has(path) {
+        if share == 0 || guard.exempt.has(path) || self.is_stale() {
             return None;
         }
         // Multiples of the golden ratio lie evenly, so of any few requests in a row close to the share is refused.
@@ -140,6 +156,13 @@ impl Shared {
         }
         self.refused.fetch_add(1, Ordering::Relaxed);
         Some(guard.refusal)
+    }
+
+    /// Whether nobody has looked for [`STALE`] intervals: the sampler's runtime may be there and not be driven, and what was seen
+    /// then refuses nobody now.
+    fn is_stale(&self) -> bool {
+        let age = millis(self.clock.now()).saturating_sub(self.sampled_at.load(Ordering::Acquire));
+        age > millis(self.interval.saturating_mul(STALE)).max(STALE_LEAST_MS)
     }
 
     /// Marks that a sampler runs, or that none will be started. Answers whether it was this call that did.
@@ -158,6 +181,21 @@ impl Shared {
 
     /// Takes a sample, and says what has to be done about it. With `relieve` unset that is left to a sampler that runs.
     pub(super) fn sample(&self, relieve: bool) -> Option<Relief> {
+        let (relief, told) = self.sample_locked(relieve);
+        // Not under the lock: whoever takes in the event may ask for a snapshot.
+        match told {
+            Some(Told::Panic) => {
+                tracing::warn!(target: "pitcrew::memory", "the memory sampler panicked; it goes on with a new one");
+            }
+            Some(Told::Refusing(refusing)) => {
+                tracing::warn!(target: "pitcrew::memory", refusing, "the guard's hard limit");
+            }
+            None => {}
+        }
+        relief
+    }
+
+    fn sample_locked(&self, relieve: bool) -> (Option<Relief>, Option<Told>) {
         let mut state = lock(&self.state);
         let state = &mut *state;
         let root = &self.root;
@@ -174,9 +212,9 @@ impl Shared {
             state.sampler = None;
             self.errors.fetch_add(1, Ordering::Relaxed);
             self.panics.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(target: "pitcrew::memory", "the memory sampler panicked; it goes on with a new one");
-            return None;
+            return (None, Some(Told::Panic));
         };
+        self.sampled_at.store(millis(now), Ordering::Release);
         let unix_ms = self.clock.unix_ms();
         let requests = self.requests.sum();
         if let Some(rss_bytes) = sample.process.rss_bytes {
@@ -200,37 +238,41 @@ impl Shared {
                 state.suspects.note(now, || routes.kept());
             }
         }
-        let relief = self.guard_and_release(state, &sample, &allocator, now, relieve);
+        let told = self.refuse(state, &sample).map(Told::Refusing);
+        let relief = self.relief(state, &allocator, now, relieve);
         state.last = Some((unix_ms, sample, allocator));
-        relief
+        (relief, told)
     }
 
-    fn guard_and_release(
+    /// Sees how the guard stands and, where a sampler runs that will take it back, whom it refuses. Answers whether it does, where that
+    /// has changed.
+    fn refuse(&self, state: &mut State, sample: &Sample) -> Option<bool> {
+        let guard = self.guard.as_ref()?;
+        let working_set = sample.cgroup.and_then(|cgroup| cgroup.working_set_bytes);
+        let pressed = state.pressed;
+        state.pressed = pressed.next(&guard.limits, working_set, sample.process.rss_bytes);
+        let refusing = state.pressed.hard;
+        let was = self.attention.load(Ordering::Acquire) >> SHED_SHIFT != 0;
+        if refusing == was || !self.task.is_running() {
+            return None;
+        }
+        let share = (guard.shed_share * f64::from(u16::MAX)).ceil() as u32;
+        let share = if refusing { share.max(1) } else { 0 };
+        let replaced = |attention| Some(attention & START | share << SHED_SHIFT);
+        let _ = self
+            .attention
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, replaced);
+        Some(refusing)
+    }
+
+    fn relief(
         &self,
         state: &mut State,
-        sample: &Sample,
         allocator: &AllocatorMemory,
         now: Duration,
         relieve: bool,
     ) -> Option<Relief> {
-        let mut relief = None;
-        if let Some(guard) = &self.guard {
-            let working_set = sample.cgroup.and_then(|cgroup| cgroup.working_set_bytes);
-            let before = state.pressed;
-            state.pressed = before.next(&guard.limits, working_set, sample.process.rss_bytes);
-            if state.pressed.hard != before.hard {
-                let share = (guard.shed_share * f64::from(u16::MAX)).ceil() as u32;
-                let share = if state.pressed.hard { share.max(1) } else { 0 };
-                let replaced = |attention| Some(attention & START | share << SHED_SHIFT);
-                let _ = self
-                    .attention
-                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, replaced);
-                tracing::warn!(target: "pitcrew::memory", refusing = state.pressed.hard, "the guard's hard limit");
-            }
-            if state.pressed.soft {
-                relief = Some(Relief::Shrink);
-            }
-        }
+        let mut relief = state.pressed.soft.then_some(Relief::Shrink);
         if relief.is_none()
             && let Some(threshold) = self.release_above
             // What is not known for free is looked at in the background.
@@ -303,7 +345,7 @@ impl Shared {
     /// The last sample. Without a running task that may be hours old: then a fresh one is the honest answer.
     pub(super) fn snapshot(&self) -> MemorySnapshot {
         let is_sampled = lock(&self.state).last.is_some();
-        if !is_sampled || !self.task.is_running() {
+        if !is_sampled || !self.task.is_running() || self.is_stale() {
             self.sample(false);
         }
         let automatic_releases = self.automatic_releases.load(Ordering::Acquire);

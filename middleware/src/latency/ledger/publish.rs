@@ -33,9 +33,8 @@ impl Ledger {
             }
             let second = now.as_secs();
             let detail = match &series.told {
-                Some((told, detail)) if *told == second || series.timeline.is_empty() => {
-                    detail.clone()
-                }
+                // No older one, also of a series that is idle: what it tells is of windows that end now.
+                Some((told, detail)) if *told == second => detail.clone(),
                 _ => {
                     let codes = || codes.iter().filter_map(|code| self.codes.get(*code));
                     self.tally.clear();

@@ -4,7 +4,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use std::collections::HashMap;
 
-use crate::route::UNMATCHED;
+use crate::route::{MAX_LABEL_BYTES, UNMATCHED};
 
 /// A route's label as the request has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,14 @@ pub(crate) enum RouteText<'a> {
 }
 
 impl RouteText<'_> {
+    /// Whether it is longer than a label may be.
+    pub(crate) fn is_too_long(self) -> bool {
+        match self {
+            Self::Whole(text) | Self::Nested(text) => text.len() > MAX_LABEL_BYTES,
+            Self::Unmatched => false,
+        }
+    }
+
     /// The label.
     pub(crate) fn to_label(self) -> String {
         match self {

@@ -81,22 +81,26 @@ impl LayerId {
 
     /// Does something with this thread's part of the layer. Where it has none yet it gets one; where it cannot have one, or
     /// `act` declines, `act` gets the part that threads share. Nothing where the layer is gone.
-    #[inline]
     pub(crate) fn with_owner<T>(self, act: impl Fn(&mut Owner) -> Option<T>) -> Option<T> {
+        self.with_own(&act).or_else(|| self.without_own(act))
+    }
+
+    /// The part of [`with_owner`](Self::with_owner) that nearly every request takes: `None` where the thread has no part yet, or
+    /// `act` declines. With [`without_own`](Self::without_own) by hand, for a closure that is handed to both is inlined in neither.
+    #[inline(always)]
+    pub(crate) fn with_own<T>(self, act: impl FnOnce(&mut Owner) -> Option<T>) -> Option<T> {
         let own = OWNERS.try_with(|owners| {
             // Nothing that runs while it is borrowed comes back here; if it ever does, it shares the common part.
             let mut owners = owners.try_borrow_mut().ok()?;
             let owner = owners.iter_mut().find(|owner| owner.layer() == self)?;
             act(owner)
         });
-        match own {
-            Ok(Some(done)) => Some(done),
-            _ => self.without_owner(act),
-        }
+        own.ok().flatten()
     }
 
+    /// The rest of [`with_owner`](Self::with_owner).
     #[cold]
-    fn without_owner<T>(self, act: impl Fn(&mut Owner) -> Option<T>) -> Option<T> {
+    pub(crate) fn without_own<T>(self, act: impl Fn(&mut Owner) -> Option<T>) -> Option<T> {
         let shared = self.find()?;
         // A thread that is past its locals gets no slot: nothing would hand it over.
         let own = OWNERS.try_with(|owners| {

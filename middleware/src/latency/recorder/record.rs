@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::{
     super::{
         class::StatusClass,
-        segments::{OUTSIDE, Place, Stage},
+        segments::{Entered, Frame, OUTSIDE},
         trace::TraceId,
     },
     cell::{Measured, NO_HEAD},
@@ -26,6 +26,8 @@ pub(crate) struct Begun {
 /// One request. Whoever holds it ends it once; dropped without that, the request was aborted.
 #[derive(Debug)]
 pub(crate) struct Record {
+    /// Where its segments are kept, and its layer: [`LayerId::NONE`] once it has ended, or has moved on.
+    frame: Frame,
     /// The clock's reading when it began.
     started: u64,
     /// Nanoseconds to the head, or [`NO_HEAD`].
@@ -33,31 +35,24 @@ pub(crate) struct Record {
     request_bytes: u64,
     response_bytes: u64,
     trace: TraceId,
-    /// [`LayerId::NONE`] once it has ended, or has moved on.
-    layer: LayerId,
     route: u16,
     method: Method,
     ticks: Ticks,
-    /// Where its segments are kept.
-    place: Place,
 }
 
 impl Record {
     /// A request has come.
     #[inline(always)]
     pub(crate) fn begin(layer: LayerId, ticks: Ticks, text: RouteText<'_>, begun: Begun) -> Self {
-        let route = layer.with_owner(|owner| {
-            let route = owner.route(text);
-            owner.begin(route);
-            Some(route)
-        });
+        let route = layer.with_own(|owner| Some(owner.begin(text)));
+        let route = route.or_else(|| layer.without_own(|owner| Some(owner.begin(text))));
         Self {
             // Nothing where nobody can read of it any more.
-            layer: if route.is_some() {
+            frame: Frame::new(if route.is_some() {
                 layer
             } else {
                 LayerId::NONE
-            },
+            }),
             started: ticks.now(|| layer.manual_time()),
             ticks,
             first_byte: NO_HEAD,
@@ -66,38 +61,20 @@ impl Record {
             trace: begun.trace,
             route: route.unwrap_or(OVERFLOW_ROUTE),
             method: begun.method,
-            place: Place::default(),
-        }
-    }
-
-    /// One that has nothing to end.
-    pub(crate) fn none() -> Self {
-        Self {
-            started: 0,
-            first_byte: NO_HEAD,
-            request_bytes: 0,
-            response_bytes: 0,
-            trace: TraceId::default(),
-            layer: LayerId::NONE,
-            route: OVERFLOW_ROUTE,
-            method: Method::ANY,
-            ticks: Ticks::Monotonic,
-            place: Place::default(),
         }
     }
 
     /// For a poll of the request's future or body: so that segments find the request.
     #[inline]
-    pub(crate) fn stage(&mut self) -> Stage<'_> {
-        Stage::new(&mut self.place, &self.layer, OUTSIDE)
+    pub(crate) fn enter(&mut self) -> Entered<'_> {
+        self.frame.enter(OUTSIDE)
     }
 
     /// Hands it on, so that this one has nothing left to end.
     #[inline]
     pub(crate) fn hand_on(&mut self) -> Self {
         Self {
-            layer: std::mem::replace(&mut self.layer, LayerId::NONE),
-            place: std::mem::take(&mut self.place),
+            frame: self.frame.hand_on(),
             ..*self
         }
     }
@@ -105,7 +82,7 @@ impl Record {
     /// Whether it has not ended.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.layer != LayerId::NONE
+        self.frame.layer != LayerId::NONE
     }
 
     #[inline]
@@ -115,7 +92,7 @@ impl Record {
 
     #[inline]
     fn now(&self) -> u64 {
-        self.ticks.now(|| self.layer.manual_time())
+        self.ticks.now(|| self.frame.layer.manual_time())
     }
 
     /// Nanoseconds to the head, once it is there.
@@ -181,15 +158,17 @@ impl Record {
             class,
             method: self.method,
         };
-        if self.place.is_used() {
-            let key = (u32::from(self.route), self.method.as_str());
-            self.place.end(key, body_end);
+        let (route, method) = (self.route, self.method);
+        self.frame
+            .end(|| (u32::from(route), method.as_str()), body_end);
+        let layer = std::mem::replace(&mut self.frame.layer, LayerId::NONE);
+        let trace = self.trace;
+        if layer
+            .with_own(|owner| owner.end(route, id, &measured, trace))
+            .is_none()
+        {
+            layer.without_own(|owner| owner.end(route, id, &measured, trace));
         }
-        let layer = std::mem::replace(&mut self.layer, LayerId::NONE);
-        layer.with_owner(|owner| {
-            let is_done = owner.end(self.route, id, &measured, self.trace);
-            is_done.then_some(())
-        });
     }
 }
 

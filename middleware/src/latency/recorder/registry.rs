@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{Hash, Hasher},
     sync::{Arc, OnceLock},
 };
 
@@ -31,13 +32,36 @@ pub const MAX_STATUS_CODES: usize = 8;
 /// The code of a request that has none of its own: of the class alone.
 pub(crate) const NO_CODE: u16 = 0;
 
-/// Method and end of a request: what a series is of, beside its route. Packed, so that it is compared in one step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Method and end of a request: what a series is of, beside its route.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SeriesId {
     /// The status code; [`NO_CODE`] where the request was aborted or failed.
     pub(crate) code: u16,
     pub(crate) class: StatusClass,
     pub(crate) method: Method,
+}
+
+impl SeriesId {
+    /// All of it in one number, so that it is compared in one step.
+    #[inline]
+    fn packed(self) -> u32 {
+        u32::from(self.code) | (self.class as u32) << 16 | u32::from(self.method.0) << 24
+    }
+}
+
+impl PartialEq for SeriesId {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.packed() == other.packed()
+    }
+}
+
+impl Eq for SeriesId {}
+
+impl Hash for SeriesId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u32(self.packed());
+    }
 }
 
 /// A request method by its number, so that it is a byte.
@@ -55,7 +79,7 @@ impl Method {
     pub(crate) const ANY: Self = Self(11);
 
     /// See [`method_label`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(method: &http::Method) -> Self {
         // Two that need no look at a text.
         if *method == http::Method::GET {
@@ -64,6 +88,11 @@ impl Method {
         if *method == http::Method::POST {
             return Self(2);
         }
+        Self::named(method)
+    }
+
+    #[inline(never)]
+    fn named(method: &http::Method) -> Self {
         let label = method_label(method);
         let number = Self::LABELS.iter().position(|known| *known == label);
         Self(number.unwrap_or(10) as u8)

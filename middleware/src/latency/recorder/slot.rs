@@ -72,6 +72,7 @@ impl RouteCounters {
     }
 }
 
+#[inline]
 fn bump(counter: &AtomicU32) {
     counter.store(
         counter.load(Ordering::Relaxed).wrapping_add(1),
@@ -211,6 +212,9 @@ impl Owner {
 
     #[cold]
     fn meet(&mut self, text: RouteText<'_>) -> u16 {
+        if text.is_too_long() {
+            return OVERFLOW_ROUTE;
+        }
         let Some(shared) = self.slot.shared.upgrade() else {
             return OVERFLOW_ROUTE;
         };
@@ -237,39 +241,42 @@ impl Owner {
         route
     }
 
-    /// Counts a request as under way.
-    #[inline]
-    pub(crate) fn begin(&mut self, route: u16) {
+    /// Counts a request as under way, and answers the number of its route.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, text: RouteText<'_>) -> u16 {
+        let route = self.route(text);
         if let Some(Some(local)) = self.routes.get(usize::from(route)) {
             bump(&local.counters.begun);
         }
+        route
     }
 
-    /// Counts a request that has ended. `false` where this thread has not met the route and has no room for it.
-    #[inline]
+    /// Counts a request that has ended. `None` where this thread has not met the route and has no room for it.
+    #[inline(always)]
     pub(crate) fn end(
         &mut self,
         route: u16,
         id: SeriesId,
         measured: &Measured,
         trace: TraceId,
-    ) -> bool {
+    ) -> Option<()> {
         let met = self.routes.get(usize::from(route));
         let Some(local) = met.and_then(Option::as_deref) else {
-            return self.may_add(route) && self.end_anew(route, id, measured, trace);
+            return self.end_elsewhere(route, id, measured, trace);
         };
         let known = local.way(id).map(|writer| writer as usize);
         let Some(writer) = known.and_then(|writer| self.writers.get_mut(writer)) else {
-            return self.end_anew(route, id, measured, trace);
+            self.end_anew(route, id, measured, trace);
+            return Some(());
         };
         writer.record(measured, |bytes| self.slot.has_room(bytes));
         local.end(id, measured, trace, &self.slot);
-        true
+        Some(())
     }
 
     /// The same in a series that this thread meets for the first time.
     #[cold]
-    fn end_anew(&mut self, route: u16, id: SeriesId, measured: &Measured, trace: TraceId) -> bool {
+    fn end_anew(&mut self, route: u16, id: SeriesId, measured: &Measured, trace: TraceId) {
         let writer = self.find_way(route, id);
         if let Some(writer) = writer.and_then(|writer| self.writers.get_mut(writer as usize)) {
             writer.record(measured, |bytes| self.slot.has_room(bytes));
@@ -277,12 +284,17 @@ impl Owner {
         if let Some(Some(local)) = self.routes.get(usize::from(route)) {
             local.end(id, measured, trace, &self.slot);
         }
-        true
     }
 
-    /// Another thread has begun a request of a route that this one has not met.
+    /// The same where another thread has begun the request, of a route that this one has not met.
     #[cold]
-    fn may_add(&mut self, route: u16) -> bool {
+    fn end_elsewhere(
+        &mut self,
+        route: u16,
+        id: SeriesId,
+        measured: &Measured,
+        trace: TraceId,
+    ) -> Option<()> {
         let has_room = self
             .slot
             .shared
@@ -291,7 +303,7 @@ impl Owner {
         if has_room || self.is_common {
             self.add_route(route);
         }
-        has_room || self.is_common
+        (has_room || self.is_common).then(|| self.end_anew(route, id, measured, trace))
     }
 
     /// Where a series is counted that this thread meets for the first time.

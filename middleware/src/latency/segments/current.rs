@@ -6,6 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     marker::PhantomData,
+    mem::ManuallyDrop,
     ptr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,7 +27,7 @@ const MAX_SPARE: usize = 64;
 const IDS: u64 = 1 << 20;
 
 thread_local! {
-    static CURRENT: Cell<*const Frame> = const { Cell::new(ptr::null()) };
+    static CURRENT: Cell<*mut Frame> = const { Cell::new(ptr::null_mut()) };
     #[expect(clippy::vec_box, reason = "a box goes to a request and comes back; what is in it need not move")]
     static SPARE: RefCell<Vec<Box<Kept>>> = const { RefCell::new(Vec::new()) };
     static NEXT_ID: Cell<u64> = const { Cell::new(0) };
@@ -34,7 +35,7 @@ thread_local! {
 
 /// Where a request keeps its timeline between polls. There is none until the first segment.
 #[derive(Debug, Default)]
-pub(crate) enum Place {
+enum Place {
     #[default]
     Unused,
     Own(Box<Kept>),
@@ -53,29 +54,24 @@ pub(crate) struct Kept {
 /// The same for several tasks.
 #[derive(Debug)]
 pub(crate) struct Carried {
+    id: u64,
     timeline: Mutex<Timeline>,
     accounts: Arc<Accounts>,
 }
 
 impl Place {
-    #[inline]
-    pub(crate) fn is_used(&self) -> bool {
-        !matches!(self, Self::Unused)
-    }
-
-    #[inline]
+    /// 0 while there is no timeline.
     fn id(&self) -> u64 {
         match self {
             Self::Unused => 0,
             Self::Own(kept) => kept.timeline.id,
-            Self::Shared(carried) => lock(&carried.timeline).id,
+            Self::Shared(carried) => carried.id,
         }
     }
 
-    /// The request has ended, `took` nanoseconds after it began: its timeline ends too, and is counted for its route.
     #[cold]
-    pub(crate) fn end(&mut self, key: RouteKey, took: u64) {
-        match std::mem::take(self) {
+    fn end(self, key: RouteKey, took: u64) {
+        match self {
             Self::Unused => {}
             Self::Own(mut kept) => {
                 if let Some(accounts) = kept.accounts.take() {
@@ -99,26 +95,15 @@ impl Place {
     }
 }
 
-/// What a request is of: where its timeline is left. It is asked at a request's first segment.
-pub(crate) trait Origin: 'static {
-    /// `None` where nobody can read it any more.
-    fn accounts(&self) -> Option<Arc<Accounts>>;
-}
-
-impl Origin for LayerId {
-    fn accounts(&self) -> Option<Arc<Accounts>> {
-        LayerId::accounts(*self)
-    }
-}
-
-/// One poll of a request, on the stack of that poll.
-struct Frame {
-    place: *mut Place,
-    origin: *const dyn Origin,
-    /// The timeline's id; 0 while there is none.
-    id: Cell<u64>,
+/// A request between its polls: where its timeline is kept, and what it is of. While it is polled, its thread knows it by address.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// Dropped by hand, out of line: nearly every request leaves nothing in it.
+    place: ManuallyDrop<Place>,
+    /// Whose timeline it is; [`LayerId::NONE`] where nobody can read it any more.
+    pub(crate) layer: LayerId,
     /// The segment that is being polled.
-    parent: Cell<u8>,
+    parent: u8,
 }
 
 /// A segment that is open in some request.
@@ -128,35 +113,75 @@ pub(crate) struct Token {
     pub(crate) slot: u8,
 }
 
-/// One poll of a request that is about to begin.
-pub(crate) struct Stage<'a> {
-    frame: Frame,
-    request: PhantomData<&'a mut Place>,
-}
-
-impl<'a> Stage<'a> {
+impl Frame {
+    /// Of a request that has had no segment.
     #[inline]
-    pub(crate) fn new(place: &'a mut Place, origin: &'a impl Origin, parent: u8) -> Self {
+    pub(crate) fn new(layer: LayerId) -> Self {
         Self {
-            frame: Frame {
-                id: Cell::new(place.id()),
-                place,
-                origin,
-                parent: Cell::new(parent),
-            },
-            request: PhantomData,
+            place: ManuallyDrop::new(Place::Unused),
+            layer,
+            parent: ROOT,
         }
     }
 
-    /// Makes the request current until the guard is dropped, also by a panic. A guard and not a closure: what a poll gives is large, and would be moved
-    /// once more. Whoever holds the guard drops it: forgotten, it would leave the thread with a frame that is gone.
+    /// Of a task that takes part in a request from its segment `parent`.
+    pub(super) fn part_of(carried: Arc<Carried>) -> Self {
+        Self {
+            place: ManuallyDrop::new(Place::Shared(carried)),
+            layer: LayerId::NONE,
+            parent: ROOT,
+        }
+    }
+
+    /// Makes the request current, in its segment `parent`, until the guard is dropped, also by a panic. A guard and not a closure: what
+    /// a poll gives is large, and would be moved once more. Whoever holds the guard drops it before the frame moves: forgotten, it
+    /// would leave the thread with a frame that is gone.
     #[inline]
-    pub(crate) fn enter(&self) -> Entered<'_> {
-        let outer = CURRENT.try_with(|current| current.replace(&raw const self.frame));
+    pub(crate) fn enter(&mut self, parent: u8) -> Entered<'_> {
+        self.parent = parent;
+        let outer = CURRENT.try_with(|current| current.replace(&raw mut *self));
         // Past its locals, a thread has nothing to put back.
         Entered {
             outer: outer.ok(),
-            stage: PhantomData,
+            frame: PhantomData,
+        }
+    }
+
+    /// The request goes on elsewhere, and leaves nothing here.
+    #[inline]
+    pub(crate) fn hand_on(&mut self) -> Self {
+        Self {
+            place: ManuallyDrop::new(std::mem::take(&mut *self.place)),
+            layer: std::mem::replace(&mut self.layer, LayerId::NONE),
+            parent: ROOT,
+        }
+    }
+
+    /// The request has ended, `took` nanoseconds after it began: its timeline ends too, and is counted for its route.
+    #[inline]
+    pub(crate) fn end(&mut self, key: impl FnOnce() -> RouteKey, took: u64) {
+        if !matches!(*self.place, Place::Unused) {
+            std::mem::take(&mut *self.place).end(key(), took);
+        }
+    }
+
+    /// Whether no segment of it was met; for tests.
+    #[cfg(test)]
+    pub(super) fn is_unused(&self) -> bool {
+        matches!(*self.place, Place::Unused)
+    }
+
+    #[cold]
+    fn drop_place(&mut self) {
+        drop(std::mem::take(&mut *self.place));
+    }
+}
+
+impl Drop for Frame {
+    #[inline]
+    fn drop(&mut self) {
+        if !matches!(*self.place, Place::Unused) {
+            self.drop_place();
         }
     }
 }
@@ -164,8 +189,9 @@ impl<'a> Stage<'a> {
 /// A request is current. What was so before is again when this is dropped.
 #[must_use]
 pub(crate) struct Entered<'a> {
-    outer: Option<*const Frame>,
-    stage: PhantomData<&'a Frame>,
+    outer: Option<*mut Frame>,
+    /// Nobody else uses it meanwhile.
+    frame: PhantomData<&'a mut Frame>,
 }
 
 impl Drop for Entered<'_> {
@@ -177,22 +203,9 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Runs `work` as a part of the request at `place`.
-#[inline]
-pub(crate) fn within<R>(
-    place: &mut Place,
-    origin: &impl Origin,
-    parent: u8,
-    work: impl FnOnce() -> R,
-) -> R {
-    let stage = Stage::new(place, origin, parent);
-    let _entered = stage.enter();
-    work()
-}
-
 /// Runs `work` with the current frame, of which no other reference is made meanwhile. `None` outside of any.
-fn with_frame<R>(work: impl FnOnce(&Frame) -> R) -> Option<R> {
-    struct Restore(*const Frame);
+fn with_frame<R>(work: impl FnOnce(&mut Frame) -> R) -> Option<R> {
+    struct Restore(*mut Frame);
     impl Drop for Restore {
         fn drop(&mut self) {
             let _ = CURRENT.try_with(|current| current.set(self.0));
@@ -200,39 +213,34 @@ fn with_frame<R>(work: impl FnOnce(&Frame) -> R) -> Option<R> {
     }
     // Taken out for the time of `work`: were it to come here again, it would find nothing.
     let frame = CURRENT
-        .try_with(|current| current.replace(ptr::null()))
+        .try_with(|current| current.replace(ptr::null_mut()))
         .ok()?;
     if frame.is_null() {
         return None;
     }
     let _restore = Restore(frame);
-    // SAFETY: the pointer is set by `Stage` alone, to a frame on the stack below this call, and is taken back before that
-    // frame ends, by a guard that runs on a panic too. It never leaves its thread.
-    Some(work(unsafe { &*frame }))
+    // SAFETY: the pointer is set by `Frame::enter` alone and taken back by its guard, which runs on a panic too and has the only
+    // reference to the frame as long, so that nobody moves or uses it. It never leaves its thread, and nobody else comes here
+    // at the same time, for it is taken out.
+    Some(work(unsafe { &mut *frame }))
 }
 
 /// Runs `work` with the timeline of the current request, which is made if need be, and the segment that is being polled.
 pub(crate) fn with_timeline<R>(work: impl FnOnce(&mut Timeline, &Accounts, u8) -> R) -> Option<R> {
     with_frame(|frame| {
-        // SAFETY: `Stage` has the only reference to it for as long as the frame is current, does not use it meanwhile, and
-        // `with_frame` lets nobody else come here at the same time.
-        let place = unsafe { &mut *frame.place };
-        let parent = frame.parent.get();
-        if let Place::Unused = place {
-            let kept = frame.fresh()?;
-            frame.id.set(kept.timeline.id);
-            *place = Place::Own(kept);
+        if let Place::Unused = *frame.place {
+            *frame.place = Place::Own(fresh(frame.layer)?);
         }
-        match place {
+        match &mut *frame.place {
             Place::Own(kept) => {
                 let Kept { timeline, accounts } = &mut **kept;
                 accounts
                     .as_deref()
-                    .map(|accounts| work(timeline, accounts, parent))
+                    .map(|accounts| work(timeline, accounts, frame.parent))
             }
             Place::Shared(carried) => {
                 let mut timeline = lock(&carried.timeline);
-                Some(work(&mut timeline, &carried.accounts, parent))
+                Some(work(&mut timeline, &carried.accounts, frame.parent))
             }
             Place::Unused => None,
         }
@@ -245,7 +253,7 @@ pub(crate) fn with_timeline_of<R>(
     token: Token,
     work: impl FnOnce(&mut Timeline, &Accounts) -> R,
 ) -> Option<R> {
-    if with_frame(|frame| frame.id.get())? != token.id {
+    if with_frame(|frame| frame.place.id())? != token.id {
         return None;
     }
     with_timeline(|timeline, accounts, _| work(timeline, accounts))
@@ -267,22 +275,20 @@ pub(super) fn inside<R>(token: Token, work: impl FnOnce() -> R) -> R {
 
 /// Sets the segment that is being polled and answers the one that was; `None` in another request.
 pub(super) fn enter(id: u64, slot: u8) -> Option<u8> {
-    with_frame(|frame| (frame.id.get() == id).then(|| frame.parent.replace(slot))).flatten()
+    with_frame(|frame| (frame.place.id() == id).then(|| std::mem::replace(&mut frame.parent, slot)))
+        .flatten()
 }
 
 /// The current request for others to take part in: from now on its timeline is shared.
 pub(super) fn share() -> Option<(Arc<Carried>, u8)> {
     with_frame(|frame| {
-        // SAFETY: as in `with_timeline`.
-        let place = unsafe { &mut *frame.place };
-        let carried = match std::mem::take(place) {
+        let carried = match std::mem::take(&mut *frame.place) {
             Place::Shared(carried) => carried,
             Place::Own(kept) => Carried::of(*kept)?,
-            Place::Unused => Carried::of(*frame.fresh()?)?,
+            Place::Unused => Carried::of(*fresh(frame.layer)?)?,
         };
-        *place = Place::Shared(carried.clone());
-        frame.id.set(place.id());
-        Some((carried, frame.parent.get()))
+        *frame.place = Place::Shared(carried.clone());
+        Some((carried, frame.parent))
     })
     .flatten()
 }
@@ -290,36 +296,26 @@ pub(super) fn share() -> Option<(Arc<Carried>, u8)> {
 impl Carried {
     fn of(kept: Kept) -> Option<Arc<Self>> {
         Some(Arc::new(Self {
+            id: kept.timeline.id,
             timeline: Mutex::new(kept.timeline),
             accounts: kept.accounts?,
         }))
     }
 }
 
-/// A task that takes part in a request has its timeline already.
-impl Origin for () {
-    fn accounts(&self) -> Option<Arc<Accounts>> {
-        None
-    }
-}
-
-impl Frame {
-    /// A timeline that nobody has used, in a box that somebody may have.
-    #[cold]
-    fn fresh(&self) -> Option<Box<Kept>> {
-        // SAFETY: `Stage` holds a reference to it for as long as the frame is current.
-        let accounts = unsafe { &*self.origin }.accounts()?;
-        let timeline = Timeline::new(next_id());
-        let accounts = Some(accounts);
-        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
-        Some(match spare.ok().flatten() {
-            Some(mut kept) => {
-                *kept = Kept { timeline, accounts };
-                kept
-            }
-            None => Box::new(Kept { timeline, accounts }),
-        })
-    }
+/// A timeline that nobody has used, in a box that somebody may have. `None` where the layer is gone.
+#[cold]
+fn fresh(layer: LayerId) -> Option<Box<Kept>> {
+    let accounts = Some(layer.accounts()?);
+    let timeline = Timeline::new(next_id());
+    let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+    Some(match spare.ok().flatten() {
+        Some(mut kept) => {
+            *kept = Kept { timeline, accounts };
+            kept
+        }
+        None => Box::new(Kept { timeline, accounts }),
+    })
 }
 
 /// An id that no other timeline of this process has; never 0.

@@ -9,7 +9,7 @@ use std::{
 
 use pin_project::pin_project;
 
-use super::current::{Place, share, within};
+use super::current::{Frame, share};
 
 /// Takes the current request along into a task of its own: the segments of `future` count as the request's.
 ///
@@ -27,7 +27,7 @@ use super::current::{Place, share, within};
 /// where the handler runs, not on the new task: outside of a request it changes nothing. A request that uses it pays for one
 /// `Arc`, and a mutex of its own at each segment's beginning and end.
 pub fn in_request<F: Future>(future: F) -> InRequest<F> {
-    let carried = share().map(|(carried, parent)| (Place::Shared(carried), parent));
+    let carried = share().map(|(carried, parent)| (Frame::part_of(carried), parent));
     InRequest {
         inner: future,
         carried,
@@ -40,8 +40,8 @@ pub fn in_request<F: Future>(future: F) -> InRequest<F> {
 pub struct InRequest<F> {
     #[pin]
     inner: F,
-    /// The request's timeline, and the segment that it was carried from.
-    carried: Option<(Place, u8)>,
+    /// The request, and the segment that it was carried from.
+    carried: Option<(Frame, u8)>,
 }
 
 impl<F: Future> Future for InRequest<F> {
@@ -49,10 +49,9 @@ impl<F: Future> Future for InRequest<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        match this.carried {
-            Some((place, parent)) => within(place, &(), *parent, || this.inner.poll(cx)),
-            None => this.inner.poll(cx),
-        }
+        let carried = this.carried.as_mut();
+        let _entered = carried.map(|(frame, parent)| frame.enter(*parent));
+        this.inner.poll(cx)
     }
 }
 

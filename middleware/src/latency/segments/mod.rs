@@ -27,7 +27,7 @@ pub(crate) use self::{
 };
 pub(crate) use self::{
     accounts::Accounts,
-    current::{OUTSIDE, Place, Stage},
+    current::{Entered, Frame, OUTSIDE},
     report::when,
 };
 pub use self::{

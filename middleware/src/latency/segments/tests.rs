@@ -8,12 +8,15 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    book::RouteKey,
-    current::{Origin, is_any, within},
-    *,
+use super::{book::RouteKey, current::is_any, *};
+use crate::{
+    clock::Clock,
+    latency::{
+        Window,
+        recorder::shared::{Settings, Shared},
+        verdicts::Verdicts,
+    },
 };
-use crate::{clock::Clock, latency::Window};
 
 const ROUTE: RouteKey = (1, "GET");
 
@@ -21,33 +24,41 @@ fn names() -> Vec<Arc<str>> {
     vec!["overflow".into(), "/orders/{id}".into()]
 }
 
-impl Origin for Arc<Accounts> {
-    fn accounts(&self) -> Option<Arc<Accounts>> {
-        Some(self.clone())
-    }
+/// A layer whose clock is moved by hand.
+fn layer(clock: &Clock) -> (Arc<Shared>, Arc<Accounts>) {
+    let shared = Shared::new(Settings {
+        clock: clock.clone(),
+        max_series: 16,
+        verdicts: Verdicts::default(),
+        exemplars: 1,
+    });
+    let accounts = shared.accounts().clone();
+    (shared, accounts)
 }
 
 struct Request {
     clock: Clock,
     accounts: Arc<Accounts>,
-    place: Place,
+    frame: Frame,
+    _layer: Arc<Shared>,
 }
 
 impl Request {
     fn new() -> Self {
         let clock = Clock::manual();
+        let (layer, accounts) = layer(&clock);
         Self {
-            accounts: Arc::new(Accounts::new(clock.clone(), 5)),
             clock,
-            place: Place::default(),
+            accounts,
+            frame: Frame::new(layer.id()),
+            _layer: layer,
         }
     }
 
     fn poll<F: Future>(&mut self, future: Pin<&mut F>) -> Poll<F::Output> {
         let mut cx = Context::from_waker(Waker::noop());
-        within(&mut self.place, &self.accounts, OUTSIDE, || {
-            future.poll(&mut cx)
-        })
+        let _entered = self.frame.enter(OUTSIDE);
+        future.poll(&mut cx)
     }
 
     fn run<F: Future>(&mut self, future: F) -> F::Output {
@@ -62,7 +73,7 @@ impl Request {
 
     /// Ends the request; answers its parts in milliseconds, and the rest.
     fn end(mut self) -> (Vec<(&'static str, f64)>, f64) {
-        self.place.end(ROUTE, self.accounts.now());
+        self.frame.end(|| ROUTE, self.accounts.now());
         let mut report = TimeReport::of(&self.accounts, names, Window::SinceStart);
         let Some(mut route) = report.routes.pop() else {
             return (Vec::new(), 0.0);
@@ -288,7 +299,7 @@ fn a_timeline_is_as_small_as_it_is_said_to_be() {
 fn without_a_segment_nothing_is_kept() {
     let mut request = Request::new();
     request.run(working(&request.clock.clone(), 3, 1));
-    assert!(matches!(request.place, Place::Unused));
+    assert!(request.frame.is_unused());
     assert_eq!(request.end(), (Vec::new(), 0.0));
     // Nor outside of any request.
     assert_eq!(segment("a").measure(|| 7), 7);
@@ -296,14 +307,13 @@ fn without_a_segment_nothing_is_kept() {
 
 #[test]
 fn routes_beyond_the_bound_are_counted_together() {
-    let clock = Clock::manual();
-    let accounts = Arc::new(Accounts::new(clock, 5));
+    let (layer, accounts) = layer(&Clock::manual());
     for at in 0..2 * MAX_SEGMENT_ROUTES {
-        let mut place = Place::default();
-        within(&mut place, &accounts, OUTSIDE, || {
-            segment("a").measure(|| ());
-        });
-        place.end((at as u32 + 1, "GET"), 5);
+        let mut frame = Frame::new(layer.id());
+        let entered = frame.enter(OUTSIDE);
+        segment("a").measure(|| ());
+        drop(entered);
+        frame.end(|| (at as u32 + 1, "GET"), 5);
     }
     let report = TimeReport::of(&accounts, names, Window::SinceStart);
     assert_eq!(report.routes.len(), MAX_SEGMENT_ROUTES);
@@ -315,16 +325,16 @@ fn routes_beyond_the_bound_are_counted_together() {
 
 #[test]
 fn threads_lose_no_request() {
-    let accounts = Arc::new(Accounts::new(Clock::manual(), 5));
+    let (layer, accounts) = layer(&Clock::manual());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..2_000 {
-                    let mut place = Place::default();
-                    within(&mut place, &accounts, OUTSIDE, || {
-                        segment("a").measure(|| ())
-                    });
-                    place.end(ROUTE, 5);
+                    let mut frame = Frame::new(layer.id());
+                    let entered = frame.enter(OUTSIDE);
+                    segment("a").measure(|| ());
+                    drop(entered);
+                    frame.end(|| ROUTE, 5);
                 }
             });
         }
@@ -348,8 +358,7 @@ fn the_verdict_has_the_numbers() {
         working(&clock, 1, 20).await;
     });
     let now = request.accounts.now();
-    let mut place = std::mem::take(&mut request.place);
-    place.end(ROUTE, now);
+    request.frame.end(|| ROUTE, now);
     let report = TimeReport::of(&request.accounts, names, Window::FifteenMinutes);
     assert_eq!(
         report.routes[0].verdict,
