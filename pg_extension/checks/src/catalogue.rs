@@ -51,12 +51,20 @@ macro_rules! checks {
 
 /// Area, name and text, in the order of a report.
 const CHECKS: &[(&str, &str, &str)] = checks! {
-    queries: query_total_time;
-    tables: dead_rows autovacuum_disabled missing_primary_key disabled_trigger not_validated_constraint unlogged_table;
-    indexes: unused_index duplicate_index redundant_index invalid_index null_heavy_index unindexed_foreign_key;
-    limits: sequence_overflow;
-    sessions: idle_in_transaction blocked_session;
-    safety: public_schema_create function_search_path;
+    limits: transaction_wraparound multixact_wraparound sequence_overflow int_key_overflow connections_used xmin_holder slot_retains_wal lock_table_used;
+    sessions: idle_in_transaction blocked_session prepared_transaction long_running_query deadlocks rollback_ratio abnormal_session_ends
+        session_profile idle_connections;
+    settings: durability_off autovacuum_off tracking_off pending_restart checkpoints_requested effective_cache_size password_encryption
+        idle_timeout log_settings extension_outdated;
+    queries: query_total_time query_mean_time query_calls query_reads query_temp_files query_wal query_planning;
+    cache: cache_hit_database cache_hit_table cache_hit_index temp_files archiver_failing wal_buffers_full;
+    tables: dead_rows autovacuum_due autovacuum_disabled freeze_overdue stale_statistics never_analyzed bloated_table sequential_scans few_hot_updates
+        missing_primary_key foreign_key_type disabled_trigger not_validated_constraint default_partition_rows unlogged_table large_toast;
+    indexes: unused_index duplicate_index redundant_index invalid_index bloated_index null_heavy_index low_cardinality_index many_indexes
+        index_larger_than_table unindexed_foreign_key;
+    replication: inactive_slot;
+    safety: public_schema_create public_table_write function_search_path policy_without_row_security row_security_without_policy
+        view_past_row_security superuser_login superuser_session extension_in_public;
 };
 
 /// A collection may read those before it.

@@ -81,25 +81,32 @@ pub fn over_registered(
     with_schemas(&query, facts)
 }
 
-/// The check as one query that brings its collections along.
+/// Several checks as one query that brings their collections along, each collected once. The first column is the check's
+/// place in `checks`, from 0; then come those of [`over_registered`].
 pub fn composed(
-    check: &Check,
+    checks: &[&Check],
     facts: &Facts,
     thresholds: &Thresholds,
     suppressed: usize,
 ) -> String {
     let mut query = String::new();
-    for (place, collection) in collections_of([check]).into_iter().enumerate() {
+    let collections = collections_of(checks.iter().copied());
+    for (place, collection) in collections.into_iter().enumerate() {
         let word = if place == 0 { "WITH" } else { "," };
         // Writing to a String cannot fail.
         let _ = write!(
             query,
-            "{word} {} AS (\n{})\n",
+            "{word} {} AS MATERIALIZED (\n{})\n",
             collection.name,
             collection_query(collection, facts)
         );
     }
-    query + &over_registered(check, facts, thresholds, suppressed)
+    for (place, check) in checks.iter().enumerate() {
+        let word = if place == 0 { "" } else { "UNION ALL\n" };
+        let own = over_registered(check, facts, thresholds, suppressed);
+        let _ = write!(query, "{word}SELECT {place}, c.* FROM (\n{own}) c\n");
+    }
+    query
 }
 
 /// `{pg_stat_statements}` stands for that extension's schema, quoted.

@@ -4,20 +4,19 @@ SELECT i.indexrelid AS oid, i.indrelid AS table_oid, c.relname::text AS name,
        quote_ident(r.schema_name) || '.' || quote_ident(c.relname) AS object, r.object AS table_object,
        a.amname::text AS method, c.relkind = 'I' AS is_partitioned, c.relispartition AS is_partition,
        c.relpages::bigint AS pages, greatest(c.reltuples, 0)::float8 AS tuples,
-       c.relpages::bigint * current_setting('block_size')::bigint AS bytes,
+       c.relpages::bigint * (SELECT current_setting('block_size')::bigint) AS bytes,
        r.tuples AS table_tuples, r.pages AS table_pages, r.last_analyze,
        i.indisunique AS is_unique, i.indisprimary AS is_primary, i.indisvalid AS is_valid, i.indisready AS is_ready,
        i.indisexclusion AS is_exclusion, i.indisreplident OR i.indisclustered AS is_marked,
        k.conindid IS NOT NULL AS is_constraint,
        i.indnkeyatts::int AS key_columns,
-       -- Keys as text, a value a column, so that a prefix of columns is a prefix of text.
-       i.indkey::text AS columns, i.indclass::text AS classes, i.indcollation::text AS collations, i.indoption::text AS directions,
+       -- Arrays from 0, as the catalogue has them: classes, collations and directions of key columns, columns of INCLUDE's too.
+       i.indkey::int2[] AS columns, i.indclass::oid[] AS classes, i.indcollation::oid[] AS collations, i.indoption::int2[] AS directions,
        i.indkey[0]::int AS first_column, i.indclass[0] AS first_class,
        CASE WHEN i.indexprs IS NOT NULL THEN pg_get_expr(i.indexprs, i.indrelid) END AS expressions,
        CASE WHEN i.indpred IS NOT NULL THEN pg_get_expr(i.indpred, i.indrelid) END AS predicate,
        c.reloptions AS options,
        pg_stat_get_numscans(i.indexrelid) AS scans,
-       pg_stat_get_tuples_returned(i.indexrelid) AS entries_read,
        pg_stat_get_blocks_fetched(i.indexrelid) AS blocks_fetched,
        pg_stat_get_blocks_hit(i.indexrelid) AS blocks_hit
 FROM relations r

@@ -3,12 +3,12 @@ SELECT c.oid, c.relname::text AS name, n.nspname::text AS schema_name,
        quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS object,
        c.relkind AS kind, c.relpersistence AS persistence, c.relispartition AS is_partition, c.relowner AS owner,
        c.relpages::bigint AS pages, greatest(c.reltuples, 0)::float8 AS tuples, c.reltuples < 0 AS is_unknown,
-       c.relpages::bigint * current_setting('block_size')::bigint AS bytes,
-       coalesce(t.relpages, 0)::bigint * current_setting('block_size')::bigint AS toast_bytes,
+       c.relpages::bigint * (SELECT current_setting('block_size')::bigint) AS bytes,
+       coalesce(t.relpages, 0)::bigint * (SELECT current_setting('block_size')::bigint) AS toast_bytes,
        c.relnatts AS attributes, c.relrowsecurity AS has_row_security, c.relhastriggers AS has_triggers,
-       c.reloptions AS options,
-       CASE WHEN c.relfrozenxid::text <> '0' THEN greatest(age(c.relfrozenxid), age(nullif(t.relfrozenxid::text, '0')::xid)) END AS xid_age,
-       CASE WHEN c.relminmxid::text <> '0' THEN mxid_age(c.relminmxid) END AS multixact_age,
+       c.reloptions AS options, c.relacl AS acl,
+       CASE WHEN c.relkind <> 'p' THEN greatest(age(c.relfrozenxid), age(t.relfrozenxid)) END AS xid_age,
+       CASE WHEN c.relkind <> 'p' THEN greatest(mxid_age(c.relminmxid), mxid_age(t.relminmxid)) END AS multixact_age,
        pg_stat_get_numscans(c.oid) AS seq_scans,
        pg_stat_get_tuples_returned(c.oid) AS seq_rows,
        pg_stat_get_tuples_inserted(c.oid) AS inserted,
@@ -25,9 +25,9 @@ SELECT c.oid, c.relname::text AS name, n.nspname::text AS schema_name,
        greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS last_analyze
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+LEFT JOIN pg_class t ON t.oid = c.reltoastrelid AND t.relkind = 't'
 WHERE c.relkind IN ('r', 'm', 'p')
   AND c.relpersistence <> 't'
   AND n.nspname <> 'information_schema' AND n.nspname <> 'pitcrew' AND left(n.nspname, 3) <> 'pg_'
   AND NOT EXISTS (SELECT 1 FROM pg_depend d
-                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+                  WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')

@@ -178,3 +178,4 @@ fn suppressed() -> BTreeSet<String> {
 }
 
 pgrx::extension_sql_file!("../../sql/suppressed.sql", name = "suppressed");
+pgrx::extension_sql_file!("../../sql/pool_advice.sql", name = "pool_advice");

@@ -7,6 +7,9 @@ use pgrx::prelude::*;
 
 use crate::whatif::guarded::{Caught, guarded};
 
+/// Memory of one collection, in KiB: 40,000 indexes take half of it, more rows go to a temporary file.
+const KEPT_KB: i32 = 32 * 1024;
+
 /// A collection that later queries read. Its rows may lie in a temporary file, which only [`end`](Self::end) gives back
 /// before the transaction does.
 pub(super) struct Registered(*mut pg_sys::Tuplestorestate);
@@ -29,7 +32,7 @@ pub(super) fn register(name: &str, query: &str, prepare: fn()) -> Result<Registe
     // subtransaction, which only puts copies of rows into them; SPI frees the context when the connection ends.
     unsafe {
         let context = pg_sys::CurrentMemoryContext;
-        let store = pg_sys::tuplestore_begin_heap(false, false, pg_sys::work_mem);
+        let store = pg_sys::tuplestore_begin_heap(false, false, KEPT_KB);
         let kept = guarded(|| {
             prepare();
             let code = pg_sys::SPI_execute(query.as_ptr(), true, 0);

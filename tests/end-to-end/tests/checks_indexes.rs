@@ -8,7 +8,7 @@
 mod checked;
 mod support;
 
-use checked::{Sick, check, mend};
+use checked::{Case, Sick, check, mend, walk};
 use pitcrew_stack::{require, testing};
 use support::Session;
 
@@ -162,4 +162,64 @@ fn redundant_index() {
     sick.healed(&session, &database.url);
     let left = check(&session, "redundant_index", "{}");
     assert_eq!(left[0].severity, "ok", "{left:#?}");
+}
+
+#[test]
+fn what_the_sizes_of_indexes_say() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    let of = |check, thresholds, object, detail| Sick {
+        check,
+        thresholds,
+        object,
+        severity: "info",
+        detail,
+    };
+    let cases = [
+        Case {
+            build: "CREATE TABLE orders (id int, state int) WITH (autovacuum_enabled = off)\n\
+                    INSERT INTO orders SELECT g, g % 3 FROM generate_series(1, 50000) g\nCREATE INDEX by_id ON orders (id)\n\
+                    DELETE FROM orders WHERE id % 20 <> 0\nVACUUM (ANALYZE) orders",
+            sick: of(
+                "bloated_index",
+                r#"{"min_bytes": 500000}"#,
+                "public.by_id",
+                &["of 1112 kB (94 %) hold no entries"],
+            ),
+            heal: None,
+        },
+        Case {
+            build: "CREATE INDEX by_state ON orders (state)",
+            sick: of(
+                "low_cardinality_index",
+                r#"{"min_rows": 1000}"#,
+                "public.by_state",
+                &["its column has 3 values in 2500 rows"],
+            ),
+            heal: Some("DROP INDEX by_state"),
+        },
+        Case {
+            build: "CREATE INDEX a ON orders (state)\nCREATE INDEX b ON orders (id, state)\nCREATE INDEX c ON orders (state, id)",
+            sick: of(
+                "many_indexes",
+                r#"{"min_indexes": 4}"#,
+                "public.orders",
+                &["4 indexes of"],
+            ),
+            heal: Some("DROP INDEX a\nDROP INDEX b\nDROP INDEX c"),
+        },
+        Case {
+            build: "INSERT INTO orders SELECT g, 1 FROM generate_series(1, 50000) g\nDELETE FROM orders\nVACUUM orders\n\
+                    INSERT INTO orders VALUES (1, 1)\nVACUUM (ANALYZE) orders",
+            sick: of(
+                "index_larger_than_table",
+                r#"{"min_bytes": 100000}"#,
+                "public.by_id",
+                &["and its table is 8192 bytes"],
+            ),
+            heal: None,
+        },
+    ];
+    walk(&session, &database.url, &cases);
 }

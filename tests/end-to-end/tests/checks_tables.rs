@@ -8,7 +8,7 @@
 mod checked;
 mod support;
 
-use checked::{Sick, mend};
+use checked::{Case, Sick, mend, walk};
 use pitcrew_stack::{require, testing};
 use support::Session;
 
@@ -186,4 +186,140 @@ fn autovacuum_disabled() {
     };
     mend(&session, &sick.seen(&session, &database.url));
     sick.healed(&session, &database.url);
+}
+
+/// Tables whose counters say what is wrong; autovacuum is off in them, or it might mend them first.
+#[test]
+fn what_the_counters_of_tables_say() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    let of = |check, thresholds, object, severity, detail| Sick {
+        check,
+        thresholds,
+        object,
+        severity,
+        detail,
+    };
+    let cases = [
+        Case {
+            build: "CREATE TABLE orders (id int PRIMARY KEY, state int, note text) WITH (autovacuum_enabled = off)\n\
+                    INSERT INTO orders SELECT g, 1, repeat('x', 100) FROM generate_series(1, 20000) g",
+            sick: of(
+                "never_analyzed",
+                "{}",
+                "public.orders",
+                "warn",
+                &["about 20000 rows"],
+            ),
+            heal: None,
+        },
+        Case {
+            build: "UPDATE orders SET state = 2",
+            sick: of(
+                "stale_statistics",
+                "{}",
+                "public.orders",
+                "warn",
+                &[
+                    "20000 rows changed since the last ANALYZE",
+                    "9.8 times what starts it here",
+                ],
+            ),
+            heal: None,
+        },
+        Case {
+            build: "",
+            sick: of(
+                "autovacuum_due",
+                "{}",
+                "public.orders",
+                "warn",
+                &["20000 dead rows, 4.9 times what starts autovacuum here (4050)"],
+            ),
+            heal: None,
+        },
+        Case {
+            build: "",
+            sick: of(
+                "few_hot_updates",
+                r#"{"max_percent": 99}"#,
+                "public.orders",
+                "info",
+                &["of 20000 updates"],
+            ),
+            heal: None,
+        },
+        Case {
+            build: "SELECT count(note) FROM orders\nSELECT count(note) FROM orders",
+            sick: of(
+                "sequential_scans",
+                r#"{"min_scans": 3}"#,
+                "public.orders",
+                "info",
+                &["sequential scans read", "20000 rows are in it"],
+            ),
+            heal: Some("SELECT pg_stat_reset_single_table_counters('orders'::regclass)"),
+        },
+        Case {
+            build: "DELETE FROM orders WHERE id % 10 <> 0\nVACUUM (ANALYZE) orders",
+            sick: of(
+                "bloated_table",
+                r#"{"min_bytes": 1000000}"#,
+                "public.orders",
+                "info",
+                &["hold no rows"],
+            ),
+            heal: None,
+        },
+        Case {
+            build: "CREATE TABLE letters (id int, body text)\nALTER TABLE letters ALTER body SET STORAGE EXTERNAL\n\
+                    INSERT INTO letters SELECT g, repeat('x', 10000) FROM generate_series(1, 100) g\nVACUUM letters",
+            sick: of(
+                "large_toast",
+                r#"{"min_bytes": 100000}"#,
+                "public.letters",
+                "info",
+                &["of long values beside 8192 bytes of rows"],
+            ),
+            heal: Some("TRUNCATE letters\nVACUUM letters"),
+        },
+        Case {
+            build: "CREATE TABLE days (day int) PARTITION BY RANGE (day)\nCREATE TABLE \"Rest\" PARTITION OF days DEFAULT\n\
+                    INSERT INTO days SELECT generate_series(1, 30)\nANALYZE \"Rest\"",
+            sick: of(
+                "default_partition_rows",
+                "{}",
+                "public.\"Rest\"",
+                "warn",
+                &["about 30 rows lie in the default partition of public.days"],
+            ),
+            heal: Some("TRUNCATE days\nANALYZE \"Rest\""),
+        },
+        Case {
+            build: "CREATE TABLE customers (id bigint PRIMARY KEY)\n\
+                    CREATE TABLE visits (customer int CONSTRAINT customer REFERENCES customers)",
+            sick: of(
+                "foreign_key_type",
+                "{}",
+                "public.visits.customer",
+                "info",
+                &["compares customer integer with id bigint"],
+            ),
+            heal: None,
+        },
+        Case {
+            build: "CREATE SEQUENCE numbers\nCREATE TABLE tickets (id int PRIMARY KEY DEFAULT nextval('numbers'))\n\
+                    ALTER SEQUENCE numbers OWNED BY tickets.id\nSELECT setval('numbers', 2000000000)",
+            sick: of(
+                "int_key_overflow",
+                "{}",
+                "public.tickets.id",
+                "critical",
+                &["its type integer ends at 2147483647, and the sequence is at 2000000000 (93 %)"],
+            ),
+            heal: None,
+        },
+    ];
+    walk(&session, &database.url, &cases);
 }

@@ -13,6 +13,8 @@ FROM (SELECT i.*,
              first_value(i.object) OVER w AS kept
       FROM indexes i
       WHERE i.is_valid AND NOT i.is_partition AND NOT i.is_partitioned
+        -- Most indexes are alone with their first column, and need not be sorted.
+        AND (i.table_oid, i.first_column) IN (SELECT g.table_oid, g.first_column FROM indexes g GROUP BY 1, 2 HAVING count(*) > 1)
       -- A constraint's index stays, then a unique one, then the one that is used most.
       WINDOW w AS (PARTITION BY i.table_oid, i.method, i.columns, i.key_columns, i.classes, i.collations, i.directions,
                                 i.expressions, i.predicate

@@ -17,7 +17,7 @@ SELECT 'info' AS severity,
 FROM indexes i
 JOIN columns c ON c.table_oid = i.table_oid AND c.number = i.first_column
 JOIN pg_attribute a ON a.attrelid = i.table_oid AND a.attnum = i.first_column
-WHERE i.key_columns = 1 AND i.columns = i.first_column::text AND i.method = 'btree'
+WHERE i.key_columns = 1 AND cardinality(i.columns) = 1 AND i.method = 'btree'
   AND i.predicate IS NULL AND NOT i.is_unique AND NOT i.is_constraint AND NOT i.is_marked AND i.is_valid
   AND NOT i.is_partition AND NOT i.is_partitioned
   AND i.bytes >= {min_bytes} AND c.null_share >= {min_null_share}

@@ -10,13 +10,15 @@ SELECT 'info' AS severity,
        'medium' AS confidence
 FROM (SELECT DISTINCT ON (s.oid) s.*, l.object AS longer
       FROM indexes s
-      JOIN indexes l ON l.table_oid = s.table_oid AND l.oid <> s.oid
+      JOIN indexes l ON l.table_oid = s.table_oid AND l.first_column = s.first_column AND l.oid <> s.oid
       WHERE s.method = 'btree' AND l.method = 'btree' AND s.is_valid AND l.is_valid
         AND NOT s.is_unique AND NOT s.is_constraint AND NOT s.is_marked AND NOT s.is_partition AND NOT s.is_partitioned
         AND s.expressions IS NULL AND l.expressions IS NULL AND s.predicate IS NOT DISTINCT FROM l.predicate
         -- Every column counts, INCLUDE's too; only key columns of the longer one are in order.
-        AND l.key_columns > s.key_columns AND s.key_columns = cardinality(string_to_array(s.columns, ' '))
-        AND starts_with(l.columns, s.columns || ' ') AND starts_with(l.classes, s.classes || ' ')
-        AND starts_with(l.collations, s.collations || ' ') AND starts_with(l.directions, s.directions || ' ')
+        AND l.key_columns > s.key_columns AND s.key_columns = cardinality(s.columns)
+        AND l.columns[0:s.key_columns - 1] = s.columns[0:s.key_columns - 1]
+        AND l.classes[0:s.key_columns - 1] = s.classes[0:s.key_columns - 1]
+        AND l.collations[0:s.key_columns - 1] = s.collations[0:s.key_columns - 1]
+        AND l.directions[0:s.key_columns - 1] = s.directions[0:s.key_columns - 1]
       ORDER BY s.oid, l.key_columns, l.name) f
 ORDER BY f.bytes DESC, f.object

@@ -20,5 +20,5 @@ WHERE k.contype = 'f' AND r.tuples >= {min_rows}
   -- The key's columns in any order are the first columns of a whole index.
   AND NOT EXISTS (SELECT 1 FROM indexes i
                   WHERE i.table_oid = k.conrelid AND i.is_valid AND i.predicate IS NULL AND i.key_columns >= cardinality(k.conkey)
-                    AND (string_to_array(i.columns, ' ')::int2[])[1:cardinality(k.conkey)] @> k.conkey)
+                    AND i.columns[0:cardinality(k.conkey) - 1] @> k.conkey)
 ORDER BY r.tuples DESC, 2

@@ -12,15 +12,14 @@ SELECT 'warn' AS severity,
        NULL AS fix_job,
        CASE WHEN u.object IS NULL THEN 'low' ELSE 'high' END AS confidence
 FROM relations r
-LEFT JOIN LATERAL (
-    SELECT i.object, i.name
+LEFT JOIN (
+    SELECT DISTINCT ON (i.table_oid) i.table_oid, i.object, i.name
     FROM indexes i
-    WHERE i.table_oid = r.oid AND r.kind = 'r'
-      AND i.is_unique AND i.is_valid AND NOT i.is_constraint AND i.method = 'btree'
+    WHERE i.is_unique AND i.is_valid AND NOT i.is_constraint AND i.method = 'btree'
       AND i.predicate IS NULL AND i.expressions IS NULL
       AND NOT EXISTS (SELECT 1 FROM pg_attribute a
-                      WHERE a.attrelid = r.oid AND NOT a.attnotnull AND a.attnum::text = ANY (string_to_array(i.columns, ' ')))
-    ORDER BY i.key_columns, i.name LIMIT 1) u ON true
+                      WHERE a.attrelid = i.table_oid AND NOT a.attnotnull AND a.attnum = ANY (i.columns))
+    ORDER BY i.table_oid, i.key_columns, i.name) u ON u.table_oid = r.oid AND r.kind = 'r'
 WHERE r.kind IN ('r', 'p') AND NOT r.is_partition
-  AND NOT EXISTS (SELECT 1 FROM pg_constraint p WHERE p.conrelid = r.oid AND p.contype = 'p')
+  AND NOT EXISTS (SELECT 1 FROM indexes p WHERE p.table_oid = r.oid AND p.is_primary)
 ORDER BY r.tuples DESC, r.object

@@ -133,6 +133,19 @@ impl Sick<'_> {
         assert!(!found.is_empty());
     }
 
+    /// Waits until the finding is there, or is gone: counters and changed settings reach another session a moment later.
+    pub fn soon(&self, session: &Session, wanted: bool) {
+        session.until(
+            &format!(
+                "SELECT count(*) FROM pitcrew.check({}, {}) f WHERE f.object = {}",
+                literal(self.check),
+                literal(self.thresholds),
+                literal(self.object)
+            ),
+            if wanted { "1" } else { "0" },
+        );
+    }
+
     fn both(&self, session: &Session, url: &str) -> Vec<Finding> {
         let definition = find(self.check).unwrap();
         let own = check(session, self.check, self.thresholds);
@@ -151,6 +164,37 @@ impl Sick<'_> {
         };
         assert_eq!(said(&own), said(&plain), "the two sides of {}", self.check);
         own
+    }
+}
+
+/// A sick situation, and what mends it.
+pub struct Case<'a> {
+    /// Statements, a line each, that make it.
+    pub build: &'a str,
+    pub sick: Sick<'a>,
+    /// Statements, a line each; without any the finding's own fix.
+    pub heal: Option<&'a str>,
+}
+
+/// Goes through the cases one after the other on one database.
+pub fn walk(session: &Session, url: &str, cases: &[Case<'_>]) {
+    for case in cases {
+        statements(session, case.build);
+        case.sick.soon(session, true);
+        let finding = case.sick.seen(session, url);
+        match case.heal {
+            Some(heal) => statements(session, heal),
+            None => mend(session, &finding),
+        }
+        case.sick.soon(session, false);
+        case.sick.healed(session, url);
+    }
+}
+
+/// Runs statements, a line each: not in one transaction.
+pub fn statements(session: &Session, lines: &str) {
+    for statement in lines.lines() {
+        session.run(statement);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `bench`: suites of figures.
 
 mod cache;
+mod care;
 mod faults;
 mod layers;
 mod peers;
@@ -46,9 +47,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 type Suite = fn(&Signals) -> Result<Vec<Figure>>;
 
 /// The suites, by name.
-const SUITES: [(&str, Suite); 4] = [
+const SUITES: [(&str, Suite); 5] = [
     ("stack", stack::run),
     ("cache", cache::run),
     ("layers", layers::run),
     ("faults", faults::run),
+    ("care", care::run),
 ];

@@ -1,0 +1,27 @@
+-- title: Column too small for the sequence that fills it
+-- uses: relations
+-- default: min_percent = 70
+-- default: critical_percent = 90
+-- looked at: SELECT count(*) || ' sequences' FROM pg_sequences
+SELECT CASE WHEN f.percent >= {critical_percent} THEN 'critical' ELSE 'warn' END AS severity,
+       f.object || '.' || f.column_name AS object,
+       format('its type %s ends at %s, and the sequence is at %s (%s %%)', f.type, f.most, f.last_value, round(f.percent)) AS detail,
+       jsonb_build_object('last_value', f.last_value, 'type', f.type, 'percent', round(f.percent, 1), 'rows', f.tuples) AS evidence,
+       format('ALTER TABLE %s ALTER COLUMN %s TYPE bigint', f.object, f.column_name) AS fix_sql,
+       NULL AS fix_job,
+       -- It rewrites the table under a lock, and columns that refer to it have to follow.
+       'low' AS confidence
+FROM (SELECT r.object, r.tuples, quote_ident(a.attname) AS column_name, format_type(a.atttypid, NULL) AS type, q.last_value, m.most,
+             100.0 * q.last_value / m.most AS percent
+      FROM relations r
+      JOIN pg_depend d ON d.refobjid = r.oid AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass
+                      AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
+      JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+      JOIN pg_namespace n ON n.oid = s.relnamespace
+      JOIN pg_sequences q ON q.schemaname = n.nspname AND q.sequencename = s.relname
+      JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = d.refobjsubid
+      JOIN (VALUES ('int2'::regtype, 32767::bigint), ('int4'::regtype, 2147483647)) m (type, most) ON m.type = a.atttypid
+      -- What ends with its own type is told by sequence_overflow.
+      WHERE q.max_value > m.most) f
+WHERE f.percent >= {min_percent}
+ORDER BY f.percent DESC, 2

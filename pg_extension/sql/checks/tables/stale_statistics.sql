@@ -1,0 +1,21 @@
+-- title: Table whose statistics are old
+-- uses: relations
+-- needs: setting track_counts
+-- default: min_rows = 1000
+-- default: min_times = 2
+-- looked at: SELECT count(*) || ' tables' FROM relations WHERE kind IN ('r', 'm')
+SELECT 'warn' AS severity, f.object,
+       format('%s rows changed since the last ANALYZE (%s), %s times what starts it here: the planner guesses from what was there before', f.modified,
+              coalesce(f.last_analyze::text, 'never'), round((f.modified / f.due)::numeric, 1)) AS detail,
+       jsonb_build_object('modified', f.modified, 'due_from', f.due, 'last_analyze', f.last_analyze) AS evidence,
+       format('ANALYZE %s', f.object) AS fix_sql,
+       jsonb_build_object('kind', 'analyze', 'target', f.object, 'options', jsonb_build_object()) AS fix_job,
+       'high' AS confidence
+FROM (SELECT r.*,
+             greatest(coalesce((SELECT o.option_value::float8 FROM pg_options_to_table(r.options) o WHERE o.option_name = 'autovacuum_analyze_threshold'),
+                               current_setting('autovacuum_analyze_threshold')::float8)
+                      + coalesce((SELECT o.option_value::float8 FROM pg_options_to_table(r.options) o WHERE o.option_name = 'autovacuum_analyze_scale_factor'),
+                                 current_setting('autovacuum_analyze_scale_factor')::float8) * r.tuples, 1) AS due
+      FROM relations r WHERE r.kind IN ('r', 'm') AND r.modified >= {min_rows}) f
+WHERE f.modified >= {min_times} * f.due
+ORDER BY f.modified / f.due DESC, f.object

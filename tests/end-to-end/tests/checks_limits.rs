@@ -1,0 +1,187 @@
+//! Checks of limits, prepared transactions and replication slots, on one server with low limits.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens"
+)]
+
+mod checked;
+mod support;
+
+use checked::{Case, Sick, mend, statements, walk};
+use pitcrew_stack::require;
+use support::{Session, server};
+
+/// Uses up that many transaction numbers, one a subtransaction that writes.
+fn burn(session: &Session, transactions: usize) {
+    session.run(&format!(
+        "DO $$ BEGIN FOR i IN 1..{transactions} LOOP BEGIN INSERT INTO burnt VALUES (i); \
+         EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$; DELETE FROM burnt"
+    ));
+}
+
+#[test]
+fn limits_of_one_server() {
+    require!(extension);
+    let postgres = server(&[
+        ("max_connections", "20"),
+        ("max_locks_per_transaction", "10"),
+        ("max_prepared_transactions", "10"),
+        ("autovacuum", "off"),
+    ]);
+    let url = postgres.socket_url("postgres", "shop");
+    let session = Session::open(&url);
+    session.run(
+        "CREATE TABLE burnt (id int); CREATE TABLE held (id int); INSERT INTO held VALUES (1)",
+    );
+    wraparound(&session, &url);
+    xmin_holders(&session, &url);
+    connections(&session, &url);
+    locks(&session, &url);
+    walk(&session, &url, &prepared_and_slots());
+}
+
+fn wraparound(session: &Session, url: &str) {
+    burn(session, 5_000);
+    let xids = Sick {
+        check: "transaction_wraparound",
+        thresholds: r#"{"min_percent": 0.0002}"#,
+        object: "shop",
+        severity: "warn",
+        detail: &["transactions old", "transactions a day"],
+    };
+    let freeze = xids.seen(session, url);
+    assert_eq!(
+        freeze.fix_job.as_deref(),
+        Some(r#"{"kind": "freeze_oldest"}"#)
+    );
+    let table = Sick {
+        check: "freeze_overdue",
+        thresholds: r#"{"min_percent": 0.002}"#,
+        object: "public.held",
+        severity: "warn",
+        detail: &["autovacuum_freeze_max_age = 200000000"],
+    };
+    mend(session, &table.seen(session, url));
+    table.healed(session, url);
+    // Two sessions that lock one row make a multixact each time.
+    let (one, other) = (Session::open(url), Session::open(url));
+    for _ in 0..3 {
+        one.run("BEGIN; SELECT * FROM held FOR SHARE");
+        other.run("BEGIN; SELECT * FROM held FOR SHARE");
+        statements(&one, "COMMIT");
+        statements(&other, "COMMIT");
+    }
+    let multixacts = Sick {
+        check: "multixact_wraparound",
+        thresholds: r#"{"min_percent": 0.0000001}"#,
+        detail: &["3 multixacts old"],
+        ..xids
+    };
+    multixacts.seen(session, url);
+    mend(session, &freeze);
+    xids.healed(session, url);
+    multixacts.healed(session, url);
+}
+
+fn xmin_holders(session: &Session, url: &str) {
+    let holder = Session::open(url);
+    holder.run("SET application_name = 'report'; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM held");
+    session.run("BEGIN; INSERT INTO held VALUES (2); PREPARE TRANSACTION 'half'");
+    let pid = holder.text("SELECT pg_backend_pid()");
+    burn(session, 1_000);
+    let held = Sick {
+        check: "xmin_holder",
+        thresholds: r#"{"min_transactions": 1000}"#,
+        object: &format!("pid {pid}"),
+        severity: "warn",
+        detail: &["user postgres, application 'report', idle in transaction"],
+    };
+    let prepared = Sick {
+        object: "prepared transaction 'half'",
+        detail: &["by postgres"],
+        ..held
+    };
+    let finding = prepared.seen(session, url);
+    mend(session, &held.seen(session, url));
+    holder.until_ended();
+    mend(session, &finding);
+    held.soon(session, false);
+    held.healed(session, url);
+    prepared.healed(session, url);
+}
+
+fn connections(session: &Session, url: &str) {
+    let sick = Sick {
+        check: "connections_used",
+        thresholds: r#"{"min_percent": 45}"#,
+        object: "max_connections",
+        severity: "warn",
+        detail: &[
+            "of 17 connections are taken",
+            "3 more are kept for superusers",
+        ],
+    };
+    let many: Vec<Session> = (0..8).map(|_| Session::open(url)).collect();
+    sick.seen(session, url);
+    drop(many);
+    sick.soon(session, false);
+    sick.healed(session, url);
+}
+
+fn locks(session: &Session, url: &str) {
+    let holder = Session::open(url);
+    holder.run("BEGIN; DO $$ BEGIN FOR i IN 1..100 LOOP EXECUTE format('CREATE TABLE locked%s (id int)', i); END LOOP; END $$");
+    let pid = holder.text("SELECT pg_backend_pid()");
+    let sick = Sick {
+        check: "lock_table_used",
+        thresholds: r#"{"min_percent": 30, "critical_percent": 1000}"#,
+        object: "max_locks_per_transaction",
+        severity: "warn",
+        detail: &["where 300 are sure to fit", &format!("pid {pid} holds 1")],
+    };
+    sick.seen(session, url);
+    holder.run("ROLLBACK");
+    sick.healed(session, url);
+}
+
+fn prepared_and_slots() -> [Case<'static>; 3] {
+    [
+        Case {
+            build: "BEGIN\nINSERT INTO held VALUES (3)\nPREPARE TRANSACTION 'it''s'",
+            sick: Sick {
+                check: "prepared_transaction",
+                thresholds: r#"{"min_seconds": 0}"#,
+                object: "'it''s'",
+                severity: "warn",
+                detail: &["prepared by postgres in database shop"],
+            },
+            heal: None,
+        },
+        Case {
+            build: "SELECT pg_create_physical_replication_slot('old', true)\nCREATE TABLE filler AS SELECT generate_series(1, 50000) AS id",
+            sick: Sick {
+                check: "slot_retains_wal",
+                thresholds: r#"{"min_bytes": 1000000}"#,
+                object: "slot old",
+                severity: "warn",
+                detail: &[
+                    "a physical slot, not in use",
+                    "max_slot_wal_keep_size sets no end",
+                ],
+            },
+            heal: None,
+        },
+        Case {
+            build: "SELECT pg_create_physical_replication_slot('gone')",
+            sick: Sick {
+                check: "inactive_slot",
+                thresholds: "{}",
+                object: "slot gone",
+                severity: "warn",
+                detail: &["a physical slot that is not in use"],
+            },
+            heal: None,
+        },
+    ]
+}

@@ -1,0 +1,97 @@
+//! Checks of statements: each runs one that is sick in its way, sees it, resets the statistics and sees it gone.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens"
+)]
+
+mod checked;
+mod support;
+
+use checked::{Sick, statements};
+use pitcrew_stack::{require, testing};
+use support::Session;
+
+const RESET: &str = "SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)";
+
+/// Check, thresholds, statements of which the last is sick, how its normalised text begins, what the detail says.
+type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a [&'a str]);
+
+#[test]
+fn statements_that_are_sick_in_their_way() {
+    require!(statements);
+    let calls = "SELECT 42 AS answer\n".repeat(50);
+    // More often than a report over a plain connection plans its own.
+    let planned =
+        "SELECT a.id FROM written a JOIN written b USING (id) WHERE a.id = 7\n".repeat(20);
+    let rows: [Row<'_>; 6] = [
+        (
+            "query_mean_time",
+            r#"{"min_calls": 1, "min_mean_ms": 100}"#,
+            "SELECT pg_sleep(0.2)",
+            "SELECT pg_sleep",
+            &["ms a call, 1 calls, 1 rows a call"],
+        ),
+        (
+            "query_calls",
+            r#"{"min_calls": 40, "min_percent": 5}"#,
+            &calls,
+            "SELECT $1 AS answer",
+            &["50 calls"],
+        ),
+        (
+            "query_temp_files",
+            r#"{"min_blocks": 10}"#,
+            "SET work_mem = '64kB'\nSELECT count(*) FROM (SELECT g FROM generate_series(1, 100000) g ORDER BY g DESC) f\nRESET work_mem",
+            "SELECT count(*) FROM (SELECT g",
+            &["to temporary files", "with work_mem = 4096 kB"],
+        ),
+        (
+            "query_wal",
+            r#"{"min_bytes": 100000, "min_percent": 5}"#,
+            "CREATE TABLE written (id int)\nINSERT INTO written SELECT generate_series(1, 20000)",
+            "INSERT INTO written",
+            &["of WAL"],
+        ),
+        // More than the ring of buffers through which such a table is made, so that its beginning is not in the cache.
+        (
+            "query_reads",
+            r#"{"min_blocks": 1000, "min_percent": 5}"#,
+            "CREATE TABLE large AS SELECT g, repeat('x', 1000) AS note FROM generate_series(1, 50000) g\nSELECT count(*) FROM large",
+            "SELECT count(*) FROM large",
+            &["blocks that were not in shared_buffers"],
+        ),
+        (
+            "query_planning",
+            r#"{"min_plans": 15, "min_ratio": 0}"#,
+            &planned,
+            "SELECT a.id FROM written",
+            &["ms to plan and", "prepared statement"],
+        ),
+    ];
+    let database = testing::database();
+    Session::open(&database.url).run(&format!(
+        "ALTER DATABASE {} SET pg_stat_statements.track_planning = on",
+        database.name
+    ));
+    // Sessions take such settings when they begin.
+    let session = Session::open(&database.url);
+    for (check, thresholds, build, text, detail) in rows {
+        session.run(RESET);
+        statements(&session, build);
+        let id = session.text(&format!(
+            "SELECT queryid FROM pg_stat_statements WHERE starts_with(query, '{text}') \
+             AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ));
+        let sick = Sick {
+            check,
+            thresholds,
+            object: &format!("query {id}"),
+            severity: "info",
+            detail,
+        };
+        sick.seen(&session, &database.url);
+        session.run(RESET);
+        sick.healed(&session, &database.url);
+    }
+}
