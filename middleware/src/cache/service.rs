@@ -17,7 +17,7 @@ use super::{
     hit::answer::Asked,
     hit::look::Look,
     miss::forward::Forward,
-    miss::forward::Within,
+    miss::within::Within,
     outcome::{BypassReason, Outcome},
     policy::{Content, Fields, classify},
     shared::Shared,

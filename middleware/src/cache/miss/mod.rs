@@ -7,3 +7,5 @@ pub(super) mod looking;
 pub(super) mod refresh;
 pub(super) mod uncacheable;
 pub(super) mod unread;
+mod waiting;
+pub(super) mod within;

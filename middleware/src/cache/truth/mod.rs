@@ -29,7 +29,7 @@ use crate::cache::{
     hit::early,
     key::CacheKey,
     key::asked::{asked_host, asked_uri},
-    miss::forward::Within,
+    miss::within::Within,
     policy::{Lookup, conditional},
     shared::Shared,
     tasks::{Slot, Throttle},
