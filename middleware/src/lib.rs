@@ -77,12 +77,14 @@
 #[cfg(feature = "cache")]
 pub mod cache;
 pub mod clock;
-#[cfg(any(feature = "cache", feature = "latency"))]
+#[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 mod glob;
 #[cfg(feature = "latency")]
 pub mod latency;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(any(feature = "latency", feature = "memory"))]
+mod normal;
 #[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 pub mod route;
 #[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]

@@ -80,6 +80,7 @@
 //! - `malloc_trim` takes 50 ms and more on a large heap, on a blocking thread, and holds glibc's arenas one by one meanwhile.
 
 mod allocator;
+mod attention;
 mod body;
 mod counted;
 mod future;
@@ -87,9 +88,11 @@ mod guard;
 mod handle;
 mod layer;
 mod leak;
+mod pauses;
 mod release;
 mod routes;
 mod sampler;
+mod sampling;
 mod scope;
 mod service;
 mod settings;

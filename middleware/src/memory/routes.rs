@@ -12,7 +12,10 @@ use super::{
     snapshot::RouteAllocation,
     tally::{Sums, Tally},
 };
-use crate::{route::OVERFLOW, shard::thread_index};
+use crate::{
+    route::{MAX_LABEL_BYTES, OVERFLOW},
+    shard::thread_index,
+};
 
 /// Shards at most, so that threads seldom meet in one cache line. A tally takes 4.2 KiB and is made when a thread of its
 /// shard first serves its route: 512 routes on 8 shards or more are 17 MiB at the very most.
@@ -152,7 +155,7 @@ impl Routes {
     fn admit(&self, hash: u64, route: Route<'_>, method: &'static str) -> &Series {
         // The overflow row is one of `max`.
         let is_full = || self.count.load(Ordering::Relaxed) + 1 >= self.max;
-        if !is_full() {
+        if !is_full() && route.name.len() <= MAX_LABEL_BYTES {
             let _admitting = self
                 .admitting
                 .lock()
