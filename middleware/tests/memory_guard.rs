@@ -255,7 +255,6 @@ fn an_old_sample_refuses_nobody_and_another_runtime_takes_the_sampling_over() {
     second.block_on(async {
         assert_eq!(refused_of(&layer, "/", 10).await, 10, "the sample is new");
         clock.advance(Duration::from_secs(3));
-        assert_eq!(handle.snapshot().guard.unwrap().level, "idle");
         assert_eq!(refused_of(&layer, "/", 50).await, 0);
         level(&handle, "calm").await;
         machine.uses(99 * MIB);
@@ -272,6 +271,11 @@ fn an_old_sample_refuses_nobody_and_another_runtime_takes_the_sampling_over() {
     });
     assert_eq!(second.metrics().num_alive_tasks(), 1);
     second.block_on(async { assert_eq!(refused_of(&layer, "/", 10).await, 10) });
+    // Nobody drives the second one now: whoever looks is told so, of a sample of now.
+    clock.advance(Duration::from_secs(3));
+    machine.uses(20 * MIB);
+    let status = handle.snapshot().guard.unwrap();
+    assert_eq!((status.level, status.used_bytes), ("idle", Some(20 * MIB)));
 }
 
 /// Reads the handle at each event, as what adds memory to an alert would.
