@@ -1,7 +1,8 @@
 //! Tower layers for response caching, latency capture and memory sampling, for any Axum, Hyper or Tower service.
 //!
-//! Each layer is made as a pair: the layer goes on the app, the handle goes to whoever reads figures or purges. There is
-//! no state that two of them share, `build()` spawns nothing, and no layer ever turns a good answer into a bad one or adds an error.
+//! Each layer is made as a pair: the layer goes on the app, the handle goes to whoever reads figures or purges. No two of them share
+//! figures (but what is one in a process, as the total of its allocator), `build()` spawns nothing, and no layer ever turns a good
+//! answer into a bad one or adds an error.
 //!
 //! ```
 //! # #[cfg(all(feature = "axum", feature = "cache", feature = "latency", feature = "memory"))]
@@ -77,12 +78,14 @@
 #[cfg(feature = "cache")]
 pub mod cache;
 pub mod clock;
-#[cfg(any(feature = "cache", feature = "latency"))]
+#[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 mod glob;
 #[cfg(feature = "latency")]
 pub mod latency;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(any(feature = "latency", feature = "memory"))]
+mod normal;
 #[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]
 pub mod route;
 #[cfg(any(feature = "cache", feature = "latency", feature = "memory"))]

@@ -1,5 +1,5 @@
 //! A request's route label: what the closure says that the app gave to a layer's `route_label`, else axum's `MatchedPath` (feature
-//! `axum`), else, in the latency layer, axum's `NestedPath` with `/*` after it, else [`UNMATCHED`].
+//! `axum`), else, but for the cache, axum's `NestedPath` with `/*` after it, else [`UNMATCHED`].
 //!
 //! A label is a template (`/orders/{id}`), never a path: 100,000 different paths must not make 100,000 series. What comes after a
 //! layer's bound is counted under [`OVERFLOW`].
@@ -34,7 +34,7 @@ impl Labeler {
     }
 
     /// The app's own closure goes first: who sets one wants it to win.
-    #[cfg(any(feature = "cache", feature = "memory", test))]
+    #[cfg(any(feature = "cache", test))]
     pub(crate) fn label(&self, parts: &Parts) -> Label {
         if let Some(label) = self.custom(parts) {
             return Label::Owned(label.into_boxed_str());
@@ -73,7 +73,8 @@ pub(crate) enum Template<'a> {
     /// axum's `MatchedPath`.
     #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "axum tells it"))]
     Whole(&'a str),
-    /// axum's `NestedPath`: inside `nest_service` there is no `MatchedPath`, and the label is this with `/*` after it.
+    /// axum's `NestedPath` without a slash at its end: inside `nest_service` there is no `MatchedPath`, and the label is this with `/*`
+    /// after it.
     #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "axum tells it"))]
     Nested(&'a str),
     None,
@@ -94,7 +95,7 @@ impl<'a> Template<'a> {
                 return Self::Whole(matched.as_str());
             }
             if let Some(nested) = extensions.get::<NestedPath>() {
-                return Self::Nested(nested.as_str());
+                return Self::Nested(nested.as_str().trim_end_matches('/'));
             }
         }
         Self::None
@@ -102,7 +103,7 @@ impl<'a> Template<'a> {
 }
 
 /// A label that costs no allocation where axum already holds the template.
-#[cfg(any(feature = "cache", feature = "memory", test))]
+#[cfg(any(feature = "cache", test))]
 #[derive(Clone, Debug)]
 pub(crate) enum Label {
     #[cfg(feature = "axum")]
@@ -111,7 +112,7 @@ pub(crate) enum Label {
     Unmatched,
 }
 
-#[cfg(any(feature = "cache", feature = "memory", test))]
+#[cfg(any(feature = "cache", test))]
 impl Label {
     pub(crate) fn as_str(&self) -> &str {
         match self {

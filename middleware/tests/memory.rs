@@ -7,6 +7,7 @@ use std::{
     cell::Cell,
     convert::Infallible,
     pin::Pin,
+    sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,11 +19,15 @@ use http_body_util::{BodyExt, Empty};
 use pitcrew::{
     MemoryHandle, MemoryLayer,
     memory::{CountingAlloc, MemorySnapshot, RouteAllocation, counted},
+    route::MAX_LABEL_BYTES,
 };
 use tower::{Layer, ServiceExt, service_fn};
 
 /// Counts calls on its own, to see what the layer itself allocates.
 struct Metered(CountingAlloc<System>);
+
+/// The largest block since this was last set.
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
@@ -32,6 +37,7 @@ thread_local! {
 unsafe impl GlobalAlloc for Metered {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.set(CALLS.get() + 1);
+        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
         unsafe { self.0.alloc(layout) }
     }
 
@@ -196,6 +202,45 @@ async fn routes_are_bounded_and_what_is_over_is_counted_in_overflow() {
         snapshot.routes.iter().map(|row| row.requests).sum::<u64>(),
         100
     );
+}
+
+#[test]
+fn labels_that_a_client_makes_long_are_not_kept_and_are_counted() {
+    let (layer, handle) = built();
+    let app = layer.layer(service_fn(|_: Request<()>| {
+        std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+    }));
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let path = |n: usize, bytes: usize| format!("/{n:0>width$}", width = bytes - 1);
+    for n in 0..600 {
+        let mut answer = std::pin::pin!(app.clone().oneshot(request(&path(n, 60_000))));
+        assert!(answer.as_mut().poll(&mut cx).is_ready());
+    }
+    for bytes in [MAX_LABEL_BYTES, MAX_LABEL_BYTES + 1] {
+        let mut answer = std::pin::pin!(app.clone().oneshot(request(&path(0, bytes))));
+        assert!(answer.as_mut().poll(&mut cx).is_ready());
+    }
+    let snapshot = handle.snapshot();
+    assert_eq!(row(&snapshot, "overflow").requests, 601);
+    assert_eq!(snapshot.dropped_routes, 601);
+    assert_eq!(row(&snapshot, &path(0, MAX_LABEL_BYTES)).requests, 1);
+    assert_eq!(snapshot.routes.len(), 2);
+}
+
+#[test]
+fn the_allocator_is_asked_after_once_a_process() {
+    let (_layer, handle) = built();
+    LARGEST.store(0, Ordering::Relaxed);
+    let _others: Vec<_> = (0..3).map(|_| built()).collect();
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    assert!(
+        std::pin::pin!(handle.release())
+            .as_mut()
+            .poll(&mut cx)
+            .is_ready()
+    );
+    let largest = LARGEST.load(Ordering::Relaxed);
+    assert!(largest < 32 << 20, "a block of {largest} bytes was live");
 }
 
 #[test]

@@ -99,6 +99,20 @@ async fn level(handle: &MemoryHandle, wanted: &str) {
     }
 }
 
+/// Waits until so many more samples were taken, ten seconds at most.
+async fn samples(handle: &MemoryHandle, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // The last of them stands for all: there are more than are kept at some time.
+    let mut last = handle.snapshot().sampled_unix_ms;
+    for _ in 0..count {
+        while handle.snapshot().sampled_unix_ms == last {
+            assert!(Instant::now() < deadline, "the sampler does not run");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        last = handle.snapshot().sampled_unix_ms;
+    }
+}
+
 async fn refused_of(layer: &MemoryLayer, path: &str, count: usize) -> usize {
     let mut refused = 0;
     for _ in 0..count {
@@ -155,7 +169,7 @@ async fn past_the_hard_limit_the_chosen_share_is_refused_and_health_never() {
     );
     // Hysteresis: a little below the limit is not enough.
     machine.uses(94 * MIB);
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    samples(&handle, 3).await;
     assert_eq!(handle.snapshot().guard.unwrap().level, "hard");
     machine.uses(85 * MIB);
     level(&handle, "soft").await;
@@ -181,14 +195,41 @@ async fn nobody_is_refused_once_nobody_looks_or_the_figure_is_gone() {
     level(&handle, "hard").await;
     handle.shutdown(Duration::from_secs(5)).await;
     assert_eq!(refused_of(&layer, "/", 10).await, 0);
-    // Whoever looks by hand does not bring the refusing back: nobody would end it.
-    assert_eq!(handle.snapshot().guard.unwrap().level, "hard");
-    assert_eq!(refused_of(&layer, "/", 10).await, 0);
 }
 
 #[tokio::test]
-async fn nobody_is_refused_for_a_sample_that_is_old() {
-    let machine = Machine::new("old");
+async fn whoever_looks_by_hand_after_the_shutdown_refuses_nobody() {
+    let machine = Machine::new("shut");
+    let (layer, handle) = machine.build(Guard::new().shed_share(1.0)).unwrap();
+    ask(&layer, "/").await;
+    handle.shutdown(Duration::from_secs(5)).await;
+    machine.uses(99 * MIB);
+    let status = handle.snapshot().guard.unwrap();
+    assert_eq!(status.level, "idle", "{status:?}");
+    assert_eq!(status.used_bytes, Some(99 * MIB));
+    assert_eq!(refused_of(&layer, "/", 10).await, 0);
+    handle.release().await;
+    assert_eq!(refused_of(&layer, "/", 10).await, 0);
+}
+
+#[test]
+fn without_a_runtime_a_look_refuses_nobody() {
+    let machine = Machine::new("bare");
+    let (layer, handle) = machine.build(Guard::new().shed_share(1.0)).unwrap();
+    machine.uses(99 * MIB);
+    assert_eq!(handle.snapshot().guard.unwrap().level, "idle");
+    let mut asked = std::pin::pin!(ask(&layer, "/"));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(answer) = asked.as_mut().poll(&mut cx) else {
+        panic!("nothing is waited for");
+    };
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+/// The first request's runtime is alive, and nobody drives it any longer.
+#[test]
+fn an_old_sample_refuses_nobody_and_another_runtime_takes_the_sampling_over() {
+    let machine = Machine::new("undriven");
     let clock = Clock::manual();
     let (layer, handle) = MemoryLayer::builder()
         .system_root(&machine.0)
@@ -197,13 +238,140 @@ async fn nobody_is_refused_for_a_sample_that_is_old() {
         .guard(Guard::new().shed_share(1.0))
         .try_build()
         .unwrap();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    first.block_on(async {
+        ask(&layer, "/").await;
+        machine.uses(99 * MIB);
+        level(&handle, "hard").await;
+        assert_eq!(refused_of(&layer, "/", 10).await, 10);
+    });
+    machine.uses(10 * MIB);
+    second.block_on(async {
+        assert_eq!(refused_of(&layer, "/", 10).await, 10, "the sample is new");
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(refused_of(&layer, "/", 50).await, 0);
+        level(&handle, "calm").await;
+        machine.uses(99 * MIB);
+        level(&handle, "hard").await;
+        assert_eq!(refused_of(&layer, "/", 10).await, 10);
+    });
+    // The first sampler, driven again, finds its place taken.
+    first.block_on(async {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while first.metrics().num_alive_tasks() > 0 {
+            assert!(Instant::now() < deadline, "two samplers");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert_eq!(second.metrics().num_alive_tasks(), 1);
+    second.block_on(async { assert_eq!(refused_of(&layer, "/", 10).await, 10) });
+    // Nobody drives the second one now: whoever looks is told so, of a sample of now.
+    clock.advance(Duration::from_secs(3));
+    machine.uses(20 * MIB);
+    let status = handle.snapshot().guard.unwrap();
+    assert_eq!((status.level, status.used_bytes), ("idle", Some(20 * MIB)));
+}
+
+/// Reads the handle at each event, as what adds memory to an alert would.
+struct Reader(MemoryHandle, Arc<AtomicU64>);
+
+impl tracing::Subscriber for Reader {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "pitcrew::memory"
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        let level = self.0.snapshot().guard.map(|guard| guard.level);
+        self.1
+            .fetch_add(u64::from(level == Some("hard")), Ordering::SeqCst);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_log_subscriber_may_read_the_handle_at_the_guards_own_event() {
+    let machine = Machine::new("log");
+    let (layer, handle) = machine.build(Guard::new()).unwrap();
+    let seen = Arc::new(AtomicU64::new(0));
+    let reader = Reader(handle.clone(), seen.clone());
+    let (done, wait) = std::sync::mpsc::channel();
+    machine.uses(10 * MIB);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        // Of the whole process: one of this thread alone misses events whose first reader was another thread.
+        tracing::subscriber::set_global_default(reader).unwrap();
+        runtime.block_on(async {
+            ask(&layer, "/").await;
+            level(&handle, "calm").await;
+            machine.uses(99 * MIB);
+            level(&handle, "hard").await;
+        });
+        done.send(()).unwrap();
+    });
+    let answer = wait.recv_timeout(Duration::from_secs(30));
+    assert_eq!(answer, Ok(()), "the reader waits for itself");
+    assert!(seen.load(Ordering::SeqCst) > 0);
+}
+
+#[tokio::test]
+async fn a_limit_that_is_lowered_while_the_process_runs_is_the_one_that_counts() {
+    let machine = Machine::new("lowered");
+    let (layer, handle) = machine.build(Guard::new().shed_share(1.0)).unwrap();
+    machine.uses(49 * MIB);
     ask(&layer, "/").await;
-    machine.uses(99 * MIB);
+    level(&handle, "calm").await;
+    machine.file("sys/fs/cgroup/app/memory.max", &(50 * MIB).to_string());
     level(&handle, "hard").await;
+    let status = handle.snapshot().guard.unwrap();
+    assert_eq!(status.soft_limit_bytes, Some(40 * MIB), "{status:?}");
     assert_eq!(refused_of(&layer, "/", 10).await, 10);
-    // The sampler has no turn on this thread until something is waited for.
-    clock.advance(Duration::from_secs(60));
+    machine.file("sys/fs/cgroup/app/memory.max", "nonsense");
+    level(&handle, "soft").await;
+    assert_eq!(handle.snapshot().guard.unwrap().hard_limit_bytes, None);
     assert_eq!(refused_of(&layer, "/", 10).await, 0);
+}
+
+#[tokio::test]
+async fn shutdown_is_safe_where_there_are_no_timers_or_no_runtime() {
+    for with_runtime in [true, false] {
+        let machine = Machine::new(if with_runtime { "timeless" } else { "outside" });
+        let (layer, handle) = machine.build(Guard::new()).unwrap();
+        ask(&layer, "/").await;
+        let ended = handle.clone();
+        std::thread::spawn(move || {
+            let wait = ended.shutdown(Duration::from_secs(5));
+            if with_runtime {
+                let bare = tokio::runtime::Builder::new_current_thread();
+                let bare = { bare }.build().unwrap();
+                bare.block_on(wait);
+            } else {
+                let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+                assert!(std::pin::pin!(wait).as_mut().poll(&mut cx).is_ready());
+            }
+        })
+        .join()
+        .unwrap();
+        let metrics = tokio::runtime::Handle::current().metrics();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while metrics.num_alive_tasks() > 0 {
+            assert!(Instant::now() < deadline, "the sampler goes on");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -295,6 +463,31 @@ fn limits_that_cannot_be_are_told_at_build_time() {
             .build();
     });
     assert!(panic.is_err());
+    // Nothing is guessed where a figure is nonsense: an ancestor's limit may not be the tightest.
+    let machine = Machine::new("build-nonsense");
+    machine.file("sys/fs/cgroup/memory.max", "64000000000");
+    for (file, text, wanted) in [
+        ("memory.max", "nonsense", "cgroup.limit_bytes"),
+        ("memory.stat", "nothing 1", "cgroup.working_set_bytes"),
+        (
+            "memory.stat",
+            "inactive_file 99999999999999",
+            "cgroup.working_set_bytes",
+        ),
+    ] {
+        let machine = Machine::new(&format!("build-{}", text.len()));
+        machine.file("sys/fs/cgroup/memory.max", "64000000000");
+        machine.file(&format!("sys/fs/cgroup/app/{file}"), text);
+        let error = machine.build(Guard::new()).map(|_| ()).unwrap_err();
+        assert!(
+            matches!(error, GuardError::Unknown { figure, .. } if figure == wanted),
+            "{error}"
+        );
+    }
+    machine.file("sys/fs/cgroup/app/memory.max", "0");
+    let error = machine.build(Guard::new()).map(|_| ()).unwrap_err();
+    assert_eq!(error, GuardError::GroupLimitZero);
+    let machine = Machine::new("build-bytes");
     assert!(
         machine
             .build(Guard::new().soft_bytes(50 * MIB).hard_bytes(60 * MIB))

@@ -80,6 +80,28 @@ async fn routes_are_told_by_their_templates() {
 }
 
 #[tokio::test]
+async fn a_closure_that_declines_leaves_axums_names_as_they_are() {
+    let (memory, handle) = MemoryLayer::builder()
+        .route_label(|parts| (parts.uri.path() == "/named").then(|| "by closure".to_owned()))
+        .build();
+    let files = tower::service_fn(|_: Request<Body>| async {
+        Ok::<_, std::convert::Infallible>(axum::response::Response::new(Body::from("a file")))
+    });
+    let app = Router::new()
+        .nest_service("/files", tower::Layer::layer(&memory, files))
+        .nest_service("/slash/", tower::Layer::layer(&memory, files))
+        .route("/named", get(|| async { "named" }).layer(memory.clone()))
+        .route("/plain/{n}", get(|| async { "plain" }).layer(memory));
+    for path in ["/files/a", "/slash/a", "/named", "/plain/1"] {
+        assert_eq!(ask(&app, "GET", path).await, StatusCode::OK, "{path}");
+    }
+    let snapshot = handle.snapshot();
+    let mut routes: Vec<_> = snapshot.routes.iter().map(|row| &*row.route).collect();
+    routes.sort_unstable();
+    assert_eq!(routes, ["/files/*", "/plain/{n}", "/slash/*", "by closure"]);
+}
+
+#[tokio::test]
 async fn the_cache_gives_back_what_the_memory_handle_asks_for() {
     let (cache, cached) = CacheLayer::builder().build();
     let (memory, handle) = MemoryLayer::builder().build();

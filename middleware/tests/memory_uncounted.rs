@@ -174,6 +174,40 @@ async fn release_gives_scattered_free_memory_back_and_says_how_much() {
     assert_eq!(snapshot.last_release.unwrap().detail, report.detail);
 }
 
+#[tokio::test]
+async fn whoever_asks_for_a_release_while_one_runs_shares_the_next() {
+    let (_layer, handle) = built();
+    let asked: Vec<_> = (0..64)
+        .map(|_| {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.release().await })
+        })
+        .collect();
+    let mut reports = Vec::new();
+    for asked in asked {
+        reports.push(asked.await.unwrap());
+    }
+    assert!(
+        reports
+            .iter()
+            .all(|report| report.supported || cfg!(not(target_env = "gnu")))
+    );
+    // Each ran for a time of its own, to the nanosecond.
+    reports.sort_by(|a, b| a.took_ms.total_cmp(&b.took_ms));
+    reports.dedup_by(|a, b| a.took_ms == b.took_ms && a.detail == b.detail);
+    assert!(reports.len() <= 2, "{} releases", reports.len());
+    let metrics = tokio::runtime::Handle::current().metrics();
+    assert_eq!(metrics.num_alive_tasks(), 0);
+}
+
+#[test]
+fn the_first_sample_tells_no_cpu_share_in_the_trend_either() {
+    let (_layer, handle) = built();
+    let snapshot = handle.snapshot();
+    assert_eq!(snapshot.process.cpu_percent, None);
+    assert_eq!(snapshot.trend[0].cpu_percent, None);
+}
+
 #[test]
 fn without_proc_everything_is_unknown_with_a_reason_and_nothing_panics() {
     let (_layer, handle) = MemoryLayer::builder()

@@ -1,6 +1,10 @@
 //! [`MemoryHandle`]: what an app does with its memory layer beside serving through it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{
     leak::LeakReport,
@@ -22,7 +26,8 @@ impl MemoryHandle {
         Self { shared }
     }
 
-    /// The last sample, at most an interval old while the sampler runs. Where there is none yet, one is taken now.
+    /// The last sample, at most an interval old while the sampler runs. Where there is none yet, none runs, or the last one is older
+    /// than three intervals (2 s at least), one is taken now.
     #[must_use]
     pub fn snapshot(&self) -> MemorySnapshot {
         self.shared.snapshot()
@@ -50,21 +55,32 @@ impl MemoryHandle {
     /// mimalloc's collection or glibc's `malloc_trim`, as is the global allocator. Where there is no such call the report
     /// says `supported: false`.
     ///
-    /// Runs on the calling thread where no Tokio runtime is there.
+    /// Whoever asks while one runs shares the next one with all others who wait: it begins after they asked. Runs on the calling
+    /// thread where no Tokio runtime is there.
     pub async fn release(&self) -> ReleaseReport {
         let shared = self.shared.clone();
-        let run = move || {
+        let begun = shared.begun.load(Ordering::Acquire);
+        let mut turn = shared.asked.clone().lock_owned().await;
+        if turn.0 > begun {
+            return turn.1.clone();
+        }
+        // The turn goes with the work: a caller who goes away does not let a second one run beside it.
+        let mut run = move || {
+            let number = shared.begun.fetch_add(1, Ordering::AcqRel) + 1;
             let report = shared.release();
-            shared.sample(false);
+            shared.sample(None);
+            shared.released(report.clone());
+            *turn = (number, report.clone());
             report
         };
-        let report = match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => runtime.spawn_blocking(run).await,
-            Err(_) => Ok(run()),
-        };
-        let report = report.unwrap_or_else(|error| ReleaseReport::failed(&error.to_string()));
-        self.shared.released(report.clone());
-        report
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => runtime.spawn_blocking(run).await.unwrap_or_else(|error| {
+                let report = ReleaseReport::failed(&error.to_string());
+                self.shared.released(report.clone());
+                report
+            }),
+            Err(_) => run(),
+        }
     }
 
     /// Asks every registered cache to give back a share of what it holds, above 0 and at most 1 (what lies outside is
@@ -135,7 +151,8 @@ impl MemoryHandle {
         made.unwrap_or_else(|error| Err(super::HeapProfileError::Failed(error.to_string())))
     }
 
-    /// Stops the sampler and waits for its end, `deadline` at most. Later requests do not start it again.
+    /// Stops the sampler and waits for its end, `deadline` at most. Later requests do not start it again, and the guard refuses
+    /// nobody from here on. Without a Tokio runtime with timers around it does not wait.
     pub async fn shutdown(&self, deadline: Duration) {
         task::stop(&self.shared, deadline).await;
     }

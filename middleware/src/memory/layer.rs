@@ -105,7 +105,9 @@ impl MemoryBuilder {
         self
     }
 
-    /// Names a request's route; see [`route`](crate::route).
+    /// Names a request's route. Where it answers `None`, axum's `MatchedPath` does, else its `NestedPath` with `/*` after it
+    /// (feature `axum`), else it is `unmatched`; see [`route`](crate::route). A label that is longer than
+    /// [`MAX_LABEL_BYTES`](crate::route::MAX_LABEL_BYTES) counts in the route `overflow`.
     #[must_use]
     pub fn route_label(
         mut self,
@@ -124,7 +126,9 @@ impl MemoryBuilder {
 
     /// Gives memory back by itself, on a blocking thread, as soon as so many bytes are resident but free
     /// ([`AllocatorMemory::free_resident_bytes`](super::AllocatorMemory::free_resident_bytes); with glibc alone its own
-    /// figure, asked for once in [`release_pause`](Self::release_pause)). Off by default.
+    /// figure, asked for once in [`release_pause`](Self::release_pause)). Figures of free memory are estimates: a release that
+    /// gives less than an eighth of `bytes` doubles the pause, to 64 times what was set, until the process has grown by so much.
+    /// Off by default.
     #[must_use]
     pub fn release_above(mut self, bytes: u64) -> Self {
         self.release_above = Some(bytes);
@@ -157,7 +161,8 @@ impl MemoryBuilder {
         self
     }
 
-    /// Reads `proc` and `sys` below `root` instead of `/`; for tests, and where they are mounted elsewhere.
+    /// Reads `proc` and `sys` below `root` instead of `/`; for tests, and where they are mounted elsewhere. Memory, swap and CPU of
+    /// the machine ([`SystemMemory`](super::SystemMemory)) come from `sysinfo` and stay those of the real machine, but for pressure.
     #[must_use]
     pub fn system_root(mut self, root: impl AsRef<Path>) -> Self {
         self.root = root.as_ref().to_path_buf();
@@ -182,16 +187,14 @@ impl MemoryBuilder {
     ///
     /// # Errors
     ///
-    /// [`GuardError`] where the guard's limits cannot be: no limit is known, one is above the control group's or below what
-    /// is in use already.
+    /// [`GuardError`] where the guard's limits cannot be: no limit is there, limit or use is not known, a limit is above the
+    /// control group's or below what is in use already.
     pub fn try_build(self) -> Result<(MemoryLayer, MemoryHandle), GuardError> {
         let guard = match &self.guard {
             None => None,
             Some(guard) => {
                 let now = Sampler::new(&self.root).sample(self.clock.now());
-                let group = now.cgroup.unwrap_or_default();
-                let (limit, used) = (group.limit_bytes, group.working_set_bytes);
-                Some(guard.check(limit, used, now.process.rss_bytes)?)
+                Some(guard.check(&now)?)
             }
         };
         let shared = Arc::new(Shared::new(Settings {

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -51,7 +51,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = &self.shared;
         shared.requests.add();
-        if !shared.is_quiet()
+        if !shared.attention.is_quiet()
             && let Some(refusal) = shared.attend(request.uri().path())
         {
             return ResponseFuture::refused(refusal);
@@ -60,20 +60,28 @@ where
             return ResponseFuture::new(self.inner.call(request), None);
         }
         let method = method_label(request.method());
+        // Whoever sets a closure wants it to win; where it declines, axum's own names stand as without one.
         if shared.labeler.is_custom() {
             let (parts, body) = request.into_parts();
-            let label = shared.labeler.label(&parts);
-            let tally = shared.routes.tally(label.as_str().into(), method);
+            let label = shared.labeler.custom(&parts);
+            let tally = match &label {
+                Some(label) => shared.routes.tally(label.as_str().into(), method),
+                None => shared.routes.tally(route(&parts.extensions), method),
+            };
             let request = Request::from_parts(parts, body);
             return measured(&mut self.inner, tally, request);
         }
-        let route = match Template::of(request.extensions()) {
-            Template::Whole(name) => name.into(),
-            Template::Nested(name) => Route { name, suffix: "/*" },
-            Template::None => UNMATCHED.into(),
-        };
-        let tally = shared.routes.tally(route, method);
+        let tally = shared.routes.tally(route(request.extensions()), method);
         measured(&mut self.inner, tally, request)
+    }
+}
+
+#[inline]
+fn route(extensions: &Extensions) -> Route<'_> {
+    match Template::of(extensions) {
+        Template::Whole(name) => name.into(),
+        Template::Nested(name) => Route { name, suffix: "/*" },
+        Template::None => UNMATCHED.into(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a layer, its services, its sampler task and its handle share.
 
 use std::{
-    panic::AssertUnwindSafe,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -12,8 +11,10 @@ use std::{
 
 use super::{
     allocator,
-    guard::{Checked, GuardStatus, Pressed, Refusal},
-    leak::{LeakDetector, LeakReport, Observation, Suspects},
+    attention::{Attention, is_in_share},
+    guard::{Checked, GuardStatus, InUse, Pressed, Refusal},
+    leak::{LeakDetector, LeakReport, Suspects},
+    pauses::Pauses,
     release::{self, Allocator, ReleaseReport},
     routes::Routes,
     sampler::{Sample, Sampler},
@@ -22,82 +23,62 @@ use super::{
     snapshot::{AllocatorMemory, MemorySnapshot, MemoryTrend},
     striped::Striped,
     task::Task,
-    trend::{Sampled, Trend},
+    trend::Trend,
 };
-use crate::{
-    clock::{Clock, millis},
-    route::Labeler,
-};
+use crate::{clock::Clock, route::Labeler};
 
-/// In [`Shared::attention`]: no sampler runs, and one should.
-pub(super) const START: u32 = 1;
-/// The share of requests to refuse stands in the upper bits, in 65,535ths.
-const SHED_SHIFT: u32 = 16;
-/// Intervals without a sample after which nobody is refused any more, and their least, in milliseconds.
-const STALE: u32 = 8;
-const STALE_LEAST_MS: u64 = 1_000;
+/// Intervals without a sample after which nobody is refused any more, ...
+const LATE_INTERVALS: u32 = 3;
+/// ... and their least: a busy runtime may be late.
+const LATE_LEAST: Duration = Duration::from_secs(2);
 
 pub(super) struct Shared {
-    /// Zero while there is nothing to do for a request but to count it: the one word that the request path reads.
-    attention: AtomicU32,
+    /// The one word that the request path reads.
+    pub(super) attention: Attention,
     pub(super) requests: Striped,
     pub(super) counting: bool,
     pub(super) labeler: Labeler,
     pub(super) routes: Routes,
     pub(super) interval: Duration,
     pub(super) clock: Clock,
-    root: PathBuf,
-    allocator: Allocator,
-    guard: Option<Checked>,
-    release_above: Option<u64>,
-    release_pause: Duration,
-    state: Mutex<State>,
+    pub(super) root: PathBuf,
+    pub(super) allocator: Allocator,
+    pub(super) guard: Option<Checked>,
+    pub(super) release_above: Option<u64>,
+    pub(super) state: Mutex<State>,
+    /// The last release that was asked for by hand, and its number; held while one runs.
+    pub(super) asked: Arc<tokio::sync::Mutex<(u64, ReleaseReport)>>,
+    /// Releases asked for by hand that have begun.
+    pub(super) begun: AtomicU64,
     pub(super) shrinks: Shrinks,
     pub(super) task: Task,
     /// Requests that the guard has looked at while it refused some, and those it refused.
     looked_at: AtomicU32,
     refused: AtomicU64,
-    errors: AtomicU64,
-    pub(super) panics: AtomicU64,
-    /// When the last sample was taken, in milliseconds of the clock.
+    /// When the sampler last looked, in nanoseconds of the clock.
     sampled_at: AtomicU64,
-    automatic_releases: AtomicU64,
+    pub(super) errors: AtomicU64,
+    pub(super) panics: AtomicU64,
+    pub(super) automatic_releases: AtomicU64,
     /// Whether a release that the sampler asked for is under way.
-    releasing: AtomicBool,
+    pub(super) releasing: AtomicBool,
 }
 
-struct State {
-    sampler: Option<Sampler>,
-    last: Option<(u64, Sample, AllocatorMemory)>,
-    trend: Trend,
-    leak: LeakDetector,
-    suspects: Suspects,
-    pressed: Pressed,
-    last_release: Option<ReleaseReport>,
-    /// When the sampler last asked for a release.
-    relieved: Option<Duration>,
-}
-
-/// What the sampler found has to be done, off the async threads.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Relief {
-    /// Caches shrink, then free memory goes back.
-    Shrink,
-    /// Free memory goes back if there is more than the threshold.
-    Release,
-}
-
-/// What a sample has to log.
-#[derive(Clone, Copy, Debug)]
-enum Told {
-    Panic,
-    Refusing(bool),
+pub(super) struct State {
+    pub(super) sampler: Option<Sampler>,
+    pub(super) last: Option<(u64, Sample, AllocatorMemory)>,
+    pub(super) trend: Trend,
+    pub(super) leak: LeakDetector,
+    pub(super) suspects: Suspects,
+    pub(super) pressed: Pressed,
+    pub(super) last_release: Option<ReleaseReport>,
+    pub(super) pauses: Pauses,
 }
 
 impl Shared {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
-            attention: AtomicU32::new(START),
+            attention: Attention::new(),
             requests: Striped::default(),
             counting: allocator::is_counting(),
             labeler: settings.labeler,
@@ -108,7 +89,6 @@ impl Shared {
             allocator: Allocator::find(),
             guard: settings.guard,
             release_above: settings.release_above,
-            release_pause: settings.release_pause,
             state: Mutex::new(State {
                 sampler: None,
                 last: None,
@@ -117,13 +97,15 @@ impl Shared {
                 suspects: Suspects::default(),
                 pressed: Pressed::default(),
                 last_release: None,
-                relieved: None,
+                pauses: Pauses::new(settings.release_pause),
             }),
+            asked: Arc::default(),
+            begun: AtomicU64::new(0),
             shrinks: Shrinks::default(),
             task: Task::default(),
             looked_at: AtomicU32::new(0),
-            sampled_at: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            sampled_at: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             automatic_releases: AtomicU64::new(0),
@@ -131,197 +113,66 @@ impl Shared {
         }
     }
 
-    /// Whether a request needs nothing but counting: no sampler to start, nothing to refuse.
-    #[inline]
-    pub(super) fn is_quiet(&self) -> bool {
-        self.attention.load(Ordering::Relaxed) == 0
-    }
-
     /// Starts the sampler where none runs, and says whether the guard refuses this request.
     #[cold]
     pub(super) fn attend(self: &Arc<Self>, path: &str) -> Option<Refusal> {
-        let attention = self.attention.load(Ordering::Acquire);
-        if attention & START != 0 {
+        let share = self.attention.share();
+        if share > 0 && self.is_late() {
+            self.start_over();
+        }
+        if self.attention.wants_start() {
             super::task::start(self);
         }
-        let share = attention >> SHED_SHIFT;
+        let share = share.min(self.attention.share());
         let guard = self.guard.as_ref()?;
-        if share == 0 || guard.exempt.has(path) || self.is_stale() {
+        if share == 0 || guard.exempt.has(path) {
             return None;
         }
-        // Multiples of the golden ratio lie evenly, so of any few requests in a row close to the share is refused.
         let turn = self.looked_at.fetch_add(1, Ordering::Relaxed);
-        if turn.wrapping_mul(0x9e37_79b9) >> SHED_SHIFT >= share {
+        if !is_in_share(turn, share) {
             return None;
         }
         self.refused.fetch_add(1, Ordering::Relaxed);
         Some(guard.refusal)
     }
 
-    /// Whether nobody has looked for [`STALE`] intervals: the sampler's runtime may be there and not be driven, and what was seen
-    /// then refuses nobody now.
-    fn is_stale(&self) -> bool {
-        let age = millis(self.clock.now()).saturating_sub(self.sampled_at.load(Ordering::Acquire));
-        age > millis(self.interval.saturating_mul(STALE)).max(STALE_LEAST_MS)
+    /// Whether the sampler has not looked for [`LATE_INTERVALS`]: its runtime may be there and not be driven, and what was seen then
+    /// refuses nobody now.
+    fn is_late(&self) -> bool {
+        let then = Duration::from_nanos(self.sampled_at.load(Ordering::Acquire));
+        let age = self.clock.now().saturating_sub(then);
+        age > (self.interval * LATE_INTERVALS).max(LATE_LEAST)
     }
 
-    /// Marks that a sampler runs, or that none will be started. Answers whether it was this call that did.
-    pub(super) fn claim_start(&self) -> bool {
-        self.attention.fetch_and(!START, Ordering::AcqRel) & START != 0
+    /// Whether a sampler runs, and has looked of late.
+    fn is_attended(&self) -> bool {
+        self.task.is_running() && !self.is_late()
+    }
+
+    /// Refuses nobody until a new sampler has looked, which the next request starts.
+    fn start_over(&self) {
+        self.attention.reset(!self.task.is_stopped());
+    }
+
+    /// A sampler begins to look.
+    pub(super) fn begins(&self) {
+        self.sampled(self.clock.now());
+    }
+
+    pub(super) fn sampled(&self, now: Duration) {
+        let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        self.sampled_at.store(nanos, Ordering::Release);
     }
 
     /// A sampler has ended. Nobody is refused for what is not looked at any longer.
-    pub(super) fn ended(&self, start_again: bool) {
-        let attention = if start_again { START } else { 0 };
-        self.attention.store(attention, Ordering::Release);
+    pub(super) fn ended(&self) {
+        let mut state = lock(&self.state);
+        state.pressed.hard = false;
+        // Under the lock, so that no sample which is under way has the last word.
+        self.start_over();
+        drop(state);
         // A release that was asked for may have been dropped with the runtime.
         self.releasing.store(false, Ordering::Release);
-        lock(&self.state).pressed.hard = false;
-    }
-
-    /// Takes a sample, and says what has to be done about it. With `relieve` unset that is left to a sampler that runs.
-    pub(super) fn sample(&self, relieve: bool) -> Option<Relief> {
-        let (relief, told) = self.sample_locked(relieve);
-        // Not under the lock: whoever takes in the event may ask for a snapshot.
-        match told {
-            Some(Told::Panic) => {
-                tracing::warn!(target: "pitcrew::memory", "the memory sampler panicked; it goes on with a new one");
-            }
-            Some(Told::Refusing(refusing)) => {
-                tracing::warn!(target: "pitcrew::memory", refusing, "the guard's hard limit");
-            }
-            None => {}
-        }
-        relief
-    }
-
-    fn sample_locked(&self, relieve: bool) -> (Option<Relief>, Option<Told>) {
-        let mut state = lock(&self.state);
-        let state = &mut *state;
-        let root = &self.root;
-        let sampler = state.sampler.get_or_insert_with(|| Sampler::new(root));
-        let now = self.clock.now();
-        // A panic inside `sysinfo` costs one sample, never the task.
-        let taken = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let sample = sampler.sample(now);
-            let counted = self.counting.then(allocator::live_bytes);
-            let figures = self.allocator.figures(sample.process.rss_bytes, counted);
-            (sample, figures)
-        }));
-        let Ok((sample, allocator)) = taken else {
-            state.sampler = None;
-            self.errors.fetch_add(1, Ordering::Relaxed);
-            self.panics.fetch_add(1, Ordering::Relaxed);
-            return (None, Some(Told::Panic));
-        };
-        self.sampled_at.store(millis(now), Ordering::Release);
-        let unix_ms = self.clock.unix_ms();
-        let requests = self.requests.sum();
-        if let Some(rss_bytes) = sample.process.rss_bytes {
-            state.trend.push(&Sampled {
-                unix_ms,
-                rss_bytes,
-                live_bytes: allocator.live_bytes,
-                cpu_percent: sample.process.cpu_percent,
-            });
-        } else {
-            self.errors.fetch_add(1, Ordering::Relaxed);
-        }
-        if let Some(bytes) = allocator.live_bytes.or(sample.process.rss_bytes) {
-            let is_judged = state.leak.observe(Observation {
-                at: now,
-                bytes,
-                requests,
-            });
-            if is_judged && self.counting {
-                let routes = &self.routes;
-                state.suspects.note(now, || routes.kept());
-            }
-        }
-        let told = self.refuse(state, &sample).map(Told::Refusing);
-        let relief = self.relief(state, &allocator, now, relieve);
-        state.last = Some((unix_ms, sample, allocator));
-        (relief, told)
-    }
-
-    /// Sees how the guard stands and, where a sampler runs that will take it back, whom it refuses. Answers whether it does, where that
-    /// has changed.
-    fn refuse(&self, state: &mut State, sample: &Sample) -> Option<bool> {
-        let guard = self.guard.as_ref()?;
-        let working_set = sample.cgroup.and_then(|cgroup| cgroup.working_set_bytes);
-        let pressed = state.pressed;
-        state.pressed = pressed.next(&guard.limits, working_set, sample.process.rss_bytes);
-        let refusing = state.pressed.hard;
-        let was = self.attention.load(Ordering::Acquire) >> SHED_SHIFT != 0;
-        if refusing == was || !self.task.is_running() {
-            return None;
-        }
-        let share = (guard.shed_share * f64::from(u16::MAX)).ceil() as u32;
-        let share = if refusing { share.max(1) } else { 0 };
-        let replaced = |attention| Some(attention & START | share << SHED_SHIFT);
-        let _ = self
-            .attention
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, replaced);
-        Some(refusing)
-    }
-
-    fn relief(
-        &self,
-        state: &mut State,
-        allocator: &AllocatorMemory,
-        now: Duration,
-        relieve: bool,
-    ) -> Option<Relief> {
-        let mut relief = state.pressed.soft.then_some(Relief::Shrink);
-        if relief.is_none()
-            && let Some(threshold) = self.release_above
-            // What is not known for free is looked at in the background.
-            && allocator.free_resident_bytes.is_none_or(|free| free >= threshold)
-        {
-            relief = Some(Relief::Release);
-        }
-        let is_due = state
-            .relieved
-            .is_none_or(|then| now.saturating_sub(then) >= self.release_pause);
-        if relief.is_none() || !relieve || !is_due || self.releasing.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        state.relieved = Some(now);
-        relief
-    }
-
-    /// Does what [`Self::sample`] asked for. Blocks.
-    pub(super) fn relieve(&self, relief: Relief) {
-        struct Done<'a>(&'a AtomicBool);
-        impl Drop for Done<'_> {
-            fn drop(&mut self) {
-                self.0.store(false, Ordering::Release);
-            }
-        }
-        let _done = Done(&self.releasing);
-        let shrunk = match relief {
-            Relief::Shrink => self.shrink(super::shrink::SOFT_SHRINK_SHARE),
-            Relief::Release => {
-                // Where nobody tells for free it is asked for here.
-                let free = lock(&self.state)
-                    .last
-                    .as_ref()
-                    .and_then(|last| last.2.free_resident_bytes);
-                let free = free.or_else(|| self.allocator.free_bytes_slowly());
-                if self
-                    .release_above
-                    .is_none_or(|threshold| free.is_none_or(|free| free < threshold))
-                {
-                    return;
-                }
-                Vec::new()
-            }
-        };
-        let mut report = self.release();
-        report.shrunk = shrunk;
-        // Who sees the count finds the report.
-        self.released(report);
-        self.automatic_releases.fetch_add(1, Ordering::Release);
     }
 
     /// Asks caches to give back a share of what they hold. Blocks.
@@ -342,11 +193,14 @@ impl Shared {
         lock(&self.state).last_release = Some(report);
     }
 
-    /// The last sample. Without a running task that may be hours old: then a fresh one is the honest answer.
+    /// The last sample. Without a task that looks that may be hours old: then a fresh one is the honest answer.
     pub(super) fn snapshot(&self) -> MemorySnapshot {
         let is_sampled = lock(&self.state).last.is_some();
-        if !is_sampled || !self.task.is_running() || self.is_stale() {
-            self.sample(false);
+        if !is_sampled || !self.is_attended() {
+            self.sample(None);
+        }
+        if self.task.is_running() && self.is_late() {
+            self.start_over();
         }
         let automatic_releases = self.automatic_releases.load(Ordering::Acquire);
         let state = lock(&self.state);
@@ -415,20 +269,13 @@ impl Shared {
 
     fn guard_status(&self, state: &State) -> Option<GuardStatus> {
         let guard = self.guard.as_ref()?;
-        let sample = state.last.as_ref().map(|last| &last.1);
-        let used = if guard.limits.soft_by_group {
-            sample
-                .and_then(|sample| sample.cgroup)
-                .and_then(|cgroup| cgroup.working_set_bytes)
-        } else {
-            sample.and_then(|sample| sample.process.rss_bytes)
-        };
-        let refused = self.refused.load(Ordering::Relaxed);
+        let now = state.last.as_ref().map(|last| InUse::of(&last.1));
         Some(GuardStatus::new(
             &guard.limits,
             state.pressed,
-            used,
-            refused,
+            &now.unwrap_or_default(),
+            self.is_attended(),
+            self.refused.load(Ordering::Relaxed),
         ))
     }
 }

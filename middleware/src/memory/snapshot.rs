@@ -166,11 +166,11 @@ pub struct TrendPoint {
     pub live_min_bytes: Option<u64>,
     /// The largest.
     pub live_max_bytes: Option<u64>,
-    /// Percent of one core, mean; 0 where it is not known.
-    pub cpu_percent: f64,
+    /// Percent of one core, mean; `None` where it is not known.
+    pub cpu_percent: Option<f64>,
 }
 
-/// Past samples at three resolutions, the oldest first.
+/// Past samples at three resolutions, the oldest first by the time that has passed: a step of the wall clock shows in the stamps alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct MemoryTrend {

@@ -5,7 +5,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -23,16 +23,31 @@ pub(super) const JITTER: f64 = 0.05;
 
 #[derive(Default)]
 pub(super) struct Task {
-    /// Whether a sampler lives. Cleared by its guard however it ends, the death of its runtime included.
-    running: AtomicBool,
+    /// The number of the sampler that looks, 0 where none does. Cleared by its guard however it ends, the death of its runtime
+    /// included.
+    current: AtomicU64,
+    /// Samplers that were started.
+    started: AtomicU64,
     stopped: AtomicBool,
+    handle: Mutex<Option<Spawned>>,
+}
+
+struct Spawned {
     stop: Arc<Notify>,
-    handle: Mutex<Option<JoinHandle<()>>>,
+    handle: JoinHandle<()>,
 }
 
 impl Task {
     pub(super) fn is_running(&self) -> bool {
-        self.running.load(Ordering::Acquire)
+        self.current.load(Ordering::Acquire) != 0
+    }
+
+    pub(super) fn is_current(&self, number: u64) -> bool {
+        self.current.load(Ordering::Acquire) == number
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 }
 
@@ -41,59 +56,79 @@ thread_local! {
     static TIMELESS: Cell<Option<Id>> = const { Cell::new(None) };
 }
 
-/// Starts a sampler in the runtime that this thread is in, if it has timers.
+/// Starts a sampler in the runtime that this thread is in, if it has timers. One that is there already loses its place: it was not
+/// driven.
 pub(super) fn start(shared: &Arc<Shared>) {
     let Ok(runtime) = Handle::try_current() else {
         return;
     };
-    if TIMELESS.try_with(Cell::get).ok().flatten() == Some(runtime.id()) {
+    if !has_timers(&runtime) || !shared.attention.claim_start() {
         return;
     }
+    let task = &shared.task;
+    if task.is_stopped() {
+        return;
+    }
+    let number = task.started.fetch_add(1, Ordering::AcqRel) + 1;
+    task.current.store(number, Ordering::Release);
+    shared.begins();
+    let stop = Arc::new(Notify::new());
+    let guard = Running(Arc::downgrade(shared), number);
+    let spawned = Spawned {
+        handle: runtime.spawn(sample_forever(guard, shared.interval, stop.clone())),
+        stop,
+    };
+    let before = lock(&task.handle).replace(spawned);
+    if let Some(before) = before {
+        before.handle.abort();
+    }
+}
+
+/// Whether a sampler can wait in this runtime.
+fn has_timers(runtime: &Handle) -> bool {
+    if TIMELESS.try_with(Cell::get).ok().flatten() == Some(runtime.id()) {
+        return false;
+    }
     // Tokio says by a panic alone that there are no timers; once for a thread it is let happen where it harms nobody.
-    if std::panic::catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_err() {
+    let has = std::panic::catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok();
+    if !has {
         let _ = TIMELESS.try_with(|timeless| timeless.set(Some(runtime.id())));
         tracing::warn!(
             target: "pitcrew::memory",
             "this Tokio runtime has no timers (enable_time): memory is sampled when somebody asks, and the guard does nothing"
         );
-        return;
     }
-    if !shared.claim_start() {
-        return;
-    }
-    let task = &shared.task;
-    if task.stopped.load(Ordering::Acquire) {
-        return;
-    }
-    task.running.store(true, Ordering::Release);
-    let guard = Running(Arc::downgrade(shared));
-    let spawned = runtime.spawn(sample_forever(guard, shared.interval, task.stop.clone()));
-    *lock(&task.handle) = Some(spawned);
+    has
 }
 
-/// Ends the task, and waits for that.
+/// Ends the task. Waits for that where there are timers to bound the wait.
 pub(super) async fn stop(shared: &Shared, deadline: Duration) {
     let task = &shared.task;
     task.stopped.store(true, Ordering::Release);
-    shared.claim_start();
-    task.stop.notify_one();
-    let handle = lock(&task.handle).take();
-    if let Some(handle) = handle {
-        let abort = handle.abort_handle();
-        if tokio::time::timeout(deadline, handle).await.is_err() {
-            abort.abort();
-        }
+    task.current.store(0, Ordering::Release);
+    shared.ended();
+    let Some(Spawned { stop, handle }) = lock(&task.handle).take() else {
+        return;
+    };
+    stop.notify_one();
+    let abort = handle.abort_handle();
+    let can_wait = Handle::try_current().is_ok_and(|runtime| has_timers(&runtime));
+    if !can_wait || tokio::time::timeout(deadline, handle).await.is_err() {
+        abort.abort();
     }
 }
 
 /// Tells, however the task ends, that it no longer runs.
-struct Running(Weak<Shared>);
+struct Running(Weak<Shared>, u64);
 
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
-            shared.task.running.store(false, Ordering::Release);
-            shared.ended(!shared.task.stopped.load(Ordering::Acquire));
+            let current = &shared.task.current;
+            let ended = current.compare_exchange(self.1, 0, Ordering::AcqRel, Ordering::Relaxed);
+            if ended.is_ok() {
+                shared.ended();
+            }
         }
     }
 }
@@ -105,7 +140,7 @@ async fn sample_forever(guard: Running, interval: Duration, stop: Arc<Notify>) {
         let Some(shared) = guard.0.upgrade() else {
             return;
         };
-        if let Some(relief) = shared.sample(true) {
+        if let Some(relief) = shared.sample(Some(guard.1)) {
             let shared = shared.clone();
             tokio::task::spawn_blocking(move || {
                 if std::panic::catch_unwind(AssertUnwindSafe(|| shared.relieve(relief))).is_err() {
@@ -114,7 +149,7 @@ async fn sample_forever(guard: Running, interval: Duration, stop: Arc<Notify>) {
                 }
             });
         }
-        if shared.task.stopped.load(Ordering::Acquire) {
+        if !shared.task.is_current(guard.1) {
             return;
         }
         drop(shared);

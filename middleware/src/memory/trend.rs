@@ -1,8 +1,9 @@
 //! Past samples at three resolutions, each under its bound.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use super::snapshot::{MemoryTrend, TrendPoint};
+use crate::clock::millis;
 
 /// Samples kept: ten minutes at one a second.
 pub const TREND_SECONDS: usize = 600;
@@ -17,6 +18,9 @@ const HOUR_MS: u64 = 3_600_000;
 /// One sample as the trend takes it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sampled {
+    /// Monotonic time.
+    pub(super) at: Duration,
+    /// Wall time.
     pub(super) unix_ms: u64,
     pub(super) rss_bytes: u64,
     pub(super) live_bytes: Option<u64>,
@@ -28,6 +32,9 @@ pub(super) struct Trend {
     seconds: VecDeque<TrendPoint>,
     minutes: Level<MINUTE_MS, TREND_MINUTES>,
     hours: Level<HOUR_MS, TREND_HOURS>,
+    /// Wall time at the origin of monotonic time, as the first sample had it: spans begin with full minutes and hours, and a step
+    /// of the wall clock neither splits nor doubles one.
+    origin_ms: Option<u64>,
 }
 
 impl Trend {
@@ -35,8 +42,13 @@ impl Trend {
         let mut span = Span::default();
         span.add(sampled);
         push(&mut self.seconds, TREND_SECONDS, span.point());
-        self.minutes.push(sampled);
-        self.hours.push(sampled);
+        let at_ms = millis(sampled.at);
+        let origin = self
+            .origin_ms
+            .get_or_insert(sampled.unix_ms.saturating_sub(at_ms));
+        let even_ms = origin.saturating_add(at_ms);
+        self.minutes.push(even_ms, sampled);
+        self.hours.push(even_ms, sampled);
     }
 
     pub(super) fn seconds(&self) -> Vec<TrendPoint> {
@@ -52,20 +64,24 @@ impl Trend {
     }
 }
 
-/// Spans of `MS` milliseconds by the wall clock, `BOUND` of them.
+/// Spans of `MS` milliseconds, `BOUND` of them.
 #[derive(Default)]
 struct Level<const MS: u64, const BOUND: usize> {
     points: VecDeque<TrendPoint>,
     open: Span,
+    /// The number of the open span.
+    number: u64,
 }
 
 impl<const MS: u64, const BOUND: usize> Level<MS, BOUND> {
-    fn push(&mut self, sampled: &Sampled) {
-        // A wall clock that was set back ends the span too.
-        if self.open.samples > 0 && sampled.unix_ms / MS != self.open.unix_ms / MS {
+    /// `even_ms`: time that no clock step moves.
+    fn push(&mut self, even_ms: u64, sampled: &Sampled) {
+        let number = even_ms / MS;
+        if self.open.samples > 0 && number != self.number {
             push(&mut self.points, BOUND, self.open.point());
             self.open = Span::default();
         }
+        self.number = number;
         self.open.add(sampled);
     }
 }
@@ -136,7 +152,7 @@ impl Span {
             live_bytes: live(self.live.mean(self.live_samples)),
             live_min_bytes: live(self.live.min),
             live_max_bytes: live(self.live.max),
-            cpu_percent: self.cpu_sum / f64::from(self.cpu_samples.max(1)),
+            cpu_percent: (self.cpu_samples > 0).then(|| self.cpu_sum / f64::from(self.cpu_samples)),
         }
     }
 }
@@ -151,6 +167,7 @@ mod tests {
         // Forty days, a sample each ten seconds.
         for n in 0..(40 * 8_640_u64) {
             trend.push(&Sampled {
+                at: Duration::from_secs(n * 10),
                 unix_ms: n * 10_000,
                 rss_bytes: 1_000 + n % 6,
                 live_bytes: (n % 2 == 0).then_some(500 + n % 6),
@@ -182,7 +199,7 @@ mod tests {
             (Some(500), Some(502), Some(504))
         );
         assert_eq!(all.hours[0].samples, 360);
-        assert!((all.hours[0].cpu_percent - 50.0).abs() < 1e-9);
+        assert_eq!(all.hours[0].cpu_percent, Some(50.0));
         assert_eq!(all.hours[0].unix_ms % HOUR_MS, 0);
     }
 
@@ -191,6 +208,7 @@ mod tests {
         let mut trend = Trend::default();
         for n in 0..100 {
             trend.push(&Sampled {
+                at: Duration::from_millis(n),
                 unix_ms: n,
                 rss_bytes: u64::MAX,
                 live_bytes: Some(u64::MAX),
@@ -198,9 +216,38 @@ mod tests {
             });
         }
         trend.push(&Sampled {
+            at: Duration::from_millis(HOUR_MS),
             unix_ms: HOUR_MS,
             ..Sampled::default()
         });
         assert_eq!(trend.all().hours[0].rss_bytes, u64::MAX);
+    }
+
+    #[test]
+    fn a_wall_clock_that_swings_makes_no_more_minutes_than_there_were() {
+        let mut trend = Trend::default();
+        for second in 0..=3_600_u64 {
+            // A minute ahead in every second ten seconds.
+            let ahead = second / 10 % 2 * MINUTE_MS;
+            trend.push(&Sampled {
+                at: Duration::from_secs(second),
+                unix_ms: HOUR_MS + second * 1_000 + ahead,
+                rss_bytes: second,
+                ..Sampled::default()
+            });
+        }
+        let minutes = trend.all().minutes;
+        assert_eq!(minutes.len(), 60);
+        assert!(minutes.iter().all(|minute| minute.samples == 60));
+        let in_order = |pair: &[TrendPoint]| pair[0].rss_min_bytes < pair[1].rss_min_bytes;
+        assert!(minutes.windows(2).all(in_order));
+        assert_eq!(trend.all().hours.len(), 1);
+    }
+
+    #[test]
+    fn a_share_that_is_not_known_is_none() {
+        let mut trend = Trend::default();
+        trend.push(&Sampled::default());
+        assert_eq!(trend.seconds()[0].cpu_percent, None);
     }
 }

@@ -166,3 +166,15 @@ pub fn steady_series(
         requests: load::flat(&mut random, minutes, 1_000.0),
     }
 }
+
+/// A day at 400 MB with noise of one standard deviation and one correlation time, in percent and minutes.
+pub fn noisy_day(seed: u64, noise_percent: f64, correlation_minutes: f64) -> Series {
+    const LEVEL: f64 = 4e8;
+    let mut random = Random::new(seed);
+    let sd = LEVEL * noise_percent / 100.0;
+    let noise = random.noise(24 * 60, sd, correlation_minutes);
+    Series {
+        bytes: noise.iter().map(|noise| LEVEL + noise).collect(),
+        requests: load::flat(&mut random, 24 * 60, 1_000.0),
+    }
+}

@@ -1,7 +1,9 @@
 //! The guard: what is done when memory runs short. Gives back what caches hold, then refuses a share of the requests.
 
+mod error;
 mod exempt;
 mod state;
+mod status;
 
 use std::time::Duration;
 
@@ -9,13 +11,13 @@ use http::{
     HeaderValue, Response, StatusCode,
     header::{CONTENT_LENGTH, RETRY_AFTER},
 };
-use serde::Serialize;
-use thiserror::Error;
 
+pub use self::{error::GuardError, status::GuardStatus};
 pub(super) use self::{
     exempt::Exempt,
-    state::{Limits, Pressed},
+    state::{InUse, Limit, Limits, Pressed},
 };
+use super::sampler::Sample;
 
 /// Share of the limit from which caches are shrunk and free memory is given back, unless told otherwise.
 pub const DEFAULT_SOFT_PERCENT: f64 = 80.0;
@@ -28,23 +30,35 @@ pub const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A limit that was passed counts as passed until the figure is so much of the limit below it: 3 %.
 pub const HYSTERESIS_PERCENT: f64 = 3.0;
 /// Paths that are never refused unless told otherwise.
-pub const DEFAULT_EXEMPT: [&str; 4] = ["/health*", "/livez*", "/readyz*", "*/health"];
-/// Patterns of exempt paths at most.
+pub const DEFAULT_EXEMPT: [&str; 9] = [
+    "/health",
+    "/health/*",
+    "/healthz",
+    "/healthz/*",
+    "/livez",
+    "/livez/*",
+    "/readyz",
+    "/readyz/*",
+    "*/health",
+];
+/// Patterns of exempt paths at most, beside [`DEFAULT_EXEMPT`].
 pub const MAX_EXEMPT: usize = 64;
 
 /// Settings of the guard.
 ///
 /// Past the soft limit caches give back a share of what they hold ([`MemoryHandle::register_shrink`](super::MemoryHandle::register_shrink)) and the
 /// allocator what it holds free. Past the hard limit a share of the requests is answered `503` with `Retry-After`, before it
-/// reaches a handler. Both are by default shares of the control group's limit, whose working set then counts; limits in bytes
-/// count against the resident set size of the process. Looked at with each sample; a request pays one relaxed load.
+/// reaches a handler. Both are by default shares of the control group's limit as each sample tells it, whose working set then
+/// counts; limits in bytes count against the resident set size of the process, and are lowered to the group's limit where that is
+/// lowered below them. Looked at with each sample; a request pays one relaxed load. Nobody is refused for what is not known, nor
+/// for a sample that is older than three intervals (2 s at least): a request then starts the sampler again.
 ///
 /// ```
 /// use pitcrew::{MemoryLayer, memory::Guard};
 ///
 /// # fn build() -> Result<(), pitcrew::memory::GuardError> {
 /// let (layer, handle) = MemoryLayer::builder()
-///     .guard(Guard::new().soft_bytes(6 << 30).hard_bytes(7 << 30).exempt("/health*"))
+///     .guard(Guard::new().soft_bytes(6 << 30).hard_bytes(7 << 30).exempt("/status/*"))
 ///     .try_build()?;
 /// # drop((layer, handle));
 /// # Ok(())
@@ -57,12 +71,6 @@ pub struct Guard {
     shed_share: f64,
     retry_after: Duration,
     exempt: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Limit {
-    Percent(f64),
-    Bytes(u64),
 }
 
 impl Default for Guard {
@@ -80,7 +88,7 @@ impl Guard {
             hard: Limit::Percent(DEFAULT_HARD_PERCENT),
             shed_share: DEFAULT_SHED_SHARE,
             retry_after: DEFAULT_RETRY_AFTER,
-            exempt: DEFAULT_EXEMPT.map(str::to_owned).to_vec(),
+            exempt: Vec::new(),
         }
     }
 
@@ -126,8 +134,8 @@ impl Guard {
         self
     }
 
-    /// Paths that are never refused, beside [`DEFAULT_EXEMPT`]: `*` stands for any run of characters, slashes included.
-    /// Matched against the path as this layer sees it. At most [`MAX_EXEMPT`].
+    /// Paths that are never refused, beside [`DEFAULT_EXEMPT`]: `*` stands for any run of characters, slashes included, `?` for any
+    /// one. Matched against the path as this layer sees it. At most [`MAX_EXEMPT`].
     #[must_use]
     pub fn exempt(mut self, pattern: &str) -> Self {
         self.exempt.push(pattern.to_owned());
@@ -135,56 +143,79 @@ impl Guard {
     }
 
     /// Checks the settings against what the process and its group are now.
-    pub(super) fn check(
-        &self,
-        group_limit: Option<u64>,
-        working_set: Option<u64>,
-        rss: Option<u64>,
-    ) -> Result<Checked, GuardError> {
+    pub(super) fn check(&self, sample: &Sample) -> Result<Checked, GuardError> {
         if !(self.shed_share > 0.0 && self.shed_share <= 1.0) {
             return Err(GuardError::ShedShare(self.shed_share));
         }
         if self.exempt.len() > MAX_EXEMPT {
             return Err(GuardError::TooManyExempt(self.exempt.len()));
         }
-        let bytes = |limit: Limit| match limit {
-            Limit::Bytes(bytes) => Ok(bytes),
-            Limit::Percent(percent) if !(percent > 0.0 && percent <= 100.0) => {
-                Err(GuardError::Percent(percent))
+        let now = InUse::of(sample);
+        for limit in [self.soft, self.hard] {
+            let Limit::Percent(percent) = limit else {
+                continue;
+            };
+            if !(percent > 0.0 && percent <= 100.0) {
+                return Err(GuardError::Percent(percent));
             }
-            Limit::Percent(percent) => {
-                let limit = group_limit.ok_or(GuardError::NoLimit)?;
-                Ok((limit as f64 * percent / 100.0) as u64)
-            }
+        }
+        let bytes = |limit: Limit| match (limit.bytes(&now), limit) {
+            // Not yet capped: what is above the group's limit is told.
+            (_, Limit::Bytes(bytes)) => Ok(bytes),
+            (Some(bytes), _) => Ok(bytes),
+            (None, _) => Err(unknown(sample, "cgroup.limit_bytes").unwrap_or(GuardError::NoLimit)),
         };
         let (soft, hard) = (bytes(self.soft)?, bytes(self.hard)?);
-        if soft > hard || hard == 0 {
+        if now.group_limit == Some(0) {
+            return Err(GuardError::GroupLimitZero);
+        }
+        if soft > hard || soft == 0 {
             return Err(GuardError::Order { soft, hard });
         }
-        if let Some(limit) = group_limit.filter(|limit| hard > *limit) {
+        if let Some(limit) = now.group_limit.filter(|limit| hard > *limit) {
             return Err(GuardError::AboveGroup { hard, limit });
         }
-        let by_group = [self.soft, self.hard].map(|limit| matches!(limit, Limit::Percent(_)));
-        for (limit, by_group) in [soft, hard].into_iter().zip(by_group) {
-            let now = if by_group { working_set } else { rss };
-            if let Some(now) = now.filter(|now| *now >= limit) {
-                return Err(GuardError::BelowPresent { limit, now });
+        for (limit, bytes) in [(self.soft, soft), (self.hard, hard)] {
+            let Some(used) = limit.used(&now) else {
+                let figure = match limit {
+                    Limit::Percent(_) => "cgroup.working_set_bytes",
+                    Limit::Bytes(_) => "process.rss_bytes",
+                };
+                let reason = "it is not told".to_owned();
+                return Err(
+                    unknown(sample, figure).unwrap_or(GuardError::Unknown { figure, reason })
+                );
+            };
+            if used >= bytes {
+                return Err(GuardError::BelowPresent {
+                    limit: bytes,
+                    now: used,
+                });
             }
         }
         Ok(Checked {
             limits: Limits {
-                soft,
-                hard,
-                soft_by_group: by_group[0],
-                hard_by_group: by_group[1],
+                soft: self.soft,
+                hard: self.hard,
             },
             shed_share: self.shed_share,
             refusal: Refusal {
                 retry_after_s: u32::try_from(self.retry_after.as_secs().max(1)).unwrap_or(u32::MAX),
             },
-            exempt: Exempt::new(&self.exempt),
+            exempt: Exempt::new(
+                DEFAULT_EXEMPT
+                    .into_iter()
+                    .chain(self.exempt.iter().map(String::as_str)),
+            ),
         })
     }
+}
+
+/// Why a figure is not known, where the sample says so.
+fn unknown(sample: &Sample, figure: &'static str) -> Option<GuardError> {
+    let found = sample.unknown.iter().find(|told| told.figure == figure)?;
+    let reason = found.reason.clone();
+    Some(GuardError::Unknown { figure, reason })
 }
 
 /// Settings that hold together.
@@ -194,103 +225,6 @@ pub(super) struct Checked {
     pub(super) shed_share: f64,
     pub(super) refusal: Refusal,
     pub(super) exempt: Exempt,
-}
-
-/// Why a guard cannot be built.
-#[derive(Clone, Debug, Error, PartialEq)]
-#[non_exhaustive]
-pub enum GuardError {
-    /// A share of the control group's limit was asked for, and there is none.
-    #[error(
-        "the control group of this process has no memory limit to take a share of: set one (docker run --memory, \
-         resources.limits.memory, MemoryMax=), or give the guard limits by soft_bytes and hard_bytes"
-    )]
-    NoLimit,
-    /// A share that is not a share.
-    #[error("{0} % is no share of a limit: give one above 0 and at most 100")]
-    Percent(f64),
-    /// A share of requests that is not a share.
-    #[error("shed_share {0} is no share of the requests: give one above 0 and at most 1")]
-    ShedShare(f64),
-    /// The soft limit stands above the hard one, or the hard one is 0.
-    #[error(
-        "the soft limit ({soft} bytes) must not be above the hard one ({hard} bytes), and that not 0"
-    )]
-    #[allow(missing_docs)]
-    Order { soft: u64, hard: u64 },
-    /// The hard limit stands above the group's: the kernel would kill first.
-    #[error(
-        "the hard limit ({hard} bytes) is above the control group's ({limit} bytes), where the kernel kills: lower it, or leave \
-         it at its default of 95 %"
-    )]
-    #[allow(missing_docs)]
-    AboveGroup { hard: u64, limit: u64 },
-    /// More is in use already.
-    #[error(
-        "a limit of {limit} bytes is passed already: {now} bytes are in use while the layer is built; raise the limit or give \
-         the process more memory"
-    )]
-    #[allow(missing_docs)]
-    BelowPresent { limit: u64, now: u64 },
-    /// More patterns than are looked through for a request.
-    #[error("{0} exempt patterns are too many: give 64 at most, a `*` stands for many paths")]
-    TooManyExempt(usize),
-}
-
-/// What the guard does now.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct GuardStatus {
-    /// `calm`, `soft` or `hard`.
-    pub level: &'static str,
-    /// Bytes in use that count against the soft limit.
-    pub used_bytes: Option<u64>,
-    /// The soft limit.
-    pub soft_limit_bytes: u64,
-    /// The hard limit.
-    pub hard_limit_bytes: u64,
-    /// Requests refused so far.
-    pub refused: u64,
-    /// Times that the soft limit was passed.
-    pub soft_passed: u64,
-    /// Times that the hard limit was passed.
-    pub hard_passed: u64,
-    /// The same in a sentence.
-    pub detail: String,
-}
-
-impl GuardStatus {
-    pub(super) fn new(limits: &Limits, pressed: Pressed, used: Option<u64>, refused: u64) -> Self {
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let level = match pressed {
-            Pressed { hard: true, .. } => "hard",
-            Pressed { soft: true, .. } => "soft",
-            _ => "calm",
-        };
-        let now = used.map_or_else(
-            || "what is in use is not known".to_owned(),
-            |used| format!("{:.0} MiB are in use", mib(used)),
-        );
-        let does = match level {
-            "hard" => "requests are being refused",
-            "soft" => "caches give back what they can",
-            _ => "nothing has to be done",
-        };
-        Self {
-            level,
-            used_bytes: used,
-            soft_limit_bytes: limits.soft,
-            hard_limit_bytes: limits.hard,
-            refused,
-            soft_passed: pressed.soft_passed,
-            hard_passed: pressed.hard_passed,
-            detail: format!(
-                "{now}, the soft limit is {:.0} MiB and the hard one {:.0} MiB: {does}",
-                mib(limits.soft),
-                mib(limits.hard)
-            ),
-        }
-    }
 }
 
 /// The answer to a refused request.
@@ -312,73 +246,4 @@ impl Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(guard: &Guard) -> Result<Checked, GuardError> {
-        guard.check(Some(1_000), Some(100), Some(50))
-    }
-
-    #[test]
-    fn the_defaults_are_shares_of_the_groups_limit() {
-        let checked = check(&Guard::new()).unwrap();
-        assert_eq!((checked.limits.soft, checked.limits.hard), (800, 950));
-        let without = Guard::new().check(None, None, Some(50)).unwrap_err();
-        assert_eq!(without, GuardError::NoLimit);
-        assert!(without.to_string().contains("soft_bytes and hard_bytes"));
-    }
-
-    #[test]
-    fn what_does_not_hold_together_is_refused_with_its_numbers() {
-        let cases = [
-            (Guard::new().soft_percent(0.0), GuardError::Percent(0.0)),
-            (Guard::new().hard_percent(101.0), GuardError::Percent(101.0)),
-            (Guard::new().shed_share(0.0), GuardError::ShedShare(0.0)),
-            (Guard::new().shed_share(1.1), GuardError::ShedShare(1.1)),
-            (
-                Guard::new().soft_bytes(960),
-                GuardError::Order {
-                    soft: 960,
-                    hard: 950,
-                },
-            ),
-            (
-                Guard::new().soft_bytes(0).hard_bytes(0),
-                GuardError::Order { soft: 0, hard: 0 },
-            ),
-            (
-                Guard::new().hard_bytes(1_001),
-                GuardError::AboveGroup {
-                    hard: 1_001,
-                    limit: 1_000,
-                },
-            ),
-            (
-                Guard::new().soft_bytes(40),
-                GuardError::BelowPresent { limit: 40, now: 50 },
-            ),
-            (
-                Guard::new().soft_percent(10.0),
-                GuardError::BelowPresent {
-                    limit: 100,
-                    now: 100,
-                },
-            ),
-        ];
-        for (guard, wanted) in cases {
-            let error = check(&guard).unwrap_err();
-            assert_eq!(error, wanted, "{guard:?}");
-            assert!(!error.to_string().is_empty());
-        }
-        assert!(matches!(
-            check(&Guard::new().soft_percent(f64::NAN)),
-            Err(GuardError::Percent(_))
-        ));
-        assert!(matches!(
-            check(&Guard::new().shed_share(f64::NAN)),
-            Err(GuardError::ShedShare(_))
-        ));
-        let many = (0..100).fold(Guard::new(), |guard, n| guard.exempt(&format!("/{n}")));
-        assert_eq!(check(&many).unwrap_err(), GuardError::TooManyExempt(104));
-    }
-}
+mod tests;

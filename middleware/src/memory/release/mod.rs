@@ -7,7 +7,7 @@ mod jemalloc;
 #[cfg(feature = "mimalloc")]
 mod mimalloc;
 
-use std::time::Instant;
+use std::{sync::OnceLock, time::Instant};
 
 use serde::Serialize;
 
@@ -73,8 +73,14 @@ pub(super) enum Allocator {
 }
 
 impl Allocator {
-    /// What is used, which need not be what is linked: a block is allocated, to see whose it is.
+    /// What is used, which need not be what is linked: a block is allocated, to see whose it is. Once a process, which has one global
+    /// allocator: with glibc the block is large, and would show in the live bytes each time.
     pub(super) fn find() -> Self {
+        static FOUND: OnceLock<Allocator> = OnceLock::new();
+        *FOUND.get_or_init(Self::probe)
+    }
+
+    fn probe() -> Self {
         #[cfg(feature = "jemalloc")]
         if jemalloc::is_used() {
             return Self::Jemalloc;
@@ -132,11 +138,11 @@ impl Allocator {
         figures
     }
 
-    /// Free bytes where asking takes locks: to be called seldom, on a blocking thread.
-    pub(super) fn free_bytes_slowly(self) -> Option<u64> {
+    /// Free and resident bytes where asking takes locks: to be called seldom, on a blocking thread.
+    pub(super) fn free_bytes_slowly(self, rss: Option<u64>) -> Option<u64> {
         match self {
             #[cfg(all(target_os = "linux", target_env = "gnu"))]
-            Self::Glibc => glibc::free_bytes(),
+            Self::Glibc => glibc::free_resident_bytes(rss),
             _ => None,
         }
     }

@@ -13,6 +13,9 @@ use super::{
 /// Groups up the hierarchy that are looked at; deeper trees than this are not made by anybody.
 const MAX_DEPTH: usize = 32;
 
+/// What `memory.stat` may be off by: the kernel adds up 64 pages a core at a time (`MEMCG_CHARGE_BATCH`), here of 4 KiB on 128 cores.
+const LATE_BYTES: u64 = 32 << 20;
+
 /// The names of the files of one version.
 struct Names {
     version: u8,
@@ -89,25 +92,15 @@ impl Cgroup {
         let usage = usage_of(own, names)
             .map_err(|reason| unknown("cgroup.usage_bytes", reason))
             .ok()?;
-        let mut limit: Option<(u64, &PathBuf)> = None;
-        for dir in &self.chain {
-            match read(&dir.join(names.limit)).and_then(|bytes| parse::limit(&bytes)) {
-                Ok(Some(found)) if limit.is_none_or(|(tightest, _)| found < tightest) => {
-                    limit = Some((found, dir));
-                }
-                Ok(_) => {}
-                // v2's root has no such file.
-                Err(UNREADABLE) if !dir.join(names.limit).exists() => {}
-                Err(reason) => unknown("cgroup.limit_bytes", reason),
-            }
-        }
-        // What counts against the limit is what its own group uses, and that may hold other processes.
-        let limited = limit.map_or(own, |(_, dir)| dir);
-        let working_set = usage_of(limited, names)
-            .and_then(|usage| {
-                let stat = read(&limited.join("memory.stat"))?;
-                Ok(usage.saturating_sub(parse::keyed(&stat, names.inactive_file)?))
-            })
+        let limit = self
+            .limit()
+            .map_err(|reason| unknown("cgroup.limit_bytes", reason));
+        let working_set = match limit {
+            // What counts against the limit is what its own group uses, and that may hold other processes.
+            Ok(limit) => working_set(limit.map_or(own, |(_, dir)| dir), names),
+            Err(()) => Err("which group's limit is the tightest is not known"),
+        };
+        let working_set = working_set
             .map_err(|reason| unknown("cgroup.working_set_bytes", reason))
             .ok();
         let oom_kills = read(&own.join(names.events))
@@ -116,12 +109,41 @@ impl Cgroup {
             .ok();
         Some(CgroupMemory {
             version: names.version,
-            limit_bytes: limit.map(|(limit, _)| limit),
+            limit_bytes: limit.ok().flatten().map(|(limit, _)| limit),
             usage_bytes: usage,
             working_set_bytes: working_set,
             oom_kills,
         })
     }
+
+    /// The tightest limit and the group that has it. One that cannot be read may be the tightest, so then none is known.
+    fn limit(&self) -> Result<Option<(u64, &PathBuf)>, Reason> {
+        let mut tightest: Option<(u64, &PathBuf)> = None;
+        for dir in &self.chain {
+            let file = dir.join(self.names.limit);
+            match read(&file).and_then(|bytes| parse::limit(&bytes)) {
+                Ok(Some(found)) if tightest.is_none_or(|(limit, _)| found < limit) => {
+                    tightest = Some((found, dir));
+                }
+                Ok(_) => {}
+                // v2's root has no such file.
+                Err(UNREADABLE) if !file.exists() => {}
+                Err(reason) => return Err(reason),
+            }
+        }
+        Ok(tightest)
+    }
+}
+
+/// Usage less file pages that the kernel would drop first. The two are read one after the other, and the kernel adds its counters up
+/// late, so the second may be a little larger than the first.
+fn working_set(dir: &Path, names: &Names) -> Result<u64, Reason> {
+    let usage = usage_of(dir, names)?;
+    let inactive = parse::keyed(&read(&dir.join("memory.stat"))?, names.inactive_file)?;
+    if inactive > usage.saturating_add(usage / 8).saturating_add(LATE_BYTES) {
+        return Err("more file pages are inactive than memory is used");
+    }
+    Ok(usage.saturating_sub(inactive))
 }
 
 const UNREADABLE: Reason = "the file cannot be read";

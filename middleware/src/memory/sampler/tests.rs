@@ -155,6 +155,44 @@ fn nonsense_in_the_files_is_unknown_and_no_number() {
     assert_eq!(root.sample().cgroup, None, "usage is not known");
 }
 
+#[test]
+fn a_limit_that_cannot_be_read_makes_the_limit_unknown_whatever_stands_above() {
+    let root = Root::new("chain");
+    root.file("proc/self/cgroup", "0::/a\n")
+        .file("sys/fs/cgroup/a/memory.current", "900\n")
+        .file("sys/fs/cgroup/a/memory.max", "nonsense")
+        .file("sys/fs/cgroup/a/memory.stat", "inactive_file 1\n")
+        .file("sys/fs/cgroup/memory.current", "900\n")
+        .file("sys/fs/cgroup/memory.stat", "inactive_file 1\n")
+        .file("sys/fs/cgroup/memory.max", "64000000000\n");
+    let sample = root.sample();
+    let cgroup = sample.cgroup.unwrap();
+    assert_eq!((cgroup.limit_bytes, cgroup.working_set_bytes), (None, None));
+    assert_eq!(cgroup.usage_bytes, 900);
+    for figure in ["cgroup.limit_bytes", "cgroup.working_set_bytes"] {
+        assert!(reason(&sample, figure).is_some(), "{figure}: {sample:?}");
+    }
+}
+
+#[test]
+fn more_inactive_pages_than_are_used_are_nonsense_but_for_a_little() {
+    let root = Root::new("inactive");
+    root.file("proc/self/cgroup", "0::/a\n")
+        .file("sys/fs/cgroup/a/memory.current", "900000000\n")
+        .file("sys/fs/cgroup/a/memory.max", "max\n")
+        .file(
+            "sys/fs/cgroup/a/memory.stat",
+            "inactive_file 99999999999999\n",
+        );
+    let sample = root.sample();
+    assert_eq!(sample.cgroup.unwrap().working_set_bytes, None);
+    let why = reason(&sample, "cgroup.working_set_bytes").unwrap();
+    assert!(why.contains("more file pages"), "{why}");
+    // Read a moment later, and added up late.
+    root.file("sys/fs/cgroup/a/memory.stat", "inactive_file 901000000\n");
+    assert_eq!(root.sample().cgroup.unwrap().working_set_bytes, Some(0));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_sample_tells_this_process_and_this_machine() {
