@@ -1,7 +1,7 @@
 //! Tower layers for response caching, latency capture and memory sampling, for any Axum, Hyper or Tower service.
 //!
 //! Each layer is made as a pair: the layer goes on the app, the handle goes to whoever reads figures or purges. There is
-//! no state that two of them share, `build()` spawns nothing, and no layer ever turns a good answer into a bad one or adds an error.
+//! no figure that two of them share, `build()` spawns nothing, and no layer ever turns a good answer into a bad one or adds an error.
 //!
 //! ```
 //! # #[cfg(all(feature = "axum", feature = "cache", feature = "latency", feature = "memory"))]
