@@ -87,11 +87,14 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward, wall time included. Does nothing to the system clock.
+    /// Moves a manual clock forward, wall time included, 584 years from its start at most. Does nothing to the system clock.
     pub fn advance(&self, by: Duration) {
         if let Kind::Manual(manual) = &self.0 {
             let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-            manual.elapsed.fetch_add(nanos, Ordering::AcqRel);
+            let forward = |elapsed: u64| Some(elapsed.saturating_add(nanos));
+            let _ = manual
+                .elapsed
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, forward);
         }
     }
 
@@ -156,7 +159,6 @@ impl Ticks {
         if matches!(clock.0, Kind::Manual(_)) {
             Self::Manual
         } else if *IS_TRUSTED.get_or_init(is_counter_trusted) {
-            // Where the processor does not say that its counter is invariant, `quanta` asks the operating system too.
             let counter = COUNTER.get_or_init(quanta::Clock::new);
             let scale = counter.delta_as_nanos(0, 1 << SCALE_BITS);
             SCALE.store(scale, Ordering::Relaxed);
@@ -214,10 +216,39 @@ fn counter() -> u64 {
     COUNTER.get().map_or(0, quanta::Clock::raw)
 }
 
-/// Whether the kernel itself keeps time by the counter. It watches the counters of all processors against other clocks, and
-/// gives them up for good when they disagree, which a program alone cannot see.
+/// Whether the processor says that its counter is invariant, and the kernel itself keeps time by it. The kernel watches the counters of all processors
+/// against other clocks, and gives them up for good when they disagree, which a program alone cannot see; the processor has to be asked too, for under an
+/// emulator or a hypervisor that hides the flag `quanta` has no scale for the counter.
 #[cfg(feature = "latency")]
 fn is_counter_trusted() -> bool {
+    is_counter_invariant() && does_kernel_trust_counter()
+}
+
+#[cfg(all(feature = "latency", target_arch = "x86_64"))]
+fn is_counter_invariant() -> bool {
+    is_invariant(|leaf| {
+        let answer = core::arch::x86_64::__cpuid(leaf);
+        [answer.eax, answer.edx]
+    })
+}
+
+/// By CPUID, of which `ask` answers EAX and EDX: an invariant TSC (leaf 8000_0007, EDX bit 8) and RDTSCP (leaf 8000_0001, EDX bit 27), as `quanta` asks.
+/// Intel SDM, volume 3, 19.17.1, "Invariant TSC".
+#[cfg(all(feature = "latency", any(target_arch = "x86_64", test)))]
+fn is_invariant(ask: impl Fn(u32) -> [u32; 2]) -> bool {
+    let [highest, _] = ask(0x8000_0000);
+    let has = |leaf: u32, bit: u32| highest >= leaf && ask(leaf)[1] & 1 << bit != 0;
+    has(0x8000_0007, 8) && has(0x8000_0001, 27)
+}
+
+/// The counter of an AArch64 is invariant by its architecture; of others `quanta` tells the operating system's clock.
+#[cfg(all(feature = "latency", not(target_arch = "x86_64")))]
+fn is_counter_invariant() -> bool {
+    cfg!(target_arch = "aarch64")
+}
+
+#[cfg(feature = "latency")]
+fn does_kernel_trust_counter() -> bool {
     const CHOSEN: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
     match std::fs::read_to_string(CHOSEN) {
         Ok(chosen) => matches!(chosen.trim(), "tsc" | "arch_sys_counter"),
@@ -243,6 +274,40 @@ mod tests {
         other.advance(Duration::from_secs(3));
         assert_eq!(clock.now(), Duration::from_secs(3));
         assert_eq!(clock.unix_ms(), MANUAL_START_MS.unsigned_abs() + 3_000);
+    }
+
+    #[test]
+    fn a_manual_clock_never_goes_back_however_far_it_is_moved() {
+        let clock = Clock::manual();
+        clock.advance(Duration::from_secs(10));
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), Duration::from_nanos(u64::MAX));
+    }
+
+    #[cfg(feature = "latency")]
+    #[test]
+    fn a_counter_is_trusted_only_where_the_processor_says_that_it_is_invariant() {
+        let processor = |highest: u32, features: u32, power: u32| {
+            is_invariant(|leaf| match leaf {
+                0x8000_0000 => [highest, 0],
+                0x8000_0001 => [0, features],
+                0x8000_0007 => [0, power],
+                _ => panic!("{leaf:x} was not to be asked"),
+            })
+        };
+        assert!(processor(0x8000_0008, 1 << 27, 1 << 8));
+        assert!(
+            !processor(0x8000_0008, 1 << 27, 0),
+            "it may change its pace"
+        );
+        assert!(!processor(0x8000_0008, 0, 1 << 8), "no RDTSCP");
+        // Leaves beyond the highest answer anything.
+        assert!(!processor(0x8000_0004, 1 << 27, 1 << 8));
+        // `quanta` asks the same: without it the scale would be none of the counter's.
+        if is_counter_trusted() {
+            let scale = quanta::Clock::new().delta_as_nanos(0, 1 << SCALE_BITS);
+            assert_ne!(scale, 1 << SCALE_BITS);
+        }
     }
 
     #[test]

@@ -331,11 +331,55 @@ fn nonsense_from_elsewhere_is_refused_by_name() {
         let error = with(path, value);
         assert!(error.contains(named), "{path}: {error}");
     }
+    for (path, value, named) in [
+        ("/series/0/route", "r".repeat(10_000).into(), "route"),
+        ("/series/0/method", "BREW".into(), "method"),
+        ("/series/1", good["series"][0].clone(), "twice"),
+        ("/series/0/total/max_nanos", u64::MAX.into(), "sums"),
+    ] {
+        let error = with(path, value);
+        assert!(error.contains(named), "{path}: {error}");
+    }
+    // Another form is told by its version, whatever else is in it, and whichever of the two is the older.
+    for version in [0, 2] {
+        let text = format!("{{\"version\": {version}, \"other\": 1}}");
+        let error = serde_json::from_str::<LatencyWire>(&text).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains(&format!("version {version}")) && error.contains("the older of the two"),
+            "{error}"
+        );
+    }
     // Numbers at their end add up without a panic.
     let mut huge = good.clone();
     *huge.pointer_mut("/in_flight").unwrap() = serde_json::json!({"a": u64::MAX, "b": u64::MAX});
     let huge = read(huge).unwrap();
     assert_eq!(huge.merge(&huge).in_flight, u64::MAX);
+}
+
+#[test]
+fn a_merge_of_many_instances_goes_over_the_wire() {
+    // Three instances with eight codes each of one class, all different, and clocks that are a year apart.
+    let instances = [400_u16, 408, 416].map(|first| {
+        let app = App::new();
+        let years = i64::from(first - 400) / 8;
+        app.clock.step_wall(years * 365 * 24 * 3_600_000);
+        for hour in 0..25 {
+            app.ask("GET", "/a", 5, first + hour % 8);
+            app.handle.fold();
+            app.clock.advance(Duration::from_secs(3_600));
+        }
+        app.handle.snapshot()
+    });
+    let merged = instances[0].merge(&instances[1]).merge(&instances[2]);
+    let text = serde_json::to_string(&merged.to_wire()).unwrap();
+    let wire: LatencyWire = serde_json::from_str(&text).unwrap();
+    let read = LatencySnapshot::try_from(wire).unwrap();
+    assert_eq!(read.requests, 75);
+    assert_eq!(samples(&read.prometheus()), samples(&merged.prometheus()));
+    assert_eq!(read.series[0].hours().len(), 50);
+    // A tree of merges too.
+    assert_eq!(read.merge(&instances[0]).requests, 100);
 }
 
 #[cfg(feature = "hdr-log")]

@@ -520,3 +520,28 @@ fn a_segment_outside_of_any_request_is_only_what_it_runs() {
     let mut alone = pin!(statement("SELECT 1").parameters("x").run(async { 8 }));
     assert!(matches!(alone.as_mut().poll(&mut cx), Poll::Ready(8)));
 }
+
+#[test]
+fn what_names_n_plus_one_is_refused_or_clamped_and_never_a_panic() {
+    let with = |settings: NPlusOne| LatencyLayer::builder().n_plus_one(settings);
+    let many = (0..65).fold(NPlusOne::default(), |settings, at| {
+        settings.allow_route(&format!("/{at}"))
+    });
+    for (settings, wanted) in [
+        (NPlusOne::default().share(f64::NAN), "0 to 1, not NaN"),
+        (NPlusOne::default().share(-0.5), "0 to 1, not -0.5"),
+        (NPlusOne::default().share(7.0), "0 to 1, not 7"),
+        (NPlusOne::default().allow_route(" "), "not empty"),
+        (
+            NPlusOne::default().allow_route(&"a".repeat(1_025)),
+            "at most 1024 bytes",
+        ),
+        (NPlusOne::default().allow_statement(""), "not empty"),
+        (many, "at most 64 routes and as many statements"),
+    ] {
+        let error = with(settings.clone()).try_build().unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+        drop(with(settings).build());
+    }
+    assert!(with(NPlusOne::default()).try_build().is_ok());
+}

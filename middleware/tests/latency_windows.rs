@@ -5,18 +5,19 @@
 use std::{
     convert::Infallible,
     future::{Future, ready},
-    pin::pin,
-    task::{Context, Waker},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full};
 use pitcrew::{
     LatencyHandle, LatencyLayer,
     clock::Clock,
-    latency::{BuildError, MAX_EXEMPLARS, MAX_SERIES, MIN_SERIES, StatusClass, Window},
+    latency::{BuildError, MAX_EXEMPLARS, MAX_SERIES, MIN_SERIES, Objective, StatusClass, Window},
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_test::mock;
@@ -181,6 +182,164 @@ fn a_day_of_hours_is_there_for_the_same_hour_of_yesterday() {
 }
 
 #[test]
+fn a_step_of_the_wall_clock_that_is_taken_back_leaves_the_hours_as_they_were() {
+    let clock = Clock::manual();
+    let (layer, handle) = built(&clock);
+    let hour = |count: usize| {
+        for _ in 0..count {
+            ask(&clock, &layer, get("/"), Duration::from_millis(50), 200);
+        }
+        handle.fold();
+        clock.advance(60 * MINUTE);
+    };
+    hour(3);
+    hour(4);
+    let ten_years = 10 * 365 * 24 * 3_600_000;
+    clock.step_wall(ten_years);
+    ask(&clock, &layer, get("/"), Duration::from_millis(50), 200);
+    handle.fold();
+    clock.step_wall(-ten_years);
+    hour(5);
+    hour(6);
+    let now = clock.unix_ms() / 3_600_000;
+    let told: Vec<_> = handle.snapshot().series[0]
+        .hours()
+        .iter()
+        .map(|hour| (now - hour.unix_hour, hour.body_end.count()))
+        .collect();
+    assert_eq!(told, [(4, 3), (3, 4), (2, 5), (1, 6)]);
+}
+
+/// A body that never brings anything, and does not end.
+struct Waiting;
+
+impl Body for Waiting {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> PolledFrame {
+        Poll::Pending
+    }
+}
+
+/// A body that brings one event a minute later, and then ends without having said so.
+struct OneEvent(Option<Clock>);
+
+impl Body for OneEvent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> PolledFrame {
+        let event = |clock: Clock| {
+            clock.advance(MINUTE);
+            Ok(Frame::data(Bytes::from_static(b"data: x\n\n")))
+        };
+        Poll::Ready(self.0.take().map(event))
+    }
+}
+
+type PolledFrame = Poll<Option<Result<Frame<Bytes>, Infallible>>>;
+
+/// Requests that count in an objective of 300 ms, and the slow ones among them: 200 whose head comes after `head`, and whose body is read, in vain,
+/// for a minute.
+fn judged(content_type: &str, head: Duration) -> (u64, u64) {
+    let clock = Clock::manual();
+    let objective = Objective::latency("*", Duration::from_millis(300), 0.99).unwrap();
+    let (layer, handle) = LatencyLayer::builder()
+        .clock(clock.clone())
+        .objective(objective)
+        .build();
+    for _ in 0..200 {
+        let app = layer.layer(service_fn(|_: Request<()>| {
+            clock.advance(head);
+            let response = Response::builder().header("content-type", content_type);
+            ready(Ok::<_, Infallible>(response.body(Waiting).unwrap()))
+        }));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut answer = pin!(app.oneshot(get("/")));
+        let Poll::Ready(Ok(response)) = answer.as_mut().poll(&mut cx) else {
+            panic!("the handler never waits");
+        };
+        assert!(
+            pin!(response.into_body().frame())
+                .poll(&mut cx)
+                .is_pending()
+        );
+        clock.advance(MINUTE);
+    }
+    let report = handle.objectives().remove(0);
+    assert_eq!(handle.snapshot().aborted, 200);
+    (report.requests, report.bad)
+}
+
+#[test]
+fn what_its_client_leaves_after_the_head_is_judged_by_its_first_byte() {
+    let (soon, late) = (Duration::from_millis(20), Duration::from_secs(1));
+    for content_type in ["text/event-stream", "application/octet-stream"] {
+        assert_eq!(judged(content_type, soon), (200, 0), "{content_type}");
+        assert_eq!(judged(content_type, late), (200, 200), "{content_type}");
+    }
+}
+
+#[test]
+fn an_event_stream_that_the_server_ends_is_judged_by_its_first_byte() {
+    let bad = |content_type: &'static str| {
+        let clock = Clock::manual();
+        let objective = Objective::latency("*", Duration::from_millis(300), 0.99).unwrap();
+        let (layer, handle) = LatencyLayer::builder()
+            .clock(clock.clone())
+            .objective(objective)
+            .build();
+        for _ in 0..200 {
+            let app = layer.layer(service_fn(|_: Request<()>| {
+                let body = OneEvent(Some(clock.clone()));
+                let response = Response::builder().header("content-type", content_type);
+                ready(Ok::<_, Infallible>(response.body(body).unwrap()))
+            }));
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut all = pin!(async { app.oneshot(get("/")).await.unwrap().collect().await });
+            assert!(all.as_mut().poll(&mut cx).is_ready());
+        }
+        let snapshot = handle.snapshot();
+        assert_eq!(snapshot.series.len(), 1, "one row, whatever judges it");
+        assert_eq!(snapshot.series[0].figures(Window::SinceStart).count, 200);
+        let text = handle.prometheus();
+        let counts = text
+            .lines()
+            .filter(|line| line.starts_with("http_server_request_duration_seconds_count"));
+        assert_eq!(counts.count(), 1, "{text}");
+        let report = handle.objectives().remove(0);
+        (report.requests, report.bad)
+    };
+    assert_eq!(bad("text/event-stream; charset=utf-8"), (200, 0));
+    assert_eq!(bad("text/plain"), (200, 200));
+}
+
+#[test]
+fn a_tunnel_ends_with_its_head() {
+    let clock = Clock::manual();
+    let (layer, handle) = built(&clock);
+    for (status, class) in [(200, "2xx"), (502, "aborted")] {
+        let app = layer.layer(service_fn(|_: Request<()>| {
+            let response = Response::builder().status(status);
+            ready(Ok::<_, Infallible>(response.body(Waiting).unwrap()))
+        }));
+        let request = Request::builder()
+            .method("CONNECT")
+            .uri("a:1")
+            .body(())
+            .unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(pin!(app.oneshot(request)).as_mut().poll(&mut cx).is_ready());
+        let snapshot = handle.snapshot();
+        assert!(
+            snapshot.series.iter().any(|row| row.status_class == class),
+            "{status}"
+        );
+    }
+}
+
+#[test]
 fn rates_are_smoothed_over_their_times() {
     let clock = Clock::manual();
     let (layer, handle) = built(&clock);
@@ -324,7 +483,7 @@ fn bodies_are_sized_and_routes_tell_what_is_under_way() {
         .header("content-length", "11");
     let mut cx = Context::from_waker(Waker::noop());
     let mut answer = pin!(app.oneshot(request.body(()).unwrap()));
-    let std::task::Poll::Ready(Ok(response)) = answer.as_mut().poll(&mut cx) else {
+    let Poll::Ready(Ok(response)) = answer.as_mut().poll(&mut cx) else {
         panic!("the handler never waits");
     };
     let under_way = handle.snapshot().by_route(Window::SinceStart);

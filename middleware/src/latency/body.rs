@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
@@ -40,16 +40,19 @@ impl Awaited {
         let (status, body) = (response.status(), response.body());
         let mut bytes = UNKNOWN;
         // No server reads a body that is not sent (RFC 9110, 6.4.1): such an answer ends with its head. So does one that
-        // switches protocols (15.2.2): what comes after it is not HTTP's, and may last for days.
+        // switches protocols (15.2.2) or opens a tunnel (9.3.6): what comes after it is not HTTP's, and may last for days.
         let is_bodiless = matches!(
             status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS
-        ) || record.is_head()
+        ) || record.is_bodiless(status)
             || body.is_end_stream();
         if !is_bodiless {
             let length = body.size_hint().exact();
             let length = length.or_else(|| content_length(response.headers()));
             bytes = length.unwrap_or(UNKNOWN);
+            if bytes == UNKNOWN && is_event_stream(response.headers()) {
+                record.judge_by_head();
+            }
         }
         if is_bodiless || bytes == 0 {
             record.end_at_head(status);
@@ -64,6 +67,14 @@ impl Awaited {
             self.bytes = self.bytes.saturating_sub(bytes);
         }
     }
+}
+
+/// Whether it is a stream of server-sent events (WHATWG HTML, 9.2.5), which has no end of its own. Asked only where no length is said.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let essence = value.and_then(|value| value.split(|byte| *byte == b';').next());
+    essence.is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 impl<R> ResponseBody<R> {

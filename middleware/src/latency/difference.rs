@@ -12,11 +12,12 @@ pub(crate) struct SeriesKey {
     pub(crate) class: StatusClass,
 }
 
-/// What has ended in one series between two folds; never nothing.
+/// What has ended in one series between two folds, that is judged by its end or by its head; never nothing.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "read by objectives and verdicts")]
 pub(crate) struct Difference {
     pub(crate) key: Arc<SeriesKey>,
     /// `body_end.count()` requests.
     pub(crate) sums: Sums,
+    /// Whether objectives judge them by their head: event streams, and what its client left after the head.
+    pub(crate) is_by_head: bool,
 }

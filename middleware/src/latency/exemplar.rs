@@ -8,7 +8,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    recorder::{cell::Measured, registry::SeriesId},
+    recorder::{
+        cell::Measured,
+        registry::{NO_CODE, SeriesId},
+    },
     sync::{AtomicU64, Mutex, Ordering, lock},
     trace::TraceId,
     window::Window,
@@ -62,6 +65,8 @@ pub(crate) struct Candidates {
     /// A request that takes longer is among the slowest.
     threshold: AtomicU64,
     slowest: Mutex<Vec<Candidate>>,
+    /// Those that met the lock, since the last fold.
+    missed: AtomicU64,
 }
 
 impl Candidates {
@@ -69,6 +74,7 @@ impl Candidates {
         Self {
             threshold: AtomicU64::new(if count == 0 { u64::MAX } else { 0 }),
             slowest: Mutex::default(),
+            missed: AtomicU64::new(0),
         }
     }
 
@@ -79,10 +85,11 @@ impl Candidates {
     }
 
     /// Keeps it in place of the fastest. Whoever folds may be looking just now: then it is not waited for, and the candidate is
-    /// left out; the next one of its kind is not.
+    /// left out and counted; the next one of its kind is not.
     #[cold]
     pub(crate) fn offer(&self, candidate: Candidate, count: usize) {
         let Ok(mut slowest) = self.slowest.try_lock() else {
+            self.missed.fetch_add(1, Ordering::Relaxed);
             return;
         };
         let took = |one: &Candidate| one.measured.body_end;
@@ -103,13 +110,14 @@ impl Candidates {
         }
     }
 
-    /// Whoever folds takes them all, and each thread begins anew.
-    pub(crate) fn take(&self, into: &mut Vec<Candidate>) {
+    /// Whoever folds takes them all, and each thread begins anew. How many were left out meanwhile.
+    pub(crate) fn take(&self, into: &mut Vec<Candidate>) -> u64 {
         let mut slowest = lock(&self.slowest);
         if !slowest.is_empty() {
             into.append(&mut slowest);
             self.threshold.store(0, Ordering::Relaxed);
         }
+        self.missed.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -178,6 +186,14 @@ impl Slowest {
             .collect()
     }
 
+    /// Lets the older half go. How many that were.
+    pub(crate) fn forget(&mut self) -> u64 {
+        let half = self.kept.len().div_ceil(2);
+        self.kept.drain(..half);
+        self.kept.shrink_to_fit();
+        half as u64
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
@@ -234,7 +250,7 @@ impl Candidate {
             first_byte_ms: has_head.then(|| super::figures::ms(measured.first_byte)),
             method: self.id.method.as_str().to_owned(),
             status_class: self.id.class.as_str().to_owned(),
-            status_code: (self.id.code != 0).then_some(self.id.code),
+            status_code: (self.id.code() != NO_CODE).then_some(self.id.code()),
             trace_id: self.trace.text(),
             request_bytes: measured.request_bytes,
             response_bytes: measured.response_bytes,

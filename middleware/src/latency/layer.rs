@@ -12,6 +12,7 @@ use super::{
         registry::{MAX_SERIES, OVERFLOW_SERIES},
         shared::{Settings, Shared},
     },
+    routes::{MAX_ALLOWED, MAX_GLOB_BYTES},
     service::{Latency, Measure},
     slo::MAX_OBJECTIVES,
     slow::MAX_TARGETS,
@@ -101,7 +102,7 @@ impl LatencyBuilder {
 
     /// Names a request's route. Return a template (`/orders/{id}`), not the path. It goes before all else; `None` falls back to
     /// axum's `MatchedPath`, then to axum's `NestedPath` with `/*` (inside `nest_service` there is no other), then to `unmatched`.
-    /// Without it a request costs less: nobody needs the whole head.
+    /// Without it a request costs less: nobody needs the whole head. `overflow` is the layer's own label: what is called so counts as dropped.
     #[must_use]
     pub fn route_label(
         mut self,
@@ -163,7 +164,7 @@ impl LatencyBuilder {
 }
 
 /// A setting is out of its range.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// Of [`LatencyBuilder::max_series`].
@@ -182,4 +183,17 @@ pub enum BuildError {
         "a layer takes at most {MAX_TARGETS} targets, not {0}; say several routes with one glob"
     )]
     Targets(usize),
+    /// Of `NPlusOne::share`.
+    #[error("the share of requests that repeat a statement wants 0 to 1, not {0}")]
+    RepeatedShare(f64),
+    /// Of `NPlusOne::allow_route` and `NPlusOne::allow_statement`.
+    #[error(
+        "at most {MAX_ALLOWED} routes and as many statements may be allowed to repeat, not {0}; say several with one glob"
+    )]
+    Allowed(usize),
+    /// Of the same.
+    #[error(
+        "what is allowed to repeat statements wants a glob that is not empty, of at most {MAX_GLOB_BYTES} bytes"
+    )]
+    AllowedGlob,
 }

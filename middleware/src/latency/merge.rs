@@ -13,6 +13,7 @@ use super::{
     ledger::CodeSums,
     snapshot::{Hour, LatencySnapshot, Rates, SeriesSnapshot},
     window::Window,
+    wire::MAX_WIRE_HOURS,
 };
 
 impl LatencySnapshot {
@@ -117,13 +118,8 @@ impl SeriesDetail {
                 .and_modify(|known| known.body_end = known.body_end.merge(&hour.body_end))
                 .or_insert_with(|| hour.clone());
         }
-        let mut codes: BTreeMap<u16, CodeSums> = BTreeMap::new();
-        for code in self.codes.iter().chain(&other.codes) {
-            codes
-                .entry(code.code)
-                .and_modify(|known| known.add(code))
-                .or_insert_with(|| code.clone());
-        }
+        // Clocks that disagree have other hours: the last ones are kept, as many as a wire may have.
+        let too_many = hours.len().saturating_sub(MAX_WIRE_HOURS);
         Self {
             class: self.class.or(other.class),
             total: self.total.merge(&other.total),
@@ -131,13 +127,25 @@ impl SeriesDetail {
             past: None,
             rolling: OnceLock::from((both(&ours.0, &theirs.0), both(&ours.1, &theirs.1))),
             last_minute: self.last_minute.saturating_add(other.last_minute),
-            hours: hours.into_values().collect(),
-            codes: codes.into_values().collect(),
+            hours: hours.into_values().skip(too_many).collect(),
+            codes: CodeSums::joined(self.codes.iter().chain(&other.codes)),
         }
     }
 }
 
 impl CodeSums {
+    /// Each code once, ascending, without those that have counted nothing.
+    pub(crate) fn joined<'a>(all: impl Iterator<Item = &'a Self>) -> Box<[Self]> {
+        let mut codes: BTreeMap<u16, Self> = BTreeMap::new();
+        for code in all.filter(|code| code.count > 0) {
+            codes
+                .entry(code.code)
+                .and_modify(|known| known.add(code))
+                .or_insert_with(|| code.clone());
+        }
+        codes.into_values().collect()
+    }
+
     fn add(&mut self, other: &Self) {
         self.count = self.count.saturating_add(other.count);
         self.nanos = self.nanos.saturating_add(other.nanos);

@@ -17,7 +17,7 @@
 //! | a request ends | it counts as |
 //! |---|---|
 //! | with the last byte of its body, or its head where no body is sent (HEAD, 204, 304, `Content-Length: 0`) | the class of its status |
-//! | with 101: what comes after it is another protocol's | `1xx`, at its head |
+//! | with 101, or 2xx to CONNECT: what comes after it is another protocol's | the class of its status, at its head |
 //! | with an error of the service or of the body | `error` |
 //! | dropped before that: the client went away, a timeout outside, a panic | `aborted` |
 //!
@@ -39,7 +39,7 @@
 //! differences. It begins with the first request and ends with the last handle, or by [`LatencyHandle::shutdown`]; where it cannot be
 //! had, whoever asks for a snapshot folds. A thread that ends leaves its numbers to the next one.
 //!
-//! Time is the processor's counter where it is invariant and the kernel keeps its own time by it, else the monotonic clock.
+//! Time is the processor's counter where CPUID says that it is invariant and the kernel keeps its own time by it, else the monotonic clock.
 //!
 //! # What it costs
 //!
@@ -55,8 +55,10 @@
 //!
 //! # Limits
 //!
-//! - Memory: [`RECORDER_BYTES`] and [`LEDGER_BYTES`], 28 MiB together; segments, statements and objectives have 4 MiB more. What has no room is counted more coarsely or in `overflow`, never lost,
-//!   and [`LatencySnapshot::dropped_room`], `coarse_times` and `coarse_slots` say so. A snapshot that somebody keeps is theirs.
+//! - Memory: [`RECORDER_BYTES`] and [`LEDGER_BYTES`], 28 MiB together, labels and exemplars included, held against the heap itself by a test; segments, statements and
+//!   objectives have 4 MiB more. What has no room is counted more coarsely or in `overflow`, never lost, and [`LatencySnapshot::dropped_room`], `coarse_times` and
+//!   `coarse_slots` say so. With far more series than the default the list of them alone comes to more. A snapshot that somebody keeps is theirs; the layer keeps
+//!   one itself for as long as somebody asks, and only past [`EXACT_CELLS`].
 //! - With more than [`EXACT_CELLS`] series times threads a snapshot may be [`SNAPSHOT_AGE`] old.
 //! - A rolling window holds nothing older than its length; it may lack the oldest slot, a sixth of it at most, and
 //!   [`Figures::covered_s`] says so. What a window's largest time was is known to 1/128.
@@ -127,6 +129,7 @@ pub use self::{
         shared::{EXACT_CELLS, RECORDER_BYTES, SNAPSHOT_AGE},
         slots::MAX_THREADS,
     },
+    routes::MAX_ALLOWED,
     segments::{
         CACHE, DATABASE, InRequest, InSegment, MAX_CUSTOM_SEGMENTS, MAX_SEGMENT_ROUTES, OTHER,
         POOL, PartTime, RouteTime, SEGMENT_BYTES, Segment, SegmentGuard, TimeReport, in_request,

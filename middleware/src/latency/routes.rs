@@ -2,6 +2,9 @@
 
 use crate::glob::{Match, matches};
 
+/// Routes, and forms of statements, that may be allowed to repeat statements at most: of each kind so many.
+pub const MAX_ALLOWED: usize = 64;
+
 /// Longest glob.
 pub(crate) const MAX_GLOB_BYTES: usize = 1_024;
 
@@ -21,7 +24,7 @@ impl RouteGlob {
 
     /// It names something, and can be held against routes in little time.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.0.is_empty() && self.0.len() <= MAX_GLOB_BYTES
+        is_usable(&self.0)
     }
 
     /// One that takes too long to be decided names no route.
@@ -33,6 +36,11 @@ impl RouteGlob {
         };
         found == Match::Yes
     }
+}
+
+/// The same of any glob.
+pub(crate) fn is_usable(glob: &str) -> bool {
+    !glob.is_empty() && glob.len() <= MAX_GLOB_BYTES
 }
 
 #[cfg(test)]

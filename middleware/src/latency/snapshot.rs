@@ -40,7 +40,8 @@ pub struct LatencySnapshot {
     /// [`LEDGER_BYTES`](super::LEDGER_BYTES) together. Snapshots that are kept are not in it.
     pub memory_bytes: u64,
     /// Slow requests that [`exemplars`](Self::exemplars) lacks, because more than
-    /// [`MAX_KEPT_EXEMPLARS`](super::MAX_KEPT_EXEMPLARS) of one route would have to be kept.
+    /// [`MAX_KEPT_EXEMPLARS`](super::MAX_KEPT_EXEMPLARS) of one route would have to be kept, [`LEDGER_BYTES`](super::LEDGER_BYTES) left no room, or a fold
+    /// was looking at their thread's just then.
     pub dropped_exemplars: u64,
     /// Folds that panicked, which is a fault of this library: the next one takes in what they did not.
     pub panicked_folds: u64,

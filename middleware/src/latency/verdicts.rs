@@ -28,6 +28,8 @@ impl Verdicts {
     pub(crate) fn keep_bounds(&mut self) {
         self.objectives.truncate(MAX_OBJECTIVES);
         self.targets.truncate(MAX_TARGETS);
+        #[cfg(feature = "statements")]
+        self.n_plus_one.keep_bounds();
     }
 
     /// Refuses what is too many.
@@ -38,6 +40,8 @@ impl Verdicts {
         if self.targets.len() > MAX_TARGETS {
             return Err(BuildError::Targets(self.targets.len()));
         }
+        #[cfg(feature = "statements")]
+        self.n_plus_one.check()?;
         Ok(())
     }
 

@@ -1,19 +1,22 @@
 //! A snapshot on its way from one instance to another.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use crate::route::MAX_LABEL_BYTES;
 
 use super::{
+    buckets,
     class::StatusClass,
     detail::{Detail, Drops, SeriesDetail},
     exemplar::{Exemplar, MAX_EXEMPLARS},
     figures::Sums,
     ledger::{CodeSums, HOURS},
-    recorder::registry::{MAX_SERIES, MAX_STATUS_CODES},
+    recorder::registry::{MAX_SERIES, Method},
     snapshot::{Hour, LatencySnapshot, Rates, SeriesSnapshot},
     window::Window,
 };
@@ -21,10 +24,23 @@ use super::{
 /// The form of [`LatencyWire`].
 const VERSION: u8 = 1;
 
+/// Hours of one row that are read, and that a merge keeps: those of instances whose clocks disagree.
+pub(super) const MAX_WIRE_HOURS: usize = 2 * HOURS;
+/// Status codes of one row that are read: all that there are, and none. A merge has those of all its instances.
+const MAX_WIRE_CODES: usize = 1 + 900;
+/// Bytes of a row's route: a label as long as one may be, nested.
+const MAX_ROUTE_BYTES: usize = MAX_LABEL_BYTES + "/*".len();
+
 /// A whole [`LatencySnapshot`], histograms included, for `serde`; made by [`LatencySnapshot::to_wire`], and a snapshot again by
 /// `LatencySnapshot::try_from`. Its form is the library's own, and has a version.
+///
+/// # Errors
+///
+/// Deserializing fails with [`WireError::Version`]'s words where it comes from a release with another form.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LatencyWire {
+    /// The first: what comes after it may have another form.
+    #[serde(deserialize_with = "known_version")]
     version: u8,
     uptime_s: f64,
     taken_unix_ms: u64,
@@ -52,8 +68,10 @@ struct WireSeries {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
-    /// It comes from a later release of this library.
-    #[error("the snapshot has version {0}, this library reads {VERSION}; update it first")]
+    /// It comes from a release of this library with another form.
+    #[error(
+        "the snapshot has version {0}, this library reads {VERSION}: update the older of the two"
+    )]
     Version(u8),
     /// A number is none that a snapshot can have.
     #[error("the snapshot's {0} makes no sense")]
@@ -103,9 +121,6 @@ impl TryFrom<LatencyWire> for LatencySnapshot {
     type Error = WireError;
 
     fn try_from(wire: LatencyWire) -> Result<Self, WireError> {
-        if wire.version != VERSION {
-            return Err(WireError::Version(wire.version));
-        }
         let is_time = |seconds: f64| seconds.is_finite() && seconds >= 0.0;
         if !is_time(wire.uptime_s) {
             return Err(WireError::Nonsense("uptime_s"));
@@ -122,7 +137,12 @@ impl TryFrom<LatencyWire> for LatencySnapshot {
             return Err(WireError::TooMany("exemplars"));
         }
         let mut rows = Vec::with_capacity(wire.series.len());
+        let mut known = BTreeSet::new();
         for series in wire.series {
+            let key = (&series.route, &series.method, &series.status_class);
+            if !known.insert(format!("{key:?}")) {
+                return Err(WireError::Nonsense("series, one of which is there twice,"));
+            }
             rows.push(series.read(wire.covered_s)?);
         }
         let detail = Detail {
@@ -137,6 +157,13 @@ impl TryFrom<LatencyWire> for LatencySnapshot {
         };
         let snapshot = Self::new(wire.uptime_s, wire.taken_unix_ms, rows, detail);
         Ok(snapshot.with_drops(wire.drops))
+    }
+}
+
+fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    match u8::deserialize(deserializer)? {
+        VERSION => Ok(VERSION),
+        other => Err(D::Error::custom(WireError::Version(other))),
     }
 }
 
@@ -168,10 +195,13 @@ impl WireSeries {
         if !rolling.chain([&self.total]).all(Sums::is_sound) {
             return Err(WireError::Nonsense("sums"));
         }
-        if self.hours.len() > 2 * HOURS {
+        if self.route.len() > MAX_ROUTE_BYTES || !Method::is_label(&self.method) {
+            return Err(WireError::Nonsense("route or method"));
+        }
+        if self.hours.len() > MAX_WIRE_HOURS {
             return Err(WireError::TooMany("hours"));
         }
-        if self.codes.len() > 2 * (MAX_STATUS_CODES + 1) {
+        if self.codes.len() > MAX_WIRE_CODES {
             return Err(WireError::TooMany("status codes"));
         }
         let is_code = |code: &CodeSums| {
@@ -210,7 +240,21 @@ impl Sums {
     fn is_sound(&self) -> bool {
         let ended = self.errors.checked_add(self.aborted);
         self.min_nanos <= self.max_nanos
+            && self.are_bounds_near()
             && ended.is_some_and(|ended| ended <= self.count())
             && self.first_byte.count() <= self.count()
+    }
+
+    /// Whether the least and the greatest time are near those of the histogram: the coarsest buckets are a doubling wide, and the last has no end.
+    fn are_bounds_near(&self) -> bool {
+        let mut counts = self.body_end.counts().map(|(bucket, _)| bucket);
+        let Some(first) = counts.next() else {
+            return true;
+        };
+        let last = counts.last().unwrap_or(first);
+        let nanos = |units: u64| units.saturating_mul(buckets::UNIT_NANOS);
+        self.min_nanos >= nanos(buckets::low_units(first)) / 2
+            && (last + 1 == buckets::BUCKETS
+                || self.max_nanos <= nanos(2 * (buckets::high_units(last) + 1)))
     }
 }

@@ -11,7 +11,7 @@ use super::super::{
     recorder::{
         cell::{BODY_END, FIRST_BYTE},
         reading::{Place, Reader, Reading, Summed, bucket_of},
-        room::Room,
+        registry::SeriesId,
     },
     tally::SumsTally,
 };
@@ -38,32 +38,32 @@ pub(crate) struct CodeSums {
 pub(crate) struct Code {
     /// Its series' number.
     pub(crate) series: usize,
+    /// Whether objectives judge them by their head.
+    pub(crate) is_by_head: bool,
     pub(crate) readers: Vec<Reader>,
     pub(crate) sums: CodeSums,
-    /// What all cells together held at the last fold, ascending. Wraps as they do.
+    /// What all cells together held at the last fold, ascending. Wraps as they do. The first chunk at a place takes the room for it.
     seen: Vec<(Place, u32)>,
     /// How often a count has wrapped; as a rule none has.
     wraps: BTreeMap<Place, u32>,
     seen_sums: Summed,
     left_out: u32,
-    /// Bytes of `seen` that were taken of the room.
-    charged: usize,
 }
 
 impl Code {
-    pub(crate) fn new(series: usize, code: u16) -> Self {
+    pub(crate) fn new(series: usize, id: SeriesId) -> Self {
         Self {
             series,
+            is_by_head: id.is_by_head(),
             readers: Vec::new(),
             sums: CodeSums {
-                code,
+                code: id.code(),
                 ..CodeSums::default()
             },
             seen: Vec::new(),
             wraps: BTreeMap::new(),
             seen_sums: Summed::NOTHING,
             left_out: 0,
-            charged: 0,
         }
     }
 
@@ -88,7 +88,6 @@ impl Code {
         &mut self,
         reading: &mut Reading,
         bounds: (u64, u64),
-        room: &Room,
     ) -> Option<(u64, Sums)> {
         if !self.readers.iter().any(Reader::is_new) {
             return None;
@@ -126,9 +125,6 @@ impl Code {
         }
         let old = self.seen_sums;
         self.seen = counts;
-        let bytes = self.seen.capacity() * size_of::<(Place, u32)>();
-        room.take_anyway(bytes.saturating_sub(self.charged));
-        self.charged = self.charged.max(bytes);
         self.seen_sums = now;
         let body_end = Histogram::from_counts(grown[BODY_END].iter().copied());
         let first_byte = Histogram::from_counts(grown[FIRST_BYTE].iter().copied());

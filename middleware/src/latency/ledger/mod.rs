@@ -24,8 +24,8 @@ use super::{
     tally::SumsTally,
 };
 
-/// Bytes that the past of all series takes at most; where it would take more, all but the last minute is brought to one
-/// significant figure, and then, if need be, the older half of what is kept goes.
+/// Bytes that the past of all series takes at most, exemplars and labels included; where it would take more, all but the last minute is brought to one
+/// significant figure, and then, if need be, the older half of what is kept goes, then the older half of the exemplars.
 pub const LEDGER_BYTES: usize = 10 << 20;
 
 /// How many folds in a row may leave out a series that is being written all the time.
@@ -92,21 +92,15 @@ impl Ledger {
                 continue;
             };
             let bounds = (series.total.min_nanos, series.total.max_nanos);
-            let Some((ended, sums)) = code.difference(&mut self.reading, bounds, shared.room())
-            else {
+            let Some((ended, sums)) = code.difference(&mut self.reading, bounds) else {
                 continue;
             };
             let ago = Duration::from_nanos(shared.ticks().nanos(ended, reading));
             let ended = now.saturating_sub(ago).max(self.folded_at);
-            series.add(ended, &sums);
+            series.add(ended, &sums, code.is_by_head);
         }
         for series in &mut self.series {
-            if let Some(sums) = series.close(now, unix_ms, &decay) {
-                differences.push(Difference {
-                    key: series.key.clone(),
-                    sums,
-                });
-            }
+            series.close(now, unix_ms, &decay, &mut differences);
         }
         self.take_slowest(shared, now, unix_ms, reading);
         self.folded_at = now;
@@ -119,7 +113,7 @@ impl Ledger {
         let mut new: Vec<Vec<Candidate>> = vec![Vec::new(); self.routes.len()];
         for counters in self.slots.iter().flat_map(|view| &view.routes) {
             if let Some(new) = new.get_mut(usize::from(counters.route)) {
-                counters.slowest.take(new);
+                self.forgotten += counters.slowest.take(new);
             }
         }
         self.slowest.resize_with(self.routes.len(), Arc::default);
@@ -185,7 +179,7 @@ impl Ledger {
                 self.series.len() - 1
             });
             self.by_key.insert(key, series);
-            self.codes.push(Code::new(series, new.id.code));
+            self.codes.push(Code::new(series, new.id));
         }
         for cell in cells {
             if let Some(code) = self.codes.get_mut(cell.series() as usize) {
@@ -194,10 +188,14 @@ impl Ledger {
         }
     }
 
-    /// What it keeps.
+    /// What it keeps, and what the registry does.
     fn bytes(&self) -> usize {
-        let slowest: usize = self.slowest.iter().map(|slowest| slowest.bytes()).sum();
-        slowest + self.series.iter().map(Series::bytes).sum::<usize>()
+        // Each label twice, here and where the registry is full, with four entries in lists and tables; each series and code with two.
+        let labels = self.routes.iter().map(|label| 2 * label.len() + 192);
+        let codes = self.codes.len() * (size_of::<Code>() + 96);
+        let series = self.series.iter().map(|series| series.bytes() + 192);
+        let slowest = self.slowest.iter().map(|slowest| slowest.bytes());
+        codes + labels.chain(series).chain(slowest).sum::<usize>()
     }
 
     fn keep_bound(&mut self) {
@@ -207,6 +205,12 @@ impl Ledger {
         self.coarsened += self.series.iter_mut().map(Series::coarsen).sum::<u64>();
         if self.bytes() > LEDGER_BYTES {
             self.coarsened += self.series.iter_mut().map(Series::forget).sum::<u64>();
+        }
+        if self.bytes() > LEDGER_BYTES {
+            let slowest = self.slowest.iter_mut();
+            self.forgotten += slowest
+                .map(|slowest| Arc::make_mut(slowest).forget())
+                .sum::<u64>();
         }
     }
 

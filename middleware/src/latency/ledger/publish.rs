@@ -13,7 +13,7 @@ use super::{
         snapshot::{LatencySnapshot, SeriesSnapshot},
         timeline::covered_s,
     },
-    Ledger,
+    CodeSums, Ledger,
 };
 
 impl Ledger {
@@ -27,37 +27,26 @@ impl Ledger {
         for (number, code) in self.codes.iter().enumerate() {
             codes_of[code.series].push(number);
         }
-        for (series, codes) in self.series.iter_mut().zip(codes_of) {
+        for (series, codes) in self.series.iter().zip(codes_of) {
             if series.count == 0 {
                 continue;
             }
-            let second = now.as_secs();
-            let detail = match &series.told {
-                // No older one, also of a series that is idle: what it tells is of windows that end now.
-                Some((told, detail)) if *told == second => detail.clone(),
-                _ => {
-                    let codes = || codes.iter().filter_map(|code| self.codes.get(*code));
-                    self.tally.clear();
-                    codes().for_each(|code| code.add_total(&mut self.tally));
-                    self.tally.set_numbers(&series.total);
-                    let detail = Arc::new(SeriesDetail {
-                        class: Some(series.key.class),
-                        total: self.tally.to_sums(),
-                        covered_s,
-                        last_minute: series.timeline.last_minute(now),
-                        past: Some((now, series.timeline.clone())),
-                        rolling: OnceLock::new(),
-                        hours: series.hours(unix_ms),
-                        codes: codes()
-                            .map(|code| code.sums.clone())
-                            .filter(|code| code.count > 0)
-                            .collect(),
-                    });
-                    self.tally.clear();
-                    series.told = Some((second, detail.clone()));
-                    detail
-                }
-            };
+            // Made anew each time: one that were kept would tell of windows that ended then, and take memory for nobody.
+            let codes = || codes.iter().filter_map(|code| self.codes.get(*code));
+            self.tally.clear();
+            codes().for_each(|code| code.add_total(&mut self.tally));
+            self.tally.set_numbers(&series.total);
+            let detail = Arc::new(SeriesDetail {
+                class: Some(series.key.class),
+                total: self.tally.to_sums(),
+                covered_s,
+                last_minute: series.timeline.last_minute(now),
+                past: Some((now, series.timeline.clone())),
+                rolling: OnceLock::new(),
+                hours: series.hours(unix_ms),
+                codes: CodeSums::joined(codes().map(|code| &code.sums)),
+            });
+            self.tally.clear();
             rows.push(SeriesSnapshot::new(
                 series.key.route.to_string(),
                 series.key.method.to_owned(),

@@ -4,8 +4,11 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     super::{
-        detail::SeriesDetail, difference::SeriesKey, figures::Sums, histogram::Histogram,
-        snapshot::Hour, timeline::Timeline,
+        difference::{Difference, SeriesKey},
+        figures::Sums,
+        histogram::Histogram,
+        snapshot::Hour,
+        timeline::Timeline,
     },
     rates::{Average, Decay},
 };
@@ -24,10 +27,8 @@ pub(crate) struct Series {
     pub(crate) timeline: Timeline,
     hours: VecDeque<Hour>,
     pub(crate) average: Average,
-    /// Since the last fold was closed.
-    open: Option<(Duration, Sums)>,
-    /// As it was told last, with the second of that; none once it has changed.
-    pub(crate) told: Option<(u64, Arc<SeriesDetail>)>,
+    /// Since the last fold was closed: those that objectives judge by their end, and those that they judge by their head.
+    open: [Option<(Duration, Sums)>; 2],
 }
 
 impl Series {
@@ -39,43 +40,61 @@ impl Series {
             timeline: Timeline::default(),
             hours: VecDeque::new(),
             average: Average::default(),
-            open: None,
-            told: None,
+            open: [None, None],
         }
     }
 
     /// One of its codes has got more, the last of it at `ended`.
-    pub(crate) fn add(&mut self, ended: Duration, sums: &Sums) {
-        self.open = Some(match self.open.take() {
+    pub(crate) fn add(&mut self, ended: Duration, sums: &Sums, is_by_head: bool) {
+        let open = &mut self.open[usize::from(is_by_head)];
+        *open = Some(match open.take() {
             Some((at, known)) => (at.max(ended), known.merge(sums)),
             None => (ended, sums.clone()),
         });
     }
 
     /// Ends a fold: what all its codes got.
-    pub(crate) fn close(&mut self, now: Duration, unix_ms: u64, decay: &Decay) -> Option<Sums> {
-        let open = self.open.take();
-        let count = open.as_ref().map_or(0, |(_, sums)| sums.count());
-        self.average.add(count, decay);
-        if let Some((ended, sums)) = open {
+    pub(crate) fn close(
+        &mut self,
+        now: Duration,
+        unix_ms: u64,
+        decay: &Decay,
+        differences: &mut Vec<Difference>,
+    ) {
+        let opens = std::mem::take(&mut self.open);
+        let counts = opens.iter().flatten().map(|(_, sums)| sums.count());
+        self.average.add(counts.sum(), decay);
+        for (open, is_by_head) in opens.into_iter().zip([false, true]) {
+            let Some((ended, sums)) = open else {
+                continue;
+            };
             let sums = sums.classed(self.key.class);
             self.total.add_numbers(self.count == 0, &sums);
             self.count = self.count.saturating_add(sums.count());
             self.timeline.add(ended, &sums);
             let ago = u64::try_from((now - ended).as_millis()).unwrap_or(u64::MAX);
             self.add_hour(unix_ms.saturating_sub(ago) / HOUR_MS, &sums.body_end);
-            self.told = None;
-            self.timeline.age(now);
-            return Some(sums);
+            differences.push(Difference {
+                key: self.key.clone(),
+                sums,
+                is_by_head,
+            });
         }
         self.timeline.age(now);
-        None
     }
 
     fn add_hour(&mut self, unix_hour: u64, body_end: &Histogram) {
         let body_end = body_end.coarser();
+        // A step of the wall clock that was taken back: what it led to lies years ahead, and would swallow all that comes.
+        while self
+            .hours
+            .back()
+            .is_some_and(|last| last.unix_hour > unix_hour + 1)
+        {
+            self.hours.pop_back();
+        }
         match self.hours.back_mut() {
-            // Also where the wall clock went back.
+            // Also where the wall clock went back by less.
             Some(last) if last.unix_hour >= unix_hour => {
                 last.body_end = last.body_end.merge(&body_end);
             }
@@ -84,11 +103,8 @@ impl Series {
                 body_end,
             }),
         }
-        while self
-            .hours
-            .front()
-            .is_some_and(|first| first.unix_hour + HOURS as u64 <= unix_hour)
-        {
+        // By their number and not by their age, so that a step of the clock takes none away.
+        while self.hours.len() > HOURS {
             self.hours.pop_front();
         }
     }
@@ -98,7 +114,7 @@ impl Series {
         let now = unix_ms / HOUR_MS;
         self.hours
             .iter()
-            .filter(|hour| hour.unix_hour + HOURS as u64 > now)
+            .filter(|hour| hour.unix_hour + HOURS as u64 > now && hour.unix_hour <= now)
             .cloned()
             .collect()
     }
@@ -113,13 +129,11 @@ impl Series {
     }
 
     pub(crate) fn coarsen(&mut self) -> u64 {
-        self.told = None;
         self.timeline.coarsen()
     }
 
     /// Lets go of the older half of the timeline.
     pub(crate) fn forget(&mut self) -> u64 {
-        self.told = None;
         self.timeline.forget()
     }
 }

@@ -10,9 +10,12 @@
 
 use std::sync::Arc;
 
-use super::super::{
-    buckets::{self, BUCKETS},
-    sync::{AtomicU32, AtomicU64, Mutex, Ordering, fence, lock},
+use super::{
+    super::{
+        buckets::{self, BUCKETS},
+        sync::{AtomicU32, AtomicU64, Mutex, Ordering, fence, lock},
+    },
+    reading::Place,
 };
 
 /// Buckets of a chunk: half a doubling. In a model each counter is a choice to go through, so there it is one.
@@ -113,10 +116,16 @@ impl Cell {
     }
 }
 
-/// Bytes of a cell with what its writer and a reader keep of it, chunks not counted.
-pub(crate) const CELL_BYTES: usize = size_of::<Cell>() + size_of::<Writer>() + 96;
-/// Bytes of a chunk, with the three references to it.
-pub(crate) const CHUNK_BYTES: usize = size_of::<Chunk>() + 16 + 3 * size_of::<usize>();
+/// Bytes of a cell with what its writer and a reader keep of it, in lists that may have twice the place they need, and a fold of its coarse buckets;
+/// chunks not counted.
+pub(crate) const CELL_BYTES: usize =
+    size_of::<Cell>() + size_of::<Writer>() + HISTOGRAMS * COARSE * SEEN_BYTES + 288;
+/// Bytes of a chunk, with the references to it.
+pub(crate) const CHUNK_BYTES: usize = size_of::<Chunk>() + 16 + 4 * size_of::<usize>();
+/// Bytes that a fold remembers of a place, once all buckets of its chunks were met: once for all threads.
+pub(crate) const SEEN_CHUNK_BYTES: usize = CHUNK * SEEN_BYTES;
+/// Bytes that a fold remembers of a bucket.
+const SEEN_BYTES: usize = size_of::<(Place, u32)>();
 
 /// The writing half: one at a time for a cell, which whoever makes it sees to.
 #[derive(Debug)]
@@ -152,9 +161,9 @@ impl Writer {
         &self.cell
     }
 
-    /// Counts one request. `room` is asked for the bytes of each new chunk.
+    /// Counts one request. `room` is asked for each new chunk, by its series and place.
     #[inline]
-    pub(crate) fn record(&mut self, measured: &Measured, room: impl Fn(usize) -> bool) {
+    pub(crate) fn record(&mut self, measured: &Measured, room: impl Fn(u32, usize) -> bool) {
         // What may allocate or wait goes first: between the stamps there are stores alone.
         let body_end = self.place(BODY_END, buckets::index_of(measured.body_end), &room);
         let has_head = measured.first_byte != NO_HEAD;
@@ -196,7 +205,7 @@ impl Writer {
         &mut self,
         histogram: usize,
         bucket: usize,
-        room: &impl Fn(usize) -> bool,
+        room: &impl Fn(u32, usize) -> bool,
     ) -> (usize, usize) {
         let place = histogram * CHUNKS + bucket / CHUNK;
         match self.find(place) {
@@ -207,8 +216,8 @@ impl Writer {
 
     #[cold]
     #[inline(never)]
-    fn make(&mut self, place: usize, room: &impl Fn(usize) -> bool) -> usize {
-        if room(CHUNK_BYTES) {
+    fn make(&mut self, place: usize, room: &impl Fn(u32, usize) -> bool) -> usize {
+        if room(self.cell.series, place) {
             self.add_chunk(place);
         }
         self.find(place)

@@ -88,8 +88,8 @@ fn a_reader_sees_whole_records() {
     model(|| {
         let cell = Arc::new(Cell::new(0));
         let mut writer = Writer::new(cell.clone());
-        writer.record(&measured(7), |_| true);
-        let writer = thread::spawn(move || writer.record(&measured(7), |_| true));
+        writer.record(&measured(7), |_, _| true);
+        let writer = thread::spawn(move || writer.record(&measured(7), |_, _| true));
         let mut reader = Reader::new(cell);
         let mut reading = Reading::new();
         let mut look = |reader: &mut Reader| {

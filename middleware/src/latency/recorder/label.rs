@@ -18,12 +18,17 @@ pub(crate) enum RouteText<'a> {
 }
 
 impl RouteText<'_> {
+    /// Bytes of its text.
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::Whole(text) | Self::Nested(text) => text.len(),
+            Self::Unmatched => 0,
+        }
+    }
+
     /// Whether it is longer than a label may be.
     pub(crate) fn is_too_long(self) -> bool {
-        match self {
-            Self::Whole(text) | Self::Nested(text) => text.len() > MAX_LABEL_BYTES,
-            Self::Unmatched => false,
-        }
+        self.len() > MAX_LABEL_BYTES
     }
 
     /// The label.

@@ -11,7 +11,7 @@ use super::{
     cell::{Measured, NO_HEAD},
     label::RouteText,
     owners::LayerId,
-    registry::{Method, NO_CODE, OVERFLOW_ROUTE, SeriesId},
+    registry::{BY_HEAD, Method, NO_CODE, OVERFLOW_ROUTE, SeriesId},
 };
 use crate::clock::Ticks;
 
@@ -36,6 +36,8 @@ pub(crate) struct Record {
     response_bytes: u64,
     trace: TraceId,
     route: u16,
+    /// [`BY_HEAD`], or nothing.
+    judged: u16,
     method: Method,
     ticks: Ticks,
 }
@@ -60,6 +62,7 @@ impl Record {
             response_bytes: 0,
             trace: begun.trace,
             route: route.unwrap_or(OVERFLOW_ROUTE),
+            judged: 0,
             method: begun.method,
         }
     }
@@ -85,9 +88,10 @@ impl Record {
         self.frame.layer != LayerId::NONE
     }
 
+    /// Whether its method has no body in an answer of this status: HEAD (RFC 9110, 9.3.2), and CONNECT where it succeeds (9.3.6).
     #[inline]
-    pub(crate) fn is_head(&self) -> bool {
-        self.method == Method::HEAD
+    pub(crate) fn is_bodiless(&self, status: StatusCode) -> bool {
+        self.method == Method::HEAD || self.method == Method::CONNECT && status.is_success()
     }
 
     #[inline]
@@ -105,6 +109,11 @@ impl Record {
     #[inline]
     pub(crate) fn head(&mut self) {
         self.first_byte = self.ticks.nanos(self.started, self.now());
+    }
+
+    /// What is to come lasts as long as its client wants: objectives judge the request by its head.
+    pub(crate) fn judge_by_head(&mut self) {
+        self.judged = BY_HEAD;
     }
 
     /// So many bytes of the body were read.
@@ -154,7 +163,7 @@ impl Record {
             at,
         };
         let id = SeriesId {
-            code,
+            code: code | self.judged,
             class,
             method: self.method,
         };
@@ -187,6 +196,9 @@ impl Drop for Record {
 impl Record {
     #[cold]
     fn abort(&mut self) {
+        if self.first_byte != NO_HEAD {
+            self.judge_by_head();
+        }
         let now = self.now();
         self.count(StatusClass::Aborted, NO_CODE, now);
     }

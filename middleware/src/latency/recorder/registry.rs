@@ -32,16 +32,29 @@ pub const MAX_STATUS_CODES: usize = 8;
 /// The code of a request that has none of its own: of the class alone.
 pub(crate) const NO_CODE: u16 = 0;
 
+/// Beside a code: objectives judge the request by the time to its head. No code is so large, and so what is compared with each request stays one number.
+pub(crate) const BY_HEAD: u16 = 1 << 15;
+
 /// Method and end of a request: what a series is of, beside its route.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SeriesId {
-    /// The status code; [`NO_CODE`] where the request was aborted or failed.
+    /// The status code, [`NO_CODE`] where the request was aborted or failed; with [`BY_HEAD`] or without.
     pub(crate) code: u16,
     pub(crate) class: StatusClass,
     pub(crate) method: Method,
 }
 
 impl SeriesId {
+    /// The status code alone.
+    pub(crate) fn code(self) -> u16 {
+        self.code & !BY_HEAD
+    }
+
+    /// Whether objectives judge it by its head.
+    pub(crate) fn is_by_head(self) -> bool {
+        self.code & BY_HEAD != 0
+    }
+
     /// All of it in one number, so that it is compared in one step.
     #[inline]
     fn packed(self) -> u32 {
@@ -75,6 +88,7 @@ impl Method {
         "OTHER", "*",
     ];
     pub(crate) const HEAD: Self = Self(1);
+    pub(crate) const CONNECT: Self = Self(7);
     /// Of the series of `overflow`.
     pub(crate) const ANY: Self = Self(11);
 
@@ -96,6 +110,11 @@ impl Method {
         let label = method_label(method);
         let number = Self::LABELS.iter().position(|known| *known == label);
         Self(number.unwrap_or(10) as u8)
+    }
+
+    /// Whether it is what [`as_str`](Self::as_str) may answer.
+    pub(crate) fn is_label(text: &str) -> bool {
+        Self::LABELS.contains(&text)
     }
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -148,16 +167,18 @@ impl Registry {
             by_id: HashMap::new(),
             codes: HashMap::new(),
         };
-        for class in StatusClass::ALL {
-            let id = SeriesId {
-                method: Method::ANY,
-                class,
-                code: NO_CODE,
-            };
-            state.series.push(Series {
-                route: OVERFLOW_ROUTE,
-                id,
-            });
+        for code in [NO_CODE, NO_CODE | BY_HEAD] {
+            for class in StatusClass::ALL {
+                let id = SeriesId {
+                    method: Method::ANY,
+                    class,
+                    code,
+                };
+                state.series.push(Series {
+                    route: OVERFLOW_ROUTE,
+                    id,
+                });
+            }
         }
         Self {
             state: Mutex::new(state),
@@ -203,8 +224,15 @@ impl Registry {
             return self.overflow(id);
         }
         let mut own = id;
-        if codes.unwrap_or(0) >= MAX_STATUS_CODES {
-            own.code = NO_CODE;
+        // A code that is judged in both ways is one code.
+        let twin = |id: SeriesId| SeriesId {
+            code: id.code ^ BY_HEAD,
+            ..id
+        };
+        let mut is_known = state.by_id.contains_key(&(route, twin(own)));
+        if !is_known && codes.unwrap_or(0) >= MAX_STATUS_CODES {
+            own.code = NO_CODE | own.code & BY_HEAD;
+            is_known = state.by_id.contains_key(&(route, twin(own)));
             if let Some(series) = state.by_id.get(&(route, own)) {
                 return *series;
             }
@@ -212,13 +240,14 @@ impl Registry {
         let series = state.series.len() as u32;
         state.series.push(Series { route, id: own });
         state.by_id.insert((route, own), series);
-        *state.codes.entry(group).or_default() += 1;
+        *state.codes.entry(group).or_default() += usize::from(!is_known);
         series
     }
 
     /// The number of a class's series in `overflow`.
     pub(crate) fn overflow(&self, id: SeriesId) -> u32 {
-        id.class as u32
+        let first = if id.is_by_head() { OVERFLOW_SERIES } else { 0 };
+        first as u32 + id.class as u32
     }
 
     /// Routes that came after the first `known`.

@@ -1,6 +1,14 @@
 //! [`Room`]: bytes that may still be taken.
 
-use super::super::sync::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::{
+    super::sync::{AtomicU64, AtomicUsize, Ordering},
+    cell::{CHUNK_BYTES, CHUNKS, HISTOGRAMS, SEEN_CHUNK_BYTES},
+};
+
+/// Places of a series, one bit each.
+type Places = [u64; (HISTOGRAMS * CHUNKS).div_ceil(64)];
 
 /// A bound of memory. What is refused is counted.
 #[derive(Debug)]
@@ -8,6 +16,8 @@ pub(crate) struct Room {
     left: AtomicUsize,
     bytes: usize,
     refused: AtomicU64,
+    /// By series: at which places some thread has a chunk. Not a lock that is modelled: nothing happens while it is held.
+    places: Mutex<Vec<Places>>,
 }
 
 impl Room {
@@ -16,6 +26,15 @@ impl Room {
             left: AtomicUsize::new(bytes),
             bytes,
             refused: AtomicU64::new(0),
+            places: Mutex::default(),
+        }
+    }
+
+    /// The same where some of it is spoken for.
+    pub(crate) fn with_taken(bytes: usize, taken: usize) -> Self {
+        Self {
+            left: AtomicUsize::new(bytes - taken),
+            ..Self::new(bytes)
         }
     }
 
@@ -32,12 +51,23 @@ impl Room {
         taken.is_ok()
     }
 
-    /// Takes `bytes` that are in use already; what is wanted next finds the less.
-    pub(crate) fn take_anyway(&self, bytes: usize) {
-        let take = |left: usize| Some(left.saturating_sub(bytes));
-        let _ = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+    /// Takes what a chunk is, and what a fold remembers of its place where no thread has one there yet.
+    pub(crate) fn take_chunk(&self, series: u32, place: usize) -> bool {
+        // Room first: without it this is asked again with each request, and must not come to a lock.
+        if !self.take(CHUNK_BYTES + SEEN_CHUNK_BYTES) {
+            return false;
+        }
+        let mut all = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = series as usize;
+        if all.len() <= series {
+            all.resize(series + 1, [0; _]);
+        }
+        let (word, bit) = (&mut all[series][place / 64], 1 << (place % 64));
+        if *word & bit != 0 {
+            self.give_back(SEEN_CHUNK_BYTES);
+        }
+        *word |= bit;
+        true
     }
 
     pub(crate) fn give_back(&self, bytes: usize) {

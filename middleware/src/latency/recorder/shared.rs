@@ -19,13 +19,14 @@ use super::{
     owners::LayerId,
     registry::Registry,
     room::Room,
-    slot::Owner,
+    slot::{COMMON_BYTES, Owner},
     slots::Slots,
 };
 use crate::clock::{Clock, Ticks};
 
-/// Bytes that the parts of all threads take at most: cells, chunks of counts, labels, and what a fold remembers of them. With
-/// [`LEDGER_BYTES`](super::super::LEDGER_BYTES) 28 MiB.
+/// Bytes that the parts of all threads take at most: cells, chunks of counts, labels, candidates for exemplars, and what a fold remembers of the counts.
+/// With [`LEDGER_BYTES`](super::super::LEDGER_BYTES) 28 MiB. Where it is used up, times count in coarse buckets, new routes and series in `overflow`, and
+/// [`LatencySnapshot::dropped_room`] how often.
 pub const RECORDER_BYTES: usize = 18 << 20;
 
 /// Up to how many cells, which are series times the threads that met them, a snapshot is of the moment at which it is asked for.
@@ -78,7 +79,7 @@ impl Shared {
             id: LayerId::enlist(this),
             registry: Registry::new(settings.max_series),
             slots: Slots::new(settings.exemplars),
-            room: Room::new(RECORDER_BYTES),
+            room: Room::with_taken(RECORDER_BYTES, COMMON_BYTES),
             accounts: Arc::new(Accounts::new(
                 settings.clock.clone(),
                 settings.verdicts.repeated_times(),
@@ -156,11 +157,11 @@ impl Shared {
         let now = self.clock.now();
         let asked = self.shown().asked;
         let is_wanted = asked.is_some_and(|asked| now.saturating_sub(asked) < WANTED);
-        if is_wanted && ledger.cells() > EXACT_CELLS {
-            let snapshot = ledger.snapshot(self);
-            drop(ledger);
-            self.shown().snapshot = Some((now, snapshot));
-        }
+        // None is kept for nobody.
+        let snapshot =
+            (is_wanted && ledger.cells() > EXACT_CELLS).then(|| (now, ledger.snapshot(self)));
+        drop(ledger);
+        self.shown().snapshot = snapshot;
     }
 
     fn shown(&self) -> std::sync::MutexGuard<'_, Shown> {

@@ -7,26 +7,35 @@ use std::sync::{Arc, Weak};
 
 use super::{
     super::{
-        exemplar::{Candidate, Candidates, DEFAULT_EXEMPLARS},
+        exemplar::{Candidate, Candidates, MAX_EXEMPLARS},
         sync::{AtomicU32, Mutex, Ordering, lock},
         trace::TraceId,
     },
     cell::{CELL_BYTES, Cell, Measured, Writer},
     label::{Labels, RouteText},
     owners::LayerId,
-    registry::{OVERFLOW_ROUTE, SeriesId},
+    registry::{OVERFLOW_ROUTE, OVERFLOW_SERIES, SeriesId},
     shared::Shared,
 };
 
-/// Bytes of a slot and its owner before the first series.
-pub(crate) const SLOT_BYTES: usize = size_of::<Slot>() + size_of::<Owner>() + 1_024;
+/// Bytes of a slot and its owner before the first series, the route `overflow` included.
+pub(crate) const fn slot_bytes(exemplars: usize) -> usize {
+    size_of::<Slot>() + size_of::<Owner>() + 1_024 + route_bytes(exemplars)
+}
+
+/// Bytes of the part that threads share that have no room for their own: all that is counted then is counted there in `overflow`.
+pub(crate) const COMMON_BYTES: usize = slot_bytes(MAX_EXEMPLARS) + 2 * OVERFLOW_SERIES * CELL_BYTES;
+
 /// Bytes of a route's counters and slow requests, which stay with the slot.
-pub(crate) const ROUTE_BYTES: usize = size_of::<LocalRoute>()
-    + size_of::<RouteCounters>()
-    + DEFAULT_EXEMPLARS * size_of::<Candidate>()
-    + 64;
-/// Bytes of a label to find a route by, which goes with the thread.
-const LABEL_BYTES: usize = 192;
+const fn route_bytes(exemplars: usize) -> usize {
+    size_of::<LocalRoute>() + size_of::<RouteCounters>() + exemplars * size_of::<Candidate>() + 192
+}
+
+/// Bytes of a label to find a route by, which goes with the thread: by its text, and once more by where it lies.
+fn label_bytes(text: RouteText<'_>) -> usize {
+    2 * text.len() + 96
+}
+
 /// Ways that one thread keeps to the series of one route: (method, status code). What comes after goes to `overflow`.
 const MAX_WAYS: usize = 128;
 
@@ -92,9 +101,9 @@ impl Slot {
     }
 
     #[cold]
-    fn has_room(&self, bytes: usize) -> bool {
+    fn has_room(&self, series: u32, place: usize) -> bool {
         let shared = self.shared.upgrade();
-        shared.is_some_and(|shared| shared.room().take(bytes))
+        shared.is_some_and(|shared| shared.room().take_chunk(series, place))
     }
 
     pub(crate) fn shared(&self) -> &Weak<Shared> {
@@ -179,12 +188,12 @@ impl Owner {
             owner.keep_route(counters);
         }
         if owner.routes.is_empty() {
-            owner.add_route(OVERFLOW_ROUTE);
+            owner.add_route(OVERFLOW_ROUTE, owner.slot.exemplars);
         }
         owner
     }
 
-    /// One that threads share that may not have a slot of their own. It has its place whatever the room: there is one.
+    /// One that threads share that may not have a slot of their own. It has [`COMMON_BYTES`] whatever else is taken: there is one.
     pub(crate) fn common(slot: Arc<Slot>) -> Self {
         let mut owner = Self::new(slot);
         owner.is_common = true;
@@ -220,23 +229,24 @@ impl Owner {
         };
         // Room first: without it this is asked again with each request, and must not come to a lock.
         let room = shared.room();
-        if !room.take(LABEL_BYTES + ROUTE_BYTES) {
+        let (label_bytes, route_bytes) = (label_bytes(text), route_bytes(self.slot.exemplars));
+        if !room.take(label_bytes + route_bytes) {
             return OVERFLOW_ROUTE;
         }
         let Some(route) = shared.registry().route(text) else {
-            room.give_back(LABEL_BYTES + ROUTE_BYTES);
+            room.give_back(label_bytes + route_bytes);
             return OVERFLOW_ROUTE;
         };
         self.labels.insert(text, route);
-        self.label_bytes += LABEL_BYTES;
+        self.label_bytes += label_bytes;
         if self
             .routes
             .get(usize::from(route))
             .is_none_or(Option::is_none)
         {
-            self.add_route(route);
+            self.add_route(route, self.slot.exemplars);
         } else {
-            room.give_back(ROUTE_BYTES);
+            room.give_back(route_bytes);
         }
         route
     }
@@ -266,24 +276,29 @@ impl Owner {
         };
         let known = local.way(id).map(|writer| writer as usize);
         let Some(writer) = known.and_then(|writer| self.writers.get_mut(writer)) else {
-            self.end_anew(route, id, measured, trace);
-            return Some(());
+            return self.end_anew(route, id, measured, trace);
         };
-        writer.record(measured, |bytes| self.slot.has_room(bytes));
+        writer.record(measured, |series, place| self.slot.has_room(series, place));
         local.end(id, measured, trace, &self.slot);
         Some(())
     }
 
-    /// The same in a series that this thread meets for the first time.
+    /// The same in a series that this thread meets for the first time. `None` where it has no room for it, nor for `overflow`.
     #[cold]
-    fn end_anew(&mut self, route: u16, id: SeriesId, measured: &Measured, trace: TraceId) {
-        let writer = self.find_way(route, id);
-        if let Some(writer) = writer.and_then(|writer| self.writers.get_mut(writer as usize)) {
-            writer.record(measured, |bytes| self.slot.has_room(bytes));
-        }
+    fn end_anew(
+        &mut self,
+        route: u16,
+        id: SeriesId,
+        measured: &Measured,
+        trace: TraceId,
+    ) -> Option<()> {
+        let writer = self.find_way(route, id)?;
+        let writer = self.writers.get_mut(writer as usize)?;
+        writer.record(measured, |series, place| self.slot.has_room(series, place));
         if let Some(Some(local)) = self.routes.get(usize::from(route)) {
             local.end(id, measured, trace, &self.slot);
         }
+        Some(())
     }
 
     /// The same where another thread has begun the request, of a route that this one has not met.
@@ -299,11 +314,15 @@ impl Owner {
             .slot
             .shared
             .upgrade()
-            .is_some_and(|shared| shared.room().take(ROUTE_BYTES));
-        if has_room || self.is_common {
-            self.add_route(route);
+            .is_some_and(|shared| shared.room().take(route_bytes(self.slot.exemplars)));
+        if has_room {
+            self.add_route(route, self.slot.exemplars);
+        } else if self.is_common {
+            self.add_route(route, 0);
+        } else {
+            return None;
         }
-        (has_room || self.is_common).then(|| self.end_anew(route, id, measured, trace))
+        self.end_anew(route, id, measured, trace)
     }
 
     /// Where a series is counted that this thread meets for the first time.
@@ -322,12 +341,15 @@ impl Owner {
         };
         let mut writer = self.writer_of(series);
         if writer.is_none() {
-            if !shared.room().take(CELL_BYTES) && !self.is_common {
-                // `overflow` has its place whatever the room: seven cells a slot.
+            let has_room = shared.room().take(CELL_BYTES);
+            if !has_room {
                 series = shared.registry().overflow(id);
                 writer = self.writer_of(series);
             }
             if writer.is_none() {
+                if !has_room && !self.is_common {
+                    return None;
+                }
                 let cell = Arc::new(Cell::new(series));
                 lock(&self.slot.cells).push(cell.clone());
                 writer = Some(self.keep(Writer::new(cell)));
@@ -354,8 +376,8 @@ impl Owner {
         self.writers.len() as u32 - 1
     }
 
-    fn add_route(&mut self, route: u16) {
-        let counters = Arc::new(RouteCounters::new(route, self.slot.exemplars));
+    fn add_route(&mut self, route: u16, exemplars: usize) {
+        let counters = Arc::new(RouteCounters::new(route, exemplars));
         lock(&self.slot.routes).push(counters.clone());
         self.keep_route(counters);
     }

@@ -7,7 +7,7 @@ use super::{
     owners::LayerId,
     room::Room,
     shared::Shared,
-    slot::{Owner, SLOT_BYTES, Slot},
+    slot::{Owner, Slot, slot_bytes},
 };
 
 /// Threads that have a slot of their own at one time. Those after them share one, behind a lock.
@@ -45,7 +45,7 @@ impl Slots {
             Some(slot) => slot,
             None => {
                 let mut state = lock(&self.state);
-                if state.all.len() >= MAX_THREADS || !room.take(SLOT_BYTES) {
+                if state.all.len() >= MAX_THREADS || !room.take(slot_bytes(self.exemplars)) {
                     return None;
                 }
                 let slot = Arc::new(Slot::new(layer, shared.clone(), self.exemplars));

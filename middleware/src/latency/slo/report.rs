@@ -89,7 +89,7 @@ pub struct ObjectiveReport {
 pub struct BurnAlert {
     /// What it asks for.
     pub severity: Severity,
-    /// The burn rate that both windows must be above.
+    /// The burn rate that both windows must be above: the workbook's, or what nine bad requests of ten burn where that is less.
     pub factor: f64,
     /// The long window, in seconds.
     pub long_s: u64,
@@ -125,7 +125,7 @@ impl BurnAlert {
     fn of(objective: &Objective, slots: &Slots, rule: &Rule, now: Duration) -> Self {
         let long = slots.sum(now, rule.long);
         let short = slots.sum(now, rule.short);
-        let factor = rule.factor(objective.period);
+        let factor = rule.factor(objective.period, objective.target);
         let (long_burn, short_burn) = (burn(long, objective.target), burn(short, objective.target));
         let burns = long_burn > factor && short_burn > factor;
         let enough = long.total >= objective.min_requests && long.bad >= MIN_BAD;

@@ -26,6 +26,7 @@ fn difference(route: &str, class: StatusClass, times: impl IntoIterator<Item = u
             body_end: Histogram::of(times.into_iter().map(Duration::from_millis)),
             ..Sums::default()
         },
+        is_by_head: false,
     }
 }
 
@@ -241,6 +242,32 @@ fn routes_are_those_that_the_glob_names() {
         .map(|report| report.requests)
         .collect();
     assert_eq!(requests, [1, 2, 0, 3]);
+}
+
+/// However low the target: a total outage reaches every alert (the workbook, "Extreme Availability Goals").
+#[test]
+fn a_total_outage_pages_whatever_the_target() {
+    for target in [0.05, 0.5, 0.8, 0.9, 0.93, 0.95, 0.999] {
+        let mut tracker = Tracker::new([up(target)]);
+        for minute in 0..3 * DAY / MINUTE {
+            tracker.observe(at(minute * MINUTE), &served(100, 100));
+        }
+        let report = tracker.reports(at(3 * DAY - 1)).remove(0);
+        assert!(
+            report.alerts.iter().all(|alert| alert.fires),
+            "{target}: {:?}",
+            report.alerts
+        );
+    }
+    let factors = |target: f64| {
+        let report = Tracker::new([up(target)]).reports(at(0)).remove(0);
+        let factors = report.alerts.iter().map(|alert| alert.factor);
+        factors
+            .map(|factor| (factor * 100.0).round() / 100.0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(factors(0.95), [14.4, 6.0, 1.0], "the workbook's");
+    assert_eq!(factors(0.9), [9.0, 6.0, 1.0]);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::{
     glob::{Match, matches},
     latency::{
         Window,
-        routes::RouteGlob,
+        layer::BuildError,
+        routes::{MAX_ALLOWED, RouteGlob, is_usable},
         segments::{Account, Accounts, Read, name_of, when},
     },
 };
@@ -70,23 +71,17 @@ impl NPlusOne {
         self
     }
 
-    /// The share of the route's requests that must have repeated it. Default [`DEFAULT_REPEATED_SHARE`].
-    ///
-    /// # Panics
-    ///
-    /// Where `share` is not between 0 and 1.
+    /// The share of the route's requests that must have repeated it, 0 to 1. Default [`DEFAULT_REPEATED_SHARE`]. What is out of the range counts as the
+    /// nearest end of it, and what is no number as the default; [`LatencyBuilder::try_build`](crate::latency::LatencyBuilder::try_build) refuses both.
     #[must_use]
     pub fn share(mut self, share: f64) -> Self {
-        assert!(
-            (0.0..=1.0).contains(&share),
-            "share wants a part of the requests between 0 and 1, not {share}"
-        );
         self.share = share;
         self
     }
 
     /// Names no statement of these routes: an export that goes through pages, an import that goes row by row. A route template or a glob (`*` any run
-    /// of characters, `?` any one); with a space in it, it is held against `METHOD /route`, as in `GET /export/*`.
+    /// of characters, `?` any one); with a space in it, it is held against `METHOD /route`, as in `GET /export/*`. At most [`MAX_ALLOWED`](crate::latency::MAX_ALLOWED), of 1,024 bytes each; others are left out, and
+    /// refused by [`LatencyBuilder::try_build`](crate::latency::LatencyBuilder::try_build).
     #[must_use]
     pub fn allow_route(mut self, glob: &str) -> Self {
         self.routes.push(RouteGlob::new(glob));
@@ -94,11 +89,40 @@ impl NPlusOne {
     }
 
     /// Does not name statements of this form, in whatever route. A glob over the form that is told, as in `*from pages where id > ?*`; here
-    /// `?` is any one character, so also itself.
+    /// `?` is any one character, so also itself. Bounds as of [`allow_route`](Self::allow_route).
     #[must_use]
     pub fn allow_statement(mut self, glob: &str) -> Self {
         self.forms.push(glob.into());
         self
+    }
+
+    /// Refuses what is out of its range.
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        if !(0.0..=1.0).contains(&self.share) {
+            return Err(BuildError::RepeatedShare(self.share));
+        }
+        let most = self.routes.len().max(self.forms.len());
+        if most > MAX_ALLOWED {
+            return Err(BuildError::Allowed(most));
+        }
+        let routes = self.routes.iter().all(RouteGlob::is_usable);
+        if !routes || !self.forms.iter().all(|form| is_usable(form)) {
+            return Err(BuildError::AllowedGlob);
+        }
+        Ok(())
+    }
+
+    /// Takes what is out of its range for the nearest that is within, and leaves out what is too many.
+    pub(crate) fn keep_bounds(&mut self) {
+        self.share = if self.share.is_nan() {
+            DEFAULT_REPEATED_SHARE
+        } else {
+            self.share.clamp(0.0, 1.0)
+        };
+        self.routes.retain(RouteGlob::is_usable);
+        self.routes.truncate(MAX_ALLOWED);
+        self.forms.retain(|form| is_usable(form));
+        self.forms.truncate(MAX_ALLOWED);
     }
 
     fn is_allowed(&self, method: &str, route: &str, form: &str) -> bool {
