@@ -16,7 +16,7 @@ pub(crate) struct Room {
     left: AtomicUsize,
     bytes: usize,
     refused: AtomicU64,
-    /// By series: at which places some thread has a chunk. Not a lock that is modelled: nothing happens while it is held.
+    /// By series: at which places some thread has a chunk. Not a lock that is modelled, so nothing that is may happen while it is held.
     places: Mutex<Vec<Places>>,
 }
 
@@ -57,17 +57,22 @@ impl Room {
         if !self.take(CHUNK_BYTES + SEEN_CHUNK_BYTES) {
             return false;
         }
+        if !self.is_first(series as usize, place) {
+            self.give_back(SEEN_CHUNK_BYTES);
+        }
+        true
+    }
+
+    /// Whether no thread has had a chunk at this place of the series before.
+    fn is_first(&self, series: usize, place: usize) -> bool {
         let mut all = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let series = series as usize;
         if all.len() <= series {
             all.resize(series + 1, [0; _]);
         }
         let (word, bit) = (&mut all[series][place / 64], 1 << (place % 64));
-        if *word & bit != 0 {
-            self.give_back(SEEN_CHUNK_BYTES);
-        }
+        let is_first = *word & bit == 0;
         *word |= bit;
-        true
+        is_first
     }
 
     pub(crate) fn give_back(&self, bytes: usize) {
