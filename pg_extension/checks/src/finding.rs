@@ -22,7 +22,8 @@ pub struct Finding {
     pub detail: String,
     /// The numbers, as JSON.
     pub evidence: Option<String>,
-    /// Statements that mend it.
+    /// Statements that mend it, each on a line of its own, with a semicolon between them: as they are pasted into `psql`. Some
+    /// (`CONCURRENTLY`, `ALTER SYSTEM`) run outside of a transaction only.
     pub fix_sql: Option<String>,
     /// `kind`, `target` and `options` for `pitcrew.submit_job`, as JSON.
     pub fix_job: Option<String>,

@@ -10,7 +10,7 @@ SELECT 'info' AS severity,
               round((100 * c.null_share)::numeric, 1), round(i.tuples), pg_size_pretty((i.bytes * (1 - c.null_share))::bigint),
               pg_size_pretty(i.bytes)) AS detail,
        jsonb_build_object('null_share', c.null_share, 'bytes', i.bytes) AS evidence,
-       format(E'CREATE INDEX CONCURRENTLY ON %s (%s) WHERE %2$s IS NOT NULL\nDROP INDEX CONCURRENTLY %3$s',
+       format(E'CREATE INDEX CONCURRENTLY ON %s (%s) WHERE %2$s IS NOT NULL;\nDROP INDEX CONCURRENTLY %3$s',
               i.table_object, quote_ident(a.attname), i.object) AS fix_sql,
        NULL AS fix_job,
        'low' AS confidence

@@ -5,7 +5,7 @@
 SELECT 'warn' AS severity, 'max_wal_size' AS object,
        format('%s of %s checkpoints (%s %%) were requested, as WAL had filled max_wal_size (%s) or somebody asked: each makes writes dearer for a while', f.requested, f.whole, round(f.percent), current_setting('max_wal_size')) AS detail,
        jsonb_build_object('requested', f.requested, 'checkpoints', f.whole) AS evidence,
-       format(E'ALTER SYSTEM SET max_wal_size = ''%sMB''\nSELECT pg_reload_conf()', 2 * s.setting::bigint) AS fix_sql,
+       format(E'ALTER SYSTEM SET max_wal_size = ''%sMB'';\nSELECT pg_reload_conf()', 2 * s.setting::bigint) AS fix_sql,
        NULL AS fix_job, 'medium' AS confidence
 FROM (SELECT b.checkpoints_req AS requested, b.checkpoints_timed + b.checkpoints_req AS whole,
              100.0 * b.checkpoints_req / nullif(b.checkpoints_timed + b.checkpoints_req, 0) AS percent
@@ -16,7 +16,7 @@ WHERE f.requested >= {min_count} AND f.percent >= {min_percent}
 SELECT 'warn' AS severity, 'max_wal_size' AS object,
        format('%s of %s checkpoints (%s %%) were requested, as WAL had filled max_wal_size (%s) or somebody asked: each makes writes dearer for a while', f.requested, f.whole, round(f.percent), current_setting('max_wal_size')) AS detail,
        jsonb_build_object('requested', f.requested, 'checkpoints', f.whole) AS evidence,
-       format(E'ALTER SYSTEM SET max_wal_size = ''%sMB''\nSELECT pg_reload_conf()', 2 * s.setting::bigint) AS fix_sql,
+       format(E'ALTER SYSTEM SET max_wal_size = ''%sMB'';\nSELECT pg_reload_conf()', 2 * s.setting::bigint) AS fix_sql,
        NULL AS fix_job, 'medium' AS confidence
 FROM (SELECT c.num_requested AS requested, c.num_timed + c.num_requested AS whole,
              100.0 * c.num_requested / nullif(c.num_timed + c.num_requested, 0) AS percent

@@ -3,7 +3,7 @@
 SELECT 'info' AS severity, f.name AS object,
        format('%s is off: %s are not in the log', f.name, f.lost) AS detail,
        jsonb_build_object('setting', s.setting, 'source', s.source) AS evidence,
-       format(E'ALTER SYSTEM SET %s = %L\nSELECT pg_reload_conf()', f.name, f.wanted) AS fix_sql,
+       format(E'ALTER SYSTEM SET %s = %L;\nSELECT pg_reload_conf()', f.name, f.wanted) AS fix_sql,
        NULL AS fix_job, 'low' AS confidence
 FROM (VALUES ('log_lock_waits', 'waits for a lock beyond deadlock_timeout', 'off', 'on'),
              ('log_checkpoints', 'checkpoints and what they wrote', 'off', 'on'),

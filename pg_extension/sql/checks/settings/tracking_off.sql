@@ -3,7 +3,7 @@
 SELECT CASE f.name WHEN 'track_counts' THEN 'critical' WHEN 'track_activities' THEN 'warn' ELSE 'info' END AS severity, f.name AS object,
        format('%s is off: %s', f.name, f.cost) AS detail,
        jsonb_build_object('setting', s.reset_val, 'source', s.source) AS evidence,
-       format(E'ALTER SYSTEM SET %s = on\nSELECT pg_reload_conf()', f.name) AS fix_sql,
+       format(E'ALTER SYSTEM SET %s = on;\nSELECT pg_reload_conf()', f.name) AS fix_sql,
        NULL AS fix_job, 'high' AS confidence
 FROM (VALUES ('track_counts', 'autovacuum never runs, and most checks have nothing to read'),
              ('track_activities', 'nobody can see what sessions do'),

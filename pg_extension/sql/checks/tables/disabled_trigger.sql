@@ -7,7 +7,7 @@ SELECT CASE WHEN bool_or(t.tgisinternal) THEN 'critical' ELSE 'warn' END AS seve
               string_agg(coalesce(quote_ident(k.conname), quote_ident(t.tgname)), ', ' ORDER BY t.tgname),
               CASE WHEN bool_or(t.tgisinternal) THEN '; a foreign key is not checked' ELSE '' END) AS detail,
        jsonb_build_object('triggers', jsonb_agg(t.tgname ORDER BY t.tgname), 'constraints', jsonb_agg(k.conname) FILTER (WHERE k.oid IS NOT NULL)) AS evidence,
-       string_agg(format('ALTER TABLE %s ENABLE TRIGGER %s', r.object, quote_ident(t.tgname)), E'\n' ORDER BY t.tgname) AS fix_sql,
+       string_agg(format('ALTER TABLE %s ENABLE TRIGGER %s', r.object, quote_ident(t.tgname)), E';\n' ORDER BY t.tgname) AS fix_sql,
        NULL AS fix_job,
        'medium' AS confidence
 FROM relations r

@@ -200,7 +200,11 @@ pub fn statements(session: &Session, lines: &str) {
 
 /// Runs the statements of a fix one by one, as CONCURRENTLY wants it.
 pub fn mend(session: &Session, finding: &Finding) {
-    for statement in finding.fix_sql.as_deref().expect("a fix").lines() {
+    let fix = finding.fix_sql.as_deref().expect("a fix");
+    let (others, last) = fix.rsplit_once('\n').unwrap_or(("", fix));
+    for statement in others.lines() {
+        assert!(statement.ends_with(';'), "nobody can paste this: {fix}");
         session.run(statement);
     }
+    session.run(last);
 }
