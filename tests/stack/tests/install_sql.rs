@@ -28,7 +28,7 @@ fn the_committed_install_script_is_what_the_code_makes() {
         .position(|(new, old)| new != old);
     assert!(
         made.sql == committed,
-        "{} differs from the code (first at line {}); `{BLESS}=1 ./pitcrew test install_script` writes it anew",
+        "{} differs from the code (first at line {}); `{BLESS}=1 ./pitcrew test install_sql` writes it anew",
         path.display(),
         first.unwrap_or_else(|| made.sql.lines().count().min(committed.lines().count())) + 1,
     );
