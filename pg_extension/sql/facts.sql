@@ -16,7 +16,7 @@ SELECT 'column statistics',
 UNION ALL
 SELECT 'role ' || r.rolname, pg_has_role(current_user, r.oid, 'USAGE')::text
 FROM pg_roles r
-WHERE r.rolname IN ('pg_read_all_stats', 'pg_read_all_settings', 'pg_monitor')
+WHERE r.rolname IN ('pg_read_all_stats', 'pg_read_all_settings', 'pg_monitor', 'pg_stat_scan_tables')
 UNION ALL
 SELECT 'setting ' || s.name, s.setting
 FROM pg_settings s

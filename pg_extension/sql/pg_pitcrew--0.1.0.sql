@@ -7,6 +7,22 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- Findings that somebody has looked at and does not want to see again.
+CREATE TABLE pitcrew.suppressed_findings (
+    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
+    reason        text,
+    until         timestamptz,
+    suppressed_by name NOT NULL DEFAULT current_user,
+    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- It goes along in a dump.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
+COMMENT ON TABLE pitcrew.suppressed_findings IS
+    'Findings that pitcrew.check() and pitcrew.report() leave out: cache_key is that of the finding, or a check''s name for all of it.';
+COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- How many connections the database's clients need, from two samples of what the server counts (Little's law).
 CREATE FUNCTION pitcrew.pool_sample() RETURNS jsonb
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -67,22 +83,6 @@ COMMENT ON FUNCTION pitcrew.pool_advice(jsonb) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- Findings that somebody has looked at and does not want to see again.
-CREATE TABLE pitcrew.suppressed_findings (
-    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
-    reason        text,
-    until         timestamptz,
-    suppressed_by name NOT NULL DEFAULT current_user,
-    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
--- It goes along in a dump.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
-COMMENT ON TABLE pitcrew.suppressed_findings IS
-    'Findings that pitcrew.check() and pitcrew.report() leave out: cache_key is that of the finding, or a check''s name for all of it.';
-COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
 -- pg_pitcrew::jobs::submit::cancel_job
 
 CREATE FUNCTION pitcrew.cancel_job(id bigint) RETURNS boolean
@@ -101,6 +101,40 @@ CREATE FUNCTION pitcrew.check(name text, thresholds jsonb DEFAULT '{}') RETURNS 
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'check_wrapper';
 COMMENT ON FUNCTION pitcrew.check(text, jsonb) IS
     'Runs one check. severity: ok, info, warn, critical, or skipped with the reason in detail. thresholds: the check''s own, for example {"min_bytes": 0}.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::checks::list::checks_list
+
+CREATE FUNCTION pitcrew.checks() RETURNS TABLE (
+    name text, area text, title text, thresholds jsonb, needs text[], on_request text
+)
+    LANGUAGE c STRICT STABLE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'checks_list_wrapper';
+COMMENT ON FUNCTION pitcrew.checks() IS
+    'Every check: its thresholds with their defaults, what it is skipped without, and, where a report leaves it out, why.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
+--   check
+--   checks_list
+
+-- A view a check, for whoever wants one of them in a dashboard or a psql prompt: pitcrew.check_unused_index and so on.
+DO $$ DECLARE c record; BEGIN
+    FOR c IN SELECT k.name, k.title FROM pitcrew.checks() k LOOP
+        EXECUTE format('CREATE VIEW pitcrew.%I AS SELECT * FROM pitcrew."check"(%L)', 'check_' || c.name, c.name);
+        EXECUTE format('COMMENT ON VIEW pitcrew.%I IS %L', 'check_' || c.name, c.title || ', with the default thresholds.');
+    END LOOP;
+END $$;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::disk::disk_space
+
+CREATE FUNCTION pitcrew.disk_space() RETURNS TABLE (directory text, total_bytes bigint, free_bytes bigint)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'disk_space_wrapper';
+COMMENT ON FUNCTION pitcrew.disk_space() IS
+    'Size and free space of each file system that holds the data directory, the WAL or a tablespace, in bytes; several of them on one file system are one row. What cannot be seen has no row.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -350,6 +384,8 @@ REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.check(text, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.report(jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.checks() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.disk_space() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.pool_sample() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.pool_advice(jsonb) FROM PUBLIC;
 /* </end connected objects> */

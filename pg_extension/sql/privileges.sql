@@ -13,5 +13,7 @@ REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.check(text, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.report(jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.checks() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.disk_space() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.pool_sample() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.pool_advice(jsonb) FROM PUBLIC;

@@ -57,6 +57,10 @@ fn grant_access(role: pg_sys::Oid, level: &str) {
     for script in scripts {
         spi("the grants", Spi::run(&script.replace("{role}", &quoted)));
     }
+    for check in pg_pitcrew_checks::checks() {
+        let grant = format!("GRANT SELECT ON pitcrew.check_{} TO {quoted}", check.name);
+        spi("the grants", Spi::run(&grant));
+    }
 }
 
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);

@@ -18,6 +18,7 @@ use pgrx::prelude::*;
 
 mod checks;
 mod compat;
+mod disk;
 mod failure;
 mod guc;
 mod install;

@@ -26,6 +26,16 @@ impl Check {
         defaults.map(|(name, value)| (name.as_str(), *value))
     }
 
+    /// Why a report leaves it out, and it runs only where it is asked for alone.
+    pub fn on_request(&self) -> Option<&str> {
+        Some(self.parsed.on_request.as_str()).filter(|reason| !reason.is_empty())
+    }
+
+    /// What it cannot look without, as its header says it.
+    pub fn needed(&self) -> impl Iterator<Item = String> {
+        self.parsed.needs.iter().map(ToString::to_string)
+    }
+
     pub(crate) fn needs(&self) -> &[Need] {
         &self.parsed.needs
     }
@@ -51,20 +61,26 @@ macro_rules! checks {
 
 /// Area, name and text, in the order of a report.
 const CHECKS: &[(&str, &str, &str)] = checks! {
-    limits: transaction_wraparound multixact_wraparound sequence_overflow int_key_overflow connections_used xmin_holder slot_retains_wal lock_table_used;
+    limits: transaction_wraparound multixact_wraparound sequence_overflow int_key_overflow connections_used xmin_holder slot_retains_wal lock_table_used
+        worker_slots_used replication_slots_used wal_directory disk_space old_temporary_table;
     sessions: idle_in_transaction blocked_session prepared_transaction long_running_query deadlocks rollback_ratio abnormal_session_ends
-        session_profile idle_connections;
-    settings: durability_off autovacuum_off tracking_off pending_restart checkpoints_requested effective_cache_size password_encryption
-        idle_timeout log_settings extension_outdated;
-    queries: query_total_time query_mean_time query_calls query_reads query_temp_files query_wal query_planning;
-    cache: cache_hit_database cache_hit_table cache_hit_index temp_files archiver_failing wal_buffers_full;
+        session_profile idle_connections waiting_now;
+    settings: durability_off autovacuum_off autovacuum_saturated tracking_off pending_restart checkpoints_requested checkpoint_spread effective_cache_size
+        shared_buffers random_page_cost checksums_off password_encryption idle_timeout log_settings extension_outdated;
+    queries: query_total_time query_mean_time query_calls query_reads query_temp_files query_wal query_planning query_rows query_unsteady
+        statements_evicted;
+    cache: cache_hit_database cache_hit_table cache_hit_index buffer_contents backend_writes slow_reads temp_files wal_rate archiver_failing
+        wal_buffers_full checksum_failures;
     tables: dead_rows autovacuum_due autovacuum_disabled freeze_overdue stale_statistics never_analyzed bloated_table sequential_scans few_hot_updates
+        unused_table statistics_target bloated_table_measured
         missing_primary_key foreign_key_type disabled_trigger not_validated_constraint default_partition_rows unlogged_table large_toast;
     indexes: unused_index duplicate_index redundant_index invalid_index bloated_index null_heavy_index low_cardinality_index many_indexes
-        index_larger_than_table unindexed_foreign_key;
-    replication: inactive_slot;
+        index_larger_than_table hash_index unindexed_foreign_key;
+    replication: standby_lag synchronous_standby_missing replay_delay receiver_missing standby_conflicts inactive_slot subscription_stopped
+        replica_identity_missing;
     safety: public_schema_create public_table_write function_search_path policy_without_row_security row_security_without_policy
-        view_past_row_security superuser_login superuser_session extension_in_public;
+        view_past_row_security superuser_login superuser_session extension_in_public
+        unencrypted_session access_without_password configuration_error role_expires definer_function_public;
 };
 
 /// A collection may read those before it.

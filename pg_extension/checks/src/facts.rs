@@ -60,8 +60,19 @@ impl Facts {
             .map_or("", |(_, text)| text)
     }
 
-    /// Why a check cannot look here; `None` where it can.
-    pub fn reason_to_skip(&self, check: &Check, thresholds: &Thresholds) -> Option<String> {
+    /// Why a check does not look here; `None` where it does. `alone`: nothing else was asked for.
+    pub fn reason_to_skip(
+        &self,
+        check: &Check,
+        thresholds: &Thresholds,
+        alone: bool,
+    ) -> Option<String> {
+        if let (Some(reason), false) = (check.on_request(), alone) {
+            return Some(format!(
+                "runs on request only, as {reason}: SELECT * FROM pitcrew.check('{}')",
+                check.name
+            ));
+        }
         for need in check.needs() {
             if let Some(reason) = self.missing(need) {
                 return Some(reason);
@@ -121,5 +132,26 @@ impl Facts {
             ),
         };
         (!met).then_some(reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::checks;
+
+    #[test]
+    fn what_a_check_needs_is_asked_for() {
+        for check in checks() {
+            for need in check.needs() {
+                if let Need::Role(name) | Need::Setting(name) = need {
+                    assert!(
+                        FACTS_QUERY.contains(&format!("'{name}'")),
+                        "{}: nobody asks for {name}",
+                        check.name
+                    );
+                }
+            }
+        }
     }
 }

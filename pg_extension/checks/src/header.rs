@@ -5,11 +5,13 @@
 //! -- uses: indexes
 //! -- needs: setting track_counts
 //! -- default: min_bytes = 1048576
+//! -- on request: it reads every page
 //! -- looked at: SELECT count(*) || ' indexes' FROM indexes
 //! SELECT ...
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Something without which a check cannot look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,20 @@ pub(crate) enum Need {
     Standby,
 }
 
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(from) => write!(f, "version {from}"),
+            Self::Extension(name) => write!(f, "extension {name}"),
+            Self::Role(name) => write!(f, "role {name}"),
+            Self::Setting(name) => write!(f, "setting {name}"),
+            Self::ColumnStatistics => f.write_str("column statistics"),
+            Self::Primary => f.write_str("primary"),
+            Self::Standby => f.write_str("standby"),
+        }
+    }
+}
+
 /// A file of SQL with its header read.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Parsed {
@@ -38,6 +54,8 @@ pub(crate) struct Parsed {
     pub(crate) needs: Vec<Need>,
     pub(crate) defaults: BTreeMap<String, f64>,
     pub(crate) looked_at: String,
+    /// Why it costs too much for a report; empty where a report runs it.
+    pub(crate) on_request: String,
     /// `(from, text)`, ascending: the last whose `from` the server reaches is its own.
     pub(crate) variants: Vec<(Variant, String)>,
 }
@@ -82,6 +100,7 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, String> {
                     .map_err(|_| format!("the default `{value}` is no number"))?;
                 parsed.defaults.insert(name.trim().to_owned(), number);
             }
+            "on request" => parsed.on_request = value.to_owned(),
             "looked at" => parsed.looked_at = value.to_owned(),
             _ => return Err(format!("the header key `{key}` is unknown")),
         }

@@ -59,7 +59,7 @@ async fn run(
     let mut findings = Vec::new();
     let mut ready: Vec<(&str, Vec<&Check>)> = Vec::new();
     for &check in &checks {
-        if let Some(reason) = facts.reason_to_skip(check, thresholds) {
+        if let Some(reason) = facts.reason_to_skip(check, thresholds, checks.len() == 1) {
             findings.push(Finding::skipped(check, &reason));
             continue;
         }

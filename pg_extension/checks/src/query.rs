@@ -109,10 +109,10 @@ pub fn composed(
     query
 }
 
-/// `{pg_stat_statements}` stands for that extension's schema, quoted.
+/// `{pg_stat_statements}` and the like stand for that extension's schema, quoted.
 fn with_schemas(text: &str, facts: &Facts) -> String {
     let mut text = text.to_owned();
-    for extension in ["pg_stat_statements", "pg_buffercache"] {
+    for extension in ["pg_stat_statements", "pg_buffercache", "pgstattuple"] {
         if let Some(schema) = facts.schema_of(extension) {
             text = text.replace(&format!("{{{extension}}}"), schema);
         }

@@ -6,6 +6,10 @@ SELECT s.queryid,
        sum(s.calls)::float8 AS calls,
        sum(s.total_exec_time) AS total_ms,
        sum(s.total_plan_time) AS plan_ms,
+       max(s.max_exec_time) AS max_ms,
+       -- Of all users' calls together, from each one's own mean and deviation.
+       sqrt(greatest(sum(s.calls * (s.stddev_exec_time ^ 2 + s.mean_exec_time ^ 2)) / sum(s.calls)
+                     - (sum(s.total_exec_time) / sum(s.calls)) ^ 2, 0)) AS deviation_ms,
        sum(s.plans)::float8 AS plans,
        sum(s.rows)::float8 AS rows,
        sum(s.shared_blks_hit)::float8 AS blocks_hit,

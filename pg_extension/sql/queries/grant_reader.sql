@@ -12,5 +12,7 @@ GRANT EXECUTE ON PROCEDURE pitcrew.wait_job(bigint, integer) TO {role};
 GRANT SELECT ON pitcrew.suppressed_findings TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.check(text, jsonb) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.report(jsonb) TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.checks() TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.disk_space() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.pool_sample() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.pool_advice(jsonb) TO {role};

@@ -2,6 +2,7 @@
 //!
 //! | file | role |
 //! |---|---|
+//! | `list` | `pitcrew.checks`: what there is |
 //! | `run` | facts, the shared collections, a subtransaction a check |
 //! | `registered` | a query's rows as a relation that the session's queries read by name |
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use crate::failure::{Failure, or_raise, spi};
 
+mod list;
 mod registered;
 mod run;
 
@@ -178,4 +180,9 @@ fn suppressed() -> BTreeSet<String> {
 }
 
 pgrx::extension_sql_file!("../../sql/suppressed.sql", name = "suppressed");
+pgrx::extension_sql_file!(
+    "../../sql/check_views.sql",
+    name = "check_views",
+    requires = [check, checks_list]
+);
 pgrx::extension_sql_file!("../../sql/pool_advice.sql", name = "pool_advice");

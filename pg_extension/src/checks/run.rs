@@ -26,7 +26,7 @@ pub(super) fn run(
         let mut findings = Vec::new();
         let mut ready = Vec::new();
         for &check in checks {
-            match facts.reason_to_skip(check, thresholds) {
+            match facts.reason_to_skip(check, thresholds, checks.len() == 1) {
                 Some(reason) => findings.push(Finding::skipped(check, &reason)),
                 None => ready.push(check),
             }

@@ -1,10 +1,9 @@
 //! Whether there is room for what a job writes anew.
 
-use std::ffi::CStr;
-
 use pgrx::prelude::*;
 
 use super::spec::Spec;
+use crate::disk;
 use crate::failure::{Failure, read_one};
 use crate::guc;
 
@@ -17,9 +16,11 @@ pub(super) fn has_room(spec: &Spec, target: Option<pg_sys::Oid>) -> Result<(), F
     let Some(needed) = target.and_then(|target| writes(spec, target)) else {
         return Ok(());
     };
-    let Some(free) = free_bytes() else {
+    // Tables in other tablespaces are not looked at.
+    let Some(free) = disk::space_of(&disk::data_directory()) else {
         return Ok(());
     };
+    let free = i64::try_from(free.free).unwrap_or(i64::MAX);
     let reserve = i64::from(guc::JOB_MIN_FREE_DISK_MB.get()) * 1024 * 1024;
     if free.saturating_sub(needed) >= reserve {
         return Ok(());
@@ -50,17 +51,4 @@ pub(super) fn writes(spec: &Spec, target: pg_sys::Oid) -> Option<i64> {
         _ => return None,
     };
     read_one("the size of the target", query, &[target.into()])
-}
-
-/// Free bytes where the data directory is. Tables in other tablespaces are not looked at.
-fn free_bytes() -> Option<i64> {
-    // SAFETY: statvfs fills the struct; DataDir is set in every process of the server.
-    unsafe {
-        let mut stat: libc::statvfs = std::mem::zeroed();
-        let directory = CStr::from_ptr(pg_sys::DataDir);
-        if libc::statvfs(directory.as_ptr(), &mut stat) != 0 {
-            return None;
-        }
-        i64::try_from(stat.f_bavail.saturating_mul(stat.f_frsize)).ok()
-    }
 }

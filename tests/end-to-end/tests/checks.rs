@@ -155,6 +155,18 @@ fn a_role_that_may_not_see_is_told_so_and_a_cancel_ends_the_report() {
     );
     assert_eq!(of("null_heavy_index").severity, "skipped");
     assert_eq!(of("missing_primary_key").severity, "warn");
+    // Each check is a view as well, and a reader may read it.
+    for check in checks() {
+        let rows = inside.run(&format!(
+            "SELECT \"check\" FROM pitcrew.check_{}",
+            check.name
+        ));
+        assert_eq!(rows[0][0].as_deref(), Some(check.name));
+    }
+    assert_eq!(
+        inside.number("SELECT count(*) FROM pitcrew.checks()"),
+        checks().len() as f64
+    );
     // A monitor sees the rest; what it may not is the columns' statistics.
     session.run(&format!("GRANT pg_monitor TO {reader}"));
     let found = over_plain(&database.url_as(&reader), checks(), &Thresholds::default());

@@ -223,3 +223,39 @@ fn what_the_sizes_of_indexes_say() {
     ];
     walk(&session, &database.url, &cases);
 }
+
+#[test]
+fn a_tree_whose_order_nobody_uses() {
+    require!(statements);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE tickets (id int, token text, place text); \
+         INSERT INTO tickets SELECT g, md5(g::text), md5((-g)::text) FROM generate_series(1, 20000) g; \
+         CREATE INDEX by_token ON tickets (token); CREATE INDEX by_place ON tickets (place); ANALYZE tickets; \
+         SET enable_seqscan = off",
+    );
+    for column in ["token", "place"] {
+        session.run(&format!("SELECT id FROM tickets WHERE {column} = 'x'"));
+    }
+    session.run("SELECT id FROM tickets ORDER BY place LIMIT 1");
+    session.run("SELECT pg_stat_force_next_flush()");
+    let sick = Sick {
+        check: "hash_index",
+        thresholds: r#"{"min_bytes": 100000, "min_statistics_days": 0}"#,
+        object: "public.by_token",
+        severity: "info",
+        detail: &["over token, whose values are 33 bytes on average"],
+    };
+    sick.soon(&session, true);
+    let finding = sick.seen(&session, &database.url);
+    Sick {
+        object: "public.by_place",
+        ..sick
+    }
+    .healed(&session, &database.url);
+    mend(&session, &finding);
+    sick.healed(&session, &database.url);
+    let plan = session.text("EXPLAIN SELECT id FROM tickets WHERE token = 'x'");
+    assert!(plan.contains("tickets_token_idx"), "{plan}");
+}

@@ -10,6 +10,7 @@ mod support;
 
 use checked::{Case, Sick, mend, statements, walk};
 use pitcrew_stack::require;
+use support::jobs::table;
 use support::{Session, server};
 
 /// Uses up that many transaction numbers, one a subtransaction that writes.
@@ -184,4 +185,51 @@ fn prepared_and_slots() -> [Case<'static>; 3] {
             heal: None,
         },
     ]
+}
+
+#[test]
+fn workers_and_temporary_tables() {
+    require!(extension);
+    let postgres = server(&[("max_worker_processes", "8"), ("autovacuum", "off")]);
+    let url = postgres.socket_url("postgres", "shop");
+    let session = Session::open(&url);
+    // One for replication's launcher, two of ours; each job takes one more.
+    let workers = Sick {
+        check: "worker_slots_used",
+        thresholds: r#"{"min_percent": 50}"#,
+        object: "max_worker_processes",
+        severity: "warn",
+        detail: &["of 8 are taken"],
+    };
+    let holder = Session::open(&url);
+    for name in ["first", "second"] {
+        table(&session, name);
+    }
+    workers.soon(&session, false);
+    holder.run("BEGIN; LOCK TABLE first; LOCK TABLE second");
+    let jobs: Vec<_> = ["first", "second"]
+        .map(|name| session.submit(&format!("'vacuum', '{name}'")))
+        .into();
+    workers.soon(&session, true);
+    workers.seen(&session, &url);
+    holder.run("COMMIT");
+    for job in &jobs {
+        session.done(job);
+    }
+    workers.soon(&session, false);
+    workers.healed(&session, &url);
+    session.run("CREATE TABLE burnt (id int)");
+    let owner = Session::open(&url);
+    owner.run("CREATE TEMPORARY TABLE scratch (id int)");
+    let object = owner.text("SELECT pg_my_temp_schema()::regnamespace || '.scratch'");
+    burn(&session, 1_000);
+    let old = Sick {
+        check: "old_temporary_table",
+        thresholds: r#"{"min_transactions": 1000}"#,
+        object: &object,
+        severity: "warn",
+        detail: &["transactions old, and only its own session can vacuum it"],
+    };
+    mend(&session, &old.seen(&session, &url));
+    old.healed(&session, &url);
 }

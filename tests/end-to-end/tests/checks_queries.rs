@@ -8,9 +8,9 @@
 mod checked;
 mod support;
 
-use checked::{Sick, statements};
+use checked::{Case, Sick, statements, walk};
 use pitcrew_stack::{require, testing};
-use support::Session;
+use support::{Session, server};
 
 const RESET: &str = "SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)";
 
@@ -24,7 +24,8 @@ fn statements_that_are_sick_in_their_way() {
     // More often than a report over a plain connection plans its own.
     let planned =
         "SELECT a.id FROM written a JOIN written b USING (id) WHERE a.id = 7\n".repeat(20);
-    let rows: [Row<'_>; 6] = [
+    let steady = "SELECT pg_sleep(0.0)\n".repeat(9) + "SELECT pg_sleep(0.3)";
+    let rows: [Row<'_>; 8] = [
         (
             "query_mean_time",
             r#"{"min_calls": 1, "min_mean_ms": 100}"#,
@@ -68,6 +69,20 @@ fn statements_that_are_sick_in_their_way() {
             "SELECT a.id FROM written",
             &["ms to plan and", "prepared statement"],
         ),
+        (
+            "query_rows",
+            r#"{"min_rows": 1000, "min_calls": 1}"#,
+            "SELECT g FROM generate_series(1, 5000) g",
+            "SELECT g FROM generate_series",
+            &["5000 rows a call over 1 calls"],
+        ),
+        (
+            "query_unsteady",
+            r#"{"min_calls": 10, "min_ratio": 2, "min_ms": 50}"#,
+            &steady,
+            "SELECT pg_sleep",
+            &["ms of standard deviation over 10 calls"],
+        ),
     ];
     let database = testing::database();
     Session::open(&database.url).run(&format!(
@@ -94,4 +109,30 @@ fn statements_that_are_sick_in_their_way() {
         session.run(RESET);
         sick.healed(&session, &database.url);
     }
+}
+
+#[test]
+fn more_statements_than_there_is_room_for() {
+    require!(statements);
+    let postgres = server(&[("pg_stat_statements.max", "100")]);
+    let url = postgres.socket_url("postgres", "shop");
+    let session = Session::open(&url);
+    let many: Vec<_> = (0..200)
+        .map(|columns| format!("SELECT 1{}", ", 1".repeat(columns)))
+        .collect();
+    walk(
+        &session,
+        &url,
+        &[Case {
+            build: &many.join("\n"),
+            sick: Sick {
+                check: "statements_evicted",
+                thresholds: r#"{"min_count": 1}"#,
+                object: "pg_stat_statements.max",
+                severity: "info",
+                detail: &["(pg_stat_statements.max = 100)"],
+            },
+            heal: Some("SELECT pg_stat_statements_reset()"),
+        }],
+    );
 }

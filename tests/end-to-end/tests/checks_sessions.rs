@@ -157,3 +157,35 @@ fn deadlock(session: &Session, url: &str) {
     first.run("ROLLBACK");
     assert!(second.join().unwrap() != was_ended, "one of the two");
 }
+
+#[test]
+fn sessions_that_wait_for_one_thing() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run("SELECT pg_advisory_lock(1)");
+    let waiters: Vec<_> = (0..3)
+        .map(|_| {
+            let url = database.url.clone();
+            std::thread::spawn(move || Session::open(&url).run("SELECT pg_advisory_lock_shared(1)"))
+        })
+        .collect();
+    let sick = Sick {
+        check: "waiting_now",
+        thresholds: r#"{"min_sessions": 3}"#,
+        object: "Lock: advisory",
+        severity: "warn",
+        detail: &[
+            "sessions in a statement wait for advisory (Lock) now",
+            "blocked_session says for whom",
+        ],
+    };
+    sick.soon(&session, true);
+    sick.seen(&session, &database.url);
+    session.run("SELECT pg_advisory_unlock(1)");
+    for waiter in waiters {
+        waiter.join().unwrap();
+    }
+    sick.soon(&session, false);
+    sick.healed(&session, &database.url);
+}

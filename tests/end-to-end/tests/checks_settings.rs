@@ -135,3 +135,48 @@ fn settings_of_one_server() {
     ];
     walk(&session, &url, &rest);
 }
+
+#[test]
+fn how_checkpoints_and_autovacuum_are_paced() {
+    require!(extension);
+    let postgres = server(&[
+        ("checkpoint_timeout", "1min"),
+        ("checkpoint_completion_target", "0.5"),
+        ("autovacuum_max_workers", "1"),
+        ("autovacuum_naptime", "1s"),
+    ]);
+    let url = postgres.socket_url("postgres", "shop");
+    let session = Session::open(&url);
+    let cases = [
+        set(
+            "checkpoint_spread",
+            "checkpoint_timeout",
+            "info",
+            &["checkpoint_timeout is 1min"],
+            "",
+        ),
+        set(
+            "checkpoint_spread",
+            "checkpoint_completion_target",
+            "info",
+            &["checkpoint_completion_target is 0.5"],
+            "",
+        ),
+        Case {
+            // One page costs more than the limit, so that the worker sleeps after each.
+            build: "CREATE TABLE orders (id int) WITH (autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_cost_delay = 100, \
+                    autovacuum_vacuum_threshold = 10, autovacuum_vacuum_scale_factor = 0)\n\
+                    INSERT INTO orders SELECT generate_series(1, 200000)\n\
+                    DELETE FROM orders WHERE id % 2 = 0",
+            heal: Some("DROP TABLE orders"),
+            ..set(
+                "autovacuum_saturated",
+                "autovacuum_max_workers",
+                "warn",
+                &["all 1 workers are at work"],
+                "",
+            )
+        },
+    ];
+    walk(&session, &url, &cases);
+}

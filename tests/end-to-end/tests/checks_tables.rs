@@ -323,3 +323,27 @@ fn what_the_counters_of_tables_say() {
     ];
     walk(&session, &database.url, &cases);
 }
+
+#[test]
+fn statistics_that_are_too_coarse() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    // Each value is as common as its inverse: far more than 100 of them stand out.
+    walk(
+        &session,
+        &database.url,
+        &[Case {
+            build: "CREATE TABLE visits AS SELECT floor(exp(ln(20000) * (g / 60000.0)))::int AS page FROM generate_series(0, 59999) g\n\
+                    CREATE INDEX by_page ON visits (page)\nANALYZE visits",
+            sick: Sick {
+                check: "statistics_target",
+                thresholds: r#"{"min_rows": 10000}"#,
+                object: "public.visits.page",
+                severity: "info",
+                detail: &["its list of most common values is full at 100"],
+            },
+            heal: Some("ALTER TABLE visits ALTER page SET STATISTICS 1000\nANALYZE visits (page)"),
+        }],
+    );
+}

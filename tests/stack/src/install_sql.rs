@@ -81,9 +81,6 @@ pub fn install_sql(so: &Path, control: &Path) -> Result<String, InstallSqlError>
 
     let mut entities = decode_entities(section).map_err(|e| no_section(format!("{e:#}")))?;
     entities.push(SqlGraphEntity::ExtensionRoot(control_file));
-    // The section has them as the linker laid them down, which a build in another directory does otherwise; the order
-    // of the script follows from that of the entities wherever nothing depends on anything.
-    entities.sort();
     let sql = PgrxSql::build(entities.into_iter(), extension, false)
         .and_then(|sql| sql.to_sql())
         .map_err(|e| graph(so, format!("{e:#}")))?;

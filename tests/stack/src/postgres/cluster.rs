@@ -15,6 +15,8 @@ use crate::process;
 use crate::random;
 use crate::sql;
 
+mod offline;
+
 /// Recovery after a kill included; a start takes 0.2 s on an idle machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
