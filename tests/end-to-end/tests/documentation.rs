@@ -13,12 +13,14 @@ use std::{
 
 use pitcrew_stack::{require, testing};
 
-const PAGES: [(&str, &str); 2] = [
+const PAGES: [(&str, &str); 3] = [
     ("README.md", include_str!("../../../README.md")),
     ("CHANGELOG.md", include_str!("../../../CHANGELOG.md")),
+    ("docs/database.md", DATABASE),
 ];
-/// Names tests and constants.
+/// These name tests and constants.
 const CACHE: &str = include_str!("../../../docs/cache.md");
+const DATABASE: &str = include_str!("../../../docs/database.md");
 /// What the examples take for granted: no extension yet, a table, a role.
 const GIVEN: [&str; 3] = [
     "DROP EXTENSION pg_pitcrew",
@@ -190,11 +192,33 @@ fn wrong(page: &str, sources: &Sources) -> Vec<String> {
 }
 
 #[test]
-fn the_tests_and_bounds_that_the_page_of_the_cache_names_exist() {
+fn the_tests_and_bounds_that_the_pages_name_exist() {
     let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let sources = Sources::read(&root.canonicalize().unwrap());
-    assert!(citations(CACHE).len() > 150, "{:?}", citations(CACHE));
-    assert_eq!(wrong(CACHE, &sources), Vec::<String>::new());
+    for page in [CACHE, DATABASE] {
+        assert!(citations(page).len() > 120, "{:?}", citations(page));
+        assert_eq!(wrong(page, &sources), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn every_check_of_the_database_has_a_row_with_a_test() {
+    let rows: BTreeMap<&str, &str> = DATABASE
+        .lines()
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let [_, name, title, .., test, _] = cells.as_slice() else {
+                return None;
+            };
+            (cells.len() == 12 && !citations(test).is_empty()).then_some((*name, *title))
+        })
+        .collect();
+    let checks: BTreeMap<&str, &str> = pg_pitcrew_checks::checks()
+        .iter()
+        .map(|check| (check.name, check.title()))
+        .collect();
+    assert_eq!(rows, checks);
+    assert!(DATABASE.contains(&format!("{} checks.", checks.len())));
 }
 
 #[test]
