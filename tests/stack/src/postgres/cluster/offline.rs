@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::Postgres;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::{files, process};
 
 impl Postgres {
@@ -49,7 +49,7 @@ impl Postgres {
     /// Gives every page a checksum; the server is restarted.
     ///
     /// # Errors
-    /// [`Error::Program`] where `pg_checksums` fails, and as [`Postgres::start`].
+    /// [`Error::Program`](crate::Error::Program) where `pg_checksums` fails, and as [`Postgres::start`].
     pub fn enable_checksums(&mut self) -> Result<()> {
         self.stop();
         let data = self.data_dir();
