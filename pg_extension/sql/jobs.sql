@@ -25,6 +25,9 @@ CREATE TABLE pitcrew.jobs (
     options      jsonb NOT NULL DEFAULT '{}',
     index_oid    oid,
     touched      oid[],
+    schedule     text,
+    not_after    timestamptz,
+    stop_after   timestamptz,
     origin       text NOT NULL DEFAULT pitcrew.job_origin()
 );
 CREATE INDEX jobs_unfinished ON pitcrew.jobs (id) WHERE state IN ('queued', 'waiting_for_lock', 'running');
@@ -53,6 +56,9 @@ COMMENT ON COLUMN pitcrew.jobs.after IS 'The same after it.';
 COMMENT ON COLUMN pitcrew.jobs.hint IS 'What to do about the error.';
 COMMENT ON COLUMN pitcrew.jobs.index_oid IS 'The index that the job created, also when the build failed.';
 COMMENT ON COLUMN pitcrew.jobs.touched IS 'Indexes that a clean-up looks at when the job does not finish.';
+COMMENT ON COLUMN pitcrew.jobs.schedule IS 'The schedule that queued it; NULL for a job that was submitted.';
+COMMENT ON COLUMN pitcrew.jobs.not_after IS 'End of its maintenance window: a job that is still queued then is cancelled.';
+COMMENT ON COLUMN pitcrew.jobs.stop_after IS 'The same for a job that runs (stop_at_end of the window).';
 COMMENT ON COLUMN pitcrew.jobs.origin IS 'System identifier, database OID and timeline where the job was submitted.';
 
 -- Wishes of pitcrew.cancel_job(); the coordinator checks who asks, acts and deletes the row.

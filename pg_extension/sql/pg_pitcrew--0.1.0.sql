@@ -207,6 +207,9 @@ CREATE TABLE pitcrew.jobs (
     options      jsonb NOT NULL DEFAULT '{}',
     index_oid    oid,
     touched      oid[],
+    schedule     text,
+    not_after    timestamptz,
+    stop_after   timestamptz,
     origin       text NOT NULL DEFAULT pitcrew.job_origin()
 );
 CREATE INDEX jobs_unfinished ON pitcrew.jobs (id) WHERE state IN ('queued', 'waiting_for_lock', 'running');
@@ -235,6 +238,9 @@ COMMENT ON COLUMN pitcrew.jobs.after IS 'The same after it.';
 COMMENT ON COLUMN pitcrew.jobs.hint IS 'What to do about the error.';
 COMMENT ON COLUMN pitcrew.jobs.index_oid IS 'The index that the job created, also when the build failed.';
 COMMENT ON COLUMN pitcrew.jobs.touched IS 'Indexes that a clean-up looks at when the job does not finish.';
+COMMENT ON COLUMN pitcrew.jobs.schedule IS 'The schedule that queued it; NULL for a job that was submitted.';
+COMMENT ON COLUMN pitcrew.jobs.not_after IS 'End of its maintenance window: a job that is still queued then is cancelled.';
+COMMENT ON COLUMN pitcrew.jobs.stop_after IS 'The same for a job that runs (stop_at_end of the window).';
 COMMENT ON COLUMN pitcrew.jobs.origin IS 'System identifier, database OID and timeline where the job was submitted.';
 
 -- Wishes of pitcrew.cancel_job(); the coordinator checks who asks, acts and deletes the row.
@@ -247,6 +253,78 @@ COMMENT ON TABLE pitcrew.job_cancel_requests IS 'Cancel requests that the coordi
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- requires:
+--   jobs
+
+-- Jobs that come again. A role writes and changes its own rows and no others (row security); what only the coordinator
+-- writes is in no grant. The coordinator reads a row as it stands, so what is written past pitcrew.schedule() is judged
+-- there: a row that makes no sense is paused, and a job is built and run as the owner alone.
+CREATE TABLE pitcrew.schedules (
+    name               text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 200),
+    rule               text NOT NULL CHECK (octet_length(rule) <= 1000),
+    time_zone          text NOT NULL CHECK (octet_length(time_zone) <= 1000),
+    maintenance_window jsonb CHECK (octet_length(maintenance_window::text) <= 2000),
+    jitter_seconds     integer NOT NULL DEFAULT 0,
+    catch_up           text NOT NULL DEFAULT 'once',
+    kinds              text[] NOT NULL CHECK (cardinality(kinds) BETWEEN 1 AND 20 AND array_ndims(kinds) = 1 AND array_lower(kinds, 1) = 1
+                                              AND array_position(kinds, NULL) IS NULL AND octet_length(kinds::text) <= 2000),
+    targets            regclass[] NOT NULL CHECK (cardinality(targets) = cardinality(kinds) AND array_ndims(targets) = 1 AND array_lower(targets, 1) = 1),
+    options            jsonb NOT NULL CHECK (CASE jsonb_typeof(options) WHEN 'array' THEN jsonb_array_length(options) = cardinality(kinds) ELSE false END
+                                             AND octet_length(options::text) <= 100000),
+    owner              regrole NOT NULL DEFAULT (quote_ident(current_user)::regrole),
+    created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    next_run_at        timestamptz,
+    run_now            boolean NOT NULL DEFAULT false,
+    paused_at          timestamptz,
+    paused_because     text,
+    last_run_at        timestamptz,
+    last_jobs          bigint[] NOT NULL DEFAULT '{}',
+    runs               bigint NOT NULL DEFAULT 0,
+    skipped            bigint NOT NULL DEFAULT 0,
+    missed             bigint NOT NULL DEFAULT 0,
+    sqlstate           text,
+    hint               text,
+    origin             text NOT NULL DEFAULT pitcrew.job_origin()
+);
+CREATE INDEX schedules_due ON pitcrew.schedules (next_run_at) WHERE paused_at IS NULL;
+
+ALTER TABLE pitcrew.schedules ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen_by_readers ON pitcrew.schedules FOR SELECT USING (true);
+CREATE POLICY made_by_owner ON pitcrew.schedules FOR INSERT WITH CHECK (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+CREATE POLICY changed_by_owner ON pitcrew.schedules FOR UPDATE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+CREATE POLICY removed_by_owner ON pitcrew.schedules FOR DELETE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+
+-- They go along in a dump, and arrive paused: origin says that they are another server's.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.schedules', '');
+
+COMMENT ON TABLE pitcrew.schedules IS
+    'Jobs that come again, one row a schedule. Made by pitcrew.schedule(), removed by pitcrew.unschedule(). pitcrew.jobs.schedule names the schedule of a job.';
+COMMENT ON COLUMN pitcrew.schedules.rule IS 'Five or six cron fields, a name such as @daily, or an interval such as 15 minutes.';
+COMMENT ON COLUMN pitcrew.schedules.time_zone IS 'Where cron patterns are read, and the window unless it has a zone of its own.';
+COMMENT ON COLUMN pitcrew.schedules.jitter_seconds IS
+    '0 to 3600: each run is later by a share of this that the name decides, so that schedules do not all start at once.';
+COMMENT ON COLUMN pitcrew.schedules.catch_up IS
+    'What is done when a run was missed by more than a minute: once (one run makes up for all) or none.';
+COMMENT ON COLUMN pitcrew.schedules.owner IS 'The role that the jobs run as.';
+COMMENT ON COLUMN pitcrew.schedules.created_at IS 'Intervals are reckoned from here.';
+COMMENT ON COLUMN pitcrew.schedules.run_now IS 'Asked for by pitcrew.run_schedule() and not done yet.';
+COMMENT ON COLUMN pitcrew.schedules.paused_because IS
+    'Why it does not run: somebody paused it, it cannot be run (sqlstate, hint), or it came with a dump, a clone or a promoted standby. pitcrew.resume_schedule() takes it up again.';
+COMMENT ON COLUMN pitcrew.schedules.last_jobs IS 'The jobs of the last run, in pitcrew.jobs. While one is unfinished a run is left out.';
+COMMENT ON COLUMN pitcrew.schedules.skipped IS 'Runs left out because the last one was not finished.';
+COMMENT ON COLUMN pitcrew.schedules.missed IS 'Times that runs were left out because nobody was there to start them, or the window was closed.';
+COMMENT ON COLUMN pitcrew.schedules.origin IS 'System identifier, database OID and timeline where the schedule was made or resumed.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::schedule::manage::pause_schedule
+
+CREATE FUNCTION pitcrew.pause_schedule(name text, reason text DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'pause_schedule_wrapper';
+COMMENT ON FUNCTION pitcrew.pause_schedule(text, text) IS 'Pauses a schedule until pitcrew.resume_schedule(). Jobs that it queued go on.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::checks::report
 
 CREATE FUNCTION pitcrew.report(thresholds jsonb DEFAULT '{}') RETURNS TABLE (
@@ -256,6 +334,59 @@ CREATE FUNCTION pitcrew.report(thresholds jsonb DEFAULT '{}') RETURNS TABLE (
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'report_wrapper';
 COMMENT ON FUNCTION pitcrew.report(jsonb) IS
     'Runs every check, worst findings first. A check that fails is a row with severity skipped. thresholds: by check, for example {"unused_index": {"min_bytes": 0}}.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::schedule::manage::resume_schedule
+
+CREATE FUNCTION pitcrew.resume_schedule(name text) RETURNS void
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'resume_schedule_wrapper';
+COMMENT ON FUNCTION pitcrew.resume_schedule(text) IS
+    'Takes up a schedule that is paused, also one that came with a dump, a clone or a promoted standby. What was due meanwhile is not made up for.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::schedule::manage::run_schedule
+
+CREATE FUNCTION pitcrew.run_schedule(name text) RETURNS void
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'run_schedule_wrapper';
+COMMENT ON FUNCTION pitcrew.run_schedule(text) IS
+    'Queues the jobs of a schedule once this transaction commits, whatever its rule and window say; left out when its last jobs are unfinished.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::schedule::define::schedule
+
+CREATE FUNCTION pitcrew.schedule(
+    name text, rule text, job jsonb, maintenance_window jsonb DEFAULT NULL, time_zone text DEFAULT NULL,
+    jitter_seconds integer DEFAULT 0, catch_up text DEFAULT 'once'
+) RETURNS timestamptz
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'schedule_wrapper';
+COMMENT ON FUNCTION pitcrew.schedule(text, text, jsonb, jsonb, text, integer, text) IS
+    'Makes a schedule, or changes the one of that name, and returns its next run. rule: five or six cron fields ("30 2 * * *", "@daily") or an interval ("15 minutes"). job: {"kind": text, "target": "schema.name", "options": {...}} as for pitcrew.submit_job(), or a list of up to 20; they run as the current role. maintenance_window: {"start": "22:00", "end": "05:00", "days": ["mon", ...], "time_zone": text, "stop_at_end": bool}: what is due outside runs when it opens, what is still queued when it closes is cancelled. time_zone: the session''s unless given. jitter_seconds: 0 to 3600. catch_up: once or none.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::schedule::define::schedule_nightly
+
+CREATE FUNCTION pitcrew.schedule_nightly(
+    maintenance_window jsonb DEFAULT '{"start": "01:00", "end": "05:00"}', time_zone text DEFAULT NULL
+) RETURNS timestamptz
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'schedule_nightly_wrapper';
+COMMENT ON FUNCTION pitcrew.schedule_nightly(jsonb, text) IS
+    'Makes the schedule "nightly", which in each window runs vacuum_due, analyze_all_stale, freeze_oldest, rebuild_bloated_indexes and repair_invalid_indexes over what the current role may maintain. Returns its next run.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::schedule::define::schedule_preview
+
+CREATE FUNCTION pitcrew.schedule_preview(
+    rule text, maintenance_window jsonb DEFAULT NULL, time_zone text DEFAULT NULL,
+    after timestamptz DEFAULT pg_catalog.now(), runs integer DEFAULT 5
+) RETURNS TABLE (run_at timestamptz)
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'schedule_preview_wrapper';
+COMMENT ON FUNCTION pitcrew.schedule_preview(text, jsonb, text, timestamptz, integer) IS
+    'The next 1 to 1000 runs of a rule and a window, without scheduling anything; intervals are reckoned from after.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -338,6 +469,14 @@ COMMENT ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, 
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- pg_pitcrew::schedule::manage::unschedule
+
+CREATE FUNCTION pitcrew.unschedule(name text) RETURNS void
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'unschedule_wrapper';
+COMMENT ON FUNCTION pitcrew.unschedule(text) IS 'Removes a schedule. Jobs that it queued go on: pitcrew.cancel_job() ends them.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::version
 
 CREATE FUNCTION pitcrew.version() RETURNS text
@@ -379,6 +518,13 @@ REVOKE EXECUTE ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) FROM PUBLIC
 REVOKE EXECUTE ON FUNCTION pitcrew.cancel_job(bigint) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON PROCEDURE pitcrew.wait_job(bigint, integer) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.schedule(text, text, jsonb, jsonb, text, integer, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.schedule_nightly(jsonb, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.schedule_preview(text, jsonb, text, timestamptz, integer) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.unschedule(text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.pause_schedule(text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.resume_schedule(text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.run_schedule(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;

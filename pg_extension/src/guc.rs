@@ -18,6 +18,8 @@ pub(crate) static JOB_MIN_FREE_DISK_MB: GucSetting<i32> = GucSetting::<i32>::new
 pub(crate) static MAX_QUEUED_JOBS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 /// Jobs that run at the same time in one database.
 pub(crate) static MAX_PARALLEL_JOBS: GucSetting<i32> = GucSetting::<i32>::new(2);
+/// Schedules of one database.
+pub(crate) static MAX_SCHEDULES: GucSetting<i32> = GucSetting::<i32>::new(1_000);
 /// Milliseconds after which `suggest_indexes` answers with the best found so far.
 pub(crate) static SUGGEST_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 /// Statements of the workload that are looked at, those with most total time first.
@@ -102,6 +104,16 @@ pub(crate) fn define() {
         &MAX_PARALLEL_JOBS,
         1,
         8,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.max_schedules",
+        c"How many schedules one database may have.",
+        c"pitcrew.schedule refuses more; what was written past it is paused.",
+        &MAX_SCHEDULES,
+        1,
+        100_000,
         GucContext::Sighup,
         GucFlags::default(),
     );

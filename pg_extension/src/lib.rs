@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `checks/` | what a DBA looks at every morning, run in one pass |
 //! | `jobs/` | VACUUM, ANALYZE, REINDEX, CREATE INDEX and their like at top level, in a worker connected as the submitter |
+//! | `schedule/` | jobs that come again: cron, intervals, maintenance windows |
 //! | `workload/` | the statements that ran, from pg_stat_statements, and the columns that they look things up by |
 //! | `whatif/` | plans with indexes that do not exist |
 //! | `../sql/` | tables, views and privileges |
@@ -25,6 +26,7 @@ mod install;
 mod jobs;
 mod lists;
 mod names;
+mod schedule;
 mod stats;
 mod status;
 mod suggest;
@@ -69,6 +71,7 @@ pub extern "C-unwind" fn _PG_init() {
         // run pg_stat_statements.
         unsafe { pg_sys::EnableQueryId() };
         jobs::preload();
+        schedule::preload();
     }
 }
 

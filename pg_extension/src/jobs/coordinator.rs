@@ -8,9 +8,13 @@ use pgrx::prelude::*;
 use super::board::{BOARD, Coordinator, MAX_SLOTS, Outcome, Phase, Slot, SlotState};
 use super::process::{self, Started};
 use super::{leave, ledger, wake};
+use crate::schedule::{self, dues};
 
 /// Longest sleep while jobs are unfinished; workers and submitters set the latch.
 const POLL_MS: i64 = 1_000;
+
+/// With a schedule that is due sooner it stays: to come back would cost more.
+const STAY_MS: i64 = 2_000;
 
 /// The database of this process. The exit callback reads it.
 static mut DATABASE: pg_sys::Oid = pg_sys::InvalidOid;
@@ -109,6 +113,7 @@ impl Run {
                 .coordinator(self.database)
                 .map_or(0, |c| c.pokes);
             if !process::transaction(c"pitcrew: checking the extension", ledger::is_installed) {
+                dues::set(self.database, None);
                 self.stop_workers();
                 leave::forget(self.database);
                 if self.left(seen) {
@@ -126,15 +131,19 @@ impl Run {
                 ledger::mark_orphans();
                 ledger::fail_surplus();
                 self.cancel(&ledger::take_cancel_requests());
+                self.cancel(&ledger::past_their_window());
             });
+            let due = process::transaction(c"pitcrew: schedules", schedule::take_turns);
+            dues::set(self.database, due);
             self.reap();
             self.find_lost();
             self.watch();
             let is_waiting = self.start_queued();
-            if !is_waiting && self.left(seen) {
+            let until_due = dues::until(due);
+            if !is_waiting && until_due > STAY_MS && self.left(seen) {
                 return;
             }
-            process::wait(POLL_MS);
+            process::wait(POLL_MS.min(until_due));
         }
     }
 

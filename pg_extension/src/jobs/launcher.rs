@@ -11,12 +11,15 @@ use pgrx::prelude::*;
 use super::board::BOARD;
 use super::process::{self, Started};
 use super::{leave, wake};
+use crate::schedule::dues;
 
 /// Coordinators that are coming up at the same time.
 const MAX_STARTING: usize = 3;
 /// Starts in one database within a window, so that a coordinator that cannot live costs little.
 const MAX_STARTS: usize = 5;
 const START_WINDOW: Duration = Duration::from_secs(1);
+/// How often every database is looked at while more have schedules than can be noted.
+const LOOK_AROUND: Duration = Duration::from_secs(60);
 /// Wait after which a refused start is tried again.
 const RETRY_MS: i64 = 500;
 /// Longest sleep: only a safety net, for everything that matters sets the latch.
@@ -48,14 +51,22 @@ pub extern "C-unwind" fn pitcrew_launcher_main(_argument: pg_sys::Datum) {
     let mut pending: VecDeque<pg_sys::Oid> = databases().into();
     let mut starting: Vec<Launch> = Vec::new();
     let mut starts: Vec<(pg_sys::Oid, Instant)> = Vec::new();
+    let mut looked = Instant::now();
     loop {
         process::reload_if_asked();
-        let (wanted, overflow) = wake::take();
+        let (mut wanted, mut overflow) = wake::take();
+        wanted.extend(dues::take());
+        // Databases whose next schedule could not be noted: all are looked at, but not all the time.
+        if looked.elapsed() >= LOOK_AROUND && dues::take_overflow() {
+            looked = Instant::now();
+            overflow = true;
+        }
         if overflow || !wanted.is_empty() {
             let there = databases();
             // A dropped database's coordinator wanted a successor when it was sent away.
             for &gone in wanted.iter().filter(|database| !there.contains(database)) {
                 leave::forget(gone);
+                dues::set(gone, None);
             }
             let wanted = there
                 .into_iter()
@@ -107,7 +118,7 @@ pub extern "C-unwind" fn pitcrew_launcher_main(_argument: pg_sys::Datum) {
             }
         }
         process::wait(if pending.is_empty() && starting.is_empty() {
-            IDLE_MS
+            IDLE_MS.min(dues::until(dues::first()))
         } else {
             RETRY_MS
         });

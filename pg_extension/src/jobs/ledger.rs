@@ -72,6 +72,24 @@ pub(super) fn fail_surplus() {
     );
 }
 
+/// Ends queued jobs whose maintenance window is over, and answers those that run and are to be stopped.
+pub(super) fn past_their_window() -> Vec<i64> {
+    change(
+        "UPDATE pitcrew.jobs SET state = 'cancelled', finished_at = clock_timestamp(), sqlstate = '57014', \
+         error = 'its maintenance window ended before it started', \
+         hint = 'Widen the window, or raise pitcrew.max_parallel_jobs.' \
+         WHERE state = 'queued' AND not_after <= clock_timestamp()",
+        &[],
+    );
+    Spi::connect(|client| {
+        let query = "SELECT id FROM pitcrew.jobs WHERE state IN ('waiting_for_lock', 'running') \
+                     AND stop_after <= clock_timestamp() ORDER BY id LIMIT 1000";
+        let rows = spi("pitcrew.jobs", client.select(query, None, &[]));
+        rows.filter_map(|row| spi::<Option<i64>>("pitcrew.jobs", row.get(1)))
+            .collect()
+    })
+}
+
 /// Forgets the oldest finished jobs.
 pub(super) fn forget_oldest() {
     spi(
@@ -250,7 +268,8 @@ pub(super) fn finish(id: i64, attempts: i32, report: &Report) {
     let hint = text(report.hint.as_str())
         .or_else(|| hints::of(report.sqlstate.as_str()).map(str::to_owned));
     change(
-        "UPDATE pitcrew.jobs SET state = $2, finished_at = clock_timestamp(), sqlstate = $3, error = $4, hint = $5, \
+        "UPDATE pitcrew.jobs SET state = $2, finished_at = clock_timestamp(), sqlstate = $3, error = $4, \
+         hint = CASE WHEN $2 = 'cancelled' AND stop_after <= clock_timestamp() THEN 'Its maintenance window ended.' ELSE $5 END, \
          eta = NULL WHERE id = $1",
         &[
             id.into(),

@@ -47,6 +47,9 @@ pub(crate) fn preload() {
     launcher::preload();
 }
 
+pub(crate) use submit::{can_run_jobs, check_repeated};
+pub(crate) use wake::after_commit;
+
 pgrx::extension_sql_file!(
     "../../sql/jobs.sql",
     name = "jobs",

@@ -85,6 +85,28 @@ fn check(
     Ok(Some(command.text))
 }
 
+/// Whether the current role may have this job run again and again.
+///
+/// # Errors
+/// What `submit_job` would say now, and a refusal of what can be done only once.
+pub(crate) fn check_repeated(
+    kind: &str,
+    target: Option<pg_sys::Oid>,
+    options: &serde_json::Value,
+) -> Result<(), Failure> {
+    let spec = Spec::parse(kind, options)?;
+    if matches!(spec, Spec::CreateIndex { .. } | Spec::DropIndex) {
+        return Err(
+            Failure::argument(format!("a job of kind \"{kind}\" can be done only once"))
+                .hint("Queue it with pitcrew.submit_job()."),
+        );
+    }
+    // SAFETY: plain read of the current role.
+    let role = unsafe { pg_sys::GetUserId() };
+    can_log_in(role)?;
+    check(&spec, target, role).map(drop)
+}
+
 fn queue_has_room() -> Result<(), Failure> {
     let most = guc::MAX_QUEUED_JOBS.get();
     // Counts no further than it has to.
@@ -188,7 +210,7 @@ fn cancel_job(id: i64) -> bool {
     }
 }
 
-fn can_run_jobs() -> Result<(), Failure> {
+pub(crate) fn can_run_jobs() -> Result<(), Failure> {
     // SAFETY: a plain read of shared state.
     if unsafe { pg_sys::RecoveryInProgress() } {
         return Err(Failure::new(

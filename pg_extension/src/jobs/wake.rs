@@ -48,7 +48,7 @@ pub(super) fn preload() {
 }
 
 /// Wakes the coordinator when the current transaction commits.
-pub(super) fn after_commit() {
+pub(crate) fn after_commit() {
     PENDING.store(true, Ordering::Relaxed);
 }
 

@@ -1,0 +1,116 @@
+//! What is done with a schedule that is there. Each function changes the row as the caller, whom row security keeps to
+//! schedules of roles that it is a member of.
+
+use pgrx::prelude::*;
+
+use crate::failure::{Failure, or_raise, read_one, spi};
+use crate::jobs;
+
+/// Removes a schedule. Jobs that it queued go on.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.unschedule(name text) RETURNS void
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'unschedule_wrapper';
+COMMENT ON FUNCTION pitcrew.unschedule(text) IS 'Removes a schedule. Jobs that it queued go on: pitcrew.cancel_job() ends them.';
+"#)]
+fn unschedule(name: &str) {
+    change(
+        name,
+        "DELETE FROM pitcrew.schedules WHERE name = $1",
+        &[name.into()],
+    );
+}
+
+/// Pauses a schedule.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.pause_schedule(name text, reason text DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'pause_schedule_wrapper';
+COMMENT ON FUNCTION pitcrew.pause_schedule(text, text) IS 'Pauses a schedule until pitcrew.resume_schedule(). Jobs that it queued go on.';
+"#)]
+fn pause_schedule(name: Option<&str>, reason: Option<&str>) {
+    let name = named(name);
+    change(
+        name,
+        "UPDATE pitcrew.schedules SET paused_at = clock_timestamp(), \
+         paused_because = coalesce($2, 'paused by ' || current_user), run_now = false WHERE name = $1",
+        &[name.into(), reason.into()],
+    );
+}
+
+/// Takes a schedule up again, here.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.resume_schedule(name text) RETURNS void
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'resume_schedule_wrapper';
+COMMENT ON FUNCTION pitcrew.resume_schedule(text) IS
+    'Takes up a schedule that is paused, also one that came with a dump, a clone or a promoted standby. What was due meanwhile is not made up for.';
+"#)]
+fn resume_schedule(name: &str) {
+    or_raise(jobs::can_run_jobs());
+    // Without a next run the coordinator reckons it from now.
+    change(
+        name,
+        "UPDATE pitcrew.schedules SET paused_at = NULL, paused_because = NULL, next_run_at = NULL, \
+         origin = pitcrew.job_origin() WHERE name = $1",
+        &[name.into()],
+    );
+}
+
+/// Makes a schedule due at once.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.run_schedule(name text) RETURNS void
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'run_schedule_wrapper';
+COMMENT ON FUNCTION pitcrew.run_schedule(text) IS
+    'Queues the jobs of a schedule once this transaction commits, whatever its rule and window say; left out when its last jobs are unfinished.';
+"#)]
+fn run_schedule(name: &str) {
+    or_raise(jobs::can_run_jobs());
+    let query = "SELECT (SELECT paused_because FROM pitcrew.schedules WHERE name = $1 AND paused_at IS NOT NULL)";
+    let paused: Option<String> = read_one("pitcrew.schedules", query, &[name.into()]);
+    if let Some(because) = paused {
+        Failure::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("schedule \"{name}\" is paused: {because}"),
+        )
+        .hint("Take it up again with pitcrew.resume_schedule().")
+        .raise();
+    }
+    change(
+        name,
+        "UPDATE pitcrew.schedules SET run_now = true WHERE name = $1",
+        &[name.into()],
+    );
+}
+
+fn named(name: Option<&str>) -> &str {
+    or_raise(name.ok_or_else(|| Failure::argument("a schedule's name is needed")))
+}
+
+/// Changes a schedule of the caller's and has the coordinator look at it.
+fn change(name: &str, query: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) {
+    or_raise(own(name, is_own(name)));
+    spi("pitcrew.schedules", Spi::run_with_args(query, arguments));
+    if crate::is_preloaded() {
+        jobs::after_commit();
+    }
+}
+
+/// Whether the schedule is of a role that the current one has the rights of; `None` without such a schedule.
+pub(super) fn is_own(name: &str) -> Option<bool> {
+    let query =
+        "SELECT (SELECT pg_has_role(owner::oid, 'USAGE') FROM pitcrew.schedules WHERE name = $1)";
+    read_one("pitcrew.schedules", query, &[name.into()])
+}
+
+pub(super) fn own(name: &str, is_own: Option<bool>) -> Result<(), Failure> {
+    match is_own {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("schedule \"{name}\" belongs to another role"),
+        )),
+        None => Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+            format!("there is no schedule \"{name}\""),
+        )
+        .hint("pitcrew.schedules lists them.")),
+    }
+}
