@@ -7,22 +7,6 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- Findings that somebody has looked at and does not want to see again.
-CREATE TABLE pitcrew.suppressed_findings (
-    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
-    reason        text,
-    until         timestamptz,
-    suppressed_by name NOT NULL DEFAULT current_user,
-    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
--- It goes along in a dump.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
-COMMENT ON TABLE pitcrew.suppressed_findings IS
-    'Findings that pitcrew.check() and pitcrew.report() leave out: cache_key is that of the finding, or a check''s name for all of it.';
-COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
 -- How many connections the database's clients need, from two samples of what the server counts (Little's law).
 CREATE FUNCTION pitcrew.pool_sample() RETURNS jsonb
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -80,6 +64,33 @@ CREATE FUNCTION pitcrew.pool_advice(before jsonb) RETURNS TABLE (
 $$;
 COMMENT ON FUNCTION pitcrew.pool_advice(jsonb) IS
     'How many connections this database needs, from a sample that pitcrew.pool_sample() took before: busy = mean number of sessions in a statement or a transaction, pool_size = all pools together, wasted = connections that were open and idle.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- Findings that somebody has looked at and does not want to see again.
+CREATE TABLE pitcrew.suppressed_findings (
+    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
+    reason        text,
+    until         timestamptz,
+    suppressed_by name NOT NULL DEFAULT current_user,
+    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- It goes along in a dump.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
+COMMENT ON TABLE pitcrew.suppressed_findings IS
+    'Findings that pitcrew.check() and pitcrew.report() leave out: cache_key is that of the finding, or a check''s name for all of it.';
+COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::autovacuum::autovacuum_advice
+
+CREATE FUNCTION pitcrew.autovacuum_advice(min_rows bigint DEFAULT 1000000) RETURNS TABLE (
+    object text, topic text, detail text, evidence jsonb, fix_sql text, confidence text
+)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'autovacuum_advice_wrapper';
+COMMENT ON FUNCTION pitcrew.autovacuum_advice(bigint) IS
+    'What to set for single tables so that autovacuum comes in time. topic: vacuum, insert and analyze (thresholds too high for tables of min_rows rows and more), freeze, slow (it comes and does not keep up), off. fix_sql can be run as it stands. evidence: the rows that start it now and then, and the rows counted since the last reset of the statistics. At most 1,000 rows.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -534,5 +545,6 @@ REVOKE EXECUTE ON FUNCTION pitcrew.checks() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.disk_space() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.pool_sample() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.pool_advice(jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.autovacuum_advice(bigint) FROM PUBLIC;
 /* </end connected objects> */
 

@@ -24,3 +24,4 @@ REVOKE EXECUTE ON FUNCTION pitcrew.checks() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.disk_space() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.pool_sample() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.pool_advice(jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.autovacuum_advice(bigint) FROM PUBLIC;

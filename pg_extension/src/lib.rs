@@ -17,6 +17,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pgrx::prelude::*;
 
+/// A query file over the collection `relations`, which says what autovacuum's thresholds are.
+macro_rules! over_relations {
+    ($query:literal) => {
+        concat!(
+            "WITH relations AS (",
+            include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/sql/collections/relations.sql"
+            )),
+            ")\n",
+            include_str!($query)
+        )
+    };
+}
+
+mod autovacuum;
 mod checks;
 mod compat;
 mod disk;

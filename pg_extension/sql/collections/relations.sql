@@ -21,11 +21,31 @@ SELECT c.oid, c.relname::text AS name, n.nspname::text AS schema_name,
        pg_stat_get_ins_since_vacuum(c.oid) AS inserted_since_vacuum,
        pg_stat_get_blocks_fetched(c.oid) AS blocks_fetched,
        pg_stat_get_blocks_hit(c.oid) AS blocks_hit,
+       -- "The Autovacuum Daemon" in the manual: the table's own settings before the server's. The one place that says it.
+       least(coalesce(own.vacuum_threshold, (SELECT current_setting('autovacuum_vacuum_threshold')::float8))
+             + coalesce(own.vacuum_scale, (SELECT current_setting('autovacuum_vacuum_scale_factor')::float8)) * greatest(c.reltuples, 0),
+             nullif(coalesce(own.vacuum_most, (SELECT current_setting('autovacuum_vacuum_max_threshold', true)::float8)), -1)) AS vacuum_due,
+       nullif(coalesce(own.insert_threshold, (SELECT current_setting('autovacuum_vacuum_insert_threshold')::float8)), -1)
+             + coalesce(own.insert_scale, (SELECT current_setting('autovacuum_vacuum_insert_scale_factor')::float8)) * greatest(c.reltuples, 0) AS insert_due,
+       coalesce(own.analyze_threshold, (SELECT current_setting('autovacuum_analyze_threshold')::float8))
+             + coalesce(own.analyze_scale, (SELECT current_setting('autovacuum_analyze_scale_factor')::float8)) * greatest(c.reltuples, 0) AS analyze_due,
+       least(own.freeze_age, (SELECT current_setting('autovacuum_freeze_max_age')::bigint)) AS freeze_due,
        greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS last_vacuum,
        greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS last_analyze
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_class t ON t.oid = c.reltoastrelid AND t.relkind = 't'
+LEFT JOIN LATERAL (
+    SELECT max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_threshold')::float8 AS vacuum_threshold,
+           max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_scale_factor')::float8 AS vacuum_scale,
+           max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_max_threshold')::float8 AS vacuum_most,
+           max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_insert_threshold')::float8 AS insert_threshold,
+           max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_insert_scale_factor')::float8 AS insert_scale,
+           max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_analyze_threshold')::float8 AS analyze_threshold,
+           max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_analyze_scale_factor')::float8 AS analyze_scale,
+           max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_freeze_max_age')::bigint AS freeze_age
+    FROM pg_options_to_table(c.reloptions) o
+) own ON c.reloptions IS NOT NULL
 WHERE c.relkind IN ('r', 'm', 'p')
   AND c.relpersistence <> 't'
   AND n.nspname <> 'information_schema' AND n.nspname <> 'pitcrew' AND left(n.nspname, 3) <> 'pg_'

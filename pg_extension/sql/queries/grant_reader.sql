@@ -18,3 +18,4 @@ GRANT EXECUTE ON FUNCTION pitcrew.checks() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.disk_space() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.pool_sample() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.pool_advice(jsonb) TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.autovacuum_advice(bigint) TO {role};

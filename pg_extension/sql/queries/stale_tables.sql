@@ -1,19 +1,11 @@
--- Tables whose statistics are older than autovacuum's own threshold for them, which the current role may maintain; worst first, at
--- most $1. Threshold: "The Autovacuum Daemon" in the manual, with the table's own settings before the server's.
-SELECT c.oid
-FROM pg_class c
-JOIN pg_stat_all_tables s ON s.relid = c.oid
-LEFT JOIN LATERAL (
-    SELECT max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_analyze_threshold')::float8 AS threshold,
-           max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_analyze_scale_factor')::float8 AS scale
-    FROM pg_options_to_table(c.reloptions) o
-) own ON true
-WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
-  AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-  AND (pg_has_role(current_user, c.relowner, 'USAGE')
+-- Tables of users of which more rows changed since the last ANALYZE than start autovacuum there, which the current role may maintain; worst first, at
+-- most $1. Reads the collection `relations`, which knows the thresholds.
+SELECT r.oid
+FROM relations r
+WHERE r.kind IN ('r', 'm')
+  AND (pg_has_role(current_user, r.owner, 'USAGE')
        OR pg_has_role(current_user, (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()), 'USAGE')
-       OR CASE WHEN current_setting('server_version_num')::integer >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN') END)
-  AND s.n_mod_since_analyze > coalesce(own.threshold, current_setting('autovacuum_analyze_threshold')::float8)
-      + coalesce(own.scale, current_setting('autovacuum_analyze_scale_factor')::float8) * greatest(c.reltuples, 0)
-ORDER BY s.n_mod_since_analyze DESC, c.oid
+       OR CASE WHEN current_setting('server_version_num')::integer >= 170000 THEN has_table_privilege(r.oid, 'MAINTAIN') END)
+  AND r.modified > r.analyze_due
+ORDER BY r.modified DESC, r.oid
 LIMIT $1

@@ -128,11 +128,11 @@ fn partitions(table: pg_sys::Oid) -> Vec<(pg_sys::Oid, pg_sys::Oid)> {
 fn chosen(many: &Many) -> Vec<Step> {
     let (query, spec) = match many.choice {
         Choice::Stale => (
-            include_str!("../../sql/queries/stale_tables.sql"),
+            over_relations!("../../sql/queries/stale_tables.sql"),
             Spec::Analyze,
         ),
         Choice::Due => (
-            include_str!("../../sql/queries/due_tables.sql"),
+            over_relations!("../../sql/queries/due_tables.sql"),
             Spec::Vacuum(Vacuum::default()),
         ),
         Choice::Oldest => (

@@ -11,12 +11,6 @@ SELECT 'warn' AS severity, f.object,
        format('VACUUM %s', f.object) AS fix_sql,
        jsonb_build_object('kind', 'vacuum', 'target', f.object, 'options', jsonb_build_object()) AS fix_job,
        'high' AS confidence
-FROM (SELECT r.*,
-             -- "The Autovacuum Daemon" in the manual: the table's own settings before the server's.
-             greatest(coalesce((SELECT o.option_value::float8 FROM pg_options_to_table(r.options) o WHERE o.option_name = 'autovacuum_vacuum_threshold'),
-                               current_setting('autovacuum_vacuum_threshold')::float8)
-                      + coalesce((SELECT o.option_value::float8 FROM pg_options_to_table(r.options) o WHERE o.option_name = 'autovacuum_vacuum_scale_factor'),
-                                 current_setting('autovacuum_vacuum_scale_factor')::float8) * r.tuples, 1) AS due
-      FROM relations r WHERE r.kind IN ('r', 'm') AND r.dead_rows >= {min_rows}) f
+FROM (SELECT r.*, greatest(r.vacuum_due, 1) AS due FROM relations r WHERE r.kind IN ('r', 'm') AND r.dead_rows >= {min_rows}) f
 WHERE f.dead_rows >= {min_times} * f.due
 ORDER BY f.dead_rows / f.due DESC, f.object

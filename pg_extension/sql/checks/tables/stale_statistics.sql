@@ -11,11 +11,6 @@ SELECT 'warn' AS severity, f.object,
        format('ANALYZE %s', f.object) AS fix_sql,
        jsonb_build_object('kind', 'analyze', 'target', f.object, 'options', jsonb_build_object()) AS fix_job,
        'high' AS confidence
-FROM (SELECT r.*,
-             greatest(coalesce((SELECT o.option_value::float8 FROM pg_options_to_table(r.options) o WHERE o.option_name = 'autovacuum_analyze_threshold'),
-                               current_setting('autovacuum_analyze_threshold')::float8)
-                      + coalesce((SELECT o.option_value::float8 FROM pg_options_to_table(r.options) o WHERE o.option_name = 'autovacuum_analyze_scale_factor'),
-                                 current_setting('autovacuum_analyze_scale_factor')::float8) * r.tuples, 1) AS due
-      FROM relations r WHERE r.kind IN ('r', 'm') AND r.modified >= {min_rows}) f
+FROM (SELECT r.*, greatest(r.analyze_due, 1) AS due FROM relations r WHERE r.kind IN ('r', 'm') AND r.modified >= {min_rows}) f
 WHERE f.modified >= {min_times} * f.due
 ORDER BY f.modified / f.due DESC, f.object
