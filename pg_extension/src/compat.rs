@@ -38,6 +38,13 @@ pub(crate) fn may_maintain(relation: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     maintains || owns_database(unsafe { pg_sys::MyDatabaseId }, role)
 }
 
+/// Whose right it is to VACUUM, ANALYZE, REINDEX and REFRESH, in words.
+pub(crate) const MAINTAINER: &str = if cfg!(any(feature = "pg17", feature = "pg18")) {
+    "owner of, or have MAINTAIN on,"
+} else {
+    "owner of"
+};
+
 /// Whether a worker can connect as a role that may not log in.
 pub(crate) const NOLOGIN_WORKERS: bool = cfg!(any(feature = "pg17", feature = "pg18"));
 

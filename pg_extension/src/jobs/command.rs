@@ -119,7 +119,7 @@ fn maintenance(
     };
     let (relation, kind) = relation_of_kind(target, kinds)?;
     if !compat::may_maintain(target, role) {
-        return Err(not_owner(&relation));
+        return Err(must_be(compat::MAINTAINER, &relation));
     }
     // A partitioned table is expanded to its partitions only when it is given by name.
     Ok(Command {
@@ -139,7 +139,7 @@ fn reindex(target: pg_sys::Oid, role: pg_sys::Oid) -> Result<Command, Failure> {
         return Err(gone(target));
     }
     if !compat::may_maintain(table, role) {
-        return Err(not_owner(&relation));
+        return Err(must_be(compat::MAINTAINER, &relation));
     }
     let what = if table == target { "TABLE" } else { "INDEX" };
     Ok(Command {
@@ -151,7 +151,7 @@ fn reindex(target: pg_sys::Oid, role: pg_sys::Oid) -> Result<Command, Failure> {
 fn refresh(concurrently: bool, view: pg_sys::Oid, role: pg_sys::Oid) -> Result<Command, Failure> {
     let (relation, _) = relation_of_kind(view, &["m"])?;
     if !compat::may_maintain(view, role) {
-        return Err(not_owner(&relation));
+        return Err(must_be(compat::MAINTAINER, &relation));
     }
     let how = if concurrently { "CONCURRENTLY " } else { "" };
     Ok(Command {
@@ -333,9 +333,13 @@ fn gone(target: pg_sys::Oid) -> Failure {
 }
 
 fn not_owner(relation: &str) -> Failure {
+    must_be("owner of", relation)
+}
+
+fn must_be(who: &str, relation: &str) -> Failure {
     Failure::new(
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-        format!("must be owner of {relation}"),
+        format!("must be {who} {relation}"),
     )
     .hint("The job runs with the rights of the role that submits it.")
 }

@@ -269,7 +269,10 @@ pub(super) fn finish(id: i64, attempts: i32, report: &Report) {
         .or_else(|| hints::of(report.sqlstate.as_str()).map(str::to_owned));
     change(
         "UPDATE pitcrew.jobs SET state = $2, finished_at = clock_timestamp(), sqlstate = $3, error = $4, \
-         hint = CASE WHEN $2 = 'cancelled' AND stop_after <= clock_timestamp() THEN 'Its maintenance window ended.' ELSE $5 END, \
+         hint = nullif(concat_ws(' ', CASE WHEN $2 = 'cancelled' AND stop_after <= clock_timestamp() \
+             THEN 'Its maintenance window ended.' ELSE $5 END, \
+             (SELECT format('Its index %s is complete and stays: the build was over when the job was ended.', i.indexrelid::regclass) \
+              FROM pg_index i WHERE i.indexrelid = index_oid AND i.indisvalid AND $2 <> 'done')), ''), \
          eta = NULL WHERE id = $1",
         &[
             id.into(),

@@ -248,3 +248,69 @@ fn p12_what_was_revoked_after_submission_is_refused() {
         "t"
     );
 }
+
+#[test]
+fn who_has_maintain_runs_what_an_owner_runs_but_builds_and_drops_no_index() {
+    require!(maintain);
+    let database = testing::database();
+    let admin = Session::open(&database.url);
+    let alice = role(&admin, "alice", Some("operator"));
+    let bob = role(&admin, "bob", Some("operator"));
+    let hers = Session::open(&database.url_as(&alice));
+    let his = Session::open(&database.url_as(&bob));
+    hers.run(
+        "CREATE TABLE orders (id int PRIMARY KEY) WITH (autovacuum_enabled = off); \
+         INSERT INTO orders SELECT generate_series(1, 1000); DELETE FROM orders WHERE id > 500; \
+         CREATE TABLE other (id int); CREATE MATERIALIZED VIEW seen AS SELECT * FROM orders; \
+         CREATE UNIQUE INDEX ON seen (id)",
+    );
+    let jobs = [
+        "'vacuum', 'orders'",
+        "'analyze', 'orders'",
+        "'reindex', 'orders'",
+        "'reindex', 'orders_pkey'",
+        "'refresh_matview', 'seen'",
+    ];
+    for job in jobs {
+        let refused = his.failure(&format!("SELECT pitcrew.submit_job({job})"));
+        assert_eq!(refused.code, "42501", "{job}");
+        assert!(refused.message.contains("MAINTAIN"), "{job}: {refused:?}");
+    }
+    hers.run(&format!("GRANT MAINTAIN ON orders, seen TO {bob}"));
+    for job in jobs {
+        let id = his.submit(job);
+        his.done(&id);
+    }
+    let submitters =
+        "SELECT string_agg(DISTINCT pg_get_userbyid(submitter::oid), ',') FROM pitcrew.jobs";
+    assert_eq!(admin.text(submitters), bob);
+    // It goes no further than the privilege does, neither by kind nor by table.
+    for job in [
+        "'create_index', 'orders', '{\"columns\": [\"id\"]}'",
+        "'vacuum', 'other'",
+        "'drop_index', 'orders_pkey'",
+    ] {
+        let refused = his.failure(&format!("SELECT pitcrew.submit_job({job})"));
+        assert_eq!(refused.code, "42501", "{job}");
+    }
+    // A job over many tables takes those that it may.
+    hers.run(
+        "DELETE FROM orders; INSERT INTO other SELECT generate_series(1, 1000); DELETE FROM other",
+    );
+    hers.run("ALTER TABLE other SET (autovacuum_enabled = off); SELECT pg_stat_force_next_flush()");
+    hers.run("SELECT 1");
+    let due = his.submit("'vacuum_due'");
+    his.done(&due);
+    assert_eq!(
+        admin.text(&format!(
+            "SELECT command FROM pitcrew.jobs WHERE id = {due}"
+        )),
+        "VACUUM public.orders"
+    );
+    hers.run(&format!("REVOKE MAINTAIN ON orders FROM {bob}"));
+    assert_eq!(
+        his.failure("SELECT pitcrew.submit_job('vacuum', 'orders')")
+            .code,
+        "42501"
+    );
+}

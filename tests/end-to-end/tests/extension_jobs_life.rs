@@ -328,3 +328,31 @@ fn drop_extension_ends_the_job_and_leaves_nothing() {
     session.run("CREATE EXTENSION pg_pitcrew; ALTER TABLE orders SET (autovacuum_enabled = off)");
     assert_eq!(session.text("SELECT count(*) FROM pitcrew.jobs"), "0");
 }
+
+#[test]
+fn a_complete_index_of_a_job_that_was_lost_stays_and_the_ledger_says_so() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    session.run("CREATE INDEX orders_id_idx ON orders (id)");
+    // As a crash leaves it between the build's last commit and the worker's report.
+    session.run(
+        "INSERT INTO pitcrew.jobs (kind, target, options, state, started_at, attempts, index_oid, touched) \
+         SELECT 'create_index', 'orders', '{\"columns\": [\"id\"]}', 'running', now(), 1, i.oid, ARRAY[i.oid] \
+         FROM pg_class i WHERE i.relname = 'orders_id_idx'",
+    );
+    let wake = session.submit("'analyze', 'orders'");
+    session.done(&wake);
+    let ended = session.ended("(SELECT min(id) FROM pitcrew.jobs)");
+    assert_eq!((ended.0.as_str(), ended.1.as_str()), ("failed", "57P02"));
+    let hint = session.text("SELECT hint FROM pitcrew.jobs ORDER BY id LIMIT 1");
+    assert!(
+        hint.contains("Its index public.orders_id_idx is complete and stays"),
+        "{hint}"
+    );
+    assert_eq!(
+        session.text("SELECT count(*) FROM pg_class WHERE relname = 'orders_id_idx'"),
+        "1"
+    );
+}

@@ -19,8 +19,10 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::extension::Extension;
 use crate::place::{Place, Slot};
-use crate::postgres::{self, Postgres, PostgresOptions, Server};
+use crate::postgres::{self, PgConfig, Postgres, PostgresOptions, Server};
+use crate::progress::Progress;
 use crate::redis::Redis;
 use crate::redis_cluster::RedisCluster;
 use crate::redis_sentinel::RedisSentinel;
@@ -80,7 +82,7 @@ impl<T: Into<String>> From<T> for Reason {
 
 /// What `require!` can ask for: each function answers what is missing.
 pub mod needs {
-    use super::{Reason, stack};
+    use super::{PgConfig, Reason, stack};
 
     /// A Postgres (with the extension, if the stack has it).
     #[must_use]
@@ -118,6 +120,33 @@ pub mod needs {
         })
     }
 
+    /// A server with the MAINTAIN privilege.
+    #[must_use]
+    pub fn maintain() -> Option<Reason> {
+        extension().or_else(|| {
+            let major = stack()?.postgres.as_ref()?.server.pg_config.major;
+            (major < 17).then(|| Reason {
+                text: format!("PostgreSQL {major} has no MAINTAIN privilege; 17 has"),
+                allowed: true,
+            })
+        })
+    }
+
+    /// An older server beside this one, to upgrade from.
+    #[must_use]
+    pub fn older_server() -> Option<Reason> {
+        extension().or_else(|| {
+            let major = stack()?.postgres.as_ref()?.server.pg_config.major;
+            let is_there = PgConfig::all()
+                .iter()
+                .any(|found| found.major < major && found.is_complete());
+            (!is_there).then(|| Reason {
+                text: format!("no server older than PostgreSQL {major} is installed"),
+                allowed: true,
+            })
+        })
+    }
+
     /// A Redis.
     #[must_use]
     pub fn redis() -> Option<Reason> {
@@ -137,7 +166,7 @@ macro_rules! skip {
     }};
 }
 
-/// Goes on where the stack has what is named (`database`, `extension`, `statements`, `redis`), else skips the test.
+/// Goes on where the stack has what is named (`database`, `extension`, `statements`, `maintain`, `older_server`, `redis`), else skips the test.
 #[macro_export]
 macro_rules! require {
     ($($need:ident),+ $(,)?) => {
@@ -320,6 +349,45 @@ pub fn postgres(options: PostgresOptions) -> Postgres {
 #[must_use]
 pub fn server() -> &'static Server {
     &described().server
+}
+
+/// An older server that is installed here, with the extension compiled for it; the newest there is. Compiling takes
+/// minutes where the tests have not run on that version before.
+///
+/// # Panics
+/// Where no stack runs, or it cannot be prepared.
+#[must_use]
+pub fn older_server() -> Option<Server> {
+    let Some(stack) = stack() else {
+        panic!("{}", Reason::no_stack().text)
+    };
+    let newest = server().pg_config.major;
+    let older = PgConfig::all()
+        .into_iter()
+        .filter(|found| found.major < newest && found.is_complete())
+        .max_by_key(|found| found.major)?;
+    let place = fine(Place::open(&stack.checkout));
+    let server = fine(Server::prepare(&place, older, Progress::Quiet));
+    let extension = Extension::build(&stack.checkout, &server.pg_config, Progress::Quiet);
+    fine(fine(extension).install(&server));
+    Some(server)
+}
+
+/// The same server with another system identifier: clusters of [`server`] are copies of one, as a snapshot of a disk is.
+///
+/// # Panics
+/// Where no stack runs, or it cannot be prepared.
+#[must_use]
+pub fn another_server() -> Server {
+    let Some(stack) = stack() else {
+        panic!("{}", Reason::no_stack().text)
+    };
+    let place = fine(Place::open(&stack.checkout));
+    let same = server().pg_config.clone();
+    let extension = fine(Extension::of_build(&stack.checkout, &same));
+    let other = fine(Server::prepare_apart(&place, same, "other", Progress::Quiet));
+    fine(extension.install(&other));
+    other
 }
 
 /// This process's slot beside the stack's.
