@@ -183,7 +183,7 @@ impl CronDateTime for Local {
         Ok(match there.offset() {
             AmbiguousOffset::Gap { .. } => Resolution::Gap,
             AmbiguousOffset::Fold { .. } => Resolution::Ambiguous(
-                self.at(there.clone().earlier().map_err(wrong)?),
+                self.at(there.earlier().map_err(wrong)?),
                 self.at(there.later().map_err(wrong)?),
             ),
             AmbiguousOffset::Unambiguous { .. } => {

@@ -1,5 +1,10 @@
 //! Rules, windows and turns at moments that the tests choose.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a `json!` is written where it is used"
+)]
+
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use serde_json::json;

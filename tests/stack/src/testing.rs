@@ -385,7 +385,12 @@ pub fn another_server() -> Server {
     let place = fine(Place::open(&stack.checkout));
     let same = server().pg_config.clone();
     let extension = fine(Extension::of_build(&stack.checkout, &same));
-    let other = fine(Server::prepare_apart(&place, same, "other", Progress::Quiet));
+    let other = fine(Server::prepare_apart(
+        &place,
+        same,
+        "other",
+        Progress::Quiet,
+    ));
     fine(extension.install(&other));
     other
 }
