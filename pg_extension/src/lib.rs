@@ -4,6 +4,7 @@
 //! | folder | what it does |
 //! |---|---|
 //! | `checks/` | what a DBA looks at every morning, run in one pass |
+//! | `history/` | what statements, tables, sessions and settings did over time, sampled by a worker |
 //! | `jobs/` | VACUUM, ANALYZE, REINDEX, CREATE INDEX and their like at top level, in a worker connected as the submitter |
 //! | `workload/` | the statements that ran, from pg_stat_statements, and the columns that they look things up by |
 //! | `whatif/` | plans with indexes that do not exist |
@@ -21,6 +22,7 @@ mod compat;
 mod disk;
 mod failure;
 mod guc;
+mod history;
 mod install;
 mod jobs;
 mod lists;
@@ -69,6 +71,7 @@ pub extern "C-unwind" fn _PG_init() {
         // run pg_stat_statements.
         unsafe { pg_sys::EnableQueryId() };
         jobs::preload();
+        history::preload();
     }
 }
 
