@@ -56,6 +56,20 @@ pub(crate) fn connect_flags() -> u32 {
     return 0;
 }
 
+/// One backend's state in this process's copy, by its number from 1. 16 renamed the function.
+///
+/// # Safety
+/// The copy is not cleared while the result is used.
+pub(crate) unsafe fn backend_status(number: i32) -> *mut pg_sys::LocalPgBackendStatus {
+    // SAFETY: the caller's promise; the function answers null for a number that is too large.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        return pg_sys::pgstat_fetch_stat_local_beentry(number);
+        #[cfg(not(feature = "pg15"))]
+        return pg_sys::pgstat_get_local_beentry_by_index(number);
+    }
+}
+
 /// Runs a portal to its end at top level.
 ///
 /// # Safety

@@ -25,6 +25,13 @@ pub(crate) static SUGGEST_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(1
 /// Statements of the workload that are looked at, those with most total time first.
 pub(crate) static MAX_STATEMENTS: GucSetting<i32> = GucSetting::<i32>::new(500);
 
+/// Whether history is sampled.
+pub(crate) static HISTORY: GucSetting<bool> = GucSetting::<bool>::new(true);
+/// Seconds between two ticks of one database.
+pub(crate) static HISTORY_INTERVAL_S: GucSetting<i32> = GucSetting::<i32>::new(300);
+/// Megabytes that the history of one database may take.
+pub(crate) static HISTORY_MAX_SIZE_MB: GucSetting<i32> = GucSetting::<i32>::new(200);
+
 /// Registers the settings.
 pub(crate) fn define() {
     GucRegistry::define_int_guc(
@@ -136,6 +143,34 @@ pub(crate) fn define() {
         10_000,
         GucContext::Userset,
         GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"pitcrew.history",
+        c"Whether the history of statements, tables, indexes, sessions and settings is sampled.",
+        c"In every database that has the extension. Off keeps what there is.",
+        &HISTORY,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.history_interval",
+        c"How long after one sample of a database the next one is taken.",
+        c"Samples are kept as they are for a day, and merged into hours after.",
+        &HISTORY_INTERVAL_S,
+        10,
+        3_600,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"pitcrew.history_max_size",
+        c"How much the history of one database may take on disk.",
+        c"What is oldest is forgotten first; pitcrew.history_status() says how much that was.",
+        &HISTORY_MAX_SIZE_MB,
+        1,
+        1_000_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MB,
     );
     // A misspelt setting is an error, not a placeholder that nobody reads.
     // SAFETY: the string is static.

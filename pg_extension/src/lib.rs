@@ -4,6 +4,7 @@
 //! | folder | what it does |
 //! |---|---|
 //! | `checks/` | what a DBA looks at every morning, run in one pass |
+//! | `history/` | what statements, tables, sessions and settings did over time, sampled by a worker |
 //! | `jobs/` | VACUUM, ANALYZE, REINDEX, CREATE INDEX and their like at top level, in a worker connected as the submitter |
 //! | `schedule/` | jobs that come again: cron, intervals, maintenance windows |
 //! | `workload/` | the statements that ran, from pg_stat_statements, and the columns that they look things up by |
@@ -38,6 +39,7 @@ mod compat;
 mod disk;
 mod failure;
 mod guc;
+mod history;
 mod install;
 mod jobs;
 mod lists;
@@ -88,6 +90,7 @@ pub extern "C-unwind" fn _PG_init() {
         unsafe { pg_sys::EnableQueryId() };
         jobs::preload();
         schedule::preload();
+        history::preload();
     }
 }
 

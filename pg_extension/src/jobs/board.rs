@@ -19,7 +19,7 @@ pub(super) const MAX_OPTIONS_BYTES: usize = 4096;
 
 /// Text of a bounded length; longer text is cut at a character.
 #[derive(Clone, Copy)]
-pub(super) struct Text<const N: usize> {
+pub(crate) struct Text<const N: usize> {
     length: usize,
     bytes: [u8; N],
 }
@@ -35,7 +35,7 @@ impl<const N: usize> Default for Text<N> {
 
 impl<const N: usize> Text<N> {
     /// Keeps as many whole characters of `text` as fit.
-    pub(super) fn set(&mut self, text: &str) {
+    pub(crate) fn set(&mut self, text: &str) {
         let mut end = text.len().min(N);
         while !text.is_char_boundary(end) {
             end -= 1;
@@ -45,12 +45,12 @@ impl<const N: usize> Text<N> {
     }
 
     /// What is kept.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..self.length]).unwrap_or("")
     }
 
     /// Whether nothing is kept.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.length == 0
     }
 }

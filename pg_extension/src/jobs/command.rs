@@ -9,7 +9,7 @@ use crate::{compat, names};
 
 /// A command that may run.
 #[derive(Debug, Clone)]
-pub(super) struct Command {
+pub(crate) struct Command {
     /// One statement.
     pub(super) text: String,
     /// The relation's OID when the server can be told to use it instead of the name in `text`.
@@ -23,7 +23,7 @@ pub(super) struct Command {
 }
 
 impl Command {
-    pub(super) fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self {
             text,
             pinned: None,

@@ -14,7 +14,7 @@ unsafe extern "C-unwind" {
 const STATEMENT_TIMEOUT: i32 = 3;
 
 /// Runs one statement at top level, as a session would: commands that commit inside work.
-pub(super) fn run(command: &Command) {
+pub(crate) fn run(command: &Command) {
     let text = or_raise(crate::names::c_string(&command.text));
     // SAFETY: top level of a connected background worker, outside any transaction.
     unsafe {

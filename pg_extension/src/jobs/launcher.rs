@@ -141,7 +141,7 @@ fn forget_dead_evictions() {
 }
 
 /// Databases that a coordinator may connect to. Templates are left alone: a connection would stop CREATE DATABASE.
-fn databases() -> Vec<pg_sys::Oid> {
+pub(crate) fn databases() -> Vec<pg_sys::Oid> {
     process::transaction(c"pitcrew: listing databases", || {
         let mut found = Vec::new();
         // SAFETY: a sequential scan of a shared catalogue, as the autovacuum launcher does it.

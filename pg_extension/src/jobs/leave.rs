@@ -157,7 +157,14 @@ fn evict(database: pg_sys::Oid, pid: i32) -> bool {
             SlotState::Free | SlotState::Finished => {}
         }
     }
+    drop(board);
+    crate::history::leave(database);
     true
+}
+
+/// Whether our processes have to stay away from a database.
+pub(crate) fn is_evicted(database: pg_sys::Oid) -> bool {
+    BOARD.share().is_evicted(database)
 }
 
 fn wait_until_left(database: pg_sys::Oid) {
@@ -171,7 +178,7 @@ fn wait_until_left(database: pg_sys::Oid) {
                     .iter()
                     .any(|s| s.database == database && s.state == SlotState::Running)
         };
-        if !inside {
+        if !inside && !crate::history::is_inside(database) {
             return;
         }
         process::wait(STEP_MS);

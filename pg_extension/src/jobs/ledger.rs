@@ -36,7 +36,7 @@ pub(super) struct Unfinished {
 }
 
 /// Whether the extension is installed in this database.
-pub(super) fn is_installed() -> bool {
+pub(crate) fn is_installed() -> bool {
     // SAFETY: a catalogue look-up.
     unsafe { pg_sys::get_extension_oid(c"pg_pitcrew".as_ptr(), true) != pg_sys::InvalidOid }
 }

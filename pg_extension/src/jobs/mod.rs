@@ -17,19 +17,19 @@
 //! They meet in shared memory (`board`). A worker never writes a table: it reports into its slot, and the coordinator
 //! writes the row. One worker a job means that no job can inherit another one's identity, whatever goes wrong in it.
 
-mod board;
-mod command;
+pub(crate) mod board;
+pub(crate) mod command;
 mod coordinator;
 mod disk;
 mod dispatch;
 mod dry_run;
-mod execute;
+pub(crate) mod execute;
 mod hints;
-mod launcher;
-mod leave;
-mod ledger;
+pub(crate) mod launcher;
+pub(crate) mod leave;
+pub(crate) mod ledger;
 mod plan;
-mod process;
+pub(crate) mod process;
 mod reap;
 mod report;
 mod spec;

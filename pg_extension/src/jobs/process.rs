@@ -37,7 +37,7 @@ unsafe fn set_latch_raw(latch: *mut pg_sys::Latch) {
 
 /// Installs the handlers. SIGTERM is the server's own `die`, so that a running VACUUM stops at its next interrupt
 /// check; a handler that only sets a flag would let it run on.
-pub(super) fn signals() {
+pub(crate) fn signals() {
     // SAFETY: called at the start of a background worker, before signals are unblocked.
     unsafe {
         compat::signal(libc::SIGTERM, die);
@@ -48,7 +48,7 @@ pub(super) fn signals() {
 }
 
 /// Reads the configuration file again if it was asked for.
-pub(super) fn reload_if_asked() {
+pub(crate) fn reload_if_asked() {
     if RELOAD.swap(false, Ordering::Relaxed) {
         // SAFETY: between transactions, in a background worker.
         unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
@@ -56,7 +56,7 @@ pub(super) fn reload_if_asked() {
 }
 
 /// Waits for this process's latch, at most `milliseconds`; ends the process when it was told to.
-pub(super) fn wait(milliseconds: i64) {
+pub(crate) fn wait(milliseconds: i64) {
     let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
     // SAFETY: MyLatch is set in every process that runs this.
     unsafe {
@@ -72,7 +72,7 @@ pub(super) fn wait(milliseconds: i64) {
 }
 
 /// Runs `work` in a transaction of its own. An error leaves through the process's top level and ends the process.
-pub(super) fn transaction<R>(activity: &std::ffi::CStr, work: impl FnOnce() -> R) -> R {
+pub(crate) fn transaction<R>(activity: &std::ffi::CStr, work: impl FnOnce() -> R) -> R {
     // SAFETY: called at top level of a connected background worker, outside any transaction.
     unsafe {
         pg_sys::SetCurrentStatementStartTimestamp();
@@ -91,11 +91,11 @@ pub(super) fn transaction<R>(activity: &std::ffi::CStr, work: impl FnOnce() -> R
 }
 
 /// A dynamic worker that this process started.
-pub(super) struct Started(*mut pg_sys::BackgroundWorkerHandle);
+pub(crate) struct Started(*mut pg_sys::BackgroundWorkerHandle);
 
 impl Started {
     /// Whether the postmaster knows that it ended, or that it never came up.
-    pub(super) fn has_stopped(&self) -> bool {
+    pub(crate) fn has_stopped(&self) -> bool {
         let mut pid: pg_sys::pid_t = 0;
         // SAFETY: the handle came from RegisterDynamicBackgroundWorker and lives in TopMemoryContext.
         let status = unsafe { pg_sys::GetBackgroundWorkerPid(self.0, &mut pid) };
@@ -118,7 +118,7 @@ fn fill(target: &mut [std::ffi::c_char], text: &str) {
 }
 
 /// Describes a worker whose entry point is `function`.
-pub(super) fn worker(name: &str, function: &str, argument: u64) -> pg_sys::BackgroundWorker {
+pub(crate) fn worker(name: &str, function: &str, argument: u64) -> pg_sys::BackgroundWorker {
     let mut worker = pg_sys::BackgroundWorker::default();
     let longest = worker.bgw_name.len() - 1;
     fill(&mut worker.bgw_name[..longest], name);
@@ -139,7 +139,7 @@ pub(super) fn worker(name: &str, function: &str, argument: u64) -> pg_sys::Backg
 }
 
 /// Starts it; `None` when `max_worker_processes` leaves no room.
-pub(super) fn start(mut worker: pg_sys::BackgroundWorker) -> Option<Started> {
+pub(crate) fn start(mut worker: pg_sys::BackgroundWorker) -> Option<Started> {
     let mut handle = std::ptr::null_mut();
     // SAFETY: the handle is allocated in the current context, which has to outlive transactions.
     let started = unsafe {
@@ -153,7 +153,7 @@ pub(super) fn start(mut worker: pg_sys::BackgroundWorker) -> Option<Started> {
 }
 
 /// Sends a signal to a process of this server.
-pub(super) fn signal(pid: i32, number: i32) {
+pub(crate) fn signal(pid: i32, number: i32) {
     if pid > 0 {
         // SAFETY: kill has no memory effects; callers hold the board's lock, under which a pid is of a process that
         // has not run its exit callback yet.
@@ -162,7 +162,7 @@ pub(super) fn signal(pid: i32, number: i32) {
 }
 
 /// Sets a setting of this process, above what the role or database say.
-pub(super) fn set(name: &std::ffi::CStr, value: &str) {
+pub(crate) fn set(name: &std::ffi::CStr, value: &str) {
     let Ok(value) = CString::new(value) else {
         return;
     };

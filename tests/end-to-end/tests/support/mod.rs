@@ -7,6 +7,7 @@
     reason = "each test binary uses a part; a test ends where something unexpected happens"
 )]
 
+pub mod history;
 pub mod jobs;
 
 use std::time::{Duration, Instant};

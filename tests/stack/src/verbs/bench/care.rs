@@ -1,4 +1,4 @@
-//! Suite `care`: what a report costs where the catalogue is big.
+//! Suite `care`: what a report costs where the catalogue is big, and what history costs (`history`).
 //!
 //! 10,000 tables with 40,000 indexes, all of them analyzed; the report of all checks in the extension, and the same over a
 //! plain connection. Both are warm: one report goes before the first reading, on the session that is measured.
@@ -11,6 +11,8 @@ use pitcrew_stack::bench::{Figure, interval};
 use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{Error, Options, Postgres, PostgresOptions, Progress, Result, Stack};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+mod history;
 
 const TABLES: usize = 10_000;
 /// Tables of one transaction, within the lock table.
@@ -49,14 +51,16 @@ pub(super) fn run(signals: &Signals) -> Result<Vec<Figure>> {
         .build()
         .map_err(|error| Error::Extension(error.to_string()))?;
     let readings = runtime.block_on(measure(&postgres.socket_url("postgres", "shop"), signals))?;
-    Ok(BARS
+    let mut figures: Vec<Figure> = BARS
         .iter()
         .zip(readings)
         .map(|((figure, bar), readings)| {
             Progress::Print.say(format!("{figure}: the bar is {bar} ms"));
             Figure::own(figure, "ms", interval(&readings))
         })
-        .collect())
+        .collect();
+    figures.extend(history::run(&postgres, signals)?);
+    Ok(figures)
 }
 
 /// Four indexes a table; every tenth table has one that a longer one replaces, every fourth a foreign key.

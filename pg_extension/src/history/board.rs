@@ -1,0 +1,241 @@
+//! Shared memory of the sampler: one lock, held for small copies only and never across anything that can raise an error.
+
+use pgrx::pg_sys;
+use pgrx::{PGRXSharedMemory, PgLwLock};
+
+use crate::jobs::board::Text;
+use crate::jobs::process;
+
+/// What sessions can be seen doing between two ticks, of all databases together. More is counted as dropped.
+const MAX_STATES: usize = 2_048;
+/// Sessions that wait for a tick at the same time.
+const MAX_ASKS: usize = 32;
+/// Databases whose looks are told apart. Of more, a tick does not say how many looks it stands for.
+const MAX_TALLIES: usize = 64;
+
+/// What one session did at one look.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Doing {
+    /// Its database; invalid when the entry is free.
+    pub(super) database: pg_sys::Oid,
+    /// `BackendState`.
+    pub(super) state: u32,
+    /// The server's code for what it waits for, 0 for nothing.
+    pub(super) wait: u32,
+    /// The statement.
+    pub(super) query: i64,
+}
+
+/// How often it was seen.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    pub(super) doing: Doing,
+    pub(super) count: u32,
+}
+
+/// Since the last tick of a database.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Tally {
+    database: pg_sys::Oid,
+    /// Looks.
+    pub(super) looks: u32,
+    /// Sessions that found no room.
+    pub(super) dropped: u32,
+}
+
+/// Where a wish is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nobody's.
+    #[default]
+    Free,
+    /// No worker has begun since.
+    Asked,
+    /// A worker that began later than the wish works on it.
+    Begun,
+    /// The tick is committed.
+    Done,
+    /// There is no tick.
+    Failed,
+}
+
+/// Somebody waits for a tick.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ask {
+    pub(super) pid: i32,
+    pub(super) database: pg_sys::Oid,
+    pub(super) stage: Stage,
+    pub(super) tick: i64,
+}
+
+/// How the last worker ended.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// With an error, or it was told to leave.
+    #[default]
+    Failed,
+    /// With a tick.
+    Done,
+    /// The extension is not in that database.
+    NoExtension,
+}
+
+/// Everything under the one lock.
+#[derive(Clone, Copy)]
+pub(super) struct Board {
+    /// Address of the sampler's latch.
+    pub(super) sampler_latch: usize,
+    /// The one worker: its database and process. No process when there is none.
+    pub(super) worker: (pg_sys::Oid, i32),
+    pub(super) outcome: Outcome,
+    /// Message of the last worker that failed, and its database.
+    pub(super) error: (pg_sys::Oid, Text<512>),
+    pub(super) asks: [Ask; MAX_ASKS],
+    tallies: [Tally; MAX_TALLIES],
+    seen: [Seen; MAX_STATES],
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            sampler_latch: 0,
+            worker: (pg_sys::InvalidOid, 0),
+            outcome: Outcome::Failed,
+            error: (pg_sys::InvalidOid, Text::default()),
+            asks: [Ask::default(); MAX_ASKS],
+            tallies: [Tally::default(); MAX_TALLIES],
+            seen: [Seen::default(); MAX_STATES],
+        }
+    }
+}
+
+// SAFETY: plain data of fixed size; the address in it is of shared memory.
+unsafe impl PGRXSharedMemory for Board {}
+
+// SAFETY: the name is this extension's own.
+pub(super) static BOARD: PgLwLock<Board> = unsafe { PgLwLock::new(c"pg_pitcrew history") };
+
+/// Asks for the shared memory.
+// pgrx's macro asks for the features of server versions that this crate does not have.
+#[allow(unexpected_cfgs)]
+pub(super) fn preload() {
+    use pgrx::prelude::*;
+    pgrx::pg_shmem_init!(BOARD);
+}
+
+impl Board {
+    /// Counts one look at all sessions.
+    pub(super) fn look(&mut self, all: &[Doing]) {
+        for tally in self.tallies.iter_mut().filter(|tally| has(tally.database)) {
+            tally.looks = tally.looks.saturating_add(1);
+        }
+        for &doing in all {
+            // One pass: the entry itself, else the first free one.
+            let mut place = None;
+            for (number, seen) in self.seen.iter().enumerate() {
+                if seen.doing == doing {
+                    place = Some(number);
+                    break;
+                }
+                if place.is_none() && !has(seen.doing.database) {
+                    place = Some(number);
+                }
+            }
+            match place {
+                Some(number) => {
+                    let seen = &mut self.seen[number];
+                    seen.doing = doing;
+                    seen.count = seen.count.saturating_add(1);
+                }
+                None => {
+                    if let Some(tally) = self.tally(doing.database) {
+                        tally.dropped = tally.dropped.saturating_add(1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The tally of a database, a new one if there is room.
+    fn tally(&mut self, database: pg_sys::Oid) -> Option<&mut Tally> {
+        let known = self.tallies.iter().position(|t| t.database == database);
+        let place = known.or_else(|| self.tallies.iter().position(|t| !has(t.database)))?;
+        self.tallies[place].database = database;
+        Some(&mut self.tallies[place])
+    }
+
+    /// What was seen in a database since its last tick.
+    pub(super) fn seen(&mut self, database: pg_sys::Oid) -> (Tally, Vec<Seen>) {
+        let tally = self.tally(database).copied().unwrap_or_default();
+        let of_it = self.seen.iter().filter(|s| s.doing.database == database);
+        (tally, of_it.copied().collect())
+    }
+
+    /// It is written: only what came meanwhile is still to be written.
+    pub(super) fn written(&mut self, tally: Tally, taken: &[Seen]) {
+        if let Some(there) = self.tally(tally.database) {
+            there.looks -= tally.looks.min(there.looks);
+            there.dropped -= tally.dropped.min(there.dropped);
+        }
+        for taken in taken {
+            if let Some(there) = self.seen.iter_mut().find(|s| s.doing == taken.doing) {
+                there.count -= taken.count.min(there.count);
+                if there.count == 0 {
+                    *there = Seen::default();
+                }
+            }
+        }
+    }
+
+    /// Forgets databases that are gone, or that nobody writes for.
+    pub(super) fn keep_only(&mut self, databases: &[pg_sys::Oid]) {
+        for tally in &mut self.tallies {
+            if !databases.contains(&tally.database) {
+                *tally = Tally::default();
+            }
+        }
+        for seen in &mut self.seen {
+            if !databases.contains(&seen.doing.database) {
+                *seen = Seen::default();
+            }
+        }
+    }
+
+    /// Moves wishes for a database from one stage to another.
+    pub(super) fn advance(&mut self, database: pg_sys::Oid, from: Stage, to: Stage, tick: i64) {
+        for ask in self
+            .asks
+            .iter_mut()
+            .filter(|ask| ask.database == database && ask.stage == from)
+        {
+            (ask.stage, ask.tick) = (to, tick);
+        }
+    }
+
+    /// Wakes the sampler.
+    pub(super) fn wake_sampler(&self) {
+        let latch = self.sampler_latch as *mut pg_sys::Latch;
+        if !latch.is_null() {
+            // SAFETY: the address of a PGPROC's latch, which stays mapped for the server's life.
+            unsafe { pg_sys::SetLatch(latch) };
+        }
+    }
+}
+
+fn has(database: pg_sys::Oid) -> bool {
+    database != pg_sys::InvalidOid
+}
+
+/// Sends the worker away from a database that somebody needs for himself.
+pub(crate) fn leave(database: pg_sys::Oid) {
+    let board = BOARD.exclusive();
+    if board.worker.0 == database {
+        process::signal(board.worker.1, libc::SIGTERM);
+    }
+}
+
+/// Whether the worker is in that database.
+pub(crate) fn is_inside(database: pg_sys::Oid) -> bool {
+    let board = BOARD.share();
+    board.worker.0 == database && board.worker.1 != 0
+}

@@ -1,0 +1,149 @@
+//! One tick in one database. The process comes for it and is gone after it, so it stands in nobody's way.
+//!
+//! It connects as the bootstrap superuser, for nobody else's name is known before, and works as the extension's owner in a
+//! security-restricted operation, as ANALYZE works as a table's owner: an owner who lost his rights lends none to what he
+//! put on his tables. Nothing in it commits half-way.
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::prelude::*;
+
+use super::board::{BOARD, Outcome, Stage};
+use super::{keep, tick};
+use crate::failure::Failure;
+use crate::guc;
+use crate::jobs::command::Command;
+use crate::jobs::{execute, leave, ledger, process};
+
+/// The database of this process once it has its place. The exit callback reads it.
+static mut DATABASE: pg_sys::Oid = pg_sys::InvalidOid;
+
+/// Entry point of a tick's worker; the argument is the database's OID.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pitcrew_history_main(argument: pg_sys::Datum) {
+    let database = pg_sys::Oid::from(argument.value() as u32);
+    // SAFETY: start of a background worker, signals are still blocked.
+    unsafe { pg_sys::before_shmem_exit(Some(on_exit), pg_sys::Datum::from(0)) };
+    process::signals();
+    if !claim(database) {
+        return;
+    }
+    // SAFETY: no role means the bootstrap superuser; datallowconn is respected.
+    unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
+    for (name, value) in SETTINGS {
+        process::set(name, value);
+    }
+    let run = AssertUnwindSafe(|| take(database));
+    PgTryBuilder::new(run)
+        .catch_others(|error| {
+            note(database, &error);
+            error.rethrow()
+        })
+        .execute();
+}
+
+/// What role and database say must not change a tick; its own statements are no workload.
+const SETTINGS: [(&std::ffi::CStr, &str); 9] = [
+    (c"search_path", "pg_catalog, pg_temp"),
+    (c"default_transaction_read_only", "off"),
+    (c"default_transaction_isolation", "read committed"),
+    (c"compute_query_id", "off"),
+    (c"synchronous_commit", "off"),
+    (c"lock_timeout", "1s"),
+    (c"jit", "off"),
+    (c"max_parallel_workers_per_gather", "0"),
+    (c"stats_fetch_consistency", "cache"),
+];
+
+fn take(database: pg_sys::Oid) {
+    if !process::transaction(c"pitcrew: checking the extension", ledger::is_installed) {
+        let mut board = BOARD.exclusive();
+        board.outcome = Outcome::NoExtension;
+        board.advance(database, Stage::Begun, Stage::Failed, 0);
+        return;
+    }
+    let (tally, seen) = BOARD.exclusive().seen(database);
+    let id = process::transaction(c"pitcrew: taking a tick", || {
+        as_owner(|| tick::take(tally, &seen))
+    });
+    BOARD.exclusive().written(tally, &seen);
+    let has_deleted = process::transaction(c"pitcrew: forgetting old ticks", || {
+        as_owner(|| keep::keep(guc::HISTORY_MAX_SIZE_MB.get()))
+    });
+    // The bound is one of files: what was deleted has to be there for what comes.
+    if has_deleted {
+        for table in ["samples", "ticks", "events", "objects"] {
+            execute::run(&Command::new(format!("VACUUM pitcrew.history_{table}")));
+        }
+    }
+    let mut board = BOARD.exclusive();
+    board.outcome = Outcome::Done;
+    board.advance(database, Stage::Begun, Stage::Done, id);
+}
+
+/// Runs `work` as the extension's owner. An error ends the process, and with it the identity.
+fn as_owner<R>(work: impl FnOnce() -> R) -> R {
+    let Some(owner) = tick::owner() else {
+        Failure::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "a table of pitcrew's history has a trigger, a rule or another owner than the extension",
+        )
+        .hint("Remove it: nothing of a user's may run when the sampler writes.")
+        .raise()
+    };
+    // SAFETY: inside a transaction of a background worker; what is changed is put back, or goes with the transaction.
+    unsafe {
+        let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+        pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
+        let restricted = context | pg_sys::SECURITY_RESTRICTED_OPERATION as i32;
+        pg_sys::SetUserIdAndSecContext(owner, restricted);
+        let level = pg_sys::NewGUCNestLevel();
+        let result = work();
+        pg_sys::AtEOXact_GUC(false, level);
+        pg_sys::SetUserIdAndSecContext(user, context);
+        result
+    }
+}
+
+/// Takes the one place. `false` when it is taken, or when the database has to be left alone.
+fn claim(database: pg_sys::Oid) -> bool {
+    let mut board = BOARD.exclusive();
+    if board.worker.1 != 0 {
+        return false;
+    }
+    // SAFETY: set in every process of the server; the static is this process's own.
+    unsafe {
+        board.worker = (database, pg_sys::MyProcPid);
+        DATABASE = database;
+    }
+    board.advance(database, Stage::Asked, Stage::Begun, 0);
+    drop(board);
+    // Whoever empties the database notes it first and then looks who is inside.
+    !leave::is_evicted(database)
+}
+
+/// Gives the place back, in whatever way the process ends.
+#[pg_guard]
+unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
+    // SAFETY: this process's own static.
+    let database = unsafe { DATABASE };
+    if database == pg_sys::InvalidOid {
+        return;
+    }
+    let mut board = BOARD.exclusive();
+    board.worker = (pg_sys::InvalidOid, 0);
+    board.advance(database, Stage::Begun, Stage::Failed, 0);
+    board.wake_sampler();
+}
+
+fn note(database: pg_sys::Oid, error: &CaughtError) {
+    let report = match error {
+        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report,
+        CaughtError::RustPanic { ereport, .. } => ereport,
+    };
+    let mut board = BOARD.exclusive();
+    board.error.0 = database;
+    board.error.1.set(report.message());
+}

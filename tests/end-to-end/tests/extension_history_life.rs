@@ -1,0 +1,307 @@
+//! What history is after restarts, resets, promotions and crashes, what it leaves alone, and how it stays within its size.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens"
+)]
+
+mod support;
+
+use std::fs;
+
+use pitcrew_stack::{require, testing};
+use support::history::{NEGATIVE, calls, gaps, queryid, sample};
+use support::jobs::slow_vacuum;
+use support::{Session, server};
+
+fn run(session: &Session, times: usize) {
+    for number in 0..times {
+        session.run(&format!("SELECT 'x' || {number}"));
+    }
+}
+
+#[test]
+fn a_restart_is_marked_and_counting_goes_on() {
+    require!(statements);
+    let mut postgres = server(&[]);
+    let session = Session::open(&postgres.url("shop"));
+    run(&session, 4);
+    sample(&session);
+    run(&session, 3);
+    drop(session);
+    postgres.restart().unwrap();
+    let session = Session::open(&postgres.url("shop"));
+    run(&session, 2);
+    let tick = sample(&session);
+    assert_eq!(gaps(&session, tick), "restart");
+    let id = queryid(&session, "SELECT $1 || $2");
+    // A restart forgets nothing.
+    assert_eq!(calls(&session, &id, tick), 5);
+    assert_eq!(
+        session.text(&format!("SELECT calls_per_second IS NULL FROM pitcrew.query_trend({id}) ORDER BY at DESC LIMIT 1")),
+        "t"
+    );
+    run(&session, 1);
+    let next = sample(&session);
+    assert_eq!(gaps(&session, next), "");
+    assert_eq!(session.text(NEGATIVE), "0");
+}
+
+#[test]
+fn resets_are_marked_and_nothing_is_negative_or_invented() {
+    require!(statements);
+    let postgres = server(&[]);
+    let session = Session::open(&postgres.url("shop"));
+    session.run("CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 500)");
+    run(&session, 6);
+    sample(&session);
+    let id = queryid(&session, "SELECT $1 || $2");
+    run(&session, 1);
+    session.run("SELECT pg_stat_statements_reset(); SELECT pg_stat_reset()");
+    run(&session, 2);
+    session.run("INSERT INTO t SELECT generate_series(1, 20)");
+    let tick = sample(&session);
+    assert_eq!(gaps(&session, tick), "statistics reset, statements reset");
+    // What the server forgot is lost; what came after is there.
+    assert_eq!(calls(&session, &id, tick), 2);
+    assert_eq!(
+        session.text("SELECT inserted FROM pitcrew.table_growth() WHERE object = 'public.t'"),
+        "20"
+    );
+    assert_eq!(session.text(NEGATIVE), "0");
+}
+
+#[test]
+fn a_crash_loses_counters_and_no_history() {
+    require!(statements);
+    let mut postgres = server(&[]);
+    let session = Session::open(&postgres.url("shop"));
+    session.run("CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 500)");
+    run(&session, 6);
+    let before = sample(&session);
+    // The tick is on disk when its WAL is.
+    session.run("CHECKPOINT");
+    postgres.kill();
+    drop(session);
+    postgres.start_again().unwrap();
+    let session = Session::open(&postgres.url("shop"));
+    session.run("INSERT INTO t SELECT generate_series(1, 20)");
+    let tick = sample(&session);
+    assert!(gaps(&session, tick).starts_with("restart"));
+    assert_eq!(
+        session.text(&format!(
+            "SELECT count(*) FROM pitcrew.history_ticks WHERE id IN ({before}, {tick})"
+        )),
+        "2"
+    );
+    assert_eq!(
+        session.text("SELECT inserted FROM pitcrew.table_growth() WHERE object = 'public.t'"),
+        "20"
+    );
+    assert_eq!(session.text(NEGATIVE), "0");
+}
+
+#[test]
+fn a_replica_refuses_and_after_its_promotion_another_server_s_counters_are_not_continued() {
+    require!(statements);
+    let mut postgres = server(&[]);
+    let session = Session::open(&postgres.url("shop"));
+    run(&session, 6);
+    sample(&session);
+    session.run("CHECKPOINT");
+    postgres.stop();
+    drop(session);
+    fs::write(postgres.data_dir().join("standby.signal"), "").unwrap();
+    postgres.start_again().unwrap();
+    let session = Session::open(&postgres.url("shop"));
+    let failure = session.failure("SELECT pitcrew.history_sample()");
+    assert_eq!(failure.code, "25006");
+    // Reading goes on.
+    assert_eq!(
+        session.text("SELECT detail FROM pitcrew.history_status()"),
+        "this server is a replica: its primary samples"
+    );
+    run(&session, 5);
+    session.run("SELECT pg_promote()");
+    let tick = sample(&session);
+    assert_eq!(gaps(&session, tick), "other server");
+    let id = queryid(&session, "SELECT $1 || $2");
+    assert_eq!(calls(&session, &id, tick), 0);
+    run(&session, 2);
+    let next = sample(&session);
+    assert_eq!(calls(&session, &id, next), 2);
+    assert_eq!(session.text(NEGATIVE), "0");
+    assert_eq!(
+        session.text("SELECT count(*) FROM pitcrew.history_events"),
+        "0"
+    );
+}
+
+#[test]
+fn a_clone_knows_that_it_is_one() {
+    require!(extension);
+    let postgres = server(&[]);
+    let session = Session::open(&postgres.url("shop"));
+    sample(&session);
+    drop(session);
+    let admin = Session::open(&postgres.url("postgres"));
+    admin.until(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'",
+        "0",
+    );
+    admin.run("CREATE DATABASE clone TEMPLATE shop");
+    let clone = Session::open(&postgres.url("clone"));
+    let tick = sample(&clone);
+    assert_eq!(gaps(&clone, tick), "other server");
+}
+
+const INSIDE: &str =
+    "FROM pg_stat_activity WHERE backend_type = 'pitcrew history' AND query LIKE 'VACUUM%'";
+
+#[test]
+fn databases_are_dropped_cloned_and_renamed_as_if_nobody_sampled() {
+    require!(extension);
+    let postgres = server(&[]);
+    let admin = Session::open(&postgres.url("postgres"));
+    // What a tick does is over too soon to be caught; its VACUUM is made to take a minute.
+    slow_vacuum(&admin, "shop");
+    for (name, command) in [
+        ("shop", "CREATE DATABASE clone TEMPLATE shop"),
+        ("shop", "ALTER DATABASE shop RENAME TO store"),
+        ("store", "DROP DATABASE store"),
+    ] {
+        let asking = Session::open(&postgres.url(name));
+        past(&asking, 48, "50 hours", 400);
+        let asker = std::thread::spawn(move || asking.try_run("SELECT pitcrew.history_sample()"));
+        admin.until(&format!("SELECT count(*) {INSIDE}"), "1");
+        let clients = format!(
+            "FROM pg_stat_activity WHERE datname = '{name}' AND backend_type = 'client backend'"
+        );
+        admin.run(&format!("SELECT pg_terminate_backend(pid) {clients}"));
+        admin.until(&format!("SELECT count(*) {clients}"), "0");
+        assert!(asker.join().unwrap().is_err());
+        assert_eq!(admin.text(&format!("SELECT count(*) {INSIDE}")), "1");
+        admin.run(command);
+    }
+    // The sampler serves the others.
+    let clone = Session::open(&postgres.url("clone"));
+    sample(&clone);
+}
+
+#[test]
+fn a_database_without_the_extension_and_a_switched_off_sampler_are_explained() {
+    require!(extension);
+    let postgres = server(&[]);
+    let session = Session::open(&postgres.url("shop"));
+    session.run("ALTER SYSTEM SET pitcrew.history = off");
+    session.run("SELECT pg_reload_conf()");
+    session.until("SHOW pitcrew.history", "off");
+    let failure = session.failure("SELECT pitcrew.history_sample()");
+    assert_eq!(failure.code, "55000");
+    assert!(failure.hint.contains("pitcrew.history = on"));
+    for nonsense in [
+        "history_interval = '9s'",
+        "history_interval = '2h'",
+        "history_max_size = 0",
+    ] {
+        let failure = session.failure(&format!("ALTER SYSTEM SET pitcrew.{nonsense}"));
+        assert_eq!(failure.code, "22023", "{nonsense}");
+    }
+    session.run("ALTER SYSTEM RESET pitcrew.history");
+    session.run("SELECT pg_reload_conf()");
+    session.until("SHOW pitcrew.history", "on");
+    sample(&session);
+    // Nobody stays.
+    session.until(
+        "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pitcrew history'",
+        "0",
+    );
+    session.run("DROP EXTENSION pg_pitcrew");
+    assert_eq!(
+        session.text("SELECT count(*) FROM pg_class WHERE relnamespace = 'pitcrew'::regnamespace"),
+        "0"
+    );
+}
+
+/// Ticks as the sampler writes them, every five minutes up to `ago` before now, each with one object more.
+fn past(session: &Session, count: usize, ago: &str, numbers: usize) {
+    session.run(&format!(
+        "INSERT INTO pitcrew.history_objects (kind, key, changed_at) SELECT 's', -n, now() FROM generate_series(1, {numbers}) n \
+         ON CONFLICT DO NOTHING; \
+         WITH t AS (INSERT INTO pitcrew.history_ticks (began, at, gaps, server, boot, statistics_reset, statements_reset, samples, bytes) \
+             SELECT date_trunc('hour', now()) - interval '{ago}' + g * interval '300 s' - interval '300 s', \
+                    date_trunc('hour', now()) - interval '{ago}' + g * interval '300 s', \
+                    CASE WHEN g = 3 THEN '{{restart}}'::text[] ELSE '{{}}' END, pitcrew.job_origin(), 'b', '', '', 300, 100 * {numbers} \
+             FROM generate_series(0, {count} - 1) g RETURNING id) \
+         INSERT INTO pitcrew.history_samples SELECT t.id, 's', \
+             (SELECT array_agg(o.id ORDER BY o.id) FROM pitcrew.history_objects o WHERE o.kind = 's' AND o.key LIKE '-%'), \
+             (SELECT array_agg((random() * 1e12)::bigint) FROM generate_series(1, 8 * {numbers}) WHERE t.id > 0) FROM t"
+    ));
+}
+
+#[test]
+fn ticks_older_than_a_day_are_merged_into_hours_and_lose_nothing() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    past(&session, 36, "50 hours", 5);
+    past(&session, 12, "3 hours", 5);
+    let total = "SELECT sum(n) FROM pitcrew.history_samples s, unnest(s.numbers) n WHERE s.tick <= 48 AND s.kind = 's'";
+    let before = session.text(total);
+    sample(&session);
+    assert_eq!(session.text(total), before);
+    let kept = session.run(
+        "SELECT merged, count(*), min(at - began), max(samples), bool_or('restart' = ANY (gaps)) FROM pitcrew.history_ticks WHERE id <= 48 GROUP BY merged ORDER BY merged",
+    );
+    let kept: Vec<Vec<_>> = kept
+        .iter()
+        .map(|row| row.iter().map(|cell| cell.as_deref().unwrap()).collect())
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            ["1", "12", "00:05:00", "300", "t"],
+            ["12", "3", "01:00:00", "3600", "t"]
+        ]
+    );
+    assert_eq!(
+        session.text("SELECT sum(t.merged) FROM pitcrew.history_ticks t WHERE t.id <= 48"),
+        "48"
+    );
+    // Once is enough.
+    sample(&session);
+    assert_eq!(session.text(total), before);
+}
+
+#[test]
+fn history_stays_within_its_size_and_says_what_it_forgot() {
+    require!(extension);
+    // Nobody else vacuums.
+    let postgres = server(&[("pitcrew.history_max_size", "1MB"), ("autovacuum", "off")]);
+    let session = Session::open(&postgres.url("shop"));
+    let mut largest = 0.0_f64;
+    for round in 0..60 {
+        // About 20 kB a tick, all of it young.
+        past(&session, 1, "3 hours", 250);
+        sample(&session);
+        let status =
+            session.run("SELECT bytes, max_bytes, forgotten_ticks FROM pitcrew.history_status()");
+        let numbers: Vec<f64> = status[0]
+            .iter()
+            .map(|cell| cell.as_deref().unwrap().parse().unwrap())
+            .collect();
+        largest = largest.max(numbers[0]);
+        assert!(numbers[0] <= numbers[1], "round {round}: {numbers:?}");
+    }
+    // It was full, and what is left is the newest.
+    assert!(largest > 700_000.0, "{largest}");
+    let row = &session.run(
+        "SELECT s.forgotten_ticks > 30, s.forgotten_before IS NOT NULL, s.detail LIKE '%pitcrew.history_max_size = 1MB', \
+                (SELECT max(t.id) - min(t.id) + 1 = count(*) FROM pitcrew.history_ticks t), \
+                s.forgotten_ticks + s.ticks = 120, \
+                (SELECT count(*) FROM pitcrew.history_samples p WHERE NOT EXISTS (SELECT 1 FROM pitcrew.history_ticks t WHERE t.id = p.tick)) \
+         FROM pitcrew.history_status() s",
+    )[0];
+    let row: Vec<_> = row.iter().map(|cell| cell.as_deref().unwrap()).collect();
+    assert_eq!(row, ["t", "t", "t", "t", "t", "0"]);
+}
