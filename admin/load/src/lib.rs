@@ -10,8 +10,10 @@
 //!
 //! Nothing here needs axum, and nothing is spawned on the host's runtime: a run has its own threads, at most one a core.
 
+mod arrivals;
 mod engine;
 mod http1;
+mod pace;
 mod plan;
 mod record;
 mod report;
