@@ -258,7 +258,10 @@ mod tests {
             for spacing in [Spacing::Even, Spacing::Poisson] {
                 let moments = self::moments(&stages, spacing, Part::WHOLE);
                 assert!(moments.is_sorted(), "{stages:?}");
-                assert!(moments.iter().all(|t| (0.0..=end).contains(t)), "{stages:?}");
+                assert!(
+                    moments.iter().all(|t| (0.0..=end).contains(t)),
+                    "{stages:?}"
+                );
             }
         }
     }

@@ -9,6 +9,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::patience::Patience;
 use crate::plan::Checked;
 use crate::record::{Answer, ErrorKind};
 use crate::targets::Target;
@@ -18,15 +19,23 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// After a refused connection the next try waits, so that a dead target is not hammered.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
-pub(crate) struct Connection<'a> {
+pub(super) struct Connection<'a> {
     plan: &'a Checked,
     target: &'a Target,
     headers: HeaderMap,
+    patience: Patience,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
+/// What came of one request.
+pub(super) struct Exchange {
+    pub(super) sent: Instant,
+    pub(super) ended: Instant,
+    pub(super) outcome: Result<Answer, ErrorKind>,
+}
+
 impl<'a> Connection<'a> {
-    pub(crate) fn new(plan: &'a Checked, target: &'a Target, run: &str) -> Self {
+    pub(super) fn new(plan: &'a Checked, target: &'a Target, run: &str) -> Self {
         let mut headers = plan.headers.clone();
         if let Ok(host) = HeaderValue::from_str(target.authority()) {
             headers.insert(http::header::HOST, host);
@@ -38,19 +47,26 @@ impl<'a> Connection<'a> {
             plan,
             target,
             headers,
+            patience: Patience::new(plan.timeout),
             sender: None,
         }
     }
 
     /// Sends one request and waits for the end of its answer. Connects first where there is no live connection.
-    pub(crate) async fn send(&mut self) -> Result<Answer, ErrorKind> {
-        let mut sender = match self.sender.take() {
-            Some(sender) => sender,
+    pub(super) async fn send(&mut self) -> Exchange {
+        let begin = Instant::now();
+        let (mut sender, sent) = match self.sender.take() {
+            Some(sender) => (sender, begin),
             None => match self.connect().await {
-                Some(sender) => sender,
+                Some(sender) => (sender, Instant::now()),
                 None => {
+                    let ended = Instant::now();
                     tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
-                    return Err(ErrorKind::Connect);
+                    return Exchange {
+                        sent: begin,
+                        ended,
+                        outcome: Err(ErrorKind::Connect),
+                    };
                 }
             },
         };
@@ -58,8 +74,6 @@ impl<'a> Connection<'a> {
         *request.method_mut() = self.plan.method.clone();
         *request.headers_mut() = self.headers.clone();
         *request.uri_mut() = self.plan.path.clone();
-
-        let begin = Instant::now();
         let exchange = async {
             let response = sender.send_request(request).await?;
             let status = response.status().as_u16();
@@ -68,23 +82,26 @@ impl<'a> Connection<'a> {
             while let Some(frame) = body.frame().await {
                 body_bytes += frame?.data_ref().map_or(0, |data| data.len() as u64);
             }
-            Ok::<_, hyper::Error>(Answer {
-                status,
-                body_bytes,
-                took: begin.elapsed(),
-            })
+            Ok::<_, hyper::Error>(Answer { status, body_bytes })
         };
-        match tokio::time::timeout(self.plan.timeout, exchange).await {
-            Ok(Ok(answer)) => {
+        let answer = self.patience.wait(sent, exchange).await;
+        let ended = Instant::now();
+        let outcome = match answer {
+            Some(Ok(answer)) => {
                 // The server may close after an answer (`Connection: close`): then the next request connects anew.
                 if sender.ready().await.is_ok() {
                     self.sender = Some(sender);
                 }
                 Ok(answer)
             }
-            Ok(Err(error)) if error.is_parse() => Err(ErrorKind::Protocol),
-            Ok(Err(_)) => Err(ErrorKind::Reset),
-            Err(_) => Err(ErrorKind::Timeout),
+            Some(Err(error)) if error.is_parse() => Err(ErrorKind::Protocol),
+            Some(Err(_)) => Err(ErrorKind::Reset),
+            None => Err(ErrorKind::Timeout),
+        };
+        Exchange {
+            sent,
+            ended,
+            outcome,
         }
     }
 
