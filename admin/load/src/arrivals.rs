@@ -140,7 +140,7 @@ impl Arrivals {
             // Counting in whole numbers, so that no error adds up. A sum of stages may miss a whole number by its rounding.
             None => {
                 let count = number as f64;
-                if count > self.curve.count() - 1e-6 * count.max(1.0).min(1e3) {
+                if count > self.curve.count() - 1e-6 {
                     return None;
                 }
                 count

@@ -71,7 +71,7 @@ impl Open {
                 ("to_rate_per_s", stage.to_rate_per_s),
             ];
             for (name, rate) in rates {
-                if rate.is_some_and(|rate| !(rate >= 0.0 && rate <= MAX_RATE_PER_S)) {
+                if rate.is_some_and(|rate| !(0.0..=MAX_RATE_PER_S).contains(&rate)) {
                     return wrong(
                         &field(name),
                         format!("wants 0 to {MAX_RATE_PER_S} arrivals a second"),

@@ -1,6 +1,5 @@
 //! The closed model: each connection sends its next request when its last answer has ended.
 
-use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use super::http1::Connection;
@@ -16,9 +15,7 @@ pub(super) async fn run(thread: &Thread<'_>, connections: usize) {
 async fn worker(thread: &Thread<'_>) {
     let shared = thread.shared;
     let end = shared.begin + thread.plan.duration;
-    let connection = RefCell::new(Connection::new(thread.plan, thread.target, &shared.id));
-    // One at a time, so the cell is free whenever it is asked.
-    let mut connection = connection.borrow_mut();
+    let mut connection = Connection::new(thread.plan, thread.target, &shared.id);
     while Instant::now() < end && !shared.cancel.is_cancelled() && shared.claim(thread.plan) {
         let under_way = thread.under_way();
         let exchange = connection.send().await;
