@@ -17,16 +17,17 @@ mod patience;
 mod run;
 mod thread;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 
 use self::run::Shared;
 pub use self::run::{Run, RunState};
 use self::thread::Thread;
-use crate::plan::{Checked, HttpPlan, PlanError};
+use crate::plan::{HttpPlan, PlanError};
 use crate::targets::Target;
 
 /// After a cancel, requests under way get so long before their connections are dropped.
@@ -58,12 +59,15 @@ pub fn start(id: impl Into<String>, plan: &HttpPlan, target: &Target) -> Result<
     }
     let mut arrivals = arrivals.into_iter();
     for index in 0..threads {
-        let (for_thread, plan, target) = (Arc::clone(&shared), Arc::clone(&plan), target.clone());
+        let thread = (Arc::clone(&shared), Arc::clone(&plan), target.clone());
         let connections = share_of(plan.connections as usize, threads, index);
         let arrivals = arrivals.next();
         std::thread::Builder::new()
             .name(format!("pitcrew-load-{index}"))
-            .spawn(move || run_thread(&for_thread, &plan, &target, connections, arrivals))
+            .spawn(move || {
+                let (shared, plan, target) = thread;
+                run_thread(Thread::new(shared, plan, target), connections, arrivals);
+            })
             .map_err(no_thread)?;
     }
     if let Some(open) = &plan.arrivals {
@@ -85,20 +89,18 @@ fn share_of(connections: usize, threads: usize, index: usize) -> usize {
 }
 
 fn run_thread(
-    shared: &Shared,
-    plan: &Checked,
-    target: &Target,
+    thread: Thread,
     connections: usize,
     arrivals: Option<mpsc::Receiver<std::time::Instant>>,
 ) {
-    let thread = Thread::new(shared, plan, target);
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-    else {
+        .build_local(LocalOptions::default());
+    let Ok(runtime) = runtime else {
         return;
     };
-    LocalSet::new().block_on(&runtime, async {
+    let thread = Rc::new(thread);
+    runtime.block_on(async {
         let work = async {
             match arrivals {
                 Some(arrivals) => open::run(&thread, connections, arrivals).await,
@@ -106,7 +108,7 @@ fn run_thread(
             }
         };
         let cancelled = async {
-            shared.cancel.cancelled().await;
+            thread.shared.cancel.cancelled().await;
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
@@ -116,6 +118,8 @@ fn run_thread(
         }
         thread.give_up();
     });
+    // Connections that are still open end here, and with the last of them the thread hands in.
+    drop(runtime);
 }
 
 #[cfg(test)]

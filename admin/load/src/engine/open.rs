@@ -9,9 +9,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Instant;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use super::http1::Connection;
 use super::pace::MAX_BACKLOG;
@@ -38,20 +37,13 @@ struct Pool {
 
 /// Sends what the pacing thread hands over, on at most so many connections, and waits for the answers.
 pub(super) async fn run(
-    thread: &Thread<'_>,
+    thread: &Rc<Thread>,
     connections: usize,
     mut arrivals: mpsc::Receiver<Instant>,
 ) {
     let pool = Rc::new(Pool::default());
-    // Futures and no tasks: they borrow the thread's plan.
-    let mut workers = FuturesUnordered::new();
-    let mut open = 0;
-    loop {
-        let intended = tokio::select! {
-            intended = arrivals.recv() => intended,
-            Some(()) = workers.next(), if !workers.is_empty() => continue,
-        };
-        let Some(intended) = intended else { break };
+    let mut workers = JoinSet::new();
+    while let Some(intended) = arrivals.recv().await {
         let taken = Instant::now();
         let idle = pool.idle.get();
         let mut due = pool.due.borrow_mut();
@@ -68,21 +60,20 @@ pub(super) async fn run(
         if idle > 0 {
             pool.idle.set(idle - 1);
             pool.wake.notify_one();
-        } else if open < connections {
-            open += 1;
-            workers.push(worker(thread, Rc::clone(&pool)));
+        } else if workers.len() < connections {
+            workers.spawn_local(worker(Rc::clone(thread), Rc::clone(&pool)));
         }
     }
     pool.is_over.set(true);
     pool.wake.notify_waiters();
     let last = Instant::now();
-    let drained = async { while workers.next().await.is_some() {} };
+    let drained = async { while workers.join_next().await.is_some() {} };
     // What is still due when the last of them would have timed out is not sent any more.
     let _ = tokio::time::timeout_at((last + thread.plan.timeout * 2).into(), drained).await;
 }
 
-async fn worker(thread: &Thread<'_>, pool: Rc<Pool>) {
-    let mut connection = Connection::new(thread.plan, thread.target, &thread.shared.id);
+async fn worker(thread: Rc<Thread>, pool: Rc<Pool>) {
+    let mut connection = Connection::new(Rc::clone(&thread));
     loop {
         let next = pool.due.borrow_mut().pop_front();
         let Some(due) = next else {

@@ -1,6 +1,7 @@
 //! What one thread of a run has at hand, and what it hands in.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::run::Shared;
@@ -12,10 +13,10 @@ use crate::targets::Target;
 const HAND_IN_EVERY: Duration = Duration::from_millis(100);
 
 /// Hands in the rest when it is dropped, also by a panic, so that a run always ends.
-pub(super) struct Thread<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) plan: &'a Checked,
-    pub(super) target: &'a Target,
+pub(super) struct Thread {
+    pub(super) shared: Arc<Shared>,
+    pub(super) plan: Arc<Checked>,
+    pub(super) target: Target,
     recorder: RefCell<Recorder>,
     under_way: Cell<u64>,
 }
@@ -29,8 +30,8 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-impl<'a> Thread<'a> {
-    pub(super) fn new(shared: &'a Shared, plan: &'a Checked, target: &'a Target) -> Self {
+impl Thread {
+    pub(super) fn new(shared: Arc<Shared>, plan: Arc<Checked>, target: Target) -> Self {
         Self {
             shared,
             plan,
@@ -66,7 +67,7 @@ impl<'a> Thread<'a> {
     }
 }
 
-impl Drop for Thread<'_> {
+impl Drop for Thread {
     fn drop(&mut self) {
         self.shared.thread_ended(&self.recorder.borrow(), cpu());
     }
