@@ -3,26 +3,33 @@
 //! A [`HttpPlan`] says what to send; [`Targets`] says where load may go at all; [`start`] runs it on threads of its own
 //! and gives a [`Run`] that can be watched, cancelled and waited for; the end is a [`Report`].
 //!
-//! What is here is a **closed model**: each connection sends its next request when the last answer has ended. Its
-//! latencies are service times. In a closed model a stalled server also stalls the sender, so the percentiles do not show
-//! what independent visitors would have waited ("coordinated omission"); the report carries this in
-//! [`Report::model`].
+//! Load is made by one of two models. In the **closed** one each connection sends its next request when the last answer has
+//! ended, so a stalled target also stalls the load. In the **open** one ([`HttpPlan::open`]) requests are due by the clock,
+//! and a response is timed from the moment it was due, so that percentiles show what independent visitors waited. How late
+//! the tester itself was is measured too, and a run in which that blurs the figures says so
+//! ([`Report::generator_limited`]).
 //!
 //! Nothing here needs axum, and nothing is spawned on the host's runtime: a run has its own threads, at most one a core.
 
+mod arrivals;
 mod engine;
-mod http1;
+mod percentiles;
 mod plan;
 mod record;
 mod report;
+mod series;
 mod targets;
 
+pub use arrivals::{Spacing, Stage};
 pub use engine::{Run, RunState, start};
+pub use percentiles::Percentiles;
 pub use plan::{
-    HttpPlan, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_REQUESTS, PlanError,
+    HttpPlan, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS,
+    MAX_STAGES, Open, PlanError,
 };
 pub use record::ErrorKind;
-pub use report::{Progress, Report};
+pub use report::{GeneratorLimited, Model, Progress, Report};
+pub use series::Interval;
 pub use targets::{Target, TargetError, Targets};
 
 /// The request header that marks load of ours. Its value is the run's id.

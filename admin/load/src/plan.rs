@@ -6,16 +6,98 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 
+use crate::arrivals::{Arrivals, Curve, Part, Spacing, Stage};
+
 /// The most connections a run may hold: 1,024.
 pub const MAX_CONNECTIONS: u32 = 1_024;
 /// The longest a run may last: 600 seconds.
 pub const MAX_DURATION_S: f64 = 600.0;
 /// The most requests a run may send: 100 million.
 pub const MAX_REQUESTS: u64 = 100_000_000;
+/// Connections of a closed model that does not say.
+const USUAL_CONNECTIONS: u32 = 16;
+/// Seconds of a closed model that does not say.
+const USUAL_DURATION_S: f64 = 10.0;
 /// The largest request body: 1 MiB.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// An HTTP/1.1 run in a closed model.
+/// The most stages of an open model: 100.
+pub const MAX_STAGES: usize = 100;
+/// The highest rate of an open model: 200,000 arrivals a second.
+pub const MAX_RATE_PER_S: f64 = 200_000.0;
+
+/// When requests of an open model are due.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Open {
+    /// One after the other: 1 to [`MAX_STAGES`], together at most [`MAX_DURATION_S`] seconds and [`MAX_REQUESTS`] arrivals.
+    pub stages: Vec<Stage>,
+    /// How arrivals lie between one another. Default even.
+    #[serde(default)]
+    pub spacing: Spacing,
+    /// Of Poisson spacing: the same seed gives the same arrivals. Default 0.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+impl Open {
+    pub(crate) fn arrivals(&self) -> Arrivals {
+        Arrivals::new(
+            Curve::new(&self.stages),
+            self.spacing,
+            self.seed,
+            Part::WHOLE,
+        )
+    }
+
+    fn check(&self) -> Result<(), PlanError> {
+        if !(1..=MAX_STAGES).contains(&self.stages.len()) {
+            return wrong(
+                "open.stages",
+                format!("wants 1 to {MAX_STAGES}, has {}", self.stages.len()),
+            );
+        }
+        for (number, stage) in self.stages.iter().enumerate() {
+            let field = |name: &str| format!("open.stages[{number}].{name}");
+            // A NaN fails both comparisons, so it is refused here too.
+            if !(stage.duration_s > 0.0 && stage.duration_s <= MAX_DURATION_S) {
+                return wrong(
+                    &field("duration_s"),
+                    format!("wants more than 0 and at most {MAX_DURATION_S} seconds"),
+                );
+            }
+            let rates = [
+                ("rate_per_s", Some(stage.rate_per_s)),
+                ("to_rate_per_s", stage.to_rate_per_s),
+            ];
+            for (name, rate) in rates {
+                if rate.is_some_and(|rate| !(0.0..=MAX_RATE_PER_S).contains(&rate)) {
+                    return wrong(
+                        &field(name),
+                        format!("wants 0 to {MAX_RATE_PER_S} arrivals a second"),
+                    );
+                }
+            }
+        }
+        let duration: f64 = self.stages.iter().map(|stage| stage.duration_s).sum();
+        if duration > MAX_DURATION_S {
+            return wrong(
+                "open.stages",
+                format!("want at most {MAX_DURATION_S} seconds together, have {duration}"),
+            );
+        }
+        let count = Curve::new(&self.stages).count();
+        if !(count > 0.0 && count <= MAX_REQUESTS as f64) {
+            return wrong(
+                "open.stages",
+                format!("want more than no arrival and at most {MAX_REQUESTS}, have {count}"),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// An HTTP/1.1 run, in a closed model or in an open one.
 ///
 /// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,12 +111,16 @@ pub struct HttpPlan {
     pub headers: std::collections::BTreeMap<String, String>,
     /// Request body, as text; at most [`MAX_BODY_BYTES`]. Default none.
     pub body: Option<String>,
-    /// Connections kept open, each sending one request after the other: 1 to [`MAX_CONNECTIONS`]. Default 16.
-    pub connections: u32,
-    /// How long new requests are sent, in seconds: more than 0, at most [`MAX_DURATION_S`]. Default 10.
-    pub duration_s: f64,
-    /// Stop after so many requests: 1 to [`MAX_REQUESTS`]. Default: the duration alone decides.
+    /// Connections, 1 to [`MAX_CONNECTIONS`]. In a closed model so many are open, each sending one request after the other;
+    /// default 16. In an open model so many are opened at most, as they are needed, and a request that finds none free waits,
+    /// which counts in its response time; default [`MAX_CONNECTIONS`].
+    pub connections: Option<u32>,
+    /// How long new requests of a closed model are sent, in seconds: more than 0, at most [`MAX_DURATION_S`]. Default 10.
+    pub duration_s: Option<f64>,
+    /// Stop a closed model after so many requests: 1 to [`MAX_REQUESTS`]. Default: the duration alone decides.
     pub requests: Option<u64>,
+    /// An open model: requests go out when they are due. Its stages say how many and how long. Default: a closed model.
+    pub open: Option<Open>,
     /// An answer that has not ended after so many milliseconds is an error: 1 to 60,000. Default 10,000.
     pub timeout_ms: u64,
 }
@@ -46,9 +132,10 @@ impl Default for HttpPlan {
             method: "GET".to_owned(),
             headers: std::collections::BTreeMap::new(),
             body: None,
-            connections: 16,
-            duration_s: 10.0,
+            connections: None,
+            duration_s: None,
             requests: None,
+            open: None,
             timeout_ms: 10_000,
         }
     }
@@ -81,7 +168,8 @@ pub(crate) struct Checked {
     pub(crate) body: Bytes,
     pub(crate) connections: u32,
     pub(crate) duration: Duration,
-    pub(crate) requests: u64,
+    pub(crate) requests: Option<u64>,
+    pub(crate) arrivals: Option<Open>,
     pub(crate) timeout: Duration,
 }
 
@@ -133,18 +221,38 @@ impl HttpPlan {
                 format!("wants at most {MAX_BODY_BYTES} bytes, has {}", body.len()),
             );
         }
-        if !(1..=MAX_CONNECTIONS).contains(&self.connections) {
+        let usual = if self.open.is_some() {
+            MAX_CONNECTIONS
+        } else {
+            USUAL_CONNECTIONS
+        };
+        let connections = self.connections.unwrap_or(usual);
+        if !(1..=MAX_CONNECTIONS).contains(&connections) {
             return wrong("connections", format!("wants 1 to {MAX_CONNECTIONS}"));
         }
+        if let Some(open) = &self.open {
+            for (field, is_there) in [
+                ("duration_s", self.duration_s.is_some()),
+                ("requests", self.requests.is_some()),
+            ] {
+                if is_there {
+                    return wrong(field, "is of a closed model; with `open` its stages say it");
+                }
+            }
+            open.check()?;
+        }
+        let duration_s = self.duration_s.unwrap_or(USUAL_DURATION_S);
         // A NaN fails both comparisons, so it is refused here too.
-        if !(self.duration_s > 0.0 && self.duration_s <= MAX_DURATION_S) {
+        if !(duration_s > 0.0 && duration_s <= MAX_DURATION_S) {
             return wrong(
                 "duration_s",
                 format!("wants more than 0 and at most {MAX_DURATION_S} seconds"),
             );
         }
-        let requests = self.requests.unwrap_or(MAX_REQUESTS);
-        if !(1..=MAX_REQUESTS).contains(&requests) {
+        if self
+            .requests
+            .is_some_and(|requests| !(1..=MAX_REQUESTS).contains(&requests))
+        {
             return wrong("requests", format!("wants 1 to {MAX_REQUESTS}"));
         }
         if !(1..=60_000).contains(&self.timeout_ms) {
@@ -155,9 +263,10 @@ impl HttpPlan {
             method,
             headers,
             body: Bytes::from(body),
-            connections: self.connections,
-            duration: Duration::from_secs_f64(self.duration_s),
-            requests,
+            connections,
+            duration: Duration::from_secs_f64(duration_s),
+            requests: self.requests,
+            arrivals: self.open.clone(),
             timeout: Duration::from_millis(self.timeout_ms),
         })
     }
@@ -211,14 +320,14 @@ mod tests {
         );
         assert_eq!(
             field_of(&HttpPlan {
-                connections: 0,
+                connections: Some(0),
                 ..plan()
             }),
             "connections"
         );
         assert_eq!(
             field_of(&HttpPlan {
-                connections: 1_025,
+                connections: Some(1_025),
                 ..plan()
             }),
             "connections"
@@ -226,7 +335,7 @@ mod tests {
         for duration_s in [0.0, -1.0, f64::NAN, f64::INFINITY, 601.0] {
             assert_eq!(
                 field_of(&HttpPlan {
-                    duration_s,
+                    duration_s: Some(duration_s),
                     ..plan()
                 }),
                 "duration_s"

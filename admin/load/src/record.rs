@@ -1,7 +1,7 @@
-//! What one connection saw, kept in constant memory.
+//! What the connections of a thread saw, kept in constant memory.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -23,22 +23,41 @@ pub enum ErrorKind {
     Protocol,
 }
 
-/// Latencies up to a minute with three significant figures: 221 KB a recorder, one recorder a thread.
-const HIGHEST_US: u64 = 60_000_000;
+/// Times up to an hour with three significant figures: 184 KiB a histogram, four a thread.
+const HIGHEST_US: u64 = 3_600_000_000;
 const SIGNIFICANT_FIGURES: u8 = 3;
+
+/// One request, from the moment it was due.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    /// When it should have been sent; in a closed model when it was.
+    pub(crate) intended: Instant,
+    /// How much later it was taken up than it should have been, by the fault of the tester alone.
+    pub(crate) lag: Duration,
+    /// When it was sent.
+    pub(crate) sent: Instant,
+    /// When the answer's body, or the hope for it, ended.
+    pub(crate) ended: Instant,
+    pub(crate) outcome: Result<Answer, ErrorKind>,
+}
 
 /// An answer whose body has ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body_bytes: u64,
-    /// From the send to the end of the body.
-    pub(crate) took: Duration,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
-    pub(crate) latency_us: Histogram<u64>,
+    /// From the intended moment to the end of a good answer.
+    pub(crate) response_us: Histogram<u64>,
+    /// From the send to the end of a good answer.
+    pub(crate) service_us: Histogram<u64>,
+    /// From the intended moment to the end of what was no good answer.
+    pub(crate) failed_us: Histogram<u64>,
+    /// How late the tester itself was; of every request of an open model.
+    pub(crate) lag_us: Histogram<u64>,
     pub(crate) ok: u64,
     pub(crate) errors: BTreeMap<ErrorKind, u64>,
     pub(crate) statuses: BTreeMap<u16, u64>,
@@ -47,10 +66,16 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new() -> Self {
-        let latency_us = Histogram::new_with_bounds(1, HIGHEST_US, SIGNIFICANT_FIGURES)
-            .unwrap_or_else(|_| unreachable!("the bounds are constants that hdrhistogram accepts"));
+        let histogram = || {
+            Histogram::new_with_bounds(1, HIGHEST_US, SIGNIFICANT_FIGURES).unwrap_or_else(|_| {
+                unreachable!("the bounds are constants that hdrhistogram accepts")
+            })
+        };
         Self {
-            latency_us,
+            response_us: histogram(),
+            service_us: histogram(),
+            failed_us: histogram(),
+            lag_us: histogram(),
             ok: 0,
             errors: BTreeMap::new(),
             statuses: BTreeMap::new(),
@@ -58,33 +83,58 @@ impl Recorder {
         }
     }
 
-    /// Counts one request; tells whether its answer was a good one. Only a good answer's latency counts, so that fast
-    /// failures flatter nobody.
-    pub(crate) fn record(&mut self, outcome: Result<Answer, ErrorKind>) -> bool {
-        let outcome = outcome.and_then(|answer| {
+    /// Counts one request. Only a good answer's latency counts as one, so that fast failures flatter nobody.
+    pub(crate) fn record(&mut self, sample: &Sample, is_open: bool) {
+        let outcome = sample.outcome.and_then(|answer| {
             // At most the 900 codes that the http crate lets through.
             *self.statuses.entry(answer.status).or_default() += 1;
             self.body_bytes += answer.body_bytes;
             if answer.status < 400 {
-                Ok(answer)
+                Ok(())
             } else {
                 Err(ErrorKind::Status)
             }
         });
+        let response = us(sample.ended - sample.intended);
         match outcome {
-            Ok(answer) => {
+            Ok(()) => {
                 self.ok += 1;
-                let us = u64::try_from(answer.took.as_micros()).unwrap_or(HIGHEST_US);
-                self.latency_us.saturating_record(us.max(1));
+                self.response_us.saturating_record(response);
+                if is_open {
+                    self.service_us
+                        .saturating_record(us(sample.ended - sample.sent));
+                }
             }
-            Err(kind) => *self.errors.entry(kind).or_default() += 1,
+            Err(kind) => {
+                *self.errors.entry(kind).or_default() += 1;
+                self.failed_us.saturating_record(response);
+            }
         }
-        outcome.is_ok()
+        if is_open {
+            self.lag_us.saturating_record(us(sample.lag));
+        }
+    }
+
+    pub(crate) fn failed(&self) -> u64 {
+        self.errors.values().sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ok == 0 && self.errors.is_empty()
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
         // Same bounds on both sides, so nothing can be out of range.
-        let _ = self.latency_us.add(&other.latency_us);
+        for (own, others) in [
+            (&mut self.response_us, &other.response_us),
+            (&mut self.service_us, &other.service_us),
+            (&mut self.failed_us, &other.failed_us),
+            (&mut self.lag_us, &other.lag_us),
+        ] {
+            if !others.is_empty() {
+                let _ = own.add(others);
+            }
+        }
         self.ok += other.ok;
         self.body_bytes += other.body_bytes;
         for (kind, count) in &other.errors {
@@ -94,4 +144,27 @@ impl Recorder {
             *self.statuses.entry(*status).or_default() += count;
         }
     }
+
+    pub(crate) fn clear(&mut self) {
+        for histogram in [
+            &mut self.response_us,
+            &mut self.service_us,
+            &mut self.failed_us,
+            &mut self.lag_us,
+        ] {
+            if !histogram.is_empty() {
+                histogram.reset();
+            }
+        }
+        (self.ok, self.body_bytes) = (0, 0);
+        self.errors.clear();
+        self.statuses.clear();
+    }
+}
+
+/// At least the one microsecond that the histograms begin with.
+fn us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros())
+        .unwrap_or(HIGHEST_US)
+        .max(1)
 }

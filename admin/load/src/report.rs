@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::percentiles::Percentiles;
 use crate::record::{ErrorKind, Recorder};
+use crate::series::Interval;
 
 /// How far a run has come. Counts are at most a tenth of a second old.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -18,16 +20,37 @@ pub struct Progress {
     pub errors: u64,
 }
 
-/// The figures of a finished run. Latencies are milliseconds of good answers, from the send to the end of the body.
+/// How load was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Model {
+    /// Each connection waits for its answer before it sends again, so a stall of the target also stalls the load, and
+    /// percentiles do not show what independent visitors would have waited ("coordinated omission").
+    Closed,
+    /// Requests were due by the clock, whatever the target did.
+    Open,
+}
+
+/// The tester could not keep to its own schedule, so that response times hold its lateness too.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct GeneratorLimited {
+    /// 99th percentile of the tester's own lag.
+    pub lag_p99_ms: f64,
+    /// What it may be: 1 ms, or a tenth of the service time's 99th percentile where that is more.
+    pub limit_ms: f64,
+}
+
+/// The figures of a finished run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// `closed`: each connection waits for its answer before it sends again, so a stall of the target also stalls the load.
-    pub model: &'static str,
+    /// How load was made.
+    pub model: Model,
     /// Whether the run was cancelled before its end.
     pub cancelled: bool,
     /// From the first send to the last answer, in seconds.
     pub elapsed_s: f64,
-    /// Requests whose answer ended, good or not.
+    /// Requests that ended, with a good answer or without.
     pub requests: u64,
     /// Good answers (status below 400).
     pub ok: u64,
@@ -41,63 +64,84 @@ pub struct Report {
     pub rate_per_s: f64,
     /// Bytes of response bodies.
     pub body_bytes: u64,
-    /// Mean latency.
-    pub mean_ms: f64,
-    /// Lowest latency.
-    pub min_ms: f64,
-    /// Median latency.
-    pub p50_ms: f64,
-    /// 90th percentile.
-    pub p90_ms: f64,
-    /// 95th percentile.
-    pub p95_ms: f64,
-    /// 99th percentile.
-    pub p99_ms: f64,
-    /// 99.9th percentile.
-    pub p999_ms: f64,
-    /// Highest latency.
-    pub max_ms: f64,
+    /// Requests that were due by the schedule of an open model.
+    pub due: u64,
+    /// Of these, that were never sent: there was no room for them, or the run ended before.
+    pub missed: u64,
+    /// Requests that were sent and given up when the run was cancelled: their fate is unknown.
+    pub unfinished: u64,
+    /// Of good answers: from the moment the request was due (in a closed model: sent) to the end of the body.
+    pub response: Percentiles,
+    /// Of good answers: from the send to the end of the body.
+    pub service: Percentiles,
+    /// Of what was no good answer: from the moment it was due to its end.
+    pub failed: Percentiles,
+    /// How late the tester itself was, of every request of an open model.
+    pub lag: Percentiles,
+    /// Set where the tester was late.
+    pub generator_limited: Option<GeneratorLimited>,
+    /// CPU time that the run's own threads took, in seconds.
+    pub cpu_s: f64,
+    /// Second by second.
+    pub intervals: Vec<Interval>,
+}
+
+/// What a report is made of besides what was recorded.
+pub(crate) struct Ended {
+    pub(crate) is_open: bool,
+    pub(crate) is_cancelled: bool,
+    pub(crate) elapsed: Duration,
+    pub(crate) due: u64,
+    pub(crate) unfinished: u64,
+    pub(crate) cpu: Duration,
+    pub(crate) intervals: Vec<Interval>,
 }
 
 impl Report {
-    pub(crate) fn new(recorder: &Recorder, elapsed: Duration, cancelled: bool) -> Self {
-        let ms = |us: u64| us as f64 / 1e3;
-        let quantile = |q| ms(recorder.latency_us.value_at_quantile(q));
-        let failed: u64 = recorder.errors.values().sum();
+    pub(crate) fn new(recorder: &Recorder, ended: &Ended) -> Self {
+        let failed = recorder.failed();
         let requests = recorder.ok + failed;
-        let seconds = elapsed.as_secs_f64();
-        let is_empty = recorder.latency_us.is_empty();
+        let seconds = ended.elapsed.as_secs_f64();
+        let response = Percentiles::of(&recorder.response_us);
+        let service = if ended.is_open {
+            Percentiles::of(&recorder.service_us)
+        } else {
+            response
+        };
+        let lag = Percentiles::of(&recorder.lag_us);
+        let limit_ms = f64::max(1.0, service.p99_ms / 10.0);
+        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
         Self {
-            model: "closed",
-            cancelled,
+            model: if ended.is_open {
+                Model::Open
+            } else {
+                Model::Closed
+            },
+            cancelled: ended.is_cancelled,
             elapsed_s: seconds,
             requests,
             ok: recorder.ok,
             errors: recorder.errors.clone(),
             statuses: recorder.statuses.clone(),
-            error_percent: if requests == 0 {
-                0.0
-            } else {
-                failed as f64 * 100.0 / requests as f64
-            },
-            rate_per_s: if seconds > 0.0 {
-                recorder.ok as f64 / seconds
-            } else {
-                0.0
-            },
+            error_percent: share(failed as f64 * 100.0, requests as f64),
+            rate_per_s: share(recorder.ok as f64, seconds),
             body_bytes: recorder.body_bytes,
-            mean_ms: recorder.latency_us.mean() / 1e3,
-            min_ms: if is_empty {
-                0.0
-            } else {
-                ms(recorder.latency_us.min())
-            },
-            p50_ms: quantile(0.5),
-            p90_ms: quantile(0.9),
-            p95_ms: quantile(0.95),
-            p99_ms: quantile(0.99),
-            p999_ms: quantile(0.999),
-            max_ms: ms(recorder.latency_us.max()),
+            due: ended.due,
+            missed: ended
+                .due
+                .saturating_sub(requests)
+                .saturating_sub(ended.unfinished),
+            unfinished: ended.unfinished,
+            response,
+            service,
+            failed: Percentiles::of(&recorder.failed_us),
+            lag,
+            generator_limited: (lag.p99_ms > limit_ms).then_some(GeneratorLimited {
+                lag_p99_ms: lag.p99_ms,
+                limit_ms,
+            }),
+            cpu_s: ended.cpu.as_secs_f64(),
+            intervals: ended.intervals.clone(),
         }
     }
 }

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use pitcrew_load::{ErrorKind, HttpPlan, RunState, Target, start};
+use pitcrew_load::{ErrorKind, HttpPlan, Model, Open, RunState, Spacing, Stage, Target, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -73,7 +73,7 @@ fn plan(path: &str, requests: u64) -> HttpPlan {
     HttpPlan {
         path: path.to_owned(),
         requests: Some(requests),
-        connections: 5,
+        connections: Some(5),
         ..HttpPlan::default()
     }
 }
@@ -91,9 +91,15 @@ async fn a_run_sends_exactly_what_was_asked_and_says_so() {
     assert_eq!(report.statuses, [(200, 1_003)].into());
     assert_eq!(report.body_bytes, 10_030);
     assert!(
-        report.min_ms > 0.0 && report.min_ms <= report.p50_ms && report.p50_ms <= report.p99_ms
+        report.response.min_ms > 0.0
+            && report.response.min_ms <= report.response.p50_ms
+            && report.response.p50_ms <= report.response.p99_ms
     );
-    assert!(report.p99_ms <= report.max_ms && report.mean_ms > 0.0 && report.rate_per_s > 0.0);
+    assert!(
+        report.response.p99_ms <= report.response.max_ms
+            && report.response.mean_ms > 0.0
+            && report.rate_per_s > 0.0
+    );
     assert_eq!(run.state(), RunState::Finished);
     assert_eq!(run.progress().finished, 1_003);
 }
@@ -104,7 +110,7 @@ async fn failures_do_not_count_as_latency() {
     let run = start("r1", &plan("/503", 20), &target).expect("started");
     let report = run.finished().await;
     assert_eq!(
-        (report.ok, report.error_percent, report.max_ms),
+        (report.ok, report.error_percent, report.response.max_ms),
         (0, 100.0, 0.0)
     );
     assert_eq!(report.errors, [(ErrorKind::Status, 20)].into());
@@ -153,7 +159,7 @@ async fn l3_a_cancelled_run_ends_although_its_target_hangs() {
     })
     .await;
     let plan = HttpPlan {
-        duration_s: 600.0,
+        duration_s: Some(600.0),
         timeout_ms: 60_000,
         ..HttpPlan::default()
     };
@@ -171,7 +177,7 @@ async fn a_wrong_plan_sends_nothing() {
     let error = start(
         "r1",
         &HttpPlan {
-            connections: 0,
+            connections: Some(0),
             ..HttpPlan::default()
         },
         &target,
@@ -179,4 +185,135 @@ async fn a_wrong_plan_sends_nothing() {
     .expect_err("refused");
     assert_eq!(error.field, "connections");
     assert_eq!(count.load(Relaxed), 0);
+}
+
+/// A server that answers nobody before so many requests are there.
+async fn all_or_none(wanted: u64) -> Target {
+    let there = Arc::new(tokio::sync::Semaphore::new(0));
+    let count = Arc::new(AtomicU64::new(0));
+    misbehaving(move |stream| {
+        let (there, count) = (Arc::clone(&there), Arc::clone(&count));
+        async move {
+            let service = service_fn(move |_: Request<Incoming>| {
+                let (there, count) = (Arc::clone(&there), Arc::clone(&count));
+                async move {
+                    if count.fetch_add(1, Relaxed) + 1 == wanted {
+                        there.close();
+                    }
+                    // Closed: everybody goes on.
+                    let _ = there.acquire().await;
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
+                }
+            });
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        }
+    })
+    .await
+}
+
+fn open(rate_per_s: f64, duration_s: f64) -> HttpPlan {
+    HttpPlan {
+        open: Some(Open {
+            stages: vec![Stage {
+                duration_s,
+                rate_per_s,
+                to_rate_per_s: None,
+            }],
+            spacing: Spacing::Even,
+            seed: 0,
+        }),
+        ..HttpPlan::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_model_sends_whether_or_not_it_is_answered() {
+    let target = all_or_none(200).await;
+    let run = start("7", &open(1_000.0, 0.2), &target).expect("starts");
+    let report = run.finished().await;
+    assert_eq!(
+        (report.due, report.ok, report.missed, report.unfinished),
+        (200, 200, 0, 0),
+        "{report:?}"
+    );
+    assert_eq!(report.model, Model::Open);
+    assert_eq!(report.response.count, 200);
+    assert_eq!(report.lag.count, 200);
+    assert!(report.response.max_ms >= report.service.max_ms);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_finds_no_connection_waits_and_the_wait_counts() {
+    let (target, count) = server().await;
+    let plan = HttpPlan {
+        connections: Some(1),
+        ..open(5_000.0, 0.2)
+    };
+    let run = start("7", &plan, &target).expect("starts");
+    let report = run.finished().await;
+    assert_eq!((report.due, report.ok, report.missed), (1_000, 1_000, 0));
+    assert_eq!(count.load(Relaxed), 1_000);
+    assert!(report.response.mean_ms >= report.service.mean_ms);
+    let in_seconds: u64 = report.intervals.iter().map(|interval| interval.ok).sum();
+    assert_eq!(in_seconds, 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_open_run_says_what_it_gave_up() {
+    let target = all_or_none(u64::MAX).await;
+    let run = start("7", &open(1_000.0, 600.0), &target).expect("starts");
+    while run.due() < 50 {
+        tokio::task::yield_now().await;
+    }
+    run.cancel();
+    let report = run.finished().await;
+    assert!(report.cancelled);
+    assert_eq!(report.ok, 0);
+    assert_eq!(report.due, report.unfinished + report.missed, "{report:?}");
+}
+
+#[test]
+fn an_open_model_that_cannot_be_is_refused_by_its_field() {
+    let stage = |duration_s: f64, rate_per_s: f64, to_rate_per_s: Option<f64>| Stage {
+        duration_s,
+        rate_per_s,
+        to_rate_per_s,
+    };
+    let field_of = |stages: Vec<Stage>| {
+        let mut plan = open(1.0, 1.0);
+        if let Some(open) = &mut plan.open {
+            open.stages = stages;
+        }
+        plan.check().expect_err("refused").field
+    };
+    for (stages, field) in [
+        (vec![], "open.stages"),
+        (vec![stage(0.0, 1.0, None)], "open.stages[0].duration_s"),
+        (
+            vec![stage(1.0, 1.0, None), stage(f64::INFINITY, 1.0, None)],
+            "open.stages[1].duration_s",
+        ),
+        (vec![stage(1.0, -1.0, None)], "open.stages[0].rate_per_s"),
+        (
+            vec![stage(1.0, f64::NAN, None)],
+            "open.stages[0].rate_per_s",
+        ),
+        (
+            vec![stage(1.0, 1.0, Some(1e9))],
+            "open.stages[0].to_rate_per_s",
+        ),
+        (vec![stage(1.0, 0.0, None)], "open.stages"),
+        (vec![stage(400.0, 1.0, None); 2], "open.stages"),
+        (vec![stage(1.0, 1.0, None); 101], "open.stages"),
+        (vec![stage(600.0, 200_000.0, None)], "open.stages"),
+    ] {
+        assert_eq!(field_of(stages), field);
+    }
+    let both = HttpPlan {
+        duration_s: Some(1.0),
+        ..open(1.0, 1.0)
+    };
+    assert_eq!(both.check().expect_err("refused").field, "duration_s");
 }

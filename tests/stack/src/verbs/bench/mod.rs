@@ -4,6 +4,7 @@ mod cache;
 mod care;
 mod faults;
 mod layers;
+mod load;
 mod peers;
 mod stack;
 
@@ -47,10 +48,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 type Suite = fn(&Signals) -> Result<Vec<Figure>>;
 
 /// The suites, by name.
-const SUITES: [(&str, Suite); 5] = [
+const SUITES: [(&str, Suite); 6] = [
     ("stack", stack::run),
     ("cache", cache::run),
     ("layers", layers::run),
     ("faults", faults::run),
     ("care", care::run),
+    ("load", load::run),
 ];

@@ -1,0 +1,173 @@
+//! One HTTP/1.1 connection that sends one request after the other.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{self, SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::patience::Patience;
+use super::thread::Thread;
+use crate::record::{Answer, ErrorKind};
+
+/// Connecting takes at most a second: an unreachable target is to be known soon.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// After a refused connection the next try waits, so that a dead target is not hammered.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
+
+pub(super) struct Connection {
+    thread: Rc<Thread>,
+    headers: HeaderMap,
+    patience: Patience,
+    live: Option<Live>,
+}
+
+/// A connection and what moves its bytes, which runs in the same task: were it a task of its own, each request would wake
+/// one task from another twice.
+struct Live {
+    sender: SendRequest<Full<Bytes>>,
+    driver: Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
+}
+
+impl Live {
+    /// Drives the connection along until the future is done.
+    async fn drive<F: Future>(
+        driver: &mut Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
+        future: F,
+    ) -> F::Output {
+        let mut future = pin!(future);
+        let mut is_over = false;
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(output);
+            }
+            // Its end, or its error, shows up on the sender.
+            is_over = is_over || driver.as_mut().poll(cx).is_ready();
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+/// What came of one request.
+pub(super) struct Exchange {
+    pub(super) sent: Instant,
+    pub(super) ended: Instant,
+    pub(super) outcome: Result<Answer, ErrorKind>,
+}
+
+impl Connection {
+    pub(super) fn new(thread: Rc<Thread>) -> Self {
+        let mut headers = thread.plan.headers.clone();
+        if let Ok(host) = HeaderValue::from_str(thread.target.authority()) {
+            headers.insert(http::header::HOST, host);
+        }
+        if let Ok(run) = HeaderValue::from_str(&thread.shared.id) {
+            headers.insert(crate::RUN_HEADER, run);
+        }
+        Self {
+            patience: Patience::new(thread.plan.timeout),
+            thread,
+            headers,
+            live: None,
+        }
+    }
+
+    /// Sends one request and waits for the end of its answer. Connects first where there is no live connection.
+    pub(super) async fn send(&mut self) -> Exchange {
+        let begin = Instant::now();
+        let has_waited = self.live.is_some();
+        let exchange = self.send_from(begin).await;
+        // What the target closed while nobody spoke is no error: the request never left.
+        match exchange {
+            None if has_waited => self.send_from(begin).await,
+            other => other,
+        }
+        .unwrap_or_else(|| Exchange {
+            sent: begin,
+            ended: Instant::now(),
+            outcome: Err(ErrorKind::Reset),
+        })
+    }
+
+    /// `None` where the connection ended before the request was written.
+    async fn send_from(&mut self, begin: Instant) -> Option<Exchange> {
+        let (mut live, sent) = match self.live.take() {
+            Some(live) => (live, begin),
+            None => match self.connect().await {
+                Some(live) => (live, Instant::now()),
+                None => {
+                    let ended = Instant::now();
+                    tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
+                    return Some(Exchange {
+                        sent: begin,
+                        ended,
+                        outcome: Err(ErrorKind::Connect),
+                    });
+                }
+            },
+        };
+        let plan = &self.thread.plan;
+        let mut request = Request::new(Full::new(plan.body.clone()));
+        *request.method_mut() = plan.method.clone();
+        *request.headers_mut() = self.headers.clone();
+        *request.uri_mut() = plan.path.clone();
+        let Live { sender, driver } = &mut live;
+        let exchange = async {
+            let response = sender.send_request(request).await?;
+            let status = response.status().as_u16();
+            let mut body = response.into_body();
+            let mut body_bytes = 0_u64;
+            while let Some(frame) = body.frame().await {
+                body_bytes += frame?.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            Ok::<_, hyper::Error>(Answer { status, body_bytes })
+        };
+        let answer = self
+            .patience
+            .wait(sent, Live::drive(driver, exchange))
+            .await;
+        let ended = Instant::now();
+        let outcome = match answer {
+            Some(Ok(answer)) => {
+                // The server may close after an answer (`Connection: close`): then the next request connects anew.
+                if Live::drive(driver, sender.ready()).await.is_ok() {
+                    self.live = Some(live);
+                }
+                Ok(answer)
+            }
+            Some(Err(error)) if error.is_canceled() => return None,
+            Some(Err(error)) if error.is_parse() => Err(ErrorKind::Protocol),
+            Some(Err(_)) => Err(ErrorKind::Reset),
+            None => Err(ErrorKind::Timeout),
+        };
+        Some(Exchange {
+            sent,
+            ended,
+            outcome,
+        })
+    }
+
+    async fn connect(&self) -> Option<Live> {
+        let connecting = async {
+            let stream = TcpStream::connect(self.thread.target.address).await.ok()?;
+            stream.set_nodelay(true).ok()?;
+            let (sender, driver) = handshake(TokioIo::new(stream)).await.ok()?;
+            Some(Live {
+                sender,
+                driver: Box::pin(driver),
+            })
+        };
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+            .await
+            .ok()
+            .flatten()
+    }
+}

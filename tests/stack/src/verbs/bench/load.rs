@@ -1,0 +1,256 @@
+//! Suite `load`: what the load tester costs beside wrk, and whether its percentiles are true where the truth is computed.
+//!
+//! Server and client have a core each where `taskset` is there.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use pitcrew_stack::bench::{Figure, Reading, interval, rounds};
+use pitcrew_stack::process::{find_program, output_of};
+use pitcrew_stack::signals::Signals;
+use pitcrew_stack::{Error, Progress, Result, checkout};
+
+use super::peers::Peers;
+
+/// Connections of the closed model.
+const CONNECTIONS: &str = "64";
+const CLOSED_SECONDS: &str = "3";
+/// Of the run that shows that memory stays: it ends with the requests.
+const LONG_SECONDS: &str = "60";
+
+/// Arrivals a second, seconds, answers a second that the server can give, when it stalls and for how long.
+const STALL: [&str; 5] = ["5000", "12", "20000", "5.5", "1"];
+const STALL_RUNS: usize = 5;
+
+pub(super) fn run(signals: &Signals) -> Result<Vec<Figure>> {
+    let peers = Peers::build(&checkout(), signals, "load-peers", None)?;
+    let mut figures =
+        Progress::Print.step("an open model and a stall", || stalled(&peers, signals))?;
+    figures.extend(Progress::Print.step("a closed model beside wrk", || closed(&peers, signals))?);
+    figures.extend(Progress::Print.step("memory of a long run", || memory(&peers, signals))?);
+    Ok(figures)
+}
+
+/// A program on one core.
+fn on_core(core: &str, program: &Path) -> Command {
+    match find_program("taskset") {
+        Some(taskset) => {
+            let mut command = Command::new(taskset);
+            command.args(["-c", core]).arg(program);
+            command
+        }
+        None => Command::new(program),
+    }
+}
+
+/// A server of ours; ended when dropped.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(peers: &Peers<'_>, rules: &[&str]) -> Result<Self> {
+        let failed = |detail: String| Error::Program {
+            program: "load-peers serve".into(),
+            detail,
+        };
+        let mut child = on_core("0", peers.program())
+            .arg("serve")
+            .args(rules)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| failed(error.to_string()))?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout)
+                .read_line(&mut line)
+                .map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(Self {
+            child,
+            address: line.trim().to_owned(),
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The numbers that the load tester answers, on the client's core.
+fn ours(peers: &Peers<'_>, signals: &Signals, words: &[&str]) -> Result<Vec<f64>> {
+    signals.check()?;
+    let (answer, _) = output_of(on_core("1", peers.program()).args(words))?;
+    let numbers: Option<Vec<f64>> = answer
+        .split_whitespace()
+        .map(|word| word.parse().ok())
+        .collect();
+    numbers.ok_or_else(|| Error::Program {
+        program: format!("load-peers {}", words.join(" ")),
+        detail: format!("answered {answer}"),
+    })
+}
+
+fn stalled(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
+    let truth = peers.read(&[&["truth"], STALL.as_slice()].concat())?;
+    let mut columns = vec![Vec::new(); 5];
+    let mut limited = 0;
+    for _ in 0..STALL_RUNS {
+        let server = Server::start(peers, &STALL[2..])?;
+        let words = ["open", &server.address, STALL[0], STALL[1]];
+        let [sent, p95, p99, p999, lag, is_limited] = ours(peers, signals, &words)?[..] else {
+            return Err(Error::Program {
+                program: "load-peers open".into(),
+                detail: "answered too few numbers".into(),
+            });
+        };
+        if is_limited > 0.0 {
+            limited += 1;
+            continue;
+        }
+        let error = |value: f64, truth: f64| 100.0 * (value - truth).abs() / truth;
+        let told = [
+            sent,
+            error(p95, truth[0]),
+            error(p99, truth[1]),
+            error(p999, truth[2]),
+            lag,
+        ];
+        for (column, value) in columns.iter_mut().zip(told) {
+            column.push(value);
+        }
+    }
+    if columns[0].is_empty() {
+        return Err(Error::Program {
+            program: "load-peers open".into(),
+            detail: format!("all of {limited} runs were flagged: this machine was too busy"),
+        });
+    }
+    if limited > 0 {
+        Progress::Print.say(format!(
+            "{limited} of {STALL_RUNS} runs were flagged as limited by the tester and left out"
+        ));
+    }
+    let names = [
+        ("sent_pct", "%"),
+        ("stall_p95_error_pct", "%"),
+        ("stall_p99_error_pct", "%"),
+        ("stall_p999_error_pct", "%"),
+        ("lag_p50_us", "us"),
+    ];
+    Ok(names
+        .iter()
+        .zip(&columns)
+        .map(|((name, unit), column)| Figure::own(name, unit, interval(column)))
+        .collect())
+}
+
+fn closed(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
+    let Some(wrk) = find_program("wrk") else {
+        Progress::Print.say("skipped: rps_vs_wrk and cpu_vs_wrk: wrk is not installed");
+        return Ok(Vec::new());
+    };
+    let server = Server::start(peers, &[])?;
+    // Rates of the same runs, in the order of `measured`.
+    let rates = std::cell::RefCell::new([const { Vec::new() }; 3]);
+    let cpu_of_ours = |place: usize| {
+        let words = ["closed", &server.address, CONNECTIONS, CLOSED_SECONDS];
+        let told = ours(peers, signals, &words)?;
+        rates.borrow_mut()[place].push(told[0]);
+        Ok(1e6 * told[1] / told[3])
+    };
+    let mut measured: [Reading<'_, Error>; 3] = [
+        Box::new(|| cpu_of_ours(0)),
+        // The control: the same thing twice.
+        Box::new(|| cpu_of_ours(1)),
+        Box::new(|| {
+            let (rate, spent) = by_wrk(&wrk, &server.address, signals)?;
+            rates.borrow_mut()[2].push(rate);
+            Ok(1e6 * spent / (rate * seconds(CLOSED_SECONDS)))
+        }),
+    ];
+    let read = rounds(14, &mut measured)?;
+    drop(measured);
+    let rates = rates.into_inner();
+    let version = version_of(&wrk);
+    Ok(vec![
+        Figure::ratio("cpu_vs_wrk", &read[0], &read[1], &read[2]).against("wrk", &version),
+        Figure::ratio("rps_vs_wrk", &rates[0], &rates[1], &rates[2]).against("wrk", &version),
+    ])
+}
+
+fn seconds(text: &str) -> f64 {
+    text.parse().unwrap_or(f64::NAN)
+}
+
+/// Requests a second and CPU seconds of one run.
+fn by_wrk(wrk: &Path, address: &str, signals: &Signals) -> Result<(f64, f64)> {
+    signals.check()?;
+    let before = children_cpu();
+    let mut command = on_core("1", wrk);
+    command
+        .args(["-t", "1", "-c", CONNECTIONS, "-d", CLOSED_SECONDS])
+        .arg(format!("http://{address}/"));
+    let (said, _) = output_of(&mut command)?;
+    let rate = said
+        .lines()
+        .find_map(|line| {
+            line.trim()
+                .strip_prefix("Requests/sec:")?
+                .trim()
+                .parse()
+                .ok()
+        })
+        .ok_or_else(|| Error::Program {
+            program: "wrk".into(),
+            detail: format!("answered {said}"),
+        })?;
+    Ok((rate, children_cpu() - before))
+}
+
+/// wrk tells its version with its usage, and ends with 1 then.
+fn version_of(wrk: &Path) -> String {
+    let said = Command::new(wrk).arg("-v").output().ok();
+    let text = said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned());
+    text.and_then(|text| Some(text.split_whitespace().nth(1)?.to_owned()))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// CPU seconds of children that have ended and were waited for.
+fn children_cpu() -> f64 {
+    // SAFETY: getrusage fills the struct.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
+        usage
+    };
+    #[expect(clippy::cast_precision_loss, reason = "seconds of a measurement")]
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+/// Resident memory after a run of minutes: no request is kept.
+fn memory(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
+    let server = Server::start(peers, &[])?;
+    let short = ours(
+        peers,
+        signals,
+        &["closed", &server.address, CONNECTIONS, CLOSED_SECONDS],
+    )?;
+    let long = ours(
+        peers,
+        signals,
+        &["closed", &server.address, CONNECTIONS, LONG_SECONDS],
+    )?;
+    Progress::Print.say(format!(
+        "rss_mb: {:.1} after {:.0} requests, {:.1} after {:.0}",
+        short[2], short[3], long[2], long[3]
+    ));
+    Ok(vec![Figure::own("rss_mb", "MiB", interval(&[long[2]]))])
+}
