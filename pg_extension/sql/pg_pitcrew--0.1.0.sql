@@ -7,6 +7,22 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- Findings that somebody has looked at and does not want to see again.
+CREATE TABLE pitcrew.suppressed_findings (
+    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
+    reason        text,
+    until         timestamptz,
+    suppressed_by name NOT NULL DEFAULT current_user,
+    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- It goes along in a dump.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
+COMMENT ON TABLE pitcrew.suppressed_findings IS
+    'Findings that pitcrew.check() and pitcrew.report() leave out: cache_key is that of the finding, or a check''s name for all of it.';
+COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- How many connections the database's clients need, from two samples of what the server counts (Little's law).
 CREATE FUNCTION pitcrew.pool_sample() RETURNS jsonb
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -67,19 +83,110 @@ COMMENT ON FUNCTION pitcrew.pool_advice(jsonb) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- Findings that somebody has looked at and does not want to see again.
-CREATE TABLE pitcrew.suppressed_findings (
-    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
-    reason        text,
-    until         timestamptz,
-    suppressed_by name NOT NULL DEFAULT current_user,
-    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+-- What the sampler keeps. One row a tick and kind of object, with arrays; names stand once, in history_objects. None of it
+-- goes along in a dump: another server's counters cannot be continued. Only the sampler writes here, as the extension's
+-- owner, and not where somebody put a trigger on one of these tables.
+CREATE TABLE pitcrew.history_ticks (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    began           timestamptz NOT NULL,
+    at              timestamptz NOT NULL,
+    merged          integer NOT NULL DEFAULT 1,
+    gaps            text[] NOT NULL,
+    server          text NOT NULL,
+    boot            text NOT NULL,
+    statistics_reset text NOT NULL,
+    statements_reset text NOT NULL,
+    left_out        integer NOT NULL DEFAULT 0,
+    samples         integer NOT NULL DEFAULT 0,
+    dropped_samples bigint NOT NULL DEFAULT 0,
+    bytes           bigint NOT NULL DEFAULT 0
 );
--- It goes along in a dump.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
-COMMENT ON TABLE pitcrew.suppressed_findings IS
-    'Findings that pitcrew.check() and pitcrew.report() leave out: cache_key is that of the finding, or a check''s name for all of it.';
-COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
+COMMENT ON TABLE pitcrew.history_ticks IS
+    'One row a tick of the sampler, every pitcrew.history_interval for a day, one an hour before that. The oldest go when there is more than pitcrew.history_max_size.';
+COMMENT ON COLUMN pitcrew.history_ticks.began IS 'When the tick before was taken: what is counted happened between began and at.';
+COMMENT ON COLUMN pitcrew.history_ticks.merged IS 'Ticks that this row stands for.';
+COMMENT ON COLUMN pitcrew.history_ticks.gaps IS
+    'Why it does not simply continue the tick before: first, other server (a dump, a clone, a promoted standby), restart, statistics reset, statements reset. What is counted then is a part of what happened, and no rate is shown.';
+COMMENT ON COLUMN pitcrew.history_ticks.server IS 'System identifier, database OID and timeline where it was taken.';
+COMMENT ON COLUMN pitcrew.history_ticks.boot IS 'When that server had been started.';
+COMMENT ON COLUMN pitcrew.history_ticks.statistics_reset IS 'When the database''s statistics had been reset; empty for never.';
+COMMENT ON COLUMN pitcrew.history_ticks.statements_reset IS 'The same of pg_stat_statements; empty where it was not read.';
+COMMENT ON COLUMN pitcrew.history_ticks.left_out IS 'Statements, relations and events that were too many for one tick.';
+COMMENT ON COLUMN pitcrew.history_ticks.samples IS 'Seconds in which the active sessions were looked at.';
+COMMENT ON COLUMN pitcrew.history_ticks.dropped_samples IS 'Sessions seen in those seconds that found no room in shared memory.';
+COMMENT ON COLUMN pitcrew.history_ticks.bytes IS 'What the tick takes, in bytes.';
+
+CREATE TABLE pitcrew.history_objects (
+    id         integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind       "char" NOT NULL CHECK (kind IN ('s', 't', 'i', 'w', 'g')),
+    key        text NOT NULL,
+    oid        oid,
+    parent     text,
+    label      text,
+    is_valid   boolean,
+    last       bigint[] NOT NULL DEFAULT '{}',
+    changed_at timestamptz NOT NULL,
+    gone_at    timestamptz,
+    UNIQUE (kind, key)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.1);
+COMMENT ON TABLE pitcrew.history_objects IS
+    'What history is kept of, by name: s statements, t tables, i indexes, w what sessions did, g settings.';
+COMMENT ON COLUMN pitcrew.history_objects.key IS
+    's: query id; t, i: schema and name, quoted; w: state, type of wait, wait event and query id, with | between; g: name, and for whom.';
+COMMENT ON COLUMN pitcrew.history_objects.parent IS 'An index''s table.';
+COMMENT ON COLUMN pitcrew.history_objects.label IS
+    's: normalised text, cut after 1,000 characters, of utility statements none; i: definition; g: value.';
+COMMENT ON COLUMN pitcrew.history_objects.last IS 'The server''s counters when it changed last.';
+
+CREATE TABLE pitcrew.history_samples (
+    tick    bigint NOT NULL,
+    kind    "char" NOT NULL,
+    objects integer[] NOT NULL,
+    numbers bigint[] NOT NULL,
+    PRIMARY KEY (tick, kind)
+);
+COMMENT ON TABLE pitcrew.history_samples IS
+    'What the objects that changed counted in one tick. kind: s statements, r tables and indexes, w what sessions did.';
+COMMENT ON COLUMN pitcrew.history_samples.numbers IS
+    'One metric after the other, each for all objects. s: calls, execution us, planning us, rows, blocks hit, blocks read, temporary blocks, WAL bytes. r: scans, rows read, rows fetched, rows inserted, updated, deleted, updated HOT, blocks asked for, blocks hit, vacuums, analyzes, then as they were at the end: bytes, live rows, dead rows. w: samples.';
+
+CREATE TABLE pitcrew.history_events (
+    at       timestamptz NOT NULL,
+    began    timestamptz NOT NULL,
+    event    text NOT NULL,
+    object   text NOT NULL,
+    parent   text,
+    old      text,
+    new      text
+);
+CREATE INDEX history_events_at ON pitcrew.history_events (at);
+COMMENT ON TABLE pitcrew.history_events IS
+    'What changed between two ticks. event: setting, index or table with created, dropped, recreated, renamed, invalid, valid.';
+COMMENT ON COLUMN pitcrew.history_events.began IS 'It changed after this and not after at.';
+
+CREATE TABLE pitcrew.history_state (
+    is_only          boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    forgotten_ticks  bigint NOT NULL DEFAULT 0,
+    forgotten_before timestamptz
+);
+INSERT INTO pitcrew.history_state DEFAULT VALUES;
+COMMENT ON TABLE pitcrew.history_state IS 'What was forgotten to keep within pitcrew.history_max_size.';
+
+-- Of other users' statements only those may know who may see them in pg_stat_statements.
+ALTER TABLE pitcrew.history_objects ENABLE ROW LEVEL SECURITY;
+CREATE POLICY visible ON pitcrew.history_objects FOR SELECT
+    USING (kind NOT IN ('s', 'w') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));
+
+CREATE FUNCTION pitcrew.history_tick_bytes(tick bigint) RETURNS bigint
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    -- What is stored out of line lies in chunks with a header and an index entry each: a tenth more.
+    SELECT 300 + (1.1 * (
+        coalesce((SELECT sum(100 + pg_column_size(s.objects) + pg_column_size(s.numbers))
+                  FROM pitcrew.history_samples s WHERE s.tick = $1), 0)
+        + coalesce((SELECT sum(60 + pg_column_size(e.*)) FROM pitcrew.history_events e
+                    JOIN pitcrew.history_ticks t ON t.id = $1 AND e.at > t.began AND e.at <= t.at), 0)))::bigint
+$$;
+COMMENT ON FUNCTION pitcrew.history_tick_bytes(bigint) IS 'What one tick takes on disk, in bytes.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -167,6 +274,276 @@ CREATE FUNCTION pitcrew.grant_access(role regrole, level text) RETURNS void
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'grant_access_wrapper';
 COMMENT ON FUNCTION pitcrew.grant_access(regrole, text) IS
     'Lets a role use pitcrew: level reader sees suggestions, statistics and jobs; operator also queues and cancels jobs.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::history::functions::history_bytes
+
+CREATE FUNCTION pitcrew.history_bytes(relation oid) RETURNS bigint
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'history_bytes_wrapper';
+COMMENT ON FUNCTION pitcrew.history_bytes(oid) IS
+    'Size of a table with its TOAST, or of an index, in bytes. NULL while somebody holds it under an exclusive lock, and when it is gone.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::history::ask::history_sample
+
+CREATE FUNCTION pitcrew.history_sample() RETURNS bigint
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'history_sample_wrapper';
+COMMENT ON FUNCTION pitcrew.history_sample() IS
+    'Has the sampler take a tick of this database now, and waits for it, at most 60 s. Returns pitcrew.history_ticks.id. The next statement sees the tick, a transaction of isolation level repeatable read not.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::history::functions::history_slower
+
+CREATE FUNCTION pitcrew.history_slower(since timestamptz, recent_from timestamptz, min_calls bigint, min_ratio double precision)
+    RETURNS TABLE (object integer, began double precision, seen double precision, baseline_ms double precision,
+                   recent_ms double precision, score double precision, baseline_calls bigint, recent_calls bigint,
+                   extra_ms double precision)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'history_slower_wrapper';
+COMMENT ON FUNCTION pitcrew.history_slower(timestamptz, timestamptz, bigint, double precision) IS
+    'The statements that pitcrew.regressions() reports, by their number in pitcrew.history_objects; times in seconds since 1970.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::history::functions::history_visible
+
+CREATE FUNCTION pitcrew.history_visible() RETURNS void
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'history_visible_wrapper';
+COMMENT ON FUNCTION pitcrew.history_visible() IS
+    'Fails where the current role may not see other users'' statements; the history of statements and sessions asks it.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
+--   history
+--   functions::history_visible
+--   functions::history_slower
+
+-- What is read out of the history. Numbers are packed as pitcrew.history_samples.numbers says.
+CREATE FUNCTION pitcrew.history_status() RETURNS TABLE (
+    ticks bigint, oldest timestamptz, newest timestamptz, bytes bigint, max_bytes bigint, forgotten_ticks bigint,
+    forgotten_before timestamptz, left_out bigint, dropped_samples bigint, detail text
+)
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    WITH kept AS (
+        SELECT count(*) AS ticks, min(t.began) AS oldest, max(t.at) AS newest, coalesce(sum(t.left_out), 0)::bigint AS left_out,
+               coalesce(sum(t.dropped_samples), 0)::bigint AS dropped
+        FROM pitcrew.history_ticks t
+    ),
+    size AS (
+        SELECT sum(pg_total_relation_size(c.oid))::bigint AS bytes
+        FROM pg_class c WHERE c.relnamespace = 'pitcrew'::regnamespace AND c.relkind = 'r' AND c.relname LIKE 'history\_%'
+    )
+    SELECT k.ticks, k.oldest, k.newest, z.bytes, m.bytes, s.forgotten_ticks, s.forgotten_before, k.left_out, k.dropped,
+           CASE WHEN NOT (SELECT p.ok FROM pitcrew.status() p WHERE p.name = 'preloaded') THEN 'the library is not preloaded: nothing is sampled'
+                WHEN pg_is_in_recovery() THEN 'this server is a replica: its primary samples'
+                WHEN NOT current_setting('pitcrew.history')::boolean THEN 'switched off by pitcrew.history = off'
+                WHEN k.ticks = 0 THEN format('the first tick is taken within %s', current_setting('pitcrew.history_interval'))
+                WHEN s.forgotten_ticks > 0 THEN format('%s ticks before %s were forgotten to keep within pitcrew.history_max_size = %s',
+                                                       s.forgotten_ticks, s.forgotten_before, current_setting('pitcrew.history_max_size'))
+                ELSE format('everything since %s is kept', k.oldest) END
+    FROM kept k, size z, pitcrew.history_state s,
+         LATERAL (SELECT pg_size_bytes(current_setting('pitcrew.history_max_size', true)) AS bytes) m
+$$;
+COMMENT ON FUNCTION pitcrew.history_status() IS
+    'How much history there is, and what was left out: forgotten_ticks for want of room, left_out objects that were too many for a tick, dropped_samples sessions that found no room in shared memory.';
+
+CREATE FUNCTION pitcrew.query_trend(queryid bigint, since timestamptz DEFAULT now() - interval '1 day') RETURNS TABLE (
+    began timestamptz, at timestamptz, gaps text[], calls bigint, calls_per_second double precision, total_ms double precision,
+    mean_ms double precision, rows bigint, hit_percent double precision, blocks_read bigint, temp_blocks bigint, wal_bytes bigint
+)
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT pitcrew.history_visible();
+    WITH own AS MATERIALIZED (
+        -- Each array is read once, however many of its numbers are shown.
+        SELECT t.id, array_agg(n.number ORDER BY n.place) AS numbers
+        FROM pitcrew.history_objects o
+        JOIN pitcrew.history_ticks t ON t.at > $2
+        JOIN pitcrew.history_samples s ON s.tick = t.id AND s.kind = 's'
+        CROSS JOIN array_position(s.objects, o.id) p
+        CROSS JOIN unnest(s.numbers) WITH ORDINALITY n (number, place)
+        WHERE o.kind = 's' AND o.key = $1::text AND p IS NOT NULL AND (n.place - p) % cardinality(s.objects) = 0
+        GROUP BY t.id
+    )
+    SELECT t.began, t.at, t.gaps, coalesce(o.numbers[1], 0),
+           CASE WHEN t.gaps = '{}' THEN coalesce(o.numbers[1], 0) / nullif(extract(epoch FROM t.at - t.began)::float8, 0) END,
+           coalesce(o.numbers[2], 0) / 1000.0::float8,
+           o.numbers[2] / 1000.0::float8 / nullif(o.numbers[1], 0),
+           coalesce(o.numbers[4], 0),
+           100 * o.numbers[5]::float8 / nullif(o.numbers[5] + o.numbers[6], 0),
+           coalesce(o.numbers[6], 0), coalesce(o.numbers[7], 0), coalesce(o.numbers[8], 0)
+    FROM pitcrew.history_ticks t
+    LEFT JOIN own o ON o.id = t.id
+    WHERE t.at > $2 AND EXISTS (SELECT 1 FROM pitcrew.history_objects k WHERE k.kind = 's' AND k.key = $1::text)
+    ORDER BY t.id
+$$;
+COMMENT ON FUNCTION pitcrew.query_trend(bigint, timestamptz) IS
+    'What a statement did in each tick, oldest first; ticks in which it did not run are there with 0 calls. Where gaps says that the server forgot something, calls and times are a part of what happened and there is no rate. Needs pg_read_all_stats.';
+
+CREATE FUNCTION pitcrew.table_growth(since timestamptz DEFAULT now() - interval '7 days') RETURNS TABLE (
+    object text, kind text, began timestamptz, bytes_before bigint, bytes bigint, grown_bytes bigint, bytes_per_day double precision,
+    live_rows bigint, inserted bigint, updated bigint, deleted bigint
+)
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    WITH numbers AS MATERIALIZED (
+        SELECT u.*, t.id, t.at
+        FROM pitcrew.history_ticks t
+        JOIN pitcrew.history_samples s ON s.tick = t.id AND s.kind = 'r'
+        CROSS JOIN cardinality(s.objects) n
+        CROSS JOIN LATERAL unnest(s.objects, s.numbers[3 * n + 1 : 4 * n], s.numbers[4 * n + 1 : 5 * n], s.numbers[5 * n + 1 : 6 * n],
+                                  s.numbers[11 * n + 1 : 12 * n], s.numbers[12 * n + 1 : 13 * n])
+            u (object, inserted, updated, deleted, bytes, live_rows)
+        WHERE u.bytes >= 0
+    ),
+    -- The size at the begin is that of the last tick before it, or of the first tick that there is.
+    before AS (
+        SELECT DISTINCT ON (n.object) n.object, n.at, n.bytes FROM numbers n
+        ORDER BY n.object, n.at <= $1 DESC, CASE WHEN n.at <= $1 THEN -n.id ELSE n.id END
+    ),
+    after AS (SELECT DISTINCT ON (n.object) n.object, n.bytes, n.live_rows FROM numbers n ORDER BY n.object, n.id DESC),
+    changed AS (
+        SELECT n.object, sum(n.inserted)::bigint AS inserted, sum(n.updated)::bigint AS updated, sum(n.deleted)::bigint AS deleted
+        FROM numbers n WHERE n.at > $1 GROUP BY n.object
+    )
+    SELECT o.key, CASE o.kind WHEN 'i' THEN 'index' ELSE 'table' END, greatest(b.at, $1), b.bytes, a.bytes, a.bytes - b.bytes,
+           86400 * (a.bytes - b.bytes) / nullif(extract(epoch FROM l.at - greatest(b.at, $1))::float8, 0),
+           a.live_rows, coalesce(c.inserted, 0), coalesce(c.updated, 0), coalesce(c.deleted, 0)
+    FROM before b
+    JOIN after a USING (object)
+    JOIN pitcrew.history_objects o ON o.id = b.object AND o.gone_at IS NULL
+    LEFT JOIN changed c USING (object)
+    CROSS JOIN (SELECT max(t.at) AS at FROM pitcrew.history_ticks t) l
+    ORDER BY a.bytes - b.bytes DESC, a.bytes DESC, o.key
+$$;
+COMMENT ON FUNCTION pitcrew.table_growth(timestamptz) IS
+    'How much each table (with its TOAST) and index grew, largest growth first: bytes_before at began, bytes at the last tick, and the rows that were written meanwhile. Sizes are taken when something was read or written.';
+
+CREATE FUNCTION pitcrew.wait_profile(since timestamptz DEFAULT now() - interval '1 hour') RETURNS TABLE (
+    state text, wait_event_type text, wait_event text, queryid bigint, query text, samples bigint, sessions double precision,
+    share_percent double precision
+)
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT pitcrew.history_visible();
+    WITH ticks AS MATERIALIZED (SELECT t.id, t.samples FROM pitcrew.history_ticks t WHERE t.at > $1),
+    seen AS (
+        SELECT u.object, sum(u.samples)::bigint AS samples
+        FROM ticks t
+        JOIN pitcrew.history_samples s ON s.tick = t.id AND s.kind = 'w'
+        CROSS JOIN LATERAL unnest(s.objects, s.numbers) u (object, samples)
+        GROUP BY u.object
+    )
+    SELECT split_part(o.key, '|', 1), nullif(split_part(o.key, '|', 2), ''), nullif(split_part(o.key, '|', 3), ''),
+           nullif(split_part(o.key, '|', 4), '0')::bigint, q.label, s.samples,
+           s.samples / nullif((SELECT sum(t.samples) FROM ticks t), 0)::float8,
+           100 * s.samples / sum(s.samples) OVER ()::float8
+    FROM seen s
+    JOIN pitcrew.history_objects o ON o.id = s.object
+    LEFT JOIN pitcrew.history_objects q ON q.kind = 's' AND q.key = split_part(o.key, '|', 4)
+    ORDER BY s.samples DESC, o.key
+$$;
+COMMENT ON FUNCTION pitcrew.wait_profile(timestamptz) IS
+    'What the busy sessions of this database did, from one look a second: in how many looks, how many sessions that is on average, and its share of all. wait_event is NULL for a session that worked. Needs pg_read_all_stats.';
+
+CREATE FUNCTION pitcrew.settings_changes(since timestamptz DEFAULT '-infinity') RETURNS TABLE (
+    setting text, old_value text, new_value text, after timestamptz, at timestamptz
+)
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT e.object, e.old, e.new, e.began, e.at FROM pitcrew.history_events e
+    WHERE e.event = 'setting' AND e.at > $1
+    ORDER BY e.at DESC, e.object
+$$;
+COMMENT ON FUNCTION pitcrew.settings_changes(timestamptz) IS
+    'Settings of the server, of this database and of roles that changed between two ticks, newest first. NULL: it was not set. Left out are settings that only superusers may see.';
+
+CREATE FUNCTION pitcrew.regressions(
+    recent interval DEFAULT '1 hour', baseline interval DEFAULT '7 days', min_calls bigint DEFAULT 20,
+    min_ratio double precision DEFAULT 1.5
+) RETURNS TABLE (
+    queryid bigint, query text, after timestamptz, at timestamptz, baseline_ms double precision, recent_ms double precision,
+    ratio double precision, score double precision, baseline_calls bigint, recent_calls bigint, extra_ms double precision,
+    changes jsonb, detail text
+)
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT pitcrew.history_visible();
+    WITH slower AS MATERIALIZED (
+        SELECT o.key, o.label, x.began, x.seen, s.*
+        FROM pitcrew.history_slower(clock_timestamp() - recent - baseline, clock_timestamp() - recent, min_calls, min_ratio)
+            s (object, began_s, seen_s, baseline_ms, recent_ms, score, baseline_calls, recent_calls, extra_ms)
+        CROSS JOIN LATERAL (SELECT to_timestamp(s.began_s), to_timestamp(s.seen_s)) x (began, seen)
+        JOIN pitcrew.history_objects o ON o.id = s.object
+    ),
+    -- Tables that the statement's text names.
+    named AS MATERIALIZED (
+        SELECT s.object AS statement, t.id, t.key
+        FROM slower s
+        JOIN pitcrew.history_objects t ON t.kind = 't'
+        CROSS JOIN LATERAL substring(t.key FROM '("([^"]|"")*"|[^".]+)$') n (name)
+        WHERE CASE WHEN left(n.name, 1) = '"' THEN strpos(s.label, n.name) > 0
+                   ELSE s.label ~* ('(^|[^a-z0-9_$"])' || replace(n.name, '$', '\$') || '($|[^a-z0-9_$"])') END
+    ),
+    -- From the tick before it got slow to the one where it is.
+    events AS (
+        SELECT s.object AS statement, e.at, CASE WHEN e.event LIKE 'index %' THEN 1 WHEN e.event LIKE 'table %' THEN 2 ELSE 3 END AS rank,
+               CASE e.event WHEN 'setting' THEN format('setting %s changed from %s to %s', e.object, coalesce(e.old, 'nothing'), coalesce(e.new, 'nothing'))
+                            WHEN 'index dropped' THEN format('index %s on %s was dropped', e.object, e.parent)
+                            WHEN 'index invalid' THEN format('index %s on %s became invalid', e.object, e.parent)
+                            WHEN 'table renamed' THEN format('table %s was renamed to %s', e.object, e.new)
+                            ELSE format('%s was %s', split_part(e.event, ' ', 1) || ' ' || e.object, split_part(e.event, ' ', 2)) END AS text,
+               jsonb_strip_nulls(jsonb_build_object('event', e.event, 'object', e.object, 'table', e.parent, 'old', e.old, 'new', e.new, 'at', e.at)) AS row
+        FROM slower s
+        JOIN pitcrew.history_events e ON e.at > s.began - interval '1 hour' AND e.began < s.seen
+        WHERE e.event = 'setting'
+           OR EXISTS (SELECT 1 FROM named n WHERE n.statement = s.object AND n.key IN (e.object, e.parent))
+    ),
+    sizes AS MATERIALIZED (
+        SELECT n.statement, n.key, t.at, s.began, s.seen, s.baseline_ms, u.analyzes, u.bytes
+        FROM named n
+        JOIN slower s ON s.object = n.statement
+        JOIN pitcrew.history_ticks t ON t.at > s.seen - baseline - recent
+        JOIN pitcrew.history_samples p ON p.tick = t.id AND p.kind = 'r'
+        CROSS JOIN cardinality(p.objects) c
+        CROSS JOIN LATERAL unnest(p.objects, p.numbers[10 * c + 1 : 11 * c], p.numbers[11 * c + 1 : 12 * c]) u (object, analyzes, bytes)
+        WHERE u.object = n.id
+    ),
+    analyzed AS (
+        SELECT z.statement, max(z.at) AS at, 4 AS rank, format('table %s was analyzed', z.key) AS text,
+               jsonb_build_object('event', 'table analyzed', 'object', z.key, 'at', max(z.at)) AS row
+        FROM sizes z WHERE z.analyzes > 0 AND z.at > z.began - interval '1 hour' AND z.at <= z.seen
+        GROUP BY z.statement, z.key
+    ),
+    grown AS (
+        SELECT g.statement, g.at, 2 AS rank,
+               format('table %s grew from %s to %s', g.key, pg_size_pretty(g.before), pg_size_pretty(g.after)) AS text,
+               jsonb_build_object('event', 'table grew', 'object', g.key, 'old', g.before, 'new', g.after, 'at', g.at) AS row
+        FROM (SELECT z.statement, z.key, max(z.seen) AS at,
+                     percentile_disc(0.5) WITHIN GROUP (ORDER BY z.bytes) FILTER (WHERE z.at <= z.began AND z.bytes >= 0) AS before,
+                     (array_agg(z.bytes ORDER BY z.at DESC) FILTER (WHERE z.bytes >= 0))[1] AS after
+              FROM sizes z GROUP BY z.statement, z.key) g
+        WHERE g.after > 1.5 * g.before AND g.after > g.before + 1024 * 1024
+    ),
+    causes AS (
+        SELECT c.statement, jsonb_agg(c.row ORDER BY c.rank, c.at, c.text) AS changes,
+               string_agg(c.text, '; ' ORDER BY c.rank, c.at, c.text) FILTER (WHERE c.number <= 5) AS text, count(*) AS count
+        FROM (SELECT a.*, row_number() OVER (PARTITION BY a.statement ORDER BY a.rank, a.at, a.text) AS number
+              FROM (TABLE events UNION ALL TABLE analyzed UNION ALL TABLE grown) a) c
+        WHERE c.number <= 50
+        GROUP BY c.statement
+    )
+    SELECT s.key::bigint, s.label, s.began, s.seen, s.baseline_ms, s.recent_ms, s.recent_ms / s.baseline_ms, s.score, s.baseline_calls,
+           s.recent_calls, s.extra_ms, coalesce(c.changes, '[]'),
+           format('takes %s ms a call instead of %s ms, %s times as long, over %s calls (%s before), since the tick from %s to %s; ',
+                  round(s.recent_ms::numeric, 3), round(s.baseline_ms::numeric, 3), round((s.recent_ms / s.baseline_ms)::numeric, 1),
+                  s.recent_calls, s.baseline_calls, to_char(s.began, 'YYYY-MM-DD HH24:MI:SS'), to_char(s.seen, 'YYYY-MM-DD HH24:MI:SS'))
+           || CASE WHEN c.count IS NULL THEN 'nothing that is watched changed near that moment'
+                   ELSE 'near that moment: ' || c.text || CASE WHEN c.count > 5 THEN format('; and %s more', c.count - 5) ELSE '' END END
+    FROM slower s
+    LEFT JOIN causes c ON c.statement = s.object
+    ORDER BY s.extra_ms DESC, s.key
+$$;
+COMMENT ON FUNCTION pitcrew.regressions(interval, interval, bigint, double precision) IS
+    'Statements whose mean time a call in the recent interval is above that of the baseline before it by min_ratio and beyond its noise (modified z-score of 3.5 over at least 6 ticks, min_calls calls in each), with what changed from an hour before to the tick in which it got slow: indexes, tables that the text names, settings, ANALYZE, size. extra_ms: what it cost. Needs pg_read_all_stats.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -546,5 +923,16 @@ REVOKE EXECUTE ON FUNCTION pitcrew.disk_space() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.pool_sample() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.pool_advice(jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.autovacuum_advice(bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.history_sample() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.history_bytes(oid) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.history_visible() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.history_slower(timestamptz, timestamptz, bigint, double precision) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.history_tick_bytes(bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.history_status() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.query_trend(bigint, timestamptz) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.table_growth(timestamptz) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.wait_profile(timestamptz) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.settings_changes(timestamptz) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.regressions(interval, interval, bigint, double precision) FROM PUBLIC;
 /* </end connected objects> */
 
