@@ -12,6 +12,7 @@
 //! Nothing here needs axum, and nothing is spawned on the host's runtime: a run has its own threads, at most one a core.
 
 mod arrivals;
+mod capacity;
 mod engine;
 mod percentiles;
 mod plan;
@@ -19,8 +20,10 @@ mod record;
 mod report;
 mod series;
 mod targets;
+mod threshold;
 
 pub use arrivals::{Spacing, Stage};
+pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Search};
 pub use engine::{Run, RunState, start};
 pub use percentiles::Percentiles;
 pub use plan::{
@@ -31,6 +34,7 @@ pub use record::ErrorKind;
 pub use report::{GeneratorLimited, Model, Progress, Report};
 pub use series::Interval;
 pub use targets::{Target, TargetError, Targets};
+pub use threshold::{Threshold, ThresholdError, Verdict, contradiction};
 
 /// The request header that marks load of ours. Its value is the run's id.
 pub const RUN_HEADER: &str = "x-pitcrew-load-run";

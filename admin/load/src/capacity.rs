@@ -1,0 +1,409 @@
+//! The highest rate at which a target keeps its thresholds, found by stepping up and halving. Pure: whoever drives the search
+//! runs the probes.
+//!
+//! A probe is a run at one rate, after a time to settle. Rates double until one breaks the thresholds; then the middle of the
+//! highest that held and the lowest that broke is probed, until the two are close. Both ends are then probed again: where a
+//! rate that held breaks, or one that broke holds, noise is wider than the bracket, and the bracket is opened again by a step;
+//! what is stated is the interval between a rate that held twice and one that broke twice.
+
+use serde::{Deserialize, Serialize};
+
+/// How the search goes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CapacityPlan {
+    /// The first rate, in requests a second: more than 0. Default 100.
+    pub from_per_s: f64,
+    /// No rate above is tried. Default 100,000.
+    pub to_per_s: f64,
+    /// How close the two ends come, in per cent of the rate: 0.1 to 50. Default 2.
+    pub resolution_percent: f64,
+    /// Most probes: 4 to 100. Default 40.
+    pub max_probes: usize,
+}
+
+impl Default for CapacityPlan {
+    fn default() -> Self {
+        Self {
+            from_per_s: 100.0,
+            to_per_s: 100_000.0,
+            resolution_percent: 2.0,
+            max_probes: 40,
+        }
+    }
+}
+
+impl CapacityPlan {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, and what it wants.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        // A NaN fails every comparison, so it is refused too.
+        if !(self.from_per_s > 0.0 && self.from_per_s.is_finite()) {
+            return Err((
+                "from_per_s",
+                "wants more than 0 requests a second".to_owned(),
+            ));
+        }
+        if !(self.to_per_s > self.from_per_s && self.to_per_s <= crate::MAX_RATE_PER_S) {
+            return Err((
+                "to_per_s",
+                format!(
+                    "wants more than from_per_s and at most {}",
+                    crate::MAX_RATE_PER_S
+                ),
+            ));
+        }
+        if !(0.1..=50.0).contains(&self.resolution_percent) {
+            return Err(("resolution_percent", "wants 0.1 to 50".to_owned()));
+        }
+        if !(4..=100).contains(&self.max_probes) {
+            return Err(("max_probes", "wants 4 to 100".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// All thresholds held.
+    Held,
+    /// One did not.
+    Broke,
+    /// The tester itself was late, so the run says nothing of the target.
+    GeneratorLimited,
+}
+
+/// A rate that was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Probe {
+    /// Requests a second.
+    pub rate_per_s: f64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// The end of a search.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum Capacity {
+    /// Between a rate that held twice and one that broke twice.
+    Found {
+        /// The highest rate that held, in requests a second.
+        low_per_s: f64,
+        /// The lowest above it that broke.
+        high_per_s: f64,
+    },
+    /// No interval can be stated.
+    NotMeasurable {
+        /// Why, as a sentence.
+        because: String,
+    },
+}
+
+/// A search under way.
+#[derive(Debug, Clone)]
+pub struct Search {
+    plan: CapacityPlan,
+    probes: Vec<Probe>,
+    held: Option<f64>,
+    broke: Option<f64>,
+    /// Times that each end was seen as it is.
+    held_times: u32,
+    broke_times: u32,
+    end: Option<Capacity>,
+}
+
+/// So often an end of the interval is seen before it is stated.
+const CONFIRMED: u32 = 2;
+
+impl Search {
+    /// Begins a search.
+    ///
+    /// # Errors
+    /// As [`CapacityPlan::check`].
+    pub fn new(plan: CapacityPlan) -> Result<Self, (&'static str, String)> {
+        plan.check()?;
+        Ok(Self {
+            plan,
+            probes: Vec::new(),
+            held: None,
+            broke: None,
+            held_times: 0,
+            broke_times: 0,
+            end: None,
+        })
+    }
+
+    /// What was tried so far, in order.
+    #[must_use]
+    pub fn probes(&self) -> &[Probe] {
+        &self.probes
+    }
+
+    /// The end, once nothing is left to try.
+    #[must_use]
+    pub fn end(&self) -> Option<&Capacity> {
+        self.end.as_ref()
+    }
+
+    /// The next rate to try; `None` at the end.
+    #[must_use]
+    pub fn next_rate(&self) -> Option<f64> {
+        if self.end.is_some() {
+            return None;
+        }
+        Some(match (self.held, self.broke) {
+            (None, None) => self.plan.from_per_s,
+            (Some(held), None) => (2.0 * held).min(self.plan.to_per_s),
+            // What broke from the start on is tried lower.
+            (None, Some(broke)) => broke / 2.0,
+            (Some(held), Some(broke)) => {
+                if !self.is_close(held, broke) {
+                    f64::midpoint(held, broke)
+                } else if self.held_times < CONFIRMED {
+                    held
+                } else {
+                    broke
+                }
+            }
+        })
+    }
+
+    fn is_close(&self, held: f64, broke: f64) -> bool {
+        broke - held <= held * self.plan.resolution_percent / 100.0
+    }
+
+    /// Takes what came of the rate that [`next_rate`](Self::next_rate) gave.
+    pub fn take(&mut self, outcome: Outcome) {
+        let Some(rate) = self.next_rate() else { return };
+        self.probes.push(Probe {
+            rate_per_s: rate,
+            outcome,
+        });
+        match outcome {
+            Outcome::GeneratorLimited => {
+                return self.fail(format!(
+                    "the tester itself was late at {rate:.0} a second, so nothing can be said of the target there"
+                ));
+            }
+            Outcome::Held => {
+                self.held_times = if self.held == Some(rate) {
+                    self.held_times + 1
+                } else {
+                    1
+                };
+                self.held = Some(rate);
+                // What broke before and holds now is no end: one step up is looked for again.
+                if self.broke.is_some_and(|broke| broke <= rate) {
+                    let step = rate * self.plan.resolution_percent / 100.0;
+                    (self.broke, self.broke_times) = (Some(rate + step), 0);
+                }
+            }
+            Outcome::Broke => {
+                self.broke_times = if self.broke == Some(rate) {
+                    self.broke_times + 1
+                } else {
+                    1
+                };
+                self.broke = Some(rate);
+                if self.held.is_some_and(|held| held >= rate) {
+                    let step = rate * self.plan.resolution_percent / 100.0;
+                    (self.held, self.held_times) = (Some(rate - step), 0);
+                }
+            }
+        }
+        self.finish_if_done(rate);
+    }
+
+    fn finish_if_done(&mut self, rate: f64) {
+        if let (Some(held), Some(broke)) = (self.held, self.broke)
+            && self.is_close(held, broke)
+            && self.held_times >= CONFIRMED
+            && self.broke_times >= CONFIRMED
+        {
+            self.end = Some(Capacity::Found {
+                low_per_s: held,
+                high_per_s: broke,
+            });
+        } else if self.broke.is_none() && rate >= self.plan.to_per_s {
+            self.fail(format!(
+                "the thresholds held up to {rate:.0} a second, which is as far as the plan goes"
+            ));
+        } else if self.held.is_none() && rate < self.plan.from_per_s / 64.0 {
+            self.fail(format!(
+                "the thresholds did not hold at {rate:.2} a second either"
+            ));
+        } else if self.probes.len() >= self.plan.max_probes {
+            self.fail(format!(
+                "{} probes did not agree: the same rate held one time and broke another",
+                self.probes.len()
+            ));
+        }
+    }
+
+    fn fail(&mut self, because: String) {
+        self.end = Some(Capacity::NotMeasurable { because });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    fn search(plan: CapacityPlan, mut probe: impl FnMut(f64) -> Outcome) -> (Capacity, usize) {
+        let mut search = Search::new(plan).unwrap_or_else(|error| panic!("{error:?}"));
+        while let Some(rate) = search.next_rate() {
+            assert!(rate > 0.0 && rate <= plan.to_per_s * 1.5, "{rate}");
+            search.take(probe(rate));
+        }
+        let probes = search.probes().len();
+        (search.end().cloned().expect("an end"), probes)
+    }
+
+    fn sharp(limit: f64) -> impl FnMut(f64) -> Outcome {
+        move |rate| {
+            if rate <= limit {
+                Outcome::Held
+            } else {
+                Outcome::Broke
+            }
+        }
+    }
+
+    #[test]
+    fn a_known_limit_lies_inside_the_interval_which_is_narrow() {
+        for limit in [3.0, 99.0, 100.0, 101.0, 2_000.0, 77_777.0] {
+            let (end, probes) = search(CapacityPlan::default(), sharp(limit));
+            let Capacity::Found {
+                low_per_s,
+                high_per_s,
+            } = end
+            else {
+                panic!("{limit}: {end:?}");
+            };
+            assert!(
+                low_per_s <= limit && limit <= high_per_s,
+                "{limit}: {end:?}"
+            );
+            assert!(high_per_s <= low_per_s * 1.0201, "{limit}: {end:?}");
+            assert!(probes <= 24, "{limit}: {probes}");
+        }
+    }
+
+    #[test]
+    fn near_a_limit_that_is_not_sharp_the_interval_is_there_all_the_same() {
+        // The chance that a probe holds falls from 1 to 0 over 2 % around the limit.
+        let mut random = StdRng::seed_from_u64(3);
+        let (mut found, mut inside) = (0, 0);
+        for _ in 0..500 {
+            let limit = random.random_range(200.0..50_000.0);
+            let (end, _) = search(CapacityPlan::default(), |rate| {
+                let chance = 0.5 + (limit - rate) / (0.02 * limit);
+                if random.random::<f64>() < chance {
+                    Outcome::Held
+                } else {
+                    Outcome::Broke
+                }
+            });
+            if let Capacity::Found {
+                low_per_s,
+                high_per_s,
+            } = end
+            {
+                found += 1;
+                let middle = f64::midpoint(low_per_s, high_per_s);
+                inside += i32::from((middle / limit - 1.0).abs() <= 0.03);
+            }
+        }
+        assert!(found > 480, "{found}");
+        assert!(
+            inside as f64 > 0.97 * f64::from(found),
+            "{inside} of {found}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_measured_says_why() {
+        let because =
+            |plan: CapacityPlan, probe: &mut dyn FnMut(f64) -> Outcome| match search(plan, probe).0
+            {
+                Capacity::NotMeasurable { because } => because,
+                found @ Capacity::Found { .. } => panic!("{found:?}"),
+            };
+        let plan = CapacityPlan::default();
+        assert!(because(plan, &mut |_| Outcome::Held).contains("held up to 100000 a second"));
+        assert!(because(plan, &mut |_| Outcome::Broke).contains("did not hold at"));
+        let late = &mut |rate: f64| {
+            if rate > 5_000.0 {
+                Outcome::GeneratorLimited
+            } else {
+                Outcome::Held
+            }
+        };
+        assert!(because(plan, late).contains("the tester itself was late at 6400 a second"));
+        let mut turn = false;
+        let fickle = &mut |_: f64| {
+            turn = !turn;
+            if turn { Outcome::Held } else { Outcome::Broke }
+        };
+        assert!(because(plan, fickle).contains("did not agree"));
+    }
+
+    #[test]
+    fn a_plan_that_cannot_be_is_refused() {
+        let plan = CapacityPlan::default;
+        for (plan, field) in [
+            (
+                CapacityPlan {
+                    from_per_s: 0.0,
+                    ..plan()
+                },
+                "from_per_s",
+            ),
+            (
+                CapacityPlan {
+                    from_per_s: f64::NAN,
+                    ..plan()
+                },
+                "from_per_s",
+            ),
+            (
+                CapacityPlan {
+                    to_per_s: 50.0,
+                    ..plan()
+                },
+                "to_per_s",
+            ),
+            (
+                CapacityPlan {
+                    to_per_s: f64::INFINITY,
+                    ..plan()
+                },
+                "to_per_s",
+            ),
+            (
+                CapacityPlan {
+                    resolution_percent: 0.0,
+                    ..plan()
+                },
+                "resolution_percent",
+            ),
+            (
+                CapacityPlan {
+                    max_probes: 3,
+                    ..plan()
+                },
+                "max_probes",
+            ),
+        ] {
+            assert_eq!(plan.check().expect_err("refused").0, field);
+        }
+    }
+}
