@@ -20,6 +20,7 @@ mod record;
 mod report;
 mod series;
 mod targets;
+mod text;
 mod threshold;
 
 pub use arrivals::{Spacing, Stage};
@@ -34,6 +35,7 @@ pub use record::ErrorKind;
 pub use report::{GeneratorLimited, Model, Progress, Report};
 pub use series::Interval;
 pub use targets::{Target, TargetError, Targets};
+pub use text::{TextError, seconds};
 pub use threshold::{Threshold, ThresholdError, Verdict, contradiction};
 
 /// The request header that marks load of ours. Its value is the run's id.

@@ -79,6 +79,12 @@ impl Target {
         })
     }
 
+    /// Where it is: resolved once, and kept.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The `host:port` that is sent as `Host`.
     #[must_use]
     pub fn authority(&self) -> &str {
