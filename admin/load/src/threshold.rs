@@ -323,6 +323,60 @@ mod tests {
     }
 
     #[test]
+    fn a_report_is_held_against_each() {
+        use std::time::{Duration, Instant};
+
+        use crate::record::{Answer, Recorder, Sample};
+        use crate::report::Ended;
+        let mut recorder = Recorder::new();
+        let begin = Instant::now();
+        for ms in 1..=100 {
+            let answer = Answer {
+                status: if ms > 98 { 500 } else { 200 },
+                body_bytes: 1,
+            };
+            let sample = Sample {
+                intended: begin,
+                lag: Duration::ZERO,
+                sent: begin,
+                ended: begin + Duration::from_millis(ms),
+                outcome: Ok(answer),
+            };
+            recorder.record(&sample, true);
+        }
+        let ended = |due| Ended {
+            is_open: true,
+            is_cancelled: false,
+            elapsed: Duration::from_secs(2),
+            due,
+            unfinished: 0,
+            cpu: Duration::ZERO,
+            intervals: Vec::new(),
+        };
+        let report = Report::new(&recorder, &ended(103));
+        for (text, holds) in [
+            ("error_rate <= 2%", true),
+            ("error_rate < 2%", false),
+            ("rate >= 49/s", true),
+            ("rate > 49/s", false),
+            ("p50 < 50ms", true),
+            ("p50 < 49ms", false),
+            ("max < 99ms", true),
+            ("missed <= 3", true),
+            ("missed < 3", false),
+            ("lag_p99 < 1ms", true),
+        ] {
+            assert_eq!(threshold(text).judge(&report).holds, holds, "{text}");
+        }
+        // Of no answers there is no percentile, and what was not measured does not hold.
+        let empty = Report::new(&Recorder::new(), &ended(0));
+        for text in ["p99 < 1ms", "p99 > 1ms", "error_rate < 1%", "lag_p99 < 1ms"] {
+            let verdict = threshold(text).judge(&empty);
+            assert_eq!((verdict.holds, verdict.measured), (false, None), "{text}");
+        }
+    }
+
+    #[test]
     fn in_json_it_is_its_text() {
         let text = serde_json::to_string(&threshold("p95 < 200ms")).expect("text");
         assert_eq!(text, r#""p95 < 200ms""#);
