@@ -13,6 +13,7 @@
 
 mod arrivals;
 mod capacity;
+mod compare;
 mod engine;
 mod percentiles;
 mod plan;
@@ -25,6 +26,7 @@ mod threshold;
 
 pub use arrivals::{Spacing, Stage};
 pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Search};
+pub use compare::{Change, Comparison, Movement, Tolerance, compare};
 pub use engine::{Run, RunState, start};
 pub use percentiles::Percentiles;
 pub use plan::{
