@@ -530,3 +530,35 @@ fn on_a_promoted_standby_schedules_are_paused_and_on_a_replica_refused() {
         "made on another server, database or timeline",
     );
 }
+
+#[test]
+fn a_schedule_whose_owner_or_whose_dates_are_gone_is_paused_and_says_so() {
+    require!(extension);
+    let database = testing::database();
+    let admin = Session::open(&database.url);
+    let alice = role(&admin, "alice", Some("operator"));
+    let hers = Session::open(&database.url_as(&alice));
+    hers.run("SELECT pitcrew.schedule('hers', '1 second', '{\"kind\": \"vacuum_due\"}')");
+    until_runs(&hers, "hers", 1);
+    drop(hers);
+    admin.run(&format!("DROP OWNED BY {alice}; DROP ROLE {alice}"));
+    admin.until(
+        "SELECT sqlstate FROM pitcrew.schedules WHERE name = 'hers' AND paused_at IS NOT NULL",
+        "42501",
+    );
+    assert_eq!(
+        admin.text("SELECT paused_because FROM pitcrew.schedules WHERE name = 'hers'"),
+        "its owner may no longer queue jobs"
+    );
+    // A pattern with a year comes to its end. Its last date is past when the row is taken up again.
+    let year = admin.text("SELECT extract(year FROM now())::int + 1");
+    admin.run(&format!(
+        "SELECT pitcrew.schedule('once', '0 0 0 1 1 * {year}', '{{\"kind\": \"vacuum_due\"}}')"
+    ));
+    admin.run("UPDATE pitcrew.schedules SET rule = '0 0 0 1 1 * 2001', next_run_at = NULL, created_at = '2000-01-01' WHERE name = 'once'");
+    admin.run("SELECT pitcrew.schedule('other', '@yearly', '{\"kind\": \"vacuum_due\"}')");
+    admin.until(
+        "SELECT paused_because FROM pitcrew.schedules WHERE name = 'once'",
+        "no date is left that it is due on",
+    );
+}
