@@ -200,6 +200,8 @@ fn the_nightly_plan_is_five_jobs_in_one_window() {
     let database = testing::database();
     let session = Session::open(&database.url);
     table(&session, "orders");
+    // Counted before the jobs look: what is told later would be added to what they leave.
+    session.run("SELECT pg_stat_force_next_flush()");
     session.run("ANALYZE orders");
     let next = session.text(
         "SELECT to_char(pitcrew.schedule_nightly('{\"start\": \"02:30\", \"end\": \"04:00\", \"days\": [\"sat\", \"sun\"]}', 'Asia/Tokyo') AT TIME ZONE 'Asia/Tokyo', 'HH24:MI ID') ~ '^02:30 [67]$'",
@@ -239,6 +241,11 @@ fn nonsense_is_refused_with_a_sqlstate_and_what_to_write() {
     let session = Session::open(&database.url);
     table(&session, "orders");
     let job = "'{\"kind\": \"vacuum\"}'";
+    // What is no name at all: before 16 the server itself says so.
+    let no_name = match testing::server().pg_config.major {
+        15 => "42602",
+        _ => "42P01",
+    };
     for (arguments, code) in [
         (format!("NULL, '@daily', {job}"), "22023"),
         (format!("'', '@daily', {job}"), "22023"),
@@ -264,7 +271,7 @@ fn nonsense_is_refused_with_a_sqlstate_and_what_to_write() {
         ("'n', '@daily', '{\"kind\": \"vacuum\", \"target\": 7}'".to_owned(), "22023"),
         ("'n', '@daily', '{\"kind\": \"vacuum\", \"target\": \"public.gone\"}'".to_owned(), "42P01"),
         ("'n', '@daily', '{\"kind\": \"vacuum\", \"target\": \"orders\"}'".to_owned(), "42P01"),
-        ("'n', '@daily', '{\"kind\": \"vacuum\", \"target\": \"public.orders; DROP TABLE orders\"}'".to_owned(), "42602"),
+        ("'n', '@daily', '{\"kind\": \"vacuum\", \"target\": \"public.orders; DROP TABLE orders\"}'".to_owned(), no_name),
         ("'n', '@daily', '{\"kind\": \"create_index\", \"target\": \"public.orders\", \"options\": {\"columns\": [\"id\"]}}'".to_owned(), "22023"),
         (format!("'n', '@daily', (SELECT jsonb_agg({job}::jsonb) FROM generate_series(1, 21))"), "22023"),
     ] {
