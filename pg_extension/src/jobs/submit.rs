@@ -56,12 +56,7 @@ fn submit_job(kind: Option<&str>, target: Option<pg_sys::Oid>, options: Option<J
     } else {
         options
     };
-    if options.to_string().len() > MAX_OPTIONS_BYTES {
-        Failure::argument(format!(
-            "job options are longer than {MAX_OPTIONS_BYTES} bytes"
-        ))
-        .raise();
-    }
+    or_raise(short_enough(&options));
     or_raise(queue_has_room());
     let id = insert(kind, target, options, &text);
     wake::after_commit();
@@ -94,6 +89,7 @@ pub(crate) fn check_repeated(
     target: Option<pg_sys::Oid>,
     options: &serde_json::Value,
 ) -> Result<(), Failure> {
+    short_enough(options)?;
     let spec = Spec::parse(kind, options)?;
     if matches!(spec, Spec::CreateIndex { .. } | Spec::DropIndex) {
         return Err(
@@ -105,6 +101,15 @@ pub(crate) fn check_repeated(
     let role = unsafe { pg_sys::GetUserId() };
     can_log_in(role)?;
     check(&spec, target, role).map(drop)
+}
+
+fn short_enough(options: &serde_json::Value) -> Result<(), Failure> {
+    if options.to_string().len() <= MAX_OPTIONS_BYTES {
+        return Ok(());
+    }
+    Err(Failure::argument(format!(
+        "job options are longer than {MAX_OPTIONS_BYTES} bytes"
+    )))
 }
 
 fn queue_has_room() -> Result<(), Failure> {

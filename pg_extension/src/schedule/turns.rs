@@ -110,7 +110,15 @@ fn take_turn(due: &Due) {
     let turn = match due.next_run_at {
         _ if due.run_now && due.is_running => Turn::Running,
         _ if due.run_now => Turn::Run,
-        // Written past `pitcrew.schedule`: it begins now.
+        None if next.is_none() => {
+            return pause(
+                due,
+                "22023",
+                "no date is left that it is due on",
+                "Change its rule with pitcrew.schedule().",
+            );
+        }
+        // New here, or written past `pitcrew.schedule`: it begins now.
         None => return note(due, next, ""),
         Some(at) => plan.turn(at, now, catch_up, due.is_running),
     };
@@ -153,7 +161,7 @@ fn read(due: &Due) -> Result<(Plan, CatchUp), Problem> {
     Ok((plan, CatchUp::parse(&due.catch_up)?))
 }
 
-/// Writes the next run. One without a next run is paused: its last date is past.
+/// Writes the next run. Where there is none the next look at the row pauses it.
 fn note(due: &Due, next: Option<TimestampWithTimeZone>, counted: &str) {
     let query = format!(
         "UPDATE pitcrew.schedules SET next_run_at = $2, run_now = false{counted} WHERE name = $1"

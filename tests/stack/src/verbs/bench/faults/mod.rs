@@ -42,6 +42,7 @@ pub(super) fn run(signals: &Signals) -> Result<Vec<Figure>> {
         signals.check()?;
         world.strike(&mut choices)?;
     }
+    world.strike_what_is_missing(&mut choices)?;
     world.until_all_ended(signals)?;
     Progress::Print.say(world.summary()?);
     verdict::figures(&world, choices.seed())

@@ -66,10 +66,15 @@ pub(super) fn figures(world: &World, seed: u64) -> Result<Vec<Figure>> {
     let not_refreshed = world.count(
         "SELECT (count(*) FILTER (WHERE state <> 'done') > count(*) / 2)::int FROM pitcrew.jobs WHERE kind = 'refresh_matview'",
     )?;
-    let few = ("more than half of the refreshes not done", not_refreshed);
+    let not_cancelled = world
+        .count("SELECT (count(*) FILTER (WHERE state = 'cancelled') = 0)::int FROM pitcrew.jobs")?;
+    let controls = [
+        ("more than half of the refreshes not done", not_refreshed),
+        ("no job cancelled", not_cancelled),
+    ];
     let broken: Vec<String> = counts
         .iter()
-        .chain(std::iter::once(&few))
+        .chain(&controls)
         .filter(|(_, count)| *count != 0)
         .map(|(name, count)| format!("{name} is {count}"))
         .collect();

@@ -14,6 +14,11 @@ use super::choices::Choices;
 const TABLES: usize = 6;
 /// The two that submit; neither is a superuser.
 pub(super) const ROLES: [&str; 2] = ["alice", "bob"];
+/// Kinds of faults, by weight.
+const FAULTS: usize = 25;
+const CANCELS_THAT_HIT: &str = "cancels that hit";
+const RESTARTS: &str = "restarts";
+const SERVERS_KILLED: &str = "servers killed";
 /// A server that recovers, and the last jobs, take less.
 const PATIENCE: Duration = Duration::from_secs(120);
 const SETTINGS: [(&str, &str); 6] = [
@@ -163,14 +168,35 @@ impl World {
 
     /// One fault.
     pub(super) fn strike(&mut self, choices: &mut Choices) -> Result<()> {
-        let what = match choices.below(25) {
+        let fault = choices.below(FAULTS);
+        self.strike_with(fault, choices)
+    }
+
+    /// Faults that matter most and that chance left out: without them the counts of the verdict say little.
+    pub(super) fn strike_what_is_missing(&mut self, choices: &mut Choices) -> Result<()> {
+        for (what, fault) in [(CANCELS_THAT_HIT, 0), (RESTARTS, 23), (SERVERS_KILLED, 24)] {
+            if !self.struck.contains_key(what) {
+                self.strike_with(fault, choices)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn strike_with(&mut self, fault: usize, choices: &mut Choices) -> Result<()> {
+        let what = match fault {
             0..=7 => {
-                let place = choices.below(50);
-                let _ = self.rows(&format!(
+                // Half of them want one that runs.
+                let place = choices.below(2) * choices.below(50);
+                let asked = self.rows(&format!(
                     "SELECT pitcrew.cancel_job((SELECT id FROM pitcrew.jobs WHERE state IN ('queued', 'waiting_for_lock', 'running') \
                      ORDER BY id OFFSET {place} LIMIT 1))"
                 ));
-                "cancels"
+                let is_hit = asked.is_ok_and(|rows| rows == [[Some("t".to_owned())]]);
+                if is_hit {
+                    CANCELS_THAT_HIT
+                } else {
+                    "cancels that found no job"
+                }
             }
             8..=15 => {
                 self.lock(choices);
@@ -196,12 +222,12 @@ impl World {
             }
             23 => {
                 self.postgres.restart()?;
-                "restarts"
+                RESTARTS
             }
             _ => {
                 self.postgres.kill();
                 self.postgres.start_again()?;
-                "servers killed"
+                SERVERS_KILLED
             }
         };
         *self.struck.entry(what).or_default() += 1;
