@@ -47,13 +47,20 @@ pub(super) fn keep(max_size_mb: i32) -> Tidy {
          WHERE c.relnamespace = 'pitcrew'::regnamespace AND c.relkind = 'r' AND c.relname LIKE 'history\\_%'",
         &[],
     );
-    if files > Some(max_bytes) {
+    if files > Some(max_bytes) && may_shrink() {
         Tidy::Shrink
     } else if merged > 0 || has_forgotten {
         Tidy::Vacuum
     } else {
         Tidy::Nothing
     }
+}
+
+/// Once an hour: while an old transaction may still see what was deleted, rewriting a table gives nothing back.
+fn may_shrink() -> bool {
+    let query = "UPDATE pitcrew.history_state SET shrunk_at = clock_timestamp() \
+                 WHERE shrunk_at IS NULL OR shrunk_at < clock_timestamp() - interval '1 hour'";
+    run(query, &[]) > 0
 }
 
 fn ticks() -> Vec<Tick> {
