@@ -82,10 +82,12 @@ COMMENT ON COLUMN pitcrew.history_events.began IS 'It changed after this and not
 CREATE TABLE pitcrew.history_state (
     is_only          boolean PRIMARY KEY DEFAULT true CHECK (is_only),
     forgotten_ticks  bigint NOT NULL DEFAULT 0,
-    forgotten_before timestamptz
+    forgotten_before timestamptz,
+    shrunk_at        timestamptz
 );
 INSERT INTO pitcrew.history_state DEFAULT VALUES;
 COMMENT ON TABLE pitcrew.history_state IS 'What was forgotten to keep within pitcrew.history_max_size.';
+COMMENT ON COLUMN pitcrew.history_state.shrunk_at IS 'When the history''s files were last written anew because they were too large.';
 
 -- Of other users' statements only those may know who may see them in pg_stat_statements.
 ALTER TABLE pitcrew.history_objects ENABLE ROW LEVEL SECURITY;

@@ -93,8 +93,8 @@ pub fn regression(points: &[Point], wanted: Wanted) -> Option<Regression> {
     if score < OUTLIER || !is_slower(recent_ms) || !is_slower(mean_ms) {
         return None;
     }
-    // Back from the end, as long as every tick is slow.
-    let limit = baseline + OUTLIER * noise;
+    // Back from the end, as long as every tick is slow: beyond the noise, and nearer to what it is now than to what it was.
+    let limit = baseline + (OUTLIER * noise).max((now - baseline) / 2.0);
     let first = ran
         .iter()
         .rev()
@@ -123,7 +123,7 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let upper = *values.get(middle)?;
-    Some(if values.len() % 2 == 0 {
+    Some(if values.len().is_multiple_of(2) {
         f64::midpoint(values[middle - 1], upper)
     } else {
         upper
@@ -178,6 +178,17 @@ mod tests {
                 && found.recent_calls == 1_200,
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_tick_of_noise_just_before_is_not_the_moment() {
+        let ticks = points(100, |place| match place {
+            92.. => 50_000,
+            91 => 3_000,
+            _ => 1_000,
+        });
+        let found = regression(&ticks, wanted()).unwrap();
+        assert_eq!(found.began_s, ticks[92].began_s);
     }
 
     #[test]

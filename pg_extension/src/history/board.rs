@@ -18,8 +18,7 @@ const MAX_TALLIES: usize = 64;
 pub(super) struct Doing {
     /// Its database; invalid when the entry is free.
     pub(super) database: pg_sys::Oid,
-    /// `BackendState`.
-    pub(super) state: u32,
+    pub(super) state: pg_sys::BackendState::Type,
     /// The server's code for what it waits for, 0 for nothing.
     pub(super) wait: u32,
     /// The statement.
@@ -238,4 +237,53 @@ pub(crate) fn leave(database: pg_sys::Oid) {
 pub(crate) fn is_inside(database: pg_sys::Oid) -> bool {
     let board = BOARD.share();
     board.worker.0 == database && board.worker.1 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doing(database: u32, query: i64) -> Doing {
+        Doing {
+            database: database.into(),
+            state: 2,
+            wait: 0,
+            query,
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let mut board = Box::<Board>::default();
+        let many: Vec<Doing> = (0..MAX_STATES as i64 + 10)
+            .map(|query| doing(1, query))
+            .collect();
+        board.look(&many);
+        board.look(&many[..5]);
+        let (tally, seen) = board.seen(1.into());
+        assert_eq!((tally.dropped, seen.len()), (10, MAX_STATES));
+        let counts: u32 = seen.iter().map(|seen| seen.count).sum();
+        assert_eq!(counts as usize, MAX_STATES + 5);
+    }
+
+    #[test]
+    fn what_comes_while_a_tick_is_written_stays_for_the_next() {
+        let mut board = Box::<Board>::default();
+        board.look(&[doing(1, 7), doing(2, 7)]);
+        board.look(&[doing(1, 7), doing(1, 8)]);
+        let (tally, seen) = board.seen(1.into());
+        board.look(&[doing(1, 7)]);
+        board.written(tally, &seen);
+        let left = |board: &mut Board, database: u32| -> Vec<(i64, u32)> {
+            let (_, seen) = board.seen(database.into());
+            seen.iter()
+                .map(|seen| (seen.doing.query, seen.count))
+                .collect()
+        };
+        assert_eq!(left(&mut board, 1), [(7, 1)]);
+        assert_eq!(left(&mut board, 2), [(7, 1)]);
+        board.keep_only(&[2.into()]);
+        assert_eq!(left(&mut board, 1), []);
+        assert_eq!(left(&mut board, 2), [(7, 1)]);
+    }
 }

@@ -13,8 +13,19 @@ const MAX_MERGES: usize = 48;
 /// Share of `pitcrew.history_max_size` that rows may take. The rest is for rows that are deleted and not vacuumed yet.
 const FILLED: f64 = 0.8;
 
-/// Answers whether anything was deleted.
-pub(super) fn keep(max_size_mb: i32) -> bool {
+/// What the tables need after rows were deleted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tidy {
+    /// Nothing was deleted.
+    Nothing,
+    /// Room for rows to come.
+    Vacuum,
+    /// Their files are larger than they may be: room for others.
+    Shrink,
+}
+
+pub(super) fn keep(max_size_mb: i32) -> Tidy {
+    let max_bytes = i64::from(max_size_mb) * 1024 * 1024;
     let now: Option<i64> = read_one(
         "the clock",
         "SELECT extract(epoch FROM clock_timestamp())::bigint",
@@ -26,12 +37,30 @@ pub(super) fn keep(max_size_mb: i32) -> bool {
     for hour in hours.into_iter().take(MAX_MERGES) {
         merge_hour(hour);
     }
-    let has_forgotten = forget(i64::from(max_size_mb) * 1024 * 1024);
-    let has_deleted = merged > 0 || has_forgotten;
-    if has_deleted {
+    let has_forgotten = forget(max_bytes);
+    if merged > 0 || has_forgotten {
         prune();
     }
-    has_deleted
+    let files: Option<i64> = read_one(
+        "the size of the history",
+        "SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c \
+         WHERE c.relnamespace = 'pitcrew'::regnamespace AND c.relkind = 'r' AND c.relname LIKE 'history\\_%'",
+        &[],
+    );
+    if files > Some(max_bytes) && may_shrink() {
+        Tidy::Shrink
+    } else if merged > 0 || has_forgotten {
+        Tidy::Vacuum
+    } else {
+        Tidy::Nothing
+    }
+}
+
+/// Once an hour: while an old transaction may still see what was deleted, rewriting a table gives nothing back.
+fn may_shrink() -> bool {
+    let query = "UPDATE pitcrew.history_state SET shrunk_at = clock_timestamp() \
+                 WHERE shrunk_at IS NULL OR shrunk_at < clock_timestamp() - interval '1 hour'";
+    run(query, &[]) > 0
 }
 
 fn ticks() -> Vec<Tick> {
@@ -87,9 +116,10 @@ fn merge_hour(ids: Vec<i64>) {
 }
 
 fn forget(max_bytes: i64) -> bool {
+    // With what its indexes and the room for updates take.
     let names: Option<i64> = read_one(
         "pitcrew.history_objects",
-        "SELECT pg_total_relation_size('pitcrew.history_objects')",
+        "SELECT (1.6 * sum(40 + pg_column_size(o.*)))::bigint FROM pitcrew.history_objects o",
         &[],
     );
     let room = (max_bytes as f64 * FILLED) as i64 - names.unwrap_or(0);

@@ -46,9 +46,10 @@ pub(super) fn look(without: impl Fn(pg_sys::Oid) -> bool) {
             };
             all.push(Doing {
                 database: status.st_databaseid,
-                state: status.st_state as u32,
+                state: status.st_state,
                 wait,
-                query: status.st_query_id as i64,
+                // Unsigned before 18.
+                query: status.st_query_id as _,
             });
         }
     }
@@ -56,9 +57,9 @@ pub(super) fn look(without: impl Fn(pg_sys::Oid) -> bool) {
 }
 
 /// How a state is called in `pg_stat_activity`.
-pub(super) fn state_name(state: u32) -> &'static str {
+pub(super) fn state_name(state: pg_sys::BackendState::Type) -> &'static str {
     use pg_sys::BackendState;
-    match state as BackendState::Type {
+    match state {
         BackendState::STATE_RUNNING => "active",
         BackendState::STATE_FASTPATH => "fastpath function call",
         BackendState::STATE_IDLEINTRANSACTION_ABORTED => "idle in transaction (aborted)",

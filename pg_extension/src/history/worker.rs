@@ -10,7 +10,8 @@ use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 
 use super::board::{BOARD, Outcome, Stage};
-use super::{keep, tick};
+use super::keep::{self, Tidy};
+use super::tick;
 use crate::failure::Failure;
 use crate::guc;
 use crate::jobs::command::Command;
@@ -69,13 +70,18 @@ fn take(database: pg_sys::Oid) {
         as_owner(|| tick::take(tally, &seen))
     });
     BOARD.exclusive().written(tally, &seen);
-    let has_deleted = process::transaction(c"pitcrew: forgetting old ticks", || {
+    let tidy = process::transaction(c"pitcrew: forgetting old ticks", || {
         as_owner(|| keep::keep(guc::HISTORY_MAX_SIZE_MB.get()))
     });
-    // The bound is one of files: what was deleted has to be there for what comes.
-    if has_deleted {
-        for table in ["samples", "ticks", "events", "objects"] {
-            execute::run(&Command::new(format!("VACUUM pitcrew.history_{table}")));
+    // The bound is one of files, whatever autovacuum does.
+    let command = match tidy {
+        Tidy::Nothing => None,
+        Tidy::Vacuum => Some("VACUUM"),
+        Tidy::Shrink => Some("VACUUM (FULL)"),
+    };
+    for table in ["samples", "ticks", "events", "objects"] {
+        if let Some(command) = command {
+            execute::run(&Command::new(format!("{command} pitcrew.history_{table}")));
         }
     }
     let mut board = BOARD.exclusive();

@@ -101,7 +101,8 @@ fn tables_and_indexes_grow_and_hostile_names_are_only_names() {
         ),
         names.len() as f64
     );
-    // What is dropped leaves the list and is told.
+    // What is dropped leaves the list and is told; an index that nobody can use any more too.
+    session.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = '\"s.\"\"x\".\"Select_id_idx\"'::regclass");
     session.run(&format!(
         "DROP INDEX \"s.\"\"x\".{}; ALTER TABLE \"s.\"\"x\".{} RENAME TO after",
         quoted("a\"b_id_idx"),
@@ -109,7 +110,7 @@ fn tables_and_indexes_grow_and_hostile_names_are_only_names() {
     ));
     let last = sample(&session);
     let told = session.run(
-        "SELECT event, object, parent, new FROM pitcrew.history_events WHERE event IN ('index dropped', 'table renamed') ORDER BY event",
+        "SELECT event, object, parent, new FROM pitcrew.history_events WHERE event NOT LIKE '%created' ORDER BY event",
     );
     let told: Vec<Vec<_>> = told
         .iter()
@@ -123,6 +124,12 @@ fn tables_and_indexes_grow_and_hostile_names_are_only_names() {
                 Some("\"s.\"\"x\".\"a\"\"b_id_idx\""),
                 Some("\"s.\"\"x\".\"a\"\"b\""),
                 None
+            ],
+            [
+                Some("index invalid"),
+                Some("\"s.\"\"x\".\"Select_id_idx\""),
+                Some("\"s.\"\"x\".\"Select\""),
+                Some("CREATE INDEX \"Select_id_idx\" ON \"s.\"\"x\".\"Select\" USING btree (id)")
             ],
             [
                 Some("table renamed"),

@@ -226,7 +226,7 @@ fn a_database_without_the_extension_and_a_switched_off_sampler_are_explained() {
 /// Ticks as the sampler writes them, every five minutes up to `ago` before now, each with one object more.
 fn past(session: &Session, count: usize, ago: &str, numbers: usize) {
     session.run(&format!(
-        "INSERT INTO pitcrew.history_objects (kind, key, changed_at) SELECT 's', -n, now() FROM generate_series(1, {numbers}) n \
+        "INSERT INTO pitcrew.history_objects (kind, key, changed_at) SELECT 's', 'past ' || n, now() FROM generate_series(1, {numbers}) n \
          ON CONFLICT DO NOTHING; \
          WITH t AS (INSERT INTO pitcrew.history_ticks (began, at, gaps, server, boot, statistics_reset, statements_reset, samples, bytes) \
              SELECT date_trunc('hour', now()) - interval '{ago}' + g * interval '300 s' - interval '300 s', \
@@ -234,7 +234,7 @@ fn past(session: &Session, count: usize, ago: &str, numbers: usize) {
                     CASE WHEN g = 3 THEN '{{restart}}'::text[] ELSE '{{}}' END, pitcrew.job_origin(), 'b', '', '', 300, 100 * {numbers} \
              FROM generate_series(0, {count} - 1) g RETURNING id) \
          INSERT INTO pitcrew.history_samples SELECT t.id, 's', \
-             (SELECT array_agg(o.id ORDER BY o.id) FROM pitcrew.history_objects o WHERE o.kind = 's' AND o.key LIKE '-%'), \
+             (SELECT array_agg(o.id ORDER BY o.id) FROM pitcrew.history_objects o WHERE o.kind = 's' AND o.key LIKE 'past %'), \
              (SELECT array_agg((random() * 1e12)::bigint) FROM generate_series(1, 8 * {numbers}) WHERE t.id > 0) FROM t"
     ));
 }
@@ -304,4 +304,34 @@ fn history_stays_within_its_size_and_says_what_it_forgot() {
     )[0];
     let row: Vec<_> = row.iter().map(|cell| cell.as_deref().unwrap()).collect();
     assert_eq!(row, ["t", "t", "t", "t", "t", "0"]);
+}
+
+#[test]
+fn names_that_are_not_wanted_any_more_give_their_room_back() {
+    require!(extension);
+    let postgres = server(&[("pitcrew.history_max_size", "2MB"), ("autovacuum", "off")]);
+    let session = Session::open(&postgres.url("shop"));
+    sample(&session);
+    // As an application leaves them whose statements are all different, long ago.
+    session.run(
+        "INSERT INTO pitcrew.history_objects (kind, key, label, changed_at) \
+         SELECT 's', 'past ' || n, repeat(md5(n::text), 10), now() - interval '9 days' FROM generate_series(1, 20000) n",
+    );
+    let bytes = "SELECT bytes FROM pitcrew.history_status()";
+    assert!(session.number(bytes) > 6e6);
+    sample(&session);
+    // Whoever waits for a tick still sees what it deleted; another hour's gives the room back.
+    let shrunk = "UPDATE pitcrew.history_state SET shrunk_at = shrunk_at - interval '1 hour' WHERE shrunk_at IS NOT NULL RETURNING 1";
+    assert_eq!(session.text(shrunk), "1");
+    sample(&session);
+    assert!(session.number(bytes) < 2e6);
+    assert_eq!(
+        session.text("SELECT count(*) FROM pitcrew.history_objects WHERE key LIKE 'past %'"),
+        "0"
+    );
+    // Those that are there stayed.
+    assert_ne!(
+        session.text("SELECT count(*) FROM pitcrew.history_objects WHERE kind = 'g'"),
+        "0"
+    );
 }
