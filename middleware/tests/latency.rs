@@ -1,11 +1,13 @@
-//! The latency layer: every way a request can end, percentiles against a sorted copy, bounded series.
+//! The latency layer: how a request ends, classes and methods, bounded series.
 
 #![allow(clippy::unwrap_used)]
+
+#[path = "support/latency.rs"]
+mod latency;
 
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,16 +16,13 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full};
+use latency::{built, get};
 use pitcrew::{
-    LatencyHandle, LatencyLayer,
+    LatencyLayer,
     clock::Clock,
     latency::{LatencySnapshot, SeriesSnapshot},
 };
 use tower::{Layer, ServiceExt, service_fn};
-
-fn request(path: &str) -> Request<()> {
-    Request::builder().uri(path).body(()).unwrap()
-}
 
 /// Frames, then the end; time passes before each frame.
 struct Slow {
@@ -57,13 +56,6 @@ fn slow(clock: &Clock, frames: &[Result<&'static str, &'static str>]) -> Slow {
     }
 }
 
-fn built(clock: &Clock) -> (LatencyLayer, LatencyHandle) {
-    LatencyLayer::builder()
-        .clock(clock.clone())
-        .route_label(|parts| Some(parts.uri.path().to_owned()))
-        .build()
-}
-
 fn only(snapshot: &LatencySnapshot) -> &SeriesSnapshot {
     assert_eq!(snapshot.series.len(), 1, "{:?}", snapshot.series);
     &snapshot.series[0]
@@ -81,7 +73,7 @@ async fn the_time_runs_to_the_end_of_the_body() {
             Ok::<_, Infallible>(Response::new(slow(&time, &[Ok("a"), Ok("b")])))
         }
     }));
-    let response = app.oneshot(request("/a")).await.unwrap();
+    let response = app.oneshot(get("/a")).await.unwrap();
     assert_eq!(
         (handle.snapshot().in_flight, handle.snapshot().requests),
         (1, 0)
@@ -130,7 +122,7 @@ async fn a_body_dropped_before_its_end_is_aborted() {
             &[Ok("a"), Ok("b")],
         ))))
     }));
-    let mut response = app.oneshot(request("/")).await.unwrap();
+    let mut response = app.oneshot(get("/")).await.unwrap();
     response.body_mut().frame().await.unwrap().unwrap();
     drop(response);
     let snapshot = handle.snapshot();
@@ -147,7 +139,7 @@ async fn a_future_dropped_before_its_answer_is_aborted() {
     let app = layer.layer(service_fn(|_: Request<()>| {
         std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()
     }));
-    drop(tokio::time::timeout(Duration::from_millis(1), app.oneshot(request("/"))).await);
+    drop(tokio::time::timeout(Duration::from_millis(1), app.oneshot(get("/"))).await);
     assert_eq!(only(&handle.snapshot()).status_class, "aborted");
     assert_eq!(handle.snapshot().in_flight, 0);
 }
@@ -159,7 +151,7 @@ async fn errors_of_service_and_body_are_errors_and_pass_unchanged() {
     let failing = layer.layer(service_fn(|_: Request<()>| async {
         Err::<Response<Empty<Bytes>>, _>("refused")
     }));
-    assert_eq!(failing.oneshot(request("/")).await.unwrap_err(), "refused");
+    assert_eq!(failing.oneshot(get("/")).await.unwrap_err(), "refused");
     let time = clock.clone();
     let breaking = layer.layer(service_fn(move |_: Request<()>| {
         std::future::ready(Ok::<_, Infallible>(Response::new(slow(
@@ -167,7 +159,7 @@ async fn errors_of_service_and_body_are_errors_and_pass_unchanged() {
             &[Ok("a"), Err("cut")],
         ))))
     }));
-    let response = breaking.oneshot(request("/")).await.unwrap();
+    let response = breaking.oneshot(get("/")).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap_err(), "cut");
     let snapshot = handle.snapshot();
     assert_eq!(
@@ -189,7 +181,7 @@ async fn a_panic_of_the_handler_leaves_nothing_in_flight() {
         Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
     }));
     assert!(
-        tokio::spawn(app.oneshot(request("/")))
+        tokio::spawn(app.oneshot(get("/")))
             .await
             .unwrap_err()
             .is_panic()
@@ -216,7 +208,7 @@ async fn an_answer_whose_body_is_rightly_not_read_is_no_abort() {
             *response.status_mut() = status;
             Ok::<_, Infallible>(response)
         }));
-        let mut asked = request("/");
+        let mut asked = get("/");
         *asked.method_mut() = method;
         drop(app.oneshot(asked).await.unwrap());
     }
@@ -228,7 +220,7 @@ async fn an_answer_whose_body_is_rightly_not_read_is_no_abort() {
             .body(slow(&clock, &[Ok("a"), Ok("b")]));
         std::future::ready(Ok::<_, Infallible>(response.unwrap()))
     }));
-    let mut response = app.oneshot(request("/")).await.unwrap();
+    let mut response = app.oneshot(get("/")).await.unwrap();
     response.body_mut().frame().await.unwrap().unwrap();
     response.body_mut().frame().await.unwrap().unwrap();
     drop(response);
@@ -303,10 +295,7 @@ async fn series_are_bounded_and_what_is_over_is_counted_in_overflow() {
         Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
     }));
     for n in 0..1_000 {
-        app.clone()
-            .oneshot(request(&format!("/{n}")))
-            .await
-            .unwrap();
+        app.clone().oneshot(get(&format!("/{n}"))).await.unwrap();
     }
     let snapshot = handle.snapshot();
     assert!(snapshot.series.len() <= 20, "{}", snapshot.series.len());
@@ -321,7 +310,7 @@ async fn series_are_bounded_and_what_is_over_is_counted_in_overflow() {
     );
     assert_eq!(snapshot.requests, 1_000, "nothing is lost");
     // A series that was admitted stays itself.
-    app.oneshot(request("/0")).await.unwrap();
+    app.oneshot(get("/0")).await.unwrap();
     let again = handle.snapshot();
     assert_eq!(
         again
@@ -346,7 +335,7 @@ async fn a_hundred_thousand_random_paths_leave_the_series_count_constant() {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         app.clone()
-            .oneshot(request(&format!("/{state:x}")))
+            .oneshot(get(&format!("/{state:x}")))
             .await
             .unwrap();
     }
@@ -361,192 +350,6 @@ async fn a_hundred_thousand_random_paths_leave_the_series_count_constant() {
     );
 }
 
-/// One request for each sample, which takes exactly that long.
-fn timed(clock: &Clock, layer: &LatencyLayer, samples: &[Duration]) {
-    let mut cx = Context::from_waker(std::task::Waker::noop());
-    for sample in samples {
-        let app = layer.layer(service_fn(|_: Request<()>| {
-            clock.advance(*sample);
-            std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
-        }));
-        assert!(
-            std::pin::pin!(app.oneshot(request("/")))
-                .as_mut()
-                .poll(&mut cx)
-                .is_ready()
-        );
-    }
-}
-
-#[test]
-fn percentiles_agree_with_a_sorted_copy_within_one_percent() {
-    let mut state = 1_u64;
-    let mut uniform = move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1_u64 << 53) as f64
-    };
-    let mut distributions: Vec<Vec<f64>> = vec![vec![]; 10];
-    for _ in 0..5_000 {
-        let (u, v) = (uniform().max(1e-12), uniform());
-        distributions[0].push(1e6);
-        distributions[1].push(u * 1e9);
-        distributions[2].push(-u.ln() * 5e6);
-        distributions[3].push(1e5 / u);
-        distributions[4].push(if v < 0.5 { 1e6 } else { 9e8 });
-        distributions[5].push(
-            (1.0 + (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos() * 0.1).max(0.01)
-                * 2e7,
-        );
-        distributions[6].push(2e3 + u * 1e4);
-        distributions[7].push(u * 5e10);
-        distributions[8].push((u * 20.0).floor() * 1e7 + 1e6);
-        distributions[9].push(if v < 0.99 { 3e5 + u * 1e5 } else { 5e9 * u });
-    }
-    for (number, distribution) in distributions.iter().enumerate() {
-        let clock = Clock::manual();
-        let (layer, handle) = LatencyLayer::builder().clock(clock.clone()).build();
-        let mut sorted: Vec<u64> = distribution
-            .iter()
-            .map(|nanos| (*nanos as u64).min(59_000_000_000))
-            .collect();
-        timed(
-            &clock,
-            &layer,
-            &sorted
-                .iter()
-                .map(|nanos| Duration::from_nanos(*nanos))
-                .collect::<Vec<_>>(),
-        );
-        sorted.sort_unstable();
-        let snapshot = handle.snapshot();
-        let series = snapshot
-            .series
-            .iter()
-            .find(|series| series.status_class == "2xx")
-            .unwrap();
-        assert_eq!(series.count as usize, sorted.len());
-        for (quantile, seen) in [
-            (0.5, series.p50_ms),
-            (0.9, series.p90_ms),
-            (0.95, series.p95_ms),
-            (0.99, series.p99_ms),
-        ] {
-            let rank = ((sorted.len() as f64 * quantile).ceil() as usize).max(1) - 1;
-            let truth = sorted[rank] as f64 / 1e6;
-            // 1 % of the value, and the unit of 100 ns.
-            assert!(
-                (seen - truth).abs() <= truth * 0.01 + 1e-4,
-                "distribution {number}, {quantile}: {seen} for {truth}"
-            );
-        }
-        let mean = sorted.iter().sum::<u64>() as f64 / sorted.len() as f64 / 1e6;
-        assert!((series.mean_ms - mean).abs() < 1e-6);
-        assert_eq!(series.min_ms, sorted[0] as f64 / 1e6);
-        assert_eq!(series.max_ms, sorted[sorted.len() - 1] as f64 / 1e6);
-    }
-}
-
-#[tokio::test]
-async fn the_total_merges_histograms_and_not_percentiles() {
-    let clock = Clock::manual();
-    let (layer, handle) = built(&clock);
-    for (path, count, took) in [("/fast", 99, 1), ("/slow", 1, 1_000)] {
-        for _ in 0..count {
-            let time = clock.clone();
-            let app = layer.layer(service_fn(move |_: Request<()>| {
-                time.advance(Duration::from_millis(took));
-                std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
-            }));
-            app.oneshot(request(path)).await.unwrap();
-        }
-    }
-    let total = handle.snapshot().total();
-    assert_eq!(
-        (total.count, total.min_ms, total.max_ms),
-        (100, 1.0, 1_000.0)
-    );
-    assert!((total.p99_ms - 1.0).abs() < 0.011, "{}", total.p99_ms);
-    assert!((total.mean_ms - 10.99).abs() < 1e-9);
-}
-
-#[test]
-fn a_rate_is_of_the_last_minute() {
-    let clock = Clock::manual();
-    let (layer, handle) = LatencyLayer::builder().clock(clock.clone()).build();
-    timed(&clock, &layer, &vec![Duration::from_millis(100); 600]);
-    let snapshot = handle.snapshot();
-    // 600 requests in 60 s.
-    assert!(
-        (snapshot.rate_per_s - 10.0).abs() < 0.5,
-        "{}",
-        snapshot.rate_per_s
-    );
-    clock.advance(Duration::from_secs(61));
-    assert_eq!(handle.snapshot().rate_per_s, 0.0);
-    assert!(handle.snapshot().uptime_s > 120.0);
-}
-
-#[test]
-fn figures_stop_when_requests_stop() {
-    let clock = Clock::manual();
-    let (layer, handle) = built(&clock);
-    let counts = || {
-        handle
-            .snapshot()
-            .series
-            .iter()
-            .map(|series| series.count)
-            .sum::<u64>()
-    };
-    assert_eq!(counts(), 0, "before the first request there is nothing");
-    timed(&clock, &layer, &[Duration::from_millis(5); 10]);
-    let (count, mean) = (counts(), handle.snapshot().total().mean_ms);
-    assert_eq!(count, 10);
-    clock.advance(Duration::from_secs(3_600));
-    assert_eq!((counts(), handle.snapshot().total().mean_ms), (count, mean));
-    assert_eq!(handle.snapshot().rate_per_s, 0.0);
-    timed(&clock, &layer, &[Duration::from_millis(5)]);
-    assert_eq!(counts(), count + 1);
-}
-
-#[test]
-fn many_threads_record_while_it_is_read_and_nothing_is_lost() {
-    let (layer, handle) = LatencyLayer::builder().build();
-    let layer = Arc::new(layer);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            let layer = layer.clone();
-            scope.spawn(move || {
-                let mut cx = Context::from_waker(std::task::Waker::noop());
-                let app = layer.layer(service_fn(|_: Request<()>| {
-                    std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
-                }));
-                for _ in 0..2_000 {
-                    let mut answer = std::pin::pin!(app.clone().oneshot(request("/")));
-                    assert!(answer.as_mut().poll(&mut cx).is_ready());
-                }
-            });
-        }
-        for _ in 0..100 {
-            let snapshot = handle.snapshot();
-            assert_eq!(
-                snapshot.requests,
-                snapshot
-                    .series
-                    .iter()
-                    .map(|series| series.count)
-                    .sum::<u64>()
-            );
-        }
-    });
-    assert_eq!(
-        (handle.snapshot().requests, handle.snapshot().in_flight),
-        (16_000, 0)
-    );
-}
-
 #[tokio::test]
 async fn two_apps_in_one_process_do_not_mix() {
     let ((one, first), (two, second)) = (
@@ -558,9 +361,9 @@ async fn two_apps_in_one_process_do_not_mix() {
             Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
         })
     };
-    one.layer(service()).oneshot(request("/")).await.unwrap();
-    two.layer(service()).oneshot(request("/")).await.unwrap();
-    two.layer(service()).oneshot(request("/")).await.unwrap();
+    one.layer(service()).oneshot(get("/")).await.unwrap();
+    two.layer(service()).oneshot(get("/")).await.unwrap();
+    two.layer(service()).oneshot(get("/")).await.unwrap();
     assert_eq!(
         (first.snapshot().requests, second.snapshot().requests),
         (1, 2)

@@ -41,39 +41,54 @@ fn steady_days_called(days: u64, percent: f64, minutes: f64) -> usize {
 
 /// The page's table: what the promise does not cover is told there, and no better than it is.
 #[test]
-fn slow_noise_raises_as_many_false_alarms_as_the_page_says() {
-    for (percent, minutes, expected) in [
-        (0.3, 5.0, 0..=0),
-        (1.0, 5.0, 0..=4),
-        (1.0, 30.0, 25..=53),
-        (1.0, 120.0, 45..=72),
+fn slow_noise_raises_as_few_false_alarms_as_the_page_says() {
+    for (days, percent, minutes, most) in [
+        (100, 0.3, 5.0, 0),
+        (100, 1.0, 5.0, 0),
+        (1_000, 1.0, 30.0, 1),
+        (300, 1.0, 120.0, 1),
+        (100, 3.0, 120.0, 1),
     ] {
-        let called = steady_days_called(100, percent, minutes);
-        println!("{percent} %, {minutes} minutes: {called} of 100");
+        let called = steady_days_called(days, percent, minutes);
+        println!("{percent} %, {minutes} minutes: {called} of {days}");
         assert!(
-            expected.contains(&called),
-            "{percent} %, {minutes} minutes: {called} of 100"
+            called <= most,
+            "{percent} %, {minutes} minutes: {called} of {days}"
         );
     }
+}
+
+/// Of 100 leaks of 1 % an hour in noise of so many percent with a correlation time of so many minutes, those called within so many hours.
+fn leaks_called(percent: f64, minutes: f64, hours: usize) -> usize {
+    let called = in_two(100, |seed| {
+        let mut series = noisy_day(70_000 + seed, percent, minutes);
+        series.bytes.truncate(hours * 60 + 1);
+        let level = series.bytes[0];
+        for (at, bytes) in series.bytes.iter_mut().enumerate() {
+            *bytes += level * 0.01 * at as f64 / 60.0;
+        }
+        judge(&series).was_ever_called
+    });
+    called.into_iter().filter(|called| *called).count()
 }
 
 /// The same for what noise hides.
 #[test]
 fn a_leak_in_more_noise_is_called_later_as_the_page_says() {
-    for (percent, expected) in [(0.1, 90..=100), (0.3, 60..=82), (1.0, 0..=10)] {
-        let called = in_two(100, |seed| {
-            let mut series = noisy_day(70_000 + seed, percent, 5.0);
-            series.bytes.truncate(123);
-            let level = series.bytes[0];
-            for (at, bytes) in series.bytes.iter_mut().enumerate() {
-                *bytes += level * 0.01 * at as f64 / 60.0;
-            }
-            let first = judge(&series).first_call;
-            first.is_some_and(|minute| minute <= 120)
-        });
-        let called = called.into_iter().filter(|called| *called).count();
-        assert!(expected.contains(&called), "{percent} %: {called} of 100");
+    let mut told = Vec::new();
+    for (percent, minutes, hours, expected) in [
+        (0.1, 5.0, 2, 66..=86),
+        (0.1, 5.0, 5, 98..=100),
+        (0.3, 5.0, 2, 0..=3),
+        (0.3, 5.0, 13, 98..=100),
+        (1.0, 5.0, 13, 68..=88),
+        (1.0, 30.0, 13, 16..=36),
+    ] {
+        let called = leaks_called(percent, minutes, hours);
+        told.push((percent, minutes, hours, called, expected.contains(&called)));
     }
+    println!("{told:?}");
+    assert!(told.iter().all(|told| told.4), "{told:?}");
 }
 
 #[test]
@@ -83,7 +98,7 @@ fn a_leak_of_one_percent_an_hour_is_called_within_two_hours() {
         outcome.first_call.is_some_and(|minute| minute <= 120)
     });
     let called = called.into_iter().filter(|called| *called).count();
-    assert!(called >= 490, "{called} of 500");
+    assert!(called >= 480, "{called} of 500");
 }
 
 #[test]
@@ -98,7 +113,7 @@ fn a_leak_that_begins_after_a_quiet_day_is_called_within_two_hours_too() {
         first.is_some_and(|minute| minute > 24 * 60)
     });
     let called = called.into_iter().filter(|called| *called).count();
-    assert!(called >= 48, "{called} of 50");
+    assert!(called >= 45, "{called} of 50");
 }
 
 #[test]

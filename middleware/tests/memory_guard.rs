@@ -245,6 +245,7 @@ fn an_old_sample_refuses_nobody_and_another_runtime_takes_the_sampling_over() {
             .unwrap()
     };
     let (first, second) = (runtime(), runtime());
+    assert_eq!(handle.snapshot().sampler_age_ms, None);
     first.block_on(async {
         ask(&layer, "/").await;
         machine.uses(99 * MIB);
@@ -274,8 +275,10 @@ fn an_old_sample_refuses_nobody_and_another_runtime_takes_the_sampling_over() {
     // Nobody drives the second one now: whoever looks is told so, of a sample of now.
     clock.advance(Duration::from_secs(3));
     machine.uses(20 * MIB);
-    let status = handle.snapshot().guard.unwrap();
+    let snapshot = handle.snapshot();
+    let status = snapshot.guard.unwrap();
     assert_eq!((status.level, status.used_bytes), ("idle", Some(20 * MIB)));
+    assert_eq!(snapshot.sampler_age_ms, Some(3_000));
 }
 
 /// Reads the handle at each event, as what adds memory to an alert would.

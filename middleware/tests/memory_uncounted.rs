@@ -49,7 +49,7 @@ fn without_a_runtime_and_a_sample_one_is_taken_when_asked() {
     assert!(process.threads > Some(0) && snapshot.sampled_unix_ms > 1_700_000_000_000);
     assert_eq!(snapshot.leak.state, LeakState::Unknown);
     assert!(
-        snapshot.leak.detail.contains("108 minutes"),
+        snapshot.leak.detail.contains("114 minutes"),
         "{:?}",
         snapshot.leak
     );

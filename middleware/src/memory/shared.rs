@@ -25,7 +25,10 @@ use super::{
     task::Task,
     trend::Trend,
 };
-use crate::{clock::Clock, route::Labeler};
+use crate::{
+    clock::{Clock, millis},
+    route::Labeler,
+};
 
 /// Intervals without a sample after which nobody is refused any more, ...
 const LATE_INTERVALS: u32 = 3;
@@ -139,9 +142,13 @@ impl Shared {
     /// Whether the sampler has not looked for [`LATE_INTERVALS`]: its runtime may be there and not be driven, and what was seen then
     /// refuses nobody now.
     fn is_late(&self) -> bool {
+        self.sampler_age() > (self.interval * LATE_INTERVALS).max(LATE_LEAST)
+    }
+
+    /// Since the sampler last looked.
+    fn sampler_age(&self) -> Duration {
         let then = Duration::from_nanos(self.sampled_at.load(Ordering::Acquire));
-        let age = self.clock.now().saturating_sub(then);
-        age > (self.interval * LATE_INTERVALS).max(LATE_LEAST)
+        self.clock.now().saturating_sub(then)
     }
 
     /// Whether a sampler runs, and has looked of late.
@@ -226,6 +233,7 @@ impl Shared {
             automatic_releases,
             unknown: sample.unknown,
             sampled_unix_ms,
+            sampler_age_ms: self.task.has_begun().then(|| millis(self.sampler_age())),
             sample_errors: self.errors.load(Ordering::Relaxed),
             panics: self.panics.load(Ordering::Relaxed),
         }

@@ -38,6 +38,10 @@ struct Spawned {
 }
 
 impl Task {
+    pub(super) fn has_begun(&self) -> bool {
+        self.started.load(Ordering::Acquire) != 0
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.current.load(Ordering::Acquire) != 0
     }

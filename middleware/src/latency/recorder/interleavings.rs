@@ -19,10 +19,10 @@ use super::{
     super::{class::StatusClass, trace::TraceId, verdicts::Verdicts, window::Window},
     cell::{BODY_END, Cell, FIRST_BYTE, Measured, Writer},
     label::RouteText,
+    owner::Owner,
     reading::{Reader, Reading, bucket_of},
     registry::{Method, SeriesId},
     shared::{Settings, Shared},
-    slot::Owner,
 };
 use crate::clock::Clock;
 

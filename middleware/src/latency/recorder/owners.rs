@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::{super::segments::Accounts, shared::Shared, slot::Owner};
+use super::{super::segments::Accounts, owner::Owner, shared::Shared};
 
 /// A layer's number: never another's, also when it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

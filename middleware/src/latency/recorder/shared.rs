@@ -16,10 +16,11 @@ use super::{
         sync::{Mutex, lock},
         verdicts::Verdicts,
     },
+    owner::Owner,
     owners::LayerId,
     registry::Registry,
     room::Room,
-    slot::{COMMON_BYTES, Owner},
+    slot::COMMON_BYTES,
     slots::Slots,
 };
 use crate::clock::{Clock, Ticks};

@@ -4,10 +4,11 @@ use std::sync::{Arc, Weak};
 
 use super::{
     super::sync::{Mutex, lock},
+    owner::Owner,
     owners::LayerId,
     room::Room,
     shared::Shared,
-    slot::{Owner, Slot, slot_bytes},
+    slot::{Slot, slot_bytes},
 };
 
 /// Threads that have a slot of their own at one time. Those after them share one, behind a lock.

@@ -1,13 +1,12 @@
 //! The request that is being polled on this thread.
 //!
 //! A poll stays on one thread, so a thread-local that is set for the time of the poll belongs to that request alone, on any
-//! runtime. It is one word, const, without a destructor; who uses no segment pays for setting it and putting it back.
+//! runtime. What a request keeps is three words; they move there for the time of the poll and back at its end, so that nothing
+//! points into a future. The thread-local is const, without a destructor; who uses no segment pays for the two moves.
 
 use std::{
     cell::{Cell, RefCell},
-    marker::PhantomData,
     mem::ManuallyDrop,
-    ptr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -27,7 +26,8 @@ const MAX_SPARE: usize = 64;
 const IDS: u64 = 1 << 20;
 
 thread_local! {
-    static CURRENT: Cell<*mut Frame> = const { Cell::new(ptr::null_mut()) };
+    /// Empty between polls, so that there is nothing to drop at a thread's end.
+    static CURRENT: Cell<ManuallyDrop<Option<Frame>>> = const { Cell::new(ManuallyDrop::new(None)) };
     #[expect(clippy::vec_box, reason = "a box goes to a request and comes back; what is in it need not move")]
     static SPARE: RefCell<Vec<Box<Kept>>> = const { RefCell::new(Vec::new()) };
     static NEXT_ID: Cell<u64> = const { Cell::new(0) };
@@ -95,7 +95,7 @@ impl Place {
     }
 }
 
-/// A request between its polls: where its timeline is kept, and what it is of. While it is polled, its thread knows it by address.
+/// A request between its polls: where its timeline is kept, and what it is of. While it is polled, its thread has it.
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// Dropped by hand, out of line: nearly every request leaves nothing in it.
@@ -134,17 +134,14 @@ impl Frame {
     }
 
     /// Makes the request current, in its segment `parent`, until the guard is dropped, also by a panic. A guard and not a closure: what
-    /// a poll gives is large, and would be moved once more. Whoever holds the guard drops it before the frame moves: forgotten, it
-    /// would leave the thread with a frame that is gone.
+    /// a poll gives is large, and would be moved once more.
     #[inline]
     pub(crate) fn enter(&mut self, parent: u8) -> Entered<'_> {
-        self.parent = parent;
-        let outer = CURRENT.try_with(|current| current.replace(&raw mut *self));
-        // Past its locals, a thread has nothing to put back.
-        Entered {
-            outer: outer.ok(),
-            frame: PhantomData,
-        }
+        let mut own = std::mem::replace(self, Self::new(LayerId::NONE));
+        own.parent = parent;
+        let mut other = Some(own);
+        swap_current(&mut other);
+        Entered { other, frame: self }
     }
 
     /// The request goes on elsewhere, and leaves nothing here.
@@ -186,43 +183,46 @@ impl Drop for Frame {
     }
 }
 
+/// Exchanges the current request for another. Past its locals, a thread has none, and `other` stays what it is.
+#[inline]
+fn swap_current(other: &mut Option<Frame>) {
+    let _ = CURRENT.try_with(|current| {
+        let before = current.replace(ManuallyDrop::new(other.take()));
+        *other = ManuallyDrop::into_inner(before);
+    });
+}
+
 /// A request is current. What was so before is again when this is dropped.
 #[must_use]
 pub(crate) struct Entered<'a> {
-    outer: Option<*mut Frame>,
-    /// Nobody else uses it meanwhile.
-    frame: PhantomData<&'a mut Frame>,
+    /// What was current before.
+    other: Option<Frame>,
+    /// Where the request goes back to.
+    frame: &'a mut Frame,
 }
 
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(outer) = self.outer {
-            let _ = CURRENT.try_with(|current| current.set(outer));
+        swap_current(&mut self.other);
+        if let Some(own) = self.other.take() {
+            *self.frame = own;
         }
     }
 }
 
-/// Runs `work` with the current frame, of which no other reference is made meanwhile. `None` outside of any.
+/// Runs `work` with the current frame. `None` outside of any.
 fn with_frame<R>(work: impl FnOnce(&mut Frame) -> R) -> Option<R> {
-    struct Restore(*mut Frame);
-    impl Drop for Restore {
+    /// Taken out for the time of `work`: were it to come here again, it would find nothing.
+    struct TakenOut(Option<Frame>);
+    impl Drop for TakenOut {
         fn drop(&mut self) {
-            let _ = CURRENT.try_with(|current| current.set(self.0));
+            swap_current(&mut self.0);
         }
     }
-    // Taken out for the time of `work`: were it to come here again, it would find nothing.
-    let frame = CURRENT
-        .try_with(|current| current.replace(ptr::null_mut()))
-        .ok()?;
-    if frame.is_null() {
-        return None;
-    }
-    let _restore = Restore(frame);
-    // SAFETY: the pointer is set by `Frame::enter` alone and taken back by its guard, which runs on a panic too and has the only
-    // reference to the frame as long, so that nobody moves or uses it. It never leaves its thread, and nobody else comes here
-    // at the same time, for it is taken out.
-    Some(work(unsafe { &mut *frame }))
+    let mut taken = TakenOut(None);
+    swap_current(&mut taken.0);
+    taken.0.as_mut().map(work)
 }
 
 /// Runs `work` with the timeline of the current request, which is made if need be, and the segment that is being polled.

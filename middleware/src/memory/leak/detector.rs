@@ -2,7 +2,7 @@
 
 use super::{
     history::{History, Observation},
-    statistics::{Trend, median, trend},
+    statistics::{Trend, is_over_walk, median, trend},
     verdict::{Doubt, Rise, Verdict},
 };
 
@@ -13,7 +13,7 @@ const P_GROWTH: f64 = 1e-3;
 /// Windows that end within a day: buckets, and minutes of each.
 const SHORT: [Window; 3] = [
     Window {
-        buckets: 54,
+        buckets: 57,
         minutes: 2,
         least_percent: 1.3,
     },
@@ -114,7 +114,7 @@ impl Standing {
     }
 }
 
-const TOO_YOUNG: &str = "there are less than 108 minutes of readings";
+const TOO_YOUNG: &str = "there are less than 114 minutes of readings";
 
 impl Default for LeakDetector {
     fn default() -> Self {
@@ -184,10 +184,10 @@ impl LeakDetector {
                 .minutes(SHORT[0].buckets, SHORT[0].minutes)
                 .is_none() =>
             {
-                Verdict::Unknown(if minutes < 108 {
+                Verdict::Unknown(if minutes < 114 {
                     TOO_YOUNG
                 } else {
-                    "readings are missing in the last 108 minutes"
+                    "readings are missing in the last 114 minutes"
                 })
             }
             None => Verdict::Steady { minutes },
@@ -238,11 +238,21 @@ impl LeakDetector {
             .or_else(|| doubt_of_load(&buckets.loads));
         Some(match doubt {
             Some(doubt) => Verdict::Growing(told, doubt),
-            None if found.p_rising < P_LEAK && rise >= LEAST_RISE_SDS * found.noise => {
-                Verdict::Leaking(told)
+            None if found.p_rising >= P_LEAK || rise < LEAST_RISE_SDS * found.noise => {
+                return None;
             }
-            None => return None,
+            None if self.is_noise(rise, &buckets.floors, window.minutes) => {
+                Verdict::Growing(told, Doubt::SlowNoise)
+            }
+            None => Verdict::Leaking(told),
         })
+    }
+
+    /// Whether noise as slow as what was seen may rise as much.
+    fn is_noise(&self, rise: f64, floors: &[f64], width: u64) -> bool {
+        let day = self.history.all_minutes(width);
+        let past = day.as_ref().map_or(&[][..], |day| &day.floors);
+        !is_over_walk(rise, floors, past)
     }
 
     /// Whether memory has been as high before the window.

@@ -101,6 +101,12 @@ impl History {
         Buckets::of(&self.minutes, buckets, width)
     }
 
+    /// The same of all that are kept, a day at most.
+    pub(super) fn all_minutes(&self, width: u64) -> Option<Buckets> {
+        let kept = self.last()?.index + 1 - self.minutes.front()?.index;
+        self.minutes((kept.min(MINUTES as u64) / width) as usize, width)
+    }
+
     /// The same of hours.
     pub(super) fn hours(&self, buckets: usize, width: u64) -> Option<Buckets> {
         Buckets::of(&self.hours, buckets, width)

@@ -21,6 +21,13 @@ pub(super) struct Trend {
 const Z95: f64 = 1.959_964;
 /// Deviations from the median to standard deviations, of normal noise.
 const MAD_TO_SD: f64 = 1.4826;
+/// Values in a part, of which the mean is taken to see how noise walks: the fewer the more parts there are, the more the less of
+/// what is quick is left.
+const WALKING_PARTS: [usize; 3] = [3, 6, 9];
+/// Least rise over a walk's: so many of its standard deviations, as the values themselves tell it ...
+const LEAST_OVER_WALK: f64 = 4.0;
+/// ... and as the past does, which has more of it and is there in all but the first hours.
+const LEAST_OVER_PAST_WALK: f64 = 4.5;
 
 /// Theil-Sen and Mann-Kendall over `values`, `None` below four.
 ///
@@ -102,6 +109,40 @@ fn correction(residuals: &[f64]) -> f64 {
     }
     let n = n as f64;
     1.0 + 2.0 / (n * (n - 1.0) * (n - 2.0)) * sum
+}
+
+/// Whether a `rise` over `values` is more than noise walks by itself, by what it did in them and in their `past`, which they end.
+///
+/// What noise of a long correlation time gives cannot be told from a trend by autocorrelations: a window has too few of them. So
+/// none is estimated. The worst is taken instead, a random walk whose steps are those of the means of parts; slower than that no
+/// noise is, and of quicker noise a mean leaves little. Over `n` steps, the least-squares rise of such a walk has a variance of 6/5
+/// `n` times that of a step. What rises evenly has steps that are alike, however large: their mean is no part of their variance.
+pub(super) fn is_over_walk(rise: f64, values: &[f64], past: &[f64]) -> bool {
+    let has_past = past.len() * 2 > values.len() * 3;
+    WALKING_PARTS.iter().all(|part| {
+        let reach = (1.2 * (values.len() / part) as f64).sqrt();
+        rise >= LEAST_OVER_WALK * reach * deviation(&steps(values, *part))
+            // A day may have held a step or a start that filled something: its typical steps.
+            && (!has_past || rise >= LEAST_OVER_PAST_WALK * reach * spread(&steps(past, *part)))
+    })
+}
+
+/// From the mean of `part` values to that of the next.
+fn steps(values: &[f64], part: usize) -> Vec<f64> {
+    let means: Vec<f64> = values
+        .rchunks_exact(part)
+        .rev()
+        .map(|part| part.iter().sum::<f64>() / part.len() as f64)
+        .collect();
+    means.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+/// Standard deviation, 0 below two.
+fn deviation(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n.max(1.0);
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (squares / (n - 1.0).max(1.0)).sqrt()
 }
 
 /// Ranks from 1, ties sharing their mean.
@@ -225,6 +266,38 @@ mod tests {
             uncorrected.count() > 140,
             "the noise is no test of the correction"
         );
+    }
+
+    /// A walk's own rises, as large as they may be, are not over it; an even one in quick noise is, also after a step long ago.
+    #[test]
+    fn a_walk_is_seldom_over_itself_and_a_line_in_quick_noise_is() {
+        let rises = |values: &[f64]| trend(values).unwrap().slope * values.len() as f64;
+        let (mut risen, mut over) = (0, 0);
+        for seed in 0..2_000 {
+            let mut at = 0.0;
+            let walk: Vec<f64> = noise(seed, 240, 0.0)
+                .into_iter()
+                .map(|step| {
+                    at += step;
+                    at
+                })
+                .collect();
+            let values = &walk[240 - 57..];
+            risen += u32::from(trend(values).unwrap().p_rising < 1e-3);
+            over += u32::from(is_over_walk(rises(values), values, &walk));
+        }
+        assert!(risen > 200, "the walks are no test: {risen}");
+        assert!(over <= 1, "{over} of 2000");
+        let found = (0..200).filter(|seed| {
+            let line: Vec<f64> = noise(*seed, 240, 0.0)
+                .into_iter()
+                .enumerate()
+                .map(|(at, noise)| if at < 100 { -500.0 } else { at as f64 } + noise)
+                .collect();
+            let values = &line[240 - 57..];
+            is_over_walk(rises(values), values, &line)
+        });
+        assert_eq!(found.count(), 200);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub enum Doubt {
     Load,
     /// It is fast, and the process is young: what it fills first looks the same.
     Young,
+    /// Memory wanders slowly, and may rise as much by itself.
+    SlowNoise,
 }
 
 impl Doubt {
@@ -26,6 +28,7 @@ impl Doubt {
             Self::SeenBefore => "memory has been as high before",
             Self::Load => "requests rose too",
             Self::Young => "the process is young, and what it fills first rises as fast",
+            Self::SlowNoise => "memory wanders slowly, and may rise as much by itself",
         }
     }
 }
