@@ -23,6 +23,9 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a fast shutdown may take before it becomes an immediate one.
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
+/// Between two tries to start where a killed server is not quite gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Other ports tried when the chosen one was taken between choosing and binding.
 const PORT_TRIES: usize = 10;
 
@@ -279,7 +282,19 @@ impl Postgres {
         if self.child.is_some() {
             return Ok(());
         }
-        self.launch()
+        let end = std::time::Instant::now() + READY_WITHIN;
+        loop {
+            match self.launch() {
+                // A process that was killed is gone from /proc before the kernel has taken its memory apart.
+                Err(Error::Start { log, .. })
+                    if log.contains("pre-existing shared memory block")
+                        && std::time::Instant::now() < end =>
+                {
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+                other => return other,
+            }
+        }
     }
 
     /// [`Postgres::stop`] and [`Postgres::start_again`].
