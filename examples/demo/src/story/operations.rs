@@ -37,11 +37,13 @@ impl Story {
         self.say(format!(
             "Load test of a warm route: {:.0} requests/s, p50 {:.2} ms, p99 {:.2} ms, {} errors.",
             report["rate_per_s"].as_f64().unwrap_or(0.0),
-            report["p50_ms"].as_f64().unwrap_or(0.0),
-            report["p99_ms"].as_f64().unwrap_or(0.0),
+            report["response"]["p50_ms"].as_f64().unwrap_or(0.0),
+            report["response"]["p99_ms"].as_f64().unwrap_or(0.0),
             report["requests"].as_u64().unwrap_or(0) - report["ok"].as_u64().unwrap_or(0)
         ));
-        let is_right = report["ok"].as_u64() > Some(100) && report["error_percent"] == 0.0;
+        let is_right = report["ok"].as_u64() > Some(100)
+            && report["error_percent"] == 0.0
+            && report["response"]["p50_ms"].as_f64() > Some(0.0);
         verdict.check(
             "the load test ran against this service",
             is_right,
