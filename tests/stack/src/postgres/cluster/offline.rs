@@ -65,7 +65,7 @@ impl Postgres {
     /// [`Postgres::socket_dir`]. Answers what it prints.
     ///
     /// # Errors
-    /// [`Error::Program`] with what it said.
+    /// [`Error::Program`](crate::Error::Program) with what it said.
     pub fn program(&self, name: &str, arguments: &[&str]) -> Result<String> {
         let mut command = self.command(name);
         command
@@ -79,7 +79,7 @@ impl Postgres {
     /// This cluster after `pg_upgrade` to a newer server, which runs with the same settings. This one stays stopped.
     ///
     /// # Errors
-    /// [`Error::Program`] where `pg_upgrade` refuses, and as [`Postgres::start`].
+    /// [`Error::Program`](crate::Error::Program) where `pg_upgrade` refuses, and as [`Postgres::start`].
     pub fn upgraded(&mut self, server: &Server) -> Result<Self> {
         self.stop();
         let mut newer = Self::start(&self.slot, server, self.options.clone())?;
