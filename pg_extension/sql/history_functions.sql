@@ -34,15 +34,12 @@ CREATE FUNCTION pitcrew.query_trend(queryid bigint, since timestamptz DEFAULT no
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     SELECT pitcrew.history_visible();
     WITH own AS MATERIALIZED (
-        -- Each array is read once, however many of its numbers are shown.
-        SELECT t.id, array_agg(n.number ORDER BY n.place) AS numbers
+        SELECT t.id, ARRAY(SELECT s.numbers[m * cardinality(s.objects) + p] FROM generate_series(0, 7) m ORDER BY m) AS numbers
         FROM pitcrew.history_objects o
         JOIN pitcrew.history_ticks t ON t.at > $2
         JOIN pitcrew.history_samples s ON s.tick = t.id AND s.kind = 's'
         CROSS JOIN array_position(s.objects, o.id) p
-        CROSS JOIN unnest(s.numbers) WITH ORDINALITY n (number, place)
-        WHERE o.kind = 's' AND o.key = $1::text AND p IS NOT NULL AND (n.place - p) % cardinality(s.objects) = 0
-        GROUP BY t.id
+        WHERE o.kind = 's' AND o.key = $1::text AND p IS NOT NULL
     )
     SELECT t.began, t.at, t.gaps, coalesce(o.numbers[1], 0),
            CASE WHEN t.gaps = '{}' THEN coalesce(o.numbers[1], 0) / nullif(extract(epoch FROM t.at - t.began)::float8, 0) END,

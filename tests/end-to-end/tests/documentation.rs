@@ -13,14 +13,16 @@ use std::{
 
 use pitcrew_stack::{require, testing};
 
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 5] = [
     ("README.md", include_str!("../../../README.md")),
     ("CHANGELOG.md", include_str!("../../../CHANGELOG.md")),
     ("docs/database.md", DATABASE),
+    ("docs/history.md", HISTORY),
     ("docs/maintenance.md", MAINTENANCE),
 ];
 /// These name tests and constants.
 const CACHE: &str = include_str!("../../../docs/cache.md");
+const HISTORY: &str = include_str!("../../../docs/history.md");
 const MAINTENANCE: &str = include_str!("../../../docs/maintenance.md");
 const DATABASE: &str = include_str!("../../../docs/database.md");
 /// What the examples take for granted: no extension yet, a table, a role.
@@ -197,7 +199,7 @@ fn wrong(page: &str, sources: &Sources) -> Vec<String> {
 fn the_tests_and_bounds_that_the_pages_name_exist() {
     let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let sources = Sources::read(&root.canonicalize().unwrap());
-    for (page, least) in [(CACHE, 120), (DATABASE, 120), (MAINTENANCE, 3)] {
+    for (page, least) in [(CACHE, 120), (DATABASE, 120), (HISTORY, 8), (MAINTENANCE, 3)] {
         assert!(citations(page).len() > least, "{:?}", citations(page));
         assert_eq!(wrong(page, &sources), Vec::<String>::new());
     }
