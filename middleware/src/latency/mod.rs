@@ -106,7 +106,9 @@ mod window;
 mod wire;
 
 #[cfg(feature = "tokio-postgres")]
-pub use self::postgres::{Client, Prepared, Rows, StatementText, Transaction, TransactionBuilder};
+pub use self::postgres::{
+    Client, CopyIn, CopyOut, Prepared, Rows, StatementText, Transaction, TransactionBuilder,
+};
 #[cfg(feature = "statements")]
 pub use self::statements::{
     DEFAULT_REPEATED_REQUESTS, DEFAULT_REPEATED_SHARE, DEFAULT_REPEATED_TIMES, InStatement,

@@ -7,13 +7,13 @@ use std::{
 
 use bytes::Buf;
 use tokio_postgres::{
-    CancelToken, CopyInSink, CopyOutStream, Error, IsolationLevel, Row, SimpleQueryMessage,
+    CancelToken, Error, IsolationLevel, Row, SimpleQueryMessage,
     types::{BorrowToSql, ToSql, Type},
 };
 
 use super::{
-    Prepared, Rows, StatementText, database, methods::statements, named, transaction::Transaction,
-    typed,
+    CopyIn, CopyOut, Prepared, Rows, StatementText, database, methods::statements, named,
+    transaction::Transaction, typed,
 };
 use crate::latency::Statement;
 

@@ -210,33 +210,35 @@ macro_rules! statements {
                 .await
         }
 
-        /// Begins a `COPY ... FROM STDIN`. Its beginning is measured; what is written into it is not.
+        /// Begins a `COPY ... FROM STDIN`. What is waited for while it is written is measured too.
         ///
         /// # Errors
         ///
         /// As [`tokio_postgres::Client::copy_in`].
-        pub async fn copy_in<T, U>(&self, statement: &T) -> Result<CopyInSink<U>, Error>
+        pub async fn copy_in<T, U>(&self, statement: &T) -> Result<CopyIn<U>, Error>
         where
             T: ?Sized + StatementText,
             U: Buf + 'static + Send,
         {
-            Statement::of(statement.text())
+            let sink = Statement::of(statement.text())
                 .run(self.inner.copy_in(statement.inner()))
-                .await
+                .await?;
+            Ok(CopyIn::new(sink))
         }
 
-        /// Begins a `COPY ... TO STDOUT`. Its beginning is measured; what is read from it is not.
+        /// Begins a `COPY ... TO STDOUT`. What is waited for while it is read is measured too.
         ///
         /// # Errors
         ///
         /// As [`tokio_postgres::Client::copy_out`].
-        pub async fn copy_out<T>(&self, statement: &T) -> Result<CopyOutStream, Error>
+        pub async fn copy_out<T>(&self, statement: &T) -> Result<CopyOut, Error>
         where
             T: ?Sized + StatementText,
         {
-            Statement::of(statement.text())
+            let stream = Statement::of(statement.text())
                 .run(self.inner.copy_out(statement.inner()))
-                .await
+                .await?;
+            Ok(CopyOut::new(stream))
         }
 
         /// Runs one or more statements of a text by the simple protocol. It counts as one.

@@ -1,10 +1,12 @@
 //! A wrapper for clients of `tokio-postgres`: what a request asks of the database, timed and counted.
 
 mod client;
+mod copy;
 mod methods;
 mod rows;
 mod text;
 mod transaction;
+pub(super) mod waiting;
 
 use std::future::Future;
 
@@ -12,6 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 pub use self::{
     client::{Client, TransactionBuilder},
+    copy::{CopyIn, CopyOut},
     rows::Rows,
     text::{Prepared, StatementText},
     transaction::Transaction,

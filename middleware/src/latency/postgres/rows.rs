@@ -7,25 +7,24 @@ use std::{
 };
 
 use futures_util::Stream;
-use pin_project::{pin_project, pinned_drop};
+use pin_project::pin_project;
 use tokio_postgres::{Error, Row, RowStream};
 
-use crate::latency::segments::{DATABASE, Token, close, open};
+use super::waiting::Waiting;
 
 /// The rows of a query, as they come: a [`RowStream`] whose waiting counts as [`DATABASE`](crate::latency::DATABASE). What the app does between two rows does not.
-#[pin_project(PinnedDrop)]
+#[pin_project]
 pub struct Rows {
     #[pin]
     inner: RowStream,
-    /// It waits for a row.
-    waiting: Option<Token>,
+    waiting: Waiting,
 }
 
 impl Rows {
     pub(super) fn new(inner: RowStream) -> Self {
         Self {
             inner,
-            waiting: None,
+            waiting: Waiting::default(),
         }
     }
 
@@ -41,22 +40,7 @@ impl Stream for Rows {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.project();
-        let row = this.inner.poll_next(cx);
-        match (&row, this.waiting.take()) {
-            (Poll::Ready(_), Some(token)) => close(token),
-            (Poll::Ready(_), None) => {}
-            (Poll::Pending, waiting) => *this.waiting = waiting.or_else(|| open(DATABASE)),
-        }
-        row
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Rows {
-    fn drop(self: Pin<&mut Self>) {
-        if let Some(token) = self.waiting {
-            close(token);
-        }
+        this.waiting.seen(this.inner.poll_next(cx))
     }
 }
 

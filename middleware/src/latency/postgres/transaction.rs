@@ -4,11 +4,13 @@ use std::{fmt, ops::Deref};
 
 use bytes::Buf;
 use tokio_postgres::{
-    CancelToken, CopyInSink, CopyOutStream, Error, Portal, Row, SimpleQueryMessage,
+    CancelToken, Error, Portal, Row, SimpleQueryMessage,
     types::{BorrowToSql, ToSql, Type},
 };
 
-use super::{Prepared, Rows, StatementText, database, methods::statements, named, typed};
+use super::{
+    CopyIn, CopyOut, Prepared, Rows, StatementText, database, methods::statements, named, typed,
+};
 use crate::latency::Statement;
 
 /// A transaction whose statements are timed and counted. Made by [`Client::transaction`](super::Client::transaction); dropped without

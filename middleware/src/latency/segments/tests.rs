@@ -121,6 +121,34 @@ fn a_request_is_its_segments_and_the_rest() {
     assert_eq!(rest, 7.0);
 }
 
+/// Rows and copies: from a poll that has to wait to the next that need not, and to the drop of what waits.
+#[cfg(feature = "tokio-postgres")]
+#[test]
+fn what_comes_bit_by_bit_is_the_databases_while_it_is_waited_for() {
+    use crate::latency::postgres::waiting::Waiting;
+
+    let mut request = Request::new();
+    let clock = request.clock.clone();
+    request.run(async {
+        let mut waiting = Waiting::default();
+        let pass = |ms| clock.advance(Duration::from_millis(ms));
+        for _ in 0..3 {
+            assert!(waiting.seen(Poll::<()>::Pending).is_pending());
+            pass(5);
+            assert!(waiting.seen(Poll::<()>::Pending).is_pending());
+            pass(2);
+            assert!(waiting.seen(Poll::Ready(())).is_ready());
+            pass(11);
+            assert!(waiting.seen(Poll::Ready(())).is_ready());
+        }
+        assert!(waiting.seen(Poll::<()>::Pending).is_pending());
+        pass(4);
+        drop(waiting);
+        pass(6);
+    });
+    assert_eq!(request.end(), (vec![(DATABASE, 25.0)], 39.0));
+}
+
 #[test]
 fn nested_segments_are_counted_once() {
     let mut request = Request::new();
