@@ -199,7 +199,12 @@ fn wrong(page: &str, sources: &Sources) -> Vec<String> {
 fn the_tests_and_bounds_that_the_pages_name_exist() {
     let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let sources = Sources::read(&root.canonicalize().unwrap());
-    for (page, least) in [(CACHE, 120), (DATABASE, 120), (HISTORY, 8), (MAINTENANCE, 3)] {
+    for (page, least) in [
+        (CACHE, 120),
+        (DATABASE, 120),
+        (HISTORY, 8),
+        (MAINTENANCE, 3),
+    ] {
         assert!(citations(page).len() > least, "{:?}", citations(page));
         assert_eq!(wrong(page, &sources), Vec::<String>::new());
     }
