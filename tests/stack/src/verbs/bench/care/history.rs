@@ -181,6 +181,7 @@ async fn connect(url: &str) -> std::result::Result<Client, tokio_postgres::Error
 }
 
 /// Whose processor time.
+#[derive(Clone, Copy)]
 enum Of {
     Itself,
     /// Those that have ended.
