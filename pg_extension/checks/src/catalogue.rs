@@ -95,6 +95,18 @@ const COLLECTIONS: &[(&str, &str)] = &[
         "statements",
         include_str!("../../sql/collections/statements.sql"),
     ),
+    (
+        "common_values",
+        include_str!("../../sql/collections/common_values.sql"),
+    ),
+    (
+        "checkpoints",
+        include_str!("../../sql/collections/checkpoints.sql"),
+    ),
+    (
+        "page_writes",
+        include_str!("../../sql/collections/page_writes.sql"),
+    ),
 ];
 
 /// All checks, area by area.

@@ -1,11 +1,13 @@
-//! One subcommand a measurement, so that each has a process of its own and callgrind counts the same binary. Answers are
-//! numbers on one line.
+//! What layers cost beside ours.
 
 mod contenders;
 mod cost;
 mod ledger;
 mod mutex_hdr;
 mod noop;
+
+#[path = "../../measured.rs"]
+mod measured;
 
 use std::process::ExitCode;
 
@@ -18,15 +20,7 @@ const USAGE: &str =
     "usage: layer-peers service LAYER COUNT | router LAYER THREADS COUNT | ledger SERIES THREADS";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let Some(numbers) = measure(&words) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    let line: Vec<String> = numbers.iter().map(f64::to_string).collect();
-    println!("{}", line.join(" "));
-    ExitCode::SUCCESS
+    measured::main(USAGE, measure)
 }
 
 fn measure(words: &[&str]) -> Option<Vec<f64>> {

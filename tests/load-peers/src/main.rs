@@ -1,8 +1,11 @@
-//! One subcommand a measurement, so that each has a process of its own. Answers are numbers on one line.
+//! The load tester and its peers, and servers for them.
 
 mod ours;
 mod queue;
 mod server;
+
+#[path = "../../measured.rs"]
+mod measured;
 
 use std::process::ExitCode;
 
@@ -10,15 +13,7 @@ const USAGE: &str = "usage: load-peers serve [PER_S STALL_AT_S STALL_S] | truth 
                      open ADDRESS RATE SECONDS | closed ADDRESS CONNECTIONS SECONDS";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let Some(numbers) = measure(&words) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    let line: Vec<String> = numbers.iter().map(f64::to_string).collect();
-    println!("{}", line.join(" "));
-    ExitCode::SUCCESS
+    measured::main(USAGE, measure)
 }
 
 fn measure(words: &[&str]) -> Option<Vec<f64>> {

@@ -17,6 +17,8 @@ use tower::{Layer, Service, service_fn};
 
 #[path = "../../../middleware/tests/leak_corpus/mod.rs"]
 mod leak_corpus;
+#[path = "../../measured.rs"]
+mod measured;
 
 const USAGE: &str = "usage: requests none|noop|memory COUNT | pairs COUNT | heavy none|memory COUNT | rss COUNT | leaks";
 
@@ -24,15 +26,7 @@ const USAGE: &str = "usage: requests none|noop|memory COUNT | pairs COUNT | heav
 const ALLOCATIONS: usize = 1_000;
 
 pub(crate) fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let Some(numbers) = measure(&words) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    let line: Vec<String> = numbers.iter().map(f64::to_string).collect();
-    println!("{}", line.join(" "));
-    ExitCode::SUCCESS
+    measured::main(USAGE, measure)
 }
 
 fn measure(words: &[&str]) -> Option<Vec<f64>> {

@@ -1,5 +1,4 @@
-//! One subcommand a measurement, so that each has a process of its own and callgrind counts the same binary. Answers
-//! are numbers on one line.
+//! What caches cost beside ours.
 
 mod amalgam;
 mod contenders;
@@ -11,6 +10,9 @@ mod misses;
 mod over_http;
 mod traces;
 
+#[path = "../../measured.rs"]
+mod measured;
+
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: peers requests COUNT | hits CACHE THREADS COUNT | collapsed CACHE COUNT | \
@@ -18,15 +20,7 @@ const USAGE: &str = "usage: peers requests COUNT | hits CACHE THREADS COUNT | co
     round-trips URL READINGS | traces SEED | origin ADDRESS | load ADDRESS COUNT";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let Some(numbers) = measure(&words) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    let line: Vec<String> = numbers.iter().map(f64::to_string).collect();
-    println!("{}", line.join(" "));
-    ExitCode::SUCCESS
+    measured::main(USAGE, measure)
 }
 
 fn measure(words: &[&str]) -> Option<Vec<f64>> {

@@ -1,4 +1,4 @@
-//! A program of peers, in a workspace of its own below `tests`: built once, then run for each reading.
+//! A program of measurements, in a workspace of its own below `tests`: built once, then run for each reading.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +12,7 @@ use super::super::child;
 /// Calls that callgrind counts. The same number again is taken away, so that what comes before them drops out.
 const COUNTED_CALLS: usize = 4_096;
 
+#[derive(Clone)]
 pub(super) struct Peers<'a> {
     program: PathBuf,
     lock: toml::Table,
@@ -60,6 +61,14 @@ impl<'a> Peers<'a> {
             })?,
             signals,
         })
+    }
+
+    /// Another program of the same build.
+    pub(super) fn beside(&self, name: &str) -> Self {
+        Self {
+            program: self.program.with_file_name(name),
+            ..self.clone()
+        }
     }
 
     /// The version of a crate that is compared with.

@@ -1,18 +1,12 @@
 //! The memory layer, without and with the counting allocator: two programs that differ in their allocator alone.
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use pitcrew_stack::bench::{Figure, ROUNDS, Reading, interval, quotients, rounds};
-use pitcrew_stack::process::{find_program, output_of};
+use pitcrew_stack::process::find_program;
 use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{Error, Result, checkout};
 
-use super::super::super::child;
+use super::super::peers::Peers;
 use super::skipped;
-
-/// Calls that callgrind counts. The same number again is taken away, so that what comes before them drops out.
-const COUNTED_CALLS: usize = 4_096;
 
 /// Heavy requests of a reading.
 const HEAVY_REQUESTS: &str = "20000";
@@ -20,30 +14,9 @@ const HEAVY_REQUESTS: &str = "20000";
 /// Readings of the resident set size of one reading.
 const RSS_READINGS: &str = "100000";
 
-/// One of the two programs.
-struct Program<'a> {
-    path: PathBuf,
-    signals: &'a Signals,
-}
-
 pub(super) fn figures(signals: &Signals) -> Result<Vec<Figure>> {
-    let folder = checkout().join("tests/memory-cost");
-    let target = child::target_dir(&checkout()).join("memory-cost");
-    let mut build = child::cargo(&folder, &["build", "--release", "--locked", "--target-dir"]);
-    build.arg(&target);
-    let status = child::foreground(build, signals)?;
-    signals.check()?;
-    if !status.success() {
-        return Err(Error::Program {
-            program: format!("cargo build in {}", folder.display()),
-            detail: status.to_string(),
-        });
-    }
-    let program = |name: &str| Program {
-        path: target.join("release").join(name),
-        signals,
-    };
-    let (plain, counting) = (program("plain"), program("counting"));
+    let built = Peers::build(&checkout(), signals, "memory-cost", None)?;
+    let (plain, counting) = (built.beside("plain"), built.beside("counting"));
     let mut figures = instructions(&plain, &counting)?;
     figures.extend(times(&plain, &counting)?);
     figures.extend(verdicts(&plain)?);
@@ -51,7 +24,7 @@ pub(super) fn figures(signals: &Signals) -> Result<Vec<Figure>> {
 }
 
 /// Instructions that the layer adds to a no-op wrapper, and that counting adds to an allocation with its release.
-fn instructions(plain: &Program<'_>, counting: &Program<'_>) -> Result<Vec<Figure>> {
+fn instructions(plain: &Peers<'_>, counting: &Peers<'_>) -> Result<Vec<Figure>> {
     if find_program("valgrind").is_none() {
         skipped(
             "memory_extra_instr and its like",
@@ -61,7 +34,10 @@ fn instructions(plain: &Program<'_>, counting: &Program<'_>) -> Result<Vec<Figur
     }
     let count = |program: &'static str, words: &'static [&'static str]| -> Reading<'_, Error> {
         let program = if program == "plain" { plain } else { counting };
-        Box::new(move || program.instructions(words))
+        Box::new(move || {
+            let counted = program.instructions(words)?;
+            Ok(counted.unwrap_or(f64::NAN))
+        })
     };
     let read = rounds(
         11,
@@ -94,7 +70,7 @@ fn instructions(plain: &Program<'_>, counting: &Program<'_>) -> Result<Vec<Figur
 
 /// Requests a CPU second of a server whose route makes 1,000 small allocations, with layer and counting over without either; and the time of
 /// one reading of the resident set size.
-fn times(plain: &Program<'_>, counting: &Program<'_>) -> Result<Vec<Figure>> {
+fn times(plain: &Peers<'_>, counting: &Peers<'_>) -> Result<Vec<Figure>> {
     let heavy = |program: &'static str, layer: &'static str| -> Reading<'_, Error> {
         let program = if program == "plain" { plain } else { counting };
         Box::new(move || program.number(&["heavy", layer, HEAVY_REQUESTS]))
@@ -127,7 +103,7 @@ fn times(plain: &Program<'_>, counting: &Program<'_>) -> Result<Vec<Figure>> {
 }
 
 /// How the leak verdict does on the held-out corpus. Repeats exactly: its seeds are fixed.
-fn verdicts(plain: &Program<'_>) -> Result<Vec<Figure>> {
+fn verdicts(plain: &Peers<'_>) -> Result<Vec<Figure>> {
     let read = plain.read(&["leaks"])?;
     let figure = |at: usize, name: &str| {
         let value = read.get(at).copied().unwrap_or(f64::NAN);
@@ -138,52 +114,4 @@ fn verdicts(plain: &Program<'_>) -> Result<Vec<Figure>> {
         figure(1, "leak_recall_pct"),
         figure(2, "leak_ever_false_pct"),
     ])
-}
-
-impl Program<'_> {
-    fn read(&self, words: &[&str]) -> Result<Vec<f64>> {
-        self.signals.check()?;
-        let mut command = Command::new(&self.path);
-        command.args(words);
-        let (answer, _) = output_of(&mut command)?;
-        let numbers: Option<Vec<f64>> = answer
-            .split_whitespace()
-            .map(|word| word.parse().ok())
-            .collect();
-        numbers.ok_or_else(|| self.fault(words, &answer))
-    }
-
-    fn number(&self, words: &[&str]) -> Result<f64> {
-        match self.read(words)?.as_slice() {
-            [number] => Ok(*number),
-            other => Err(self.fault(words, &format!("{other:?}"))),
-        }
-    }
-
-    /// Instructions of one call of a measurement whose last argument is how many are made.
-    fn instructions(&self, words: &[&str]) -> Result<f64> {
-        let counted = |calls: usize| -> Result<f64> {
-            self.signals.check()?;
-            let mut command = Command::new("valgrind");
-            command
-                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-                .arg(&self.path)
-                .args(words)
-                .arg(calls.to_string());
-            let (_, said) = output_of(&mut command)?;
-            said.lines()
-                .find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
-                .ok_or_else(|| self.fault(words, &said))
-        };
-        let (once, twice) = (counted(COUNTED_CALLS)?, counted(2 * COUNTED_CALLS)?);
-        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-        Ok((twice - once) / COUNTED_CALLS as f64)
-    }
-
-    fn fault(&self, words: &[&str], answer: &str) -> Error {
-        Error::Program {
-            program: format!("{} {}", self.path.display(), words.join(" ")),
-            detail: format!("answered {answer}"),
-        }
-    }
 }
