@@ -317,3 +317,30 @@ fn an_open_model_that_cannot_be_is_refused_by_its_field() {
     };
     assert_eq!(both.check().expect_err("refused").field, "duration_s");
 }
+
+/// A server that closes after each answer, and says so or not.
+async fn closing(head: &'static str) -> Target {
+    misbehaving(move |mut stream| async move {
+        let mut buffer = [0; 4_096];
+        let _ = stream.read(&mut buffer).await;
+        let answer = format!("HTTP/1.1 200 OK\r\n{head}content-length: 2\r\n\r\nok");
+        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.shutdown().await;
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_closes_after_each_answer_is_connected_to_anew() {
+    let target = closing("connection: close\r\n").await;
+    let run = start("7", &plan("/", 50), &target).expect("starts");
+    let report = run.finished().await;
+    assert_eq!((report.ok, report.requests), (50, 50), "{report:?}");
+    // One that does not say so may close on a request that is on its way, and that is a reset.
+    let target = closing("").await;
+    let run = start("7", &plan("/", 50), &target).expect("starts");
+    let report = run.finished().await;
+    let resets = report.errors.get(&ErrorKind::Reset).copied().unwrap_or(0);
+    assert_eq!(report.ok + resets, 50, "{report:?}");
+    assert!(report.ok >= 5, "each connection had one answer: {report:?}");
+}

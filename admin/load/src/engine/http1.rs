@@ -33,23 +33,25 @@ pub(super) struct Connection {
 /// one task from another twice.
 struct Live {
     sender: SendRequest<Full<Bytes>>,
-    driver: Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
+    driver: Driver,
 }
 
-impl Live {
+/// None once the connection has ended: only when it is dropped the sender learns of that.
+struct Driver(Option<Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>>);
+
+impl Driver {
     /// Drives the connection along until the future is done.
-    async fn drive<F: Future>(
-        driver: &mut Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
-        future: F,
-    ) -> F::Output {
+    async fn until<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = pin!(future);
-        let mut is_over = false;
         poll_fn(|cx| {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(output);
             }
-            // Its end, or its error, shows up on the sender.
-            is_over = is_over || driver.as_mut().poll(cx).is_ready();
+            if let Some(connection) = &mut self.0
+                && connection.as_mut().poll(cx).is_ready()
+            {
+                self.0 = None;
+            }
             future.as_mut().poll(cx)
         })
         .await
@@ -130,15 +132,12 @@ impl Connection {
             }
             Ok::<_, hyper::Error>(Answer { status, body_bytes })
         };
-        let answer = self
-            .patience
-            .wait(sent, Live::drive(driver, exchange))
-            .await;
+        let answer = self.patience.wait(sent, driver.until(exchange)).await;
         let ended = Instant::now();
         let outcome = match answer {
             Some(Ok(answer)) => {
                 // The server may close after an answer (`Connection: close`): then the next request connects anew.
-                if Live::drive(driver, sender.ready()).await.is_ok() {
+                if driver.until(sender.ready()).await.is_ok() {
                     self.live = Some(live);
                 }
                 Ok(answer)
@@ -162,7 +161,7 @@ impl Connection {
             let (sender, driver) = handshake(TokioIo::new(stream)).await.ok()?;
             Some(Live {
                 sender,
-                driver: Box::pin(driver),
+                driver: Driver(Some(Box::pin(driver))),
             })
         };
         tokio::time::timeout(CONNECT_TIMEOUT, connecting)
