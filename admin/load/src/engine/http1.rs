@@ -36,8 +36,10 @@ struct Live {
     driver: Driver,
 }
 
+type Moving = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
+
 /// None once the connection has ended: only when it is dropped the sender learns of that.
-struct Driver(Option<Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>>);
+struct Driver(Option<Pin<Box<Moving>>>);
 
 impl Driver {
     /// Drives the connection along until the future is done.
@@ -136,8 +138,10 @@ impl Connection {
         let ended = Instant::now();
         let outcome = match answer {
             Some(Ok(answer)) => {
-                // The server may close after an answer (`Connection: close`): then the next request connects anew.
-                if driver.until(sender.ready()).await.is_ok() {
+                // The server may close after an answer, or leave a body unread that it has answered: then the next request
+                // connects anew.
+                let ready = driver.until(sender.ready());
+                if let Some(Ok(())) = self.patience.wait(ended, ready).await {
                     self.live = Some(live);
                 }
                 Ok(answer)
