@@ -163,12 +163,19 @@ fn how_checkpoints_and_autovacuum_are_paced() {
             "",
         ),
         Case {
-            // One page costs more than the limit, so that the worker sleeps after each.
+            // One page costs more than the limit, so that the worker sleeps after each. Others come and go between two
+            // looks: the check waits for this one, and no more come once it is gone.
             build: "CREATE TABLE orders (id int) WITH (autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_cost_delay = 100, \
                     autovacuum_vacuum_threshold = 10, autovacuum_vacuum_scale_factor = 0)\n\
                     INSERT INTO orders SELECT generate_series(1, 200000)\n\
-                    DELETE FROM orders WHERE id % 2 = 0",
-            heal: Some("DROP TABLE orders"),
+                    DELETE FROM orders WHERE id % 2 = 0\n\
+                    SELECT pg_stat_force_next_flush()\n\
+                    DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_progress_vacuum WHERE relid = 'orders'::regclass) \
+                    AND clock_timestamp() < now() + interval '1 minute' \
+                    LOOP PERFORM pg_sleep(0.01), pg_stat_clear_snapshot(); END LOOP; END $$",
+            heal: Some(
+                "ALTER SYSTEM SET autovacuum_naptime = '1d'\nSELECT pg_reload_conf()\nDROP TABLE orders",
+            ),
             ..set(
                 "autovacuum_saturated",
                 "autovacuum_max_workers",

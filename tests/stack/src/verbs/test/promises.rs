@@ -126,6 +126,40 @@ fn rows(text: &str) -> Vec<&str> {
 mod tests {
     use super::*;
 
+    /// What only a whole run would tell otherwise, at its end.
+    #[test]
+    fn pages_and_sources_have_what_the_file_names() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let text = std::fs::read_to_string(root.join(FILE)).unwrap();
+        let promises: Promises = toml::from_str(&text).unwrap();
+        let mut sources = String::new();
+        for folder in ["middleware", "pg_extension", "admin", "examples", "tests"] {
+            read_sources(&root.join(folder), &mut sources);
+        }
+        let mut report = Report::new(true);
+        for test in promises.promise.iter().flat_map(|promise| &promise.tests) {
+            let (binary, name) = test.split_once("::").unwrap();
+            let name = name.rsplit("::").next().unwrap();
+            report.check(
+                test,
+                binary == "doc" || sources.contains(&format!("fn {name}(")),
+            );
+        }
+        let of_page = |page: &str| std::fs::read_to_string(root.join(page)).ok();
+        assert_eq!(check(&promises, &of_page, &report), Vec::<String>::new());
+    }
+
+    fn read_sources(folder: &Path, into: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                read_sources(&path, into);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                into.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
     #[test]
     fn a_row_of_a_page_needs_a_promise() {
         let mut report = Report::new(true);
