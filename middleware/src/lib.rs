@@ -92,6 +92,8 @@ pub mod route;
 mod shard;
 #[cfg(any(feature = "query", feature = "statements"))]
 mod sql;
+#[cfg(feature = "latency")]
+mod ticks;
 
 #[cfg(feature = "cache")]
 pub use cache::{CacheHandle, CacheLayer};

@@ -34,6 +34,12 @@ pub(super) struct Awaited {
 const UNKNOWN: u64 = u64::MAX;
 
 impl Awaited {
+    /// Of a request that failed.
+    pub(super) const NOTHING: Self = Self {
+        bytes: 0,
+        status: StatusCode::OK,
+    };
+
     /// The head is there. Where it is all that there is, `record` ends with it.
     #[inline]
     pub(super) fn of<R: Body>(response: &Response<R>, record: &mut Record) -> Self {

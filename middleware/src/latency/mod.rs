@@ -39,7 +39,8 @@
 //! differences. It begins with the first request and ends with the last handle, or by [`LatencyHandle::shutdown`]; where it cannot be
 //! had, whoever asks for a snapshot folds. A thread that ends leaves its numbers to the next one.
 //!
-//! Time is the processor's counter where CPUID says that it is invariant and the kernel keeps its own time by it, else the monotonic clock.
+//! Time is the processor's counter where CPUID says that it is invariant and the kernel keeps its own time by it, else the monotonic clock. The
+//! kernel is asked again with each fold: once it has given the counter up, readings go on by the monotonic clock.
 //!
 //! # What it costs
 //!

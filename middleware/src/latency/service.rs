@@ -18,8 +18,8 @@ use super::{
     trace::TraceId,
 };
 use crate::{
-    clock::Ticks,
     route::{Labeler, Template},
+    ticks::Ticks,
 };
 
 /// Bytes that one request counts as at most, 1 TiB: what it declares is read by nobody here, and must not spoil the sum.

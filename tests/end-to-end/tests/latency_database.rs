@@ -13,6 +13,7 @@ use std::{
 
 use axum::{Router, extract::State, routing::get};
 use bb8_postgres::PostgresConnectionManager;
+use futures_util::{SinkExt, StreamExt};
 use http::Request;
 use http_body_util::BodyExt;
 use pitcrew::{
@@ -388,7 +389,7 @@ async fn streams_and_spawned_tasks_are_measured() {
                 let rows = client.query_raw(sleepy, parameters).await.unwrap();
                 let mut rows = std::pin::pin!(rows);
                 let mut count = 0;
-                while let Some(row) = futures_util::StreamExt::next(&mut rows).await {
+                while let Some(row) = rows.next().await {
                     row.unwrap();
                     count += 1;
                 }
@@ -407,4 +408,61 @@ async fn streams_and_spawned_tasks_are_measured() {
     // Four rows that the server makes in 10 ms each.
     assert!(part(route, DATABASE) >= 40.0, "{report:?}");
     assert_eq!((route.statements_max, route.parts.len()), (1, 2));
+}
+
+/// Three rows in, each of which a trigger keeps for 10 ms; three rows out, which the server makes in as long each. Between two
+/// pieces the app works for itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_are_measured_to_their_end_and_what_the_app_does_between_is_not() {
+    const OWN_WORK: Duration = Duration::from_millis(20);
+
+    require!(database);
+    let database = database();
+    database.run(&[
+        "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END'",
+        "CREATE TRIGGER slowly BEFORE INSERT ON seen FOR EACH ROW EXECUTE FUNCTION slowly()",
+    ]);
+    let stopwatch = Arc::new(Stopwatch::default());
+    let watch = stopwatch.clone();
+    let routes = Router::new().route(
+        "/copy",
+        get(|State(pool): State<Arc<Connections>>| async move {
+            let client = Client::new(watch.timed(0, pool.get()).await.unwrap());
+            let sink = watch.timed(1, client.copy_in::<_, bytes::Bytes>("COPY seen FROM STDIN"));
+            let mut sink = std::pin::pin!(sink.await.unwrap());
+            for row in ["1\n", "2\n", "3\n"] {
+                let piece = bytes::Bytes::from_static(row.as_bytes());
+                watch.timed(1, sink.send(piece)).await.unwrap();
+                watch.timed(2, tokio::time::sleep(OWN_WORK)).await;
+            }
+            let written = watch.timed(1, sink.finish()).await.unwrap();
+            let slowly = "COPY (SELECT pg_sleep(0.01), item FROM seen) TO STDOUT";
+            let stream = watch.timed(1, client.copy_out(slowly)).await.unwrap();
+            let mut stream = std::pin::pin!(stream);
+            let mut read = 0;
+            while let Some(piece) = watch.timed(1, stream.next()).await {
+                piece.unwrap();
+                read += 1;
+                watch.timed(2, tokio::time::sleep(OWN_WORK)).await;
+            }
+            format!("{written} {read}")
+        }),
+    );
+    let (app, handle) = mounted(routes, pool(&database, 1).await);
+    ask(&app, "/copy").await;
+    let report = handle.where_time_goes(Window::SinceStart);
+    let [route] = report.routes.as_slice() else {
+        panic!("{report:?}")
+    };
+    println!("{}", route.verdict);
+    assert_eq!(route.statements_max, 2, "{report:?}");
+    let (told, truth) = (part(route, DATABASE), stopwatch.mean_ms(1, 1));
+    assert!(
+        (told / truth - 1.0).abs() < 0.05,
+        "{told} {truth}: {report:?}"
+    );
+    // The rows come in while the app works; they are counted as in at the end, and go out one after the other.
+    assert!(told >= 30.0, "{report:?}");
+    let own = stopwatch.mean_ms(2, 1);
+    assert!(route.rest_mean_ms >= own * 0.95, "{own}: {report:?}");
 }

@@ -13,7 +13,7 @@ use super::{
     owners::LayerId,
     registry::{BY_HEAD, Method, NO_CODE, OVERFLOW_ROUTE, SeriesId},
 };
-use crate::clock::Ticks;
+use crate::ticks::Ticks;
 
 /// What a request brings to its record.
 #[derive(Clone, Copy, Debug)]

@@ -23,7 +23,7 @@ use super::{
     slot::COMMON_BYTES,
     slots::Slots,
 };
-use crate::clock::{Clock, Ticks};
+use crate::{clock::Clock, ticks::Ticks};
 
 /// Bytes that the parts of all threads take at most: cells, chunks of counts, labels, candidates for exemplars, and what a fold remembers of the counts.
 /// With [`LEDGER_BYTES`](super::super::LEDGER_BYTES) 28 MiB. Where it is used up, times count in coarse buckets, new routes and series in `overflow`, and
@@ -152,6 +152,7 @@ impl Shared {
 
     /// The same from the folder's thread, which also keeps a snapshot ready while somebody asks for them.
     pub(crate) fn fold_in_background(&self) {
+        self.ticks.ask_again();
         let mut ledger = lock(&self.ledger);
         ledger.fold(self);
         self.accounts.fold();

@@ -1,7 +1,7 @@
 //! The request that is being polled on this thread.
 //!
 //! A poll stays on one thread, so a thread-local that is set for the time of the poll belongs to that request alone, on any
-//! runtime. What a request keeps is three words; they move there for the time of the poll and back at its end, so that nothing
+//! runtime. What a request keeps is two words; they move there for the time of the poll and back at its end, so that nothing
 //! points into a future. The thread-local is const, without a destructor; who uses no segment pays for the two moves.
 
 use std::{
@@ -16,7 +16,7 @@ use std::{
 use super::{
     accounts::Accounts,
     book::RouteKey,
-    timeline::{ROOT, Timeline},
+    timeline::{MAX_OPEN, ROOT, Timeline},
 };
 use crate::latency::recorder::owners::LayerId;
 
@@ -26,29 +26,23 @@ const MAX_SPARE: usize = 64;
 const IDS: u64 = 1 << 20;
 
 thread_local! {
-    /// Empty between polls, so that there is nothing to drop at a thread's end.
-    static CURRENT: Cell<ManuallyDrop<Option<Frame>>> = const { Cell::new(ManuallyDrop::new(None)) };
+    /// Nobody's between polls, so that there is nothing to drop at a thread's end.
+    static CURRENT: Cell<ManuallyDrop<Frame>> = const { Cell::new(ManuallyDrop::new(Frame::NOBODY)) };
     #[expect(clippy::vec_box, reason = "a box goes to a request and comes back; what is in it need not move")]
     static SPARE: RefCell<Vec<Box<Kept>>> = const { RefCell::new(Vec::new()) };
     static NEXT_ID: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Where a request keeps its timeline between polls. There is none until the first segment.
-#[derive(Debug, Default)]
-enum Place {
-    #[default]
-    Unused,
-    Own(Box<Kept>),
+/// A request's timeline.
+#[derive(Debug)]
+enum Kept {
+    Own {
+        timeline: Timeline,
+        /// Where it is left at the end; `None` of one that waits for its next request.
+        accounts: Option<Arc<Accounts>>,
+    },
     /// Also of tasks that it spawned.
     Shared(Arc<Carried>),
-}
-
-/// A timeline, and where it is left at the end.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    timeline: Timeline,
-    /// `None` of one that waits for its next request.
-    accounts: Option<Arc<Accounts>>,
 }
 
 /// The same for several tasks.
@@ -59,30 +53,27 @@ pub(crate) struct Carried {
     accounts: Arc<Accounts>,
 }
 
-impl Place {
-    /// 0 while there is no timeline.
+impl Kept {
     fn id(&self) -> u64 {
         match self {
-            Self::Unused => 0,
-            Self::Own(kept) => kept.timeline.id,
+            Self::Own { timeline, .. } => timeline.id,
             Self::Shared(carried) => carried.id,
         }
     }
 
     #[cold]
-    fn end(self, key: RouteKey, took: u64) {
-        match self {
-            Self::Unused => {}
-            Self::Own(mut kept) => {
-                if let Some(accounts) = kept.accounts.take() {
-                    kept.timeline.end(accounts.now());
-                    accounts.count(key, &kept.timeline, took);
+    fn end(mut self: Box<Self>, key: RouteKey, took: u64) {
+        match &mut *self {
+            Self::Own { timeline, accounts } => {
+                if let Some(accounts) = accounts.take() {
+                    timeline.end(accounts.now());
+                    accounts.count(key, timeline, took);
                 }
                 // A thread that is ending keeps nothing.
                 let _ = SPARE.try_with(|spare| {
                     let mut spare = spare.borrow_mut();
                     if spare.len() < MAX_SPARE {
-                        spare.push(kept);
+                        spare.push(self);
                     }
                 });
             }
@@ -98,13 +89,18 @@ impl Place {
 /// A request between its polls: where its timeline is kept, and what it is of. While it is polled, its thread has it.
 #[derive(Debug)]
 pub(crate) struct Frame {
-    /// Dropped by hand, out of line: nearly every request leaves nothing in it.
-    place: ManuallyDrop<Place>,
+    /// Its timeline, of which there is none until the first segment. Dropped by hand, out of line: nearly every request leaves
+    /// nothing in it.
+    kept: ManuallyDrop<Option<Box<Kept>>>,
     /// Whose timeline it is; [`LayerId::NONE`] where nobody can read it any more.
     pub(crate) layer: LayerId,
-    /// The segment that is being polled.
+    /// The segment that is being polled, or [`NO_REQUEST`].
     parent: u8,
 }
+
+/// In place of a segment where no request is polled.
+const NO_REQUEST: u8 = ROOT - 1;
+const _: () = assert!(MAX_OPEN < NO_REQUEST as usize);
 
 /// A segment that is open in some request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,11 +110,18 @@ pub(crate) struct Token {
 }
 
 impl Frame {
+    /// In place of a request.
+    const NOBODY: Self = Self {
+        kept: ManuallyDrop::new(None),
+        layer: LayerId::NONE,
+        parent: NO_REQUEST,
+    };
+
     /// Of a request that has had no segment.
     #[inline]
     pub(crate) fn new(layer: LayerId) -> Self {
         Self {
-            place: ManuallyDrop::new(Place::Unused),
+            kept: ManuallyDrop::new(None),
             layer,
             parent: ROOT,
         }
@@ -127,7 +130,7 @@ impl Frame {
     /// Of a task that takes part in a request from its segment `parent`.
     pub(super) fn part_of(carried: Arc<Carried>) -> Self {
         Self {
-            place: ManuallyDrop::new(Place::Shared(carried)),
+            kept: ManuallyDrop::new(Some(Box::new(Kept::Shared(carried)))),
             layer: LayerId::NONE,
             parent: ROOT,
         }
@@ -137,18 +140,19 @@ impl Frame {
     /// a poll gives is large, and would be moved once more.
     #[inline]
     pub(crate) fn enter(&mut self, parent: u8) -> Entered<'_> {
-        let mut own = std::mem::replace(self, Self::new(LayerId::NONE));
+        let mut own = std::mem::replace(self, Self::NOBODY);
         own.parent = parent;
-        let mut other = Some(own);
-        swap_current(&mut other);
-        Entered { other, frame: self }
+        Entered {
+            other: swap_current(own),
+            frame: self,
+        }
     }
 
     /// The request goes on elsewhere, and leaves nothing here.
     #[inline]
     pub(crate) fn hand_on(&mut self) -> Self {
         Self {
-            place: ManuallyDrop::new(std::mem::take(&mut *self.place)),
+            kept: ManuallyDrop::new(self.kept.take()),
             layer: std::mem::replace(&mut self.layer, LayerId::NONE),
             parent: ROOT,
         }
@@ -157,46 +161,48 @@ impl Frame {
     /// The request has ended, `took` nanoseconds after it began: its timeline ends too, and is counted for its route.
     #[inline]
     pub(crate) fn end(&mut self, key: impl FnOnce() -> RouteKey, took: u64) {
-        if !matches!(*self.place, Place::Unused) {
-            std::mem::take(&mut *self.place).end(key(), took);
+        if let Some(kept) = self.kept.take() {
+            kept.end(key(), took);
         }
     }
 
     /// Whether no segment of it was met; for tests.
     #[cfg(test)]
     pub(super) fn is_unused(&self) -> bool {
-        matches!(*self.place, Place::Unused)
+        self.kept.is_none()
+    }
+
+    /// 0 while there is no timeline.
+    fn id(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |kept| kept.id())
     }
 
     #[cold]
-    fn drop_place(&mut self) {
-        drop(std::mem::take(&mut *self.place));
+    fn drop_kept(&mut self) {
+        drop(self.kept.take());
     }
 }
 
 impl Drop for Frame {
     #[inline]
     fn drop(&mut self) {
-        if !matches!(*self.place, Place::Unused) {
-            self.drop_place();
+        if self.kept.is_some() {
+            self.drop_kept();
         }
     }
 }
 
-/// Exchanges the current request for another. Past its locals, a thread has none, and `other` stays what it is.
-#[inline]
-fn swap_current(other: &mut Option<Frame>) {
-    let _ = CURRENT.try_with(|current| {
-        let before = current.replace(ManuallyDrop::new(other.take()));
-        *other = ManuallyDrop::into_inner(before);
-    });
+/// Exchanges the current request for another.
+#[inline(always)]
+fn swap_current(other: Frame) -> Frame {
+    ManuallyDrop::into_inner(CURRENT.with(|current| current.replace(ManuallyDrop::new(other))))
 }
 
 /// A request is current. What was so before is again when this is dropped.
 #[must_use]
 pub(crate) struct Entered<'a> {
     /// What was current before.
-    other: Option<Frame>,
+    other: Frame,
     /// Where the request goes back to.
     frame: &'a mut Frame,
 }
@@ -204,45 +210,38 @@ pub(crate) struct Entered<'a> {
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        swap_current(&mut self.other);
-        if let Some(own) = self.other.take() {
-            *self.frame = own;
-        }
+        let other = std::mem::replace(&mut self.other, Frame::NOBODY);
+        *self.frame = swap_current(other);
     }
 }
 
 /// Runs `work` with the current frame. `None` outside of any.
 fn with_frame<R>(work: impl FnOnce(&mut Frame) -> R) -> Option<R> {
     /// Taken out for the time of `work`: were it to come here again, it would find nothing.
-    struct TakenOut(Option<Frame>);
+    struct TakenOut(Frame);
     impl Drop for TakenOut {
         fn drop(&mut self) {
-            swap_current(&mut self.0);
+            swap_current(std::mem::replace(&mut self.0, Frame::NOBODY));
         }
     }
-    let mut taken = TakenOut(None);
-    swap_current(&mut taken.0);
-    taken.0.as_mut().map(work)
+    let mut taken = TakenOut(swap_current(Frame::NOBODY));
+    (taken.0.parent != NO_REQUEST).then(|| work(&mut taken.0))
 }
 
 /// Runs `work` with the timeline of the current request, which is made if need be, and the segment that is being polled.
 pub(crate) fn with_timeline<R>(work: impl FnOnce(&mut Timeline, &Accounts, u8) -> R) -> Option<R> {
     with_frame(|frame| {
-        if let Place::Unused = *frame.place {
-            *frame.place = Place::Own(fresh(frame.layer)?);
+        if frame.kept.is_none() {
+            *frame.kept = Some(fresh(frame.layer)?);
         }
-        match &mut *frame.place {
-            Place::Own(kept) => {
-                let Kept { timeline, accounts } = &mut **kept;
-                accounts
-                    .as_deref()
-                    .map(|accounts| work(timeline, accounts, frame.parent))
-            }
-            Place::Shared(carried) => {
+        match frame.kept.as_deref_mut()? {
+            Kept::Own { timeline, accounts } => accounts
+                .as_deref()
+                .map(|accounts| work(timeline, accounts, frame.parent)),
+            Kept::Shared(carried) => {
                 let mut timeline = lock(&carried.timeline);
                 Some(work(&mut timeline, &carried.accounts, frame.parent))
             }
-            Place::Unused => None,
         }
     })
     .flatten()
@@ -253,7 +252,7 @@ pub(crate) fn with_timeline_of<R>(
     token: Token,
     work: impl FnOnce(&mut Timeline, &Accounts) -> R,
 ) -> Option<R> {
-    if with_frame(|frame| frame.place.id())? != token.id {
+    if with_frame(|frame| frame.id())? != token.id {
         return None;
     }
     with_timeline(|timeline, accounts, _| work(timeline, accounts))
@@ -275,32 +274,29 @@ pub(super) fn inside<R>(token: Token, work: impl FnOnce() -> R) -> R {
 
 /// Sets the segment that is being polled and answers the one that was; `None` in another request.
 pub(super) fn enter(id: u64, slot: u8) -> Option<u8> {
-    with_frame(|frame| (frame.place.id() == id).then(|| std::mem::replace(&mut frame.parent, slot)))
+    with_frame(|frame| (frame.id() == id).then(|| std::mem::replace(&mut frame.parent, slot)))
         .flatten()
 }
 
 /// The current request for others to take part in: from now on its timeline is shared.
 pub(super) fn share() -> Option<(Arc<Carried>, u8)> {
     with_frame(|frame| {
-        let carried = match std::mem::take(&mut *frame.place) {
-            Place::Shared(carried) => carried,
-            Place::Own(kept) => Carried::of(*kept)?,
-            Place::Unused => Carried::of(*fresh(frame.layer)?)?,
+        let kept = match frame.kept.take() {
+            Some(kept) => kept,
+            None => fresh(frame.layer)?,
         };
-        *frame.place = Place::Shared(carried.clone());
+        let carried = match *kept {
+            Kept::Shared(carried) => carried,
+            Kept::Own { timeline, accounts } => Arc::new(Carried {
+                id: timeline.id,
+                timeline: Mutex::new(timeline),
+                accounts: accounts?,
+            }),
+        };
+        *frame.kept = Some(Box::new(Kept::Shared(carried.clone())));
         Some((carried, frame.parent))
     })
     .flatten()
-}
-
-impl Carried {
-    fn of(kept: Kept) -> Option<Arc<Self>> {
-        Some(Arc::new(Self {
-            id: kept.timeline.id,
-            timeline: Mutex::new(kept.timeline),
-            accounts: kept.accounts?,
-        }))
-    }
 }
 
 /// A timeline that nobody has used, in a box that somebody may have. `None` where the layer is gone.
@@ -309,12 +305,13 @@ fn fresh(layer: LayerId) -> Option<Box<Kept>> {
     let accounts = Some(layer.accounts()?);
     let timeline = Timeline::new(next_id());
     let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+    let own = Kept::Own { timeline, accounts };
     Some(match spare.ok().flatten() {
         Some(mut kept) => {
-            *kept = Kept { timeline, accounts };
+            *kept = own;
             kept
         }
-        None => Box::new(Kept { timeline, accounts }),
+        None => Box::new(own),
     })
 }
 
