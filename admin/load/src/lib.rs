@@ -14,7 +14,9 @@
 mod arrivals;
 mod capacity;
 mod compare;
+mod confidence;
 mod engine;
+mod packed;
 mod percentiles;
 mod plan;
 mod record;
@@ -27,6 +29,7 @@ mod threshold;
 pub use arrivals::{Spacing, Stage};
 pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Search};
 pub use compare::{Change, Comparison, Movement, Tolerance, compare};
+pub use confidence::Estimate;
 pub use engine::{Run, RunState, start};
 pub use percentiles::Percentiles;
 pub use plan::{
@@ -35,10 +38,12 @@ pub use plan::{
 };
 pub use record::ErrorKind;
 pub use report::{GeneratorLimited, Model, Progress, Report};
+#[cfg(feature = "reports")]
+pub use report::{MergeError, Parts, ReadError, Results, SCHEMA, merge};
 pub use series::Interval;
 pub use targets::{Target, TargetError, Targets};
 pub use text::{TextError, seconds};
-pub use threshold::{Threshold, ThresholdError, Verdict, contradiction};
+pub use threshold::{Breach, Threshold, ThresholdError, Verdict, Watch, contradiction};
 
 /// The request header that marks load of ours. Its value is the run's id.
 pub const RUN_HEADER: &str = "x-pitcrew-load-run";
