@@ -158,6 +158,38 @@ fn each_form_is_written_where_it_was_asked_for() {
 }
 
 #[test]
+fn the_parts_of_a_plan_are_merged_to_the_whole() {
+    let folder = Folder::new("parts");
+    let url = server("200 OK");
+    let parts: Vec<String> = (1..=3)
+        .map(|number| {
+            let (_, json) = folder.file(&format!("{number}.json"));
+            let part = format!("{number}/3");
+            let (code, said, complaint) =
+                load(&[&url, "-s", "0..100/s:1s", "--part", &part, "--json", &json]);
+            assert!(matches!(code, Some(0 | 3)), "{said}{complaint}");
+            assert!(said.contains(&format!("part {number} of 3")), "{said}");
+            json
+        })
+        .collect();
+    let (_, json) = folder.file("whole.json");
+    let (code, said, complaint) =
+        load(&["merge", &parts[2], &parts[0], &parts[1], "--json", &json]);
+    assert!(matches!(code, Some(0 | 3)), "{complaint}");
+    assert!(said.starts_with("50 requests in"), "{said}");
+    assert!(
+        said.contains("50 were due, 0 missed; part 1, 2, 3 of 3"),
+        "{said}"
+    );
+    let (code, _, complaint) = load(&["merge", &parts[0], &parts[2]]);
+    assert_eq!(code, Some(2));
+    assert!(complaint.contains("part 2/3 is missing"), "{complaint}");
+    let (code, _, complaint) = load(&[&url, "--part", "4/3"]);
+    assert_eq!(code, Some(2));
+    assert!(complaint.contains("write 1/4"), "{complaint}");
+}
+
+#[test]
 fn a_broken_threshold_ends_the_run_where_it_says_abort() {
     let (code, said, lines) = load(&[
         &server("503 Busy"),
@@ -244,6 +276,11 @@ fn a_wrong_command_line_says_what_it_wants_and_sends_nothing() {
             "no run can keep both",
         ),
         (vec![&url, "--capacity"], "--threshold"),
+        (
+            vec![&url, "--capacity", "-t", "p99 < 1s", "--markdown"],
+            "writes none of them",
+        ),
+        (vec![&url, "-t", "missed <= 1 abort"], "known at the end"),
         (vec![&url, "--timeout", "2h"], "timeout_ms"),
     ] {
         let (code, said, complaint) = load(&arguments);

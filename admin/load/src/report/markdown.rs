@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Model;
 use super::results::Results;
-use super::text::{figure, name, thousands, time};
+use super::text::{figure, name, range, thousands, time};
 use crate::confidence::Estimate;
 
 impl Results {
@@ -19,6 +19,9 @@ impl Results {
         // Writing to a String cannot fail.
         for warning in self.warnings() {
             let _ = write!(text, "\n> **{warning}**\n");
+        }
+        if let Some(note) = self.too_short() {
+            let _ = write!(text, "\n{note}\n");
         }
         let verdicts = self.verdicts();
         if !verdicts.is_empty() {
@@ -135,27 +138,31 @@ impl Results {
         } else if self.report.cancelled {
             warnings.push("The run was interrupted: it is not of the whole plan.".to_owned());
         }
+        warnings
+    }
+
+    /// From which percentile on there were too few answers to tell.
+    #[must_use]
+    pub fn too_short(&self) -> Option<String> {
         let estimates = self.report.response_estimates();
-        let short: Vec<_> = estimates
+        let first = estimates
             .iter()
-            .filter(|estimate| estimate.value_ms.is_none())
-            .collect();
-        if let (Some(first), true) = (short.first(), self.report.ok > 0) {
-            warnings.push(format!(
+            .find(|estimate| estimate.value_ms.is_none())?;
+        (self.report.ok > 0).then(|| {
+            format!(
                 "Too short to tell percentiles from the {}th on: that one takes {} good answers, and there were {}.",
                 first.percentile,
                 thousands(first.needed),
                 thousands(self.report.ok)
-            ));
-        }
-        warnings
+            )
+        })
     }
 }
 
 fn columns(estimate: &Estimate) -> String {
     match (estimate.value_ms, estimate.low_ms, estimate.high_ms) {
         (Some(value), Some(low), Some(high)) => {
-            format!("{} | {} to {}", time(value), time(low), time(high))
+            format!("{} | {}", time(value), range(low, high))
         }
         _ => format!("too short | takes {}", thousands(estimate.needed)),
     }

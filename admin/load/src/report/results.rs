@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{GeneratorLimited, Report};
 use crate::confidence::Estimate;
+use crate::part::Part;
 use crate::threshold::{Breach, Threshold, Verdict};
 
 /// Which parts of a plan the results are of.
@@ -16,17 +17,6 @@ pub struct Parts {
     pub numbers: Vec<u64>,
     /// Into how many the plan was split: 1 where it was not.
     pub of: u64,
-}
-
-impl Parts {
-    /// The plan was not split.
-    #[must_use]
-    pub fn whole() -> Self {
-        Self {
-            numbers: vec![1],
-            of: 1,
-        }
-    }
 }
 
 /// A run with what it was of: what every form of a report is made of.
@@ -49,15 +39,23 @@ pub struct Results {
 }
 
 impl Results {
-    /// Of a run of the whole plan that began at a moment.
+    /// Of a run that began at a moment. A plan's `part` is taken out of it, so that all parts have the same plan.
     #[must_use]
     pub fn new(target: &str, plan: &impl Serialize, began: SystemTime, report: Report) -> Self {
         let mut plan = serde_json::to_value(plan).unwrap_or_default();
         hide_secrets(&mut plan);
+        let part = plan
+            .as_object_mut()
+            .and_then(|fields| fields.remove("part"))
+            .and_then(|part| part.as_str()?.parse::<Part>().ok())
+            .unwrap_or(Part::WHOLE);
         Self {
             target: target.to_owned(),
             plan,
-            parts: Parts::whole(),
+            parts: Parts {
+                numbers: vec![part.number()],
+                of: part.of(),
+            },
             began: to_the_millisecond(began),
             report,
             thresholds: Vec::new(),

@@ -38,6 +38,17 @@ pub(super) fn time(ms: f64) -> String {
     }
 }
 
+/// From one time to another, in the unit of the longer: `3.294 to 3.385 ms`.
+pub(super) fn range(low_ms: f64, high_ms: f64) -> String {
+    let high = time(high_ms);
+    let factor = match high.split_once(' ') {
+        Some((_, "s")) => 1e-3,
+        Some((_, "µs")) => 1e3,
+        _ => 1.0,
+    };
+    format!("{} to {high}", figure(low_ms * factor))
+}
+
 /// The name of an error, as in JSON.
 pub(super) fn name(kind: ErrorKind) -> String {
     match serde_json::to_value(kind) {
@@ -82,6 +93,13 @@ mod tests {
             (1_234_567.0, "1,234,567"),
         ] {
             assert_eq!(figure(value), text);
+        }
+        for (low, high, text) in [
+            (0.5, 3.385, "0.5 to 3.385 ms"),
+            (0.045, 0.05, "45 to 50 µs"),
+            (900.0, 1_500.0, "0.9 to 1.5 s"),
+        ] {
+            assert_eq!(range(low, high), text);
         }
         for (ms, text) in [
             (0.0, "0 ms"),

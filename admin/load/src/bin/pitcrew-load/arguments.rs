@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use pitcrew_load::{HttpPlan, Open, Spacing, Stage, Target, Threshold, seconds};
+use pitcrew_load::{HttpPlan, Open, Part, Spacing, Stage, Target, Threshold, seconds};
 
 /// Sends load to an HTTP/1.1 server and tells the truth about its latency.
 ///
@@ -68,6 +68,10 @@ pub(crate) struct Arguments {
     /// Load may go to this HOST:PORT, which is not on this machine
     #[arg(long, value_name = "HOST:PORT")]
     allow_target: Option<String>,
+    /// Run one of several parts of the plan, as 1/4: give each process the same command and its own part, start them together,
+    /// and make one result with `pitcrew-load merge`
+    #[arg(long, value_name = "N/OF", conflicts_with = "capacity")]
+    part: Option<Part>,
     /// Compare with the results of an earlier run: exit code 1 where a figure became worse
     #[arg(long, value_name = "BASELINE.json", conflicts_with = "capacity")]
     pub(crate) compare: Option<PathBuf>,
@@ -118,6 +122,17 @@ pub(crate) struct Output {
     /// Print the results as Markdown
     #[arg(long)]
     pub(crate) markdown: bool,
+}
+
+impl Output {
+    /// The files, in the order of the options.
+    pub(crate) fn paths(&self) -> [&Option<PathBuf>; 4] {
+        [&self.json, &self.html, &self.junit, &self.hdr]
+    }
+
+    pub(crate) fn is_asked(&self) -> bool {
+        self.markdown || self.paths().into_iter().any(Option::is_some)
+    }
 }
 
 impl Arguments {
@@ -171,6 +186,7 @@ impl Arguments {
             connections: self.connections,
             duration_s: self.duration.filter(|_| !is_open),
             requests: self.requests,
+            part: self.part,
             open: is_open.then(|| Open {
                 stages,
                 spacing: self.spacing(),

@@ -11,13 +11,9 @@ use super::arguments::Output;
 /// The largest file that is read: 64 MiB, where ten minutes take about five.
 const MAX_BYTES: u64 = 64 << 20;
 
-fn outputs(output: &Output) -> [&Option<PathBuf>; 4] {
-    [&output.json, &output.html, &output.junit, &output.hdr]
-}
-
 /// Whether each file can be written, without changing one that is there.
 pub(super) fn check(output: &Output) -> Result<(), String> {
-    for path in outputs(output).into_iter().flatten() {
+    for path in output.paths().into_iter().flatten() {
         OpenOptions::new()
             .create(true)
             .append(true)
@@ -34,7 +30,7 @@ pub(super) fn write(output: &Output, results: &Results) -> Result<(), String> {
         Results::junit,
         Results::hdr_log,
     ];
-    for (path, form) in outputs(output).into_iter().zip(forms) {
+    for (path, form) in output.paths().into_iter().zip(forms) {
         if let Some(path) = path {
             fs::write(path, form(results))
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))?;

@@ -61,6 +61,12 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
     if let Some((one, other)) = contradiction(&arguments.thresholds) {
         return Err(format!("no run can keep both `{one}` and `{other}`"));
     }
+    if arguments.capacity && arguments.output.is_asked() {
+        return Err(
+            "--capacity makes many runs and writes none of them: leave --json, --html, --junit, --hdr and --markdown out"
+                .to_owned(),
+        );
+    }
     // What would be wrong with a file only after the run is known before it.
     files::check(&arguments.output)?;
     let baseline = arguments.compare.as_deref().map(files::read).transpose()?;

@@ -32,7 +32,7 @@ pub(super) fn results(results: &Results, is_markdown: bool) -> String {
             verdict.measured_text()
         );
     }
-    for warning in results.warnings() {
+    for warning in results.warnings().into_iter().chain(results.too_short()) {
         let _ = writeln!(text, "{warning}");
     }
     text

@@ -6,7 +6,7 @@ mod pictures;
 use std::fmt::Write as _;
 
 use super::results::Results;
-use super::text::{escaped, figure, name, thousands, time};
+use super::text::{escaped, figure, name, range, thousands, time};
 use crate::confidence::Estimate;
 
 const STYLE: &str = include_str!("page.css");
@@ -62,6 +62,9 @@ impl Results {
         for warning in self.warnings() {
             let _ = writeln!(page, "<p class=\"warning\">{}</p>", escaped(&warning));
         }
+        if let Some(note) = self.too_short() {
+            let _ = writeln!(page, "<p class=\"soft\">{}</p>", escaped(&note));
+        }
     }
 
     fn tiles(&self, page: &mut String) {
@@ -97,7 +100,7 @@ impl Results {
         }
         page.push_str(
             "<section class=\"wide\"><h2>Thresholds</h2><div class=\"scroll\"><table>\
-             <tr><th>threshold</th><th>measured</th><th></th></tr>",
+             <tr><th></th><th>measured</th><th>threshold</th></tr>",
         );
         for verdict in verdicts {
             let (class, word) = if verdict.holds {
@@ -107,9 +110,9 @@ impl Results {
             };
             let _ = write!(
                 page,
-                "<tr><td>{}</td><td>{}</td><td class=\"{class}\">{word}</td></tr>",
-                escaped(&verdict.threshold.to_string()),
-                escaped(&verdict.measured_text())
+                "<tr><td class=\"{class}\">{word}</td><td>{}</td><td>{}</td></tr>",
+                escaped(&verdict.measured_text()),
+                escaped(&verdict.threshold.to_string())
             );
         }
         page.push_str("</table></div></section>\n");
@@ -188,7 +191,7 @@ impl Results {
         }
         let _ = writeln!(
             page,
-            "<section><h2>Plan</h2><pre>{}</pre></section>",
+            "<section class=\"wide\"><h2>Plan</h2><pre>{}</pre></section>",
             escaped(&plan)
         );
     }
@@ -197,10 +200,9 @@ impl Results {
 fn cells(estimate: &Estimate) -> String {
     match (estimate.value_ms, estimate.low_ms, estimate.high_ms) {
         (Some(value), Some(low), Some(high)) => format!(
-            "<td>{}</td><td class=\"soft\">{} to {}</td>",
+            "<td>{}</td><td class=\"soft\">{}</td>",
             time(value),
-            time(low),
-            time(high)
+            range(low, high)
         ),
         _ => format!(
             "<td class=\"soft\">too short</td><td class=\"soft\">takes {}</td>",

@@ -37,7 +37,6 @@ pub(super) fn percentiles(results: &Results) -> String {
     let (estimates, service) = results.estimates();
     let end = (response.len() as f64).log10().clamp(1.0, 6.0);
     let marks = [
-        (0.0, "0"),
         (nines(0.5), "50"),
         (1.0, "90"),
         (2.0, "99"),
