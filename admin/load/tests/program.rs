@@ -2,7 +2,7 @@
 
 #![cfg(feature = "cli")]
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -187,6 +187,83 @@ fn the_parts_of_a_plan_are_merged_to_the_whole() {
     let (code, _, complaint) = load(&[&url, "--part", "4/3"]);
     assert_eq!(code, Some(2));
     assert!(complaint.contains("write 1/4"), "{complaint}");
+}
+
+#[test]
+fn a_plan_comes_from_a_file_as_well() {
+    let folder = Folder::new("plan");
+    let url = server("200 OK");
+    let target = url.strip_suffix("/orders?page=1").expect("a target");
+    let (path, name) = folder.file("plan.toml");
+    let write = |http: &str| {
+        let text = format!("target = '{target}'\nthresholds = ['p50 > 1s']\n[http]\n{http}\n");
+        std::fs::write(&path, text).expect("written");
+    };
+    write("requests = 30\nconnections = 3");
+    let (code, said, complaint) = load(&["--plan", &name, "-t", "rate > 0/s"]);
+    assert_eq!(code, Some(1), "{complaint}");
+    assert!(said.starts_with("30 requests in"), "{said}");
+    assert!(
+        said.contains("BROKEN p50 > 1000ms") && said.contains("ok     rate > 0/s"),
+        "{said}"
+    );
+    let (code, said, _) = load(&["--plan", &name, "--part", "2/3"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("10 requests in"), "{said}");
+    for (http, arguments, wants) in [
+        (
+            "conections = 3",
+            vec!["--plan", &name],
+            "plan.toml: http.conections: TOML parse error at line 4",
+        ),
+        (
+            "connections = 0",
+            vec!["--plan", &name],
+            "http.connections: wants 1 to",
+        ),
+        (
+            "path = 'a",
+            vec!["--plan", &name],
+            "plan.toml: TOML parse error at line 4",
+        ),
+        ("", vec!["--plan", "plan.yaml"], "cannot read plan.yaml"),
+        ("", vec!["--plan", &name, "-r", "5"], "cannot be used with"),
+        ("", vec!["--plan", &name, &url], "cannot be used with"),
+    ] {
+        write(http);
+        let (code, said, complaint) = load(&arguments);
+        assert_eq!((code, &*said), (Some(2), ""), "{arguments:?}: {complaint}");
+        assert!(complaint.contains(wants), "{arguments:?}: {complaint}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_tells_what_it_has() {
+    let folder = Folder::new("interrupted");
+    let (path, json) = folder.file("run.json");
+    let url = server("200 OK");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pitcrew-load"))
+        .args([&url, "-d", "10m", "--json", &json])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    // Its first second is over, so it is under way and listens.
+    let mut lines = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("a line");
+    assert!(line.contains("/s  p50"), "{line}");
+    let id = i32::try_from(child.id()).expect("an id");
+    // SAFETY: sends a signal to a process of our own that was not waited for yet.
+    assert_eq!(unsafe { libc::kill(id, libc::SIGINT) }, 0);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("The run was interrupted"), "{said}");
+    let text = std::fs::read_to_string(&path).expect("written");
+    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told["report"]["cancelled"], true);
 }
 
 #[test]

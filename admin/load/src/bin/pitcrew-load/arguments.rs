@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::plan_file::PlanFile;
 use clap::{Args, Parser, Subcommand};
 use pitcrew_load::{HttpPlan, Open, Part, Spacing, Stage, Target, Threshold, seconds};
 
@@ -23,8 +24,14 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     /// What to ask for: http://HOST[:PORT]/PATH
-    #[arg(required = true)]
+    #[arg(required_unless_present = "plan")]
     url: Option<String>,
+    /// Target, plan and thresholds from a file, .toml or .json, in the place of the options that say what is sent and when
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "url", "connections", "duration", "requests", "rate", "stage", "poisson", "seed", "method", "header", "body",
+        "timeout", "capacity",
+    ])]
+    pub(crate) plan: Option<PathBuf>,
     /// Connections: as many as send in a closed model, the most in an open one
     #[arg(short, long)]
     connections: Option<u32>,
@@ -137,7 +144,15 @@ impl Output {
 
 impl Arguments {
     /// Where load goes, and what is sent.
-    pub(crate) fn target_and_plan(&self) -> Result<(Target, HttpPlan), String> {
+    pub(crate) fn target_and_plan(
+        &self,
+        file: Option<PlanFile>,
+    ) -> Result<(Target, HttpPlan), String> {
+        if let Some(file) = file {
+            let mut plan = file.http;
+            plan.part = self.part.or(plan.part);
+            return Ok((self.allowed(&file.target)?, plan));
+        }
         let url = self.url.as_deref().unwrap_or_default();
         let uri: http::Uri = url
             .parse()
@@ -146,18 +161,7 @@ impl Arguments {
         let Some(authority) = uri.authority() else {
             return Err(format!("`{url}` is no URL: write http://HOST[:PORT]/PATH"));
         };
-        let target = Target::resolve(&format!("{scheme}://{authority}"))
-            .map_err(|error| error.to_string())?;
-        let is_allowed = self
-            .allow_target
-            .as_deref()
-            .is_some_and(|allowed| allowed.eq_ignore_ascii_case(target.authority()));
-        if !target.address().ip().is_loopback() && !is_allowed {
-            return Err(format!(
-                "{authority} ({}) is not on this machine: where you may load it, say --allow-target {authority}",
-                target.address().ip()
-            ));
-        }
+        let target = self.allowed(&format!("{scheme}://{authority}"))?;
         let path = uri
             .path_and_query()
             .map_or("/", |path| path.as_str())
@@ -200,6 +204,23 @@ impl Arguments {
             timeout_ms: (self.timeout * 1e3) as u64,
         };
         Ok((target, plan))
+    }
+
+    /// A target on this machine, or one that the command line names once more.
+    fn allowed(&self, text: &str) -> Result<Target, String> {
+        let target = Target::resolve(text).map_err(|error| error.to_string())?;
+        let authority = target.authority();
+        let is_allowed = self
+            .allow_target
+            .as_deref()
+            .is_some_and(|allowed| allowed.eq_ignore_ascii_case(authority));
+        if !target.address().ip().is_loopback() && !is_allowed {
+            return Err(format!(
+                "{authority} ({}) is not on this machine: where you may load it, say --allow-target {authority}",
+                target.address().ip()
+            ));
+        }
+        Ok(target)
     }
 
     /// Seconds of a probe of the capacity search.

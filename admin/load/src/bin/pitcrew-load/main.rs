@@ -7,6 +7,7 @@ mod arguments;
 mod compared;
 mod files;
 mod live;
+mod plan_file;
 mod search;
 mod show;
 
@@ -32,7 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = match &arguments.command {
-        None => run(&arguments),
+        None => run(arguments),
         Some(Command::Merge { results, output }) => files::read_all(results)
             .and_then(|parts| merge(&parts).map_err(|error| error.to_string()))
             .and_then(|merged| {
@@ -55,9 +56,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<u8, String> {
-    let (target, plan) = arguments.target_and_plan()?;
-    plan.check().map_err(|error| error.to_string())?;
+fn run(mut arguments: Arguments) -> Result<u8, String> {
+    let file = arguments.plan.as_deref().map(plan_file::read).transpose()?;
+    let in_file = if file.is_some() { "http." } else { "" };
+    let own = file.iter().flat_map(|file| &file.thresholds);
+    arguments.thresholds.extend(own);
+    let (target, plan) = arguments.target_and_plan(file)?;
+    plan.check().map_err(|error| format!("{in_file}{error}"))?;
     if let Some((one, other)) = contradiction(&arguments.thresholds) {
         return Err(format!("no run can keep both `{one}` and `{other}`"));
     }
@@ -77,11 +82,11 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
     runtime.block_on(async {
         reachable(&target).await?;
         if arguments.capacity {
-            return search::run(arguments, &plan, &target).await;
+            return search::run(&arguments, &plan, &target).await;
         }
         let began = SystemTime::now();
         let run = start("command-line", &plan, &target).map_err(|error| error.to_string())?;
-        let (report, end) = watched(&run, arguments, &plan).await;
+        let (report, end) = watched(&run, &arguments, &plan).await;
         let mut results = Results::new(target.authority(), &plan, began, report);
         results.thresholds.clone_from(&arguments.thresholds);
         if let End::Breach(breach) = end {
