@@ -167,7 +167,7 @@ impl Results {
         }
         let read: Read = serde_json::from_str(text)?;
         let recorder = recorder(&read)?;
-        let intervals = intervals(&read)?;
+        let intervals = intervals(&read, &recorder)?;
         let Read {
             report: told,
             parts,
@@ -247,7 +247,7 @@ fn recorder(read: &Read) -> Result<Recorder, ReadError> {
     Ok(recorder)
 }
 
-fn intervals(read: &Read) -> Result<Vec<Interval>, ReadError> {
+fn intervals(read: &Read, recorder: &Recorder) -> Result<Vec<Interval>, ReadError> {
     let (told, histograms) = (&read.report.intervals, &read.histograms.intervals);
     if told.len() != histograms.len() || told.len() > MAX_INTERVALS {
         return wrong(
@@ -274,6 +274,12 @@ fn intervals(read: &Read) -> Result<Vec<Interval>, ReadError> {
             (response.len(), second.errors),
             &response,
         ));
+    }
+    let told = intervals.iter().fold((0, 0), |(ok, errors), second| {
+        (ok + second.ok, errors + second.errors)
+    });
+    if told != (recorder.ok, recorder.failed()) {
+        return wrong("report.intervals", "count other requests than the whole has");
     }
     Ok(intervals)
 }

@@ -75,15 +75,22 @@ impl Results {
                 .value_ms
                 .map_or_else(|| "too short".to_owned(), time)
         };
+        let of_answers = |value: String| {
+            if report.ok > 0 {
+                value
+            } else {
+                "none".to_owned()
+            }
+        };
         page.push_str("<div class=\"tiles\">");
         for (value, of) in [
             (thousands(report.requests), "requests"),
             (format!("{}/s", figure(report.rate_per_s)), "good answers"),
             (format!("{} %", figure(report.error_percent)), "errors"),
-            (percentile(0), "median response"),
-            (percentile(3), "95th percentile"),
-            (percentile(4), "99th percentile"),
-            (time(report.response.max_ms), "slowest"),
+            (of_answers(percentile(0)), "median"),
+            (of_answers(percentile(3)), "95th percentile"),
+            (of_answers(percentile(4)), "99th percentile"),
+            (of_answers(time(report.response.max_ms)), "slowest"),
         ] {
             let _ = write!(
                 page,
@@ -100,7 +107,7 @@ impl Results {
         }
         page.push_str(
             "<section class=\"wide\"><h2>Thresholds</h2><div class=\"scroll\"><table>\
-             <tr><th></th><th>measured</th><th>threshold</th></tr>",
+             <tr><th></th><th class=\"left\">threshold</th><th>measured</th></tr>",
         );
         for verdict in verdicts {
             let (class, word) = if verdict.holds {
@@ -110,9 +117,9 @@ impl Results {
             };
             let _ = write!(
                 page,
-                "<tr><td class=\"{class}\">{word}</td><td>{}</td><td>{}</td></tr>",
-                escaped(&verdict.measured_text()),
-                escaped(&verdict.threshold.to_string())
+                "<tr><td class=\"{class}\">{word}</td><td class=\"left\">{}</td><td>{}</td></tr>",
+                escaped(&verdict.threshold.to_string()),
+                escaped(&verdict.measured_text())
             );
         }
         page.push_str("</table></div></section>\n");

@@ -109,6 +109,11 @@ fn a_file_that_says_what_no_run_can_is_refused_with_its_field() {
             Vec::<Value>::new().into(),
             "report.intervals",
         ),
+        (
+            "/report/intervals/3/errors",
+            20.into(),
+            "report.intervals count other",
+        ),
         ("/histograms/lag", "AAAA".into(), "histograms.lag"),
         (
             "/histograms/intervals/2",
