@@ -279,7 +279,10 @@ fn intervals(read: &Read, recorder: &Recorder) -> Result<Vec<Interval>, ReadErro
         (ok + second.ok, errors + second.errors)
     });
     if told != (recorder.ok, recorder.failed()) {
-        return wrong("report.intervals", "count other requests than the whole has");
+        return wrong(
+            "report.intervals",
+            "count other requests than the whole has",
+        );
     }
     Ok(intervals)
 }
