@@ -8,6 +8,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::part::Part;
+
 /// A part of a run in which the rate is constant or changes evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,17 +103,6 @@ impl Curve {
             .sqrt();
         Some(leg.begin_s + (2.0 * rest / (leg.rate + root)).min(leg.duration_s))
     }
-}
-
-/// Which arrivals are this process's own: `index` of `of`, for a plan that several processes share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) index: u64,
-    pub(crate) of: u64,
-}
-
-impl Part {
-    pub(crate) const WHOLE: Self = Self { index: 0, of: 1 };
 }
 
 /// The moments of a plan's arrivals, in seconds from its beginning and in order.

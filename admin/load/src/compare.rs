@@ -209,6 +209,7 @@ mod tests {
                     p95_ms: 2.0 * p50_ms,
                     p99_ms: 3.0 * p50_ms,
                     max_ms: 4.0 * p50_ms,
+                    response: crate::packed::Packed::default(),
                 }
             })
             .collect()

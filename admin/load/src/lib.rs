@@ -1,7 +1,8 @@
 //! A load tester that runs inside a service or beside it.
 //!
 //! A [`HttpPlan`] says what to send; [`Targets`] says where load may go at all; [`start`] runs it on threads of its own
-//! and gives a [`Run`] that can be watched, cancelled and waited for; the end is a [`Report`].
+//! and gives a [`Run`] that can be watched, cancelled and waited for; the end is a [`Report`]. With the feature `reports` that
+//! is written as JSON, one HTML page, Markdown, JUnit XML or an HDR log, and those of several processes merge exactly.
 //!
 //! Load is made by one of two models. In the **closed** one each connection sends its next request when the last answer has
 //! ended, so a stalled target also stalls the load. In the **open** one ([`HttpPlan::open`]) requests are due by the clock,
@@ -14,7 +15,10 @@
 mod arrivals;
 mod capacity;
 mod compare;
+mod confidence;
 mod engine;
+mod packed;
+mod part;
 mod percentiles;
 mod plan;
 mod record;
@@ -27,7 +31,9 @@ mod threshold;
 pub use arrivals::{Spacing, Stage};
 pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Search};
 pub use compare::{Change, Comparison, Movement, Tolerance, compare};
+pub use confidence::Estimate;
 pub use engine::{Run, RunState, start};
+pub use part::{MAX_PARTS, Part, PartError};
 pub use percentiles::Percentiles;
 pub use plan::{
     HttpPlan, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS,
@@ -35,10 +41,12 @@ pub use plan::{
 };
 pub use record::ErrorKind;
 pub use report::{GeneratorLimited, Model, Progress, Report};
+#[cfg(feature = "reports")]
+pub use report::{MergeError, Parts, ReadError, Results, SCHEMA, merge};
 pub use series::Interval;
 pub use targets::{Target, TargetError, Targets};
 pub use text::{TextError, seconds};
-pub use threshold::{Threshold, ThresholdError, Verdict, contradiction};
+pub use threshold::{Breach, Threshold, ThresholdError, Verdict, Watch, contradiction};
 
 /// The request header that marks load of ours. Its value is the run's id.
 pub const RUN_HEADER: &str = "x-pitcrew-load-run";

@@ -40,16 +40,25 @@ pub struct Open {
     pub seed: u64,
 }
 
-impl Open {
-    pub(crate) fn arrivals(&self) -> Arrivals {
-        Arrivals::new(
-            Curve::new(&self.stages),
-            self.spacing,
-            self.seed,
-            Part::WHOLE,
-        )
-    }
+/// An open model as one process runs it.
+#[derive(Debug, Clone)]
+pub(crate) struct Due {
+    open: Open,
+    part: Part,
+}
 
+impl Due {
+    pub(crate) fn arrivals(&self) -> Arrivals {
+        let Open {
+            stages,
+            spacing,
+            seed,
+        } = &self.open;
+        Arrivals::new(Curve::new(stages), *spacing, *seed, self.part)
+    }
+}
+
+impl Open {
     fn check(&self) -> Result<(), PlanError> {
         if !(1..=MAX_STAGES).contains(&self.stages.len()) {
             return wrong(
@@ -121,6 +130,10 @@ pub struct HttpPlan {
     pub requests: Option<u64>,
     /// An open model: requests go out when they are due. Its stages say how many and how long. Default: a closed model.
     pub open: Option<Open>,
+    /// Run only this part of the plan: several processes run the others, and `pitcrew-load merge` makes one result of
+    /// theirs. Connections, requests and arrivals are of all parts together. Default the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// An answer that has not ended after so many milliseconds is an error: 1 to 60,000. Default 10,000.
     pub timeout_ms: u64,
 }
@@ -136,6 +149,7 @@ impl Default for HttpPlan {
             duration_s: None,
             requests: None,
             open: None,
+            part: None,
             timeout_ms: 10_000,
         }
     }
@@ -169,7 +183,7 @@ pub(crate) struct Checked {
     pub(crate) connections: u32,
     pub(crate) duration: Duration,
     pub(crate) requests: Option<u64>,
-    pub(crate) arrivals: Option<Open>,
+    pub(crate) arrivals: Option<Due>,
     pub(crate) timeout: Duration,
 }
 
@@ -258,15 +272,27 @@ impl HttpPlan {
         if !(1..=60_000).contains(&self.timeout_ms) {
             return wrong("timeout_ms", "wants 1 to 60,000 milliseconds");
         }
+        let part = self.part.unwrap_or(Part::WHOLE);
+        let least = u64::from(connections).min(self.requests.unwrap_or(u64::MAX));
+        if part.of > least {
+            return wrong(
+                "part",
+                format!(
+                    "is of {}, and there are {least} connections or requests to share",
+                    part.of
+                ),
+            );
+        }
         Ok(Checked {
             path,
             method,
             headers,
             body: Bytes::from(body),
-            connections,
+            // No more than there were.
+            connections: part.share(u64::from(connections)) as u32,
             duration: Duration::from_secs_f64(duration_s),
-            requests: self.requests,
-            arrivals: self.open.clone(),
+            requests: self.requests.map(|requests| part.share(requests)),
+            arrivals: self.open.clone().map(|open| Due { open, part }),
             timeout: Duration::from_millis(self.timeout_ms),
         })
     }
@@ -369,6 +395,28 @@ mod tests {
                 format!("headers.{name}")
             );
         }
+    }
+
+    #[test]
+    fn the_parts_of_a_plan_are_the_plan() {
+        let plan = |part: &str| HttpPlan {
+            connections: Some(10),
+            requests: Some(1_001),
+            part: Some(part.parse().expect("a part")),
+            ..HttpPlan::default()
+        };
+        let parts: Vec<_> = ["1/3", "2/3", "3/3"]
+            .iter()
+            .map(|part| plan(part).checked().expect("a plan"))
+            .collect();
+        let connections: Vec<_> = parts.iter().map(|part| part.connections).collect();
+        assert_eq!(connections, [4, 3, 3]);
+        let requests: Vec<_> = parts.iter().map(|part| part.requests).collect();
+        assert_eq!(requests, [Some(334), Some(334), Some(333)]);
+        assert_eq!(field_of(&plan("11/11")), "part");
+        let text = r#"{"part": "5/4"}"#;
+        let error = serde_json::from_str::<HttpPlan>(text).expect_err("refused");
+        assert!(error.to_string().contains("write 1/4"), "{error}");
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why a request has no good answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -26,6 +26,12 @@ pub enum ErrorKind {
 /// Times up to an hour with three significant figures: 184 KiB a histogram, four a thread.
 const HIGHEST_US: u64 = 3_600_000_000;
 const SIGNIFICANT_FIGURES: u8 = 3;
+
+/// An empty one.
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, HIGHEST_US, SIGNIFICANT_FIGURES)
+        .unwrap_or_else(|_| unreachable!("the bounds are constants that hdrhistogram accepts"))
+}
 
 /// One request, from the moment it was due.
 #[derive(Debug, Clone, Copy)]
@@ -66,11 +72,6 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new() -> Self {
-        let histogram = || {
-            Histogram::new_with_bounds(1, HIGHEST_US, SIGNIFICANT_FIGURES).unwrap_or_else(|_| {
-                unreachable!("the bounds are constants that hdrhistogram accepts")
-            })
-        };
         Self {
             response_us: histogram(),
             service_us: histogram(),

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::packed::Packed;
 use crate::percentiles::ms;
 use crate::record::Recorder;
 
 /// One second of a run. A request counts in the second in which it ended, to a tenth.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Interval {
     /// Its end, in seconds from the beginning of the run.
     pub until_s: f64,
@@ -26,6 +28,45 @@ pub struct Interval {
     pub p99_ms: f64,
     /// The highest.
     pub max_ms: f64,
+    /// Response times of good answers: windows, heat map and merge are made of them.
+    #[serde(skip)]
+    pub(crate) response: Packed,
+}
+
+impl Interval {
+    pub(crate) fn new(
+        until_s: f64,
+        duration_s: f64,
+        (ok, errors): (u64, u64),
+        response: &Histogram<u64>,
+    ) -> Self {
+        let quantile = |q| {
+            if response.is_empty() {
+                0.0
+            } else {
+                ms(response.value_at_quantile(q))
+            }
+        };
+        Self {
+            until_s: to_the_microsecond(until_s),
+            duration_s: to_the_microsecond(duration_s),
+            ok,
+            errors,
+            p50_ms: quantile(0.5),
+            p95_ms: quantile(0.95),
+            p99_ms: quantile(0.99),
+            max_ms: quantile(1.0),
+            response: Packed::of(response),
+        }
+    }
+}
+
+/// What threads hand in is up to a tenth of a second old.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// Six decimals are read from JSON as they were written; more need not be.
+pub(crate) fn to_the_microsecond(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e6
 }
 
 const LENGTH: Duration = Duration::from_secs(1);
@@ -51,40 +92,106 @@ impl Series {
 
     /// Takes what a thread recorded up to now.
     pub(crate) fn take(&mut self, recorder: &Recorder, now: Duration) {
+        self.total.merge(recorder);
+        self.current.merge(recorder);
         if now >= self.current_begin + LENGTH {
             self.close(now);
         }
-        self.total.merge(recorder);
-        self.current.merge(recorder);
     }
 
-    /// Closes what is left at the end.
+    /// Closes what is left at the end. A rest so short that what is in it was seen before it began goes to the second before:
+    /// a rate over it would mean nothing.
     pub(crate) fn end(&mut self, now: Duration) {
-        if !self.current.is_empty() {
-            self.close(now);
+        if self.current.is_empty() {
+            return;
         }
+        if now < self.current_begin + SHORTEST
+            && let Some(last) = self.intervals.pop()
+        {
+            last.response.add_to(&mut self.current.response_us);
+            let (ok, errors) = (self.current.ok, self.current.failed());
+            self.intervals.push(Interval::new(
+                now.as_secs_f64(),
+                last.duration_s + (now - self.current_begin).as_secs_f64(),
+                (last.ok + ok, last.errors + errors),
+                &self.current.response_us,
+            ));
+            return;
+        }
+        self.close(now);
     }
 
     fn close(&mut self, now: Duration) {
-        let response = &self.current.response_us;
-        let quantile = |q| {
-            if response.is_empty() {
-                0.0
-            } else {
-                ms(response.value_at_quantile(q))
-            }
-        };
-        self.intervals.push(Interval {
-            until_s: now.as_secs_f64(),
-            duration_s: (now - self.current_begin).as_secs_f64(),
-            ok: self.current.ok,
-            errors: self.current.failed(),
-            p50_ms: quantile(0.5),
-            p95_ms: quantile(0.95),
-            p99_ms: quantile(0.99),
-            max_ms: quantile(1.0),
-        });
+        self.intervals.push(Interval::new(
+            now.as_secs_f64(),
+            (now - self.current_begin).as_secs_f64(),
+            (self.current.ok, self.current.failed()),
+            &self.current.response_us,
+        ));
         self.current.clear();
         self.current_begin = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::record::{Answer, Sample};
+
+    /// What a thread hands in: so many answers, each after a millisecond.
+    fn recorder(count: u64) -> Recorder {
+        let mut recorder = Recorder::new();
+        let begin = Instant::now();
+        for _ in 0..count {
+            let outcome = Ok(Answer {
+                status: 200,
+                body_bytes: 0,
+            });
+            let sample = Sample {
+                intended: begin,
+                lag: Duration::ZERO,
+                sent: begin,
+                ended: begin + Duration::from_millis(1),
+                outcome,
+            };
+            recorder.record(&sample, false);
+        }
+        recorder
+    }
+
+    fn told(series: &Series) -> Vec<(f64, f64, u64)> {
+        let seconds = series.intervals.iter();
+        seconds
+            .map(|second| (second.until_s, second.duration_s, second.ok))
+            .collect()
+    }
+
+    #[test]
+    fn what_ends_a_second_is_counted_in_it() {
+        let mut series = Series::new();
+        for tenth in 1..=12 {
+            series.take(&recorder(10), Duration::from_millis(100 * tenth));
+        }
+        series.end(Duration::from_millis(1_200));
+        assert_eq!(told(&series), [(1.0, 1.0, 100), (1.2, 0.2, 20)]);
+    }
+
+    #[test]
+    fn a_rest_of_no_length_has_no_rate_of_its_own() {
+        let mut series = Series::new();
+        // Two threads hand in at the end; the first of them closes the second.
+        series.take(&recorder(10), Duration::from_millis(1_000));
+        series.take(&recorder(7), Duration::from_millis(1_000));
+        series.end(Duration::from_millis(1_000));
+        assert_eq!(told(&series), [(1.0, 1.0, 17)]);
+        assert_eq!(series.intervals[0].response.unpacked().len(), 17);
+        assert_eq!(series.total.ok, 17);
+        // A run that is shorter still has its one second.
+        let mut series = Series::new();
+        series.take(&recorder(3), Duration::from_millis(2));
+        series.end(Duration::from_millis(2));
+        assert_eq!(told(&series), [(0.002, 0.002, 3)]);
     }
 }

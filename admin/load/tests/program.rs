@@ -2,8 +2,9 @@
 
 #![cfg(feature = "cli")]
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, Read, Write};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 /// A server that gives each connection in turn the same answer, until the test ends.
@@ -28,6 +29,31 @@ fn server(status: &'static str) -> String {
         }
     });
     format!("http://{address}/orders?page=1")
+}
+
+/// A folder of one test, gone when it ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let name = format!("pitcrew-load-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).expect("a folder");
+        Self(path)
+    }
+
+    /// A path in it, twice.
+    fn file(&self, name: &str) -> (PathBuf, String) {
+        let path = self.0.join(name);
+        let name = path.to_str().expect("text").to_owned();
+        (path, name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 fn load(arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -72,18 +98,17 @@ fn what_is_answered_badly_is_counted_by_its_kind() {
     let (code, said, _) = load(&[&server("503 Busy"), "-n", "20", "-t", "error_rate < 1%"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("20 errors: status"), "{said}");
-    assert!(said.contains("(100.000)"), "{said}");
+    assert!(said.contains("(100%)"), "{said}");
 }
 
 #[test]
 fn the_report_is_written_as_json() {
-    let path = std::env::temp_dir().join(format!("pitcrew-load-{}.json", std::process::id()));
-    let name = path.to_str().expect("a path");
-    let (code, said, _) = load(&[&server("200 OK"), "-s", "0..200/s:500ms", "--json", name]);
+    let folder = Folder::new("json");
+    let (path, name) = folder.file("run.json");
+    let (code, said, _) = load(&[&server("200 OK"), "-s", "0..200/s:500ms", "--json", &name]);
     // A machine that is busy elsewhere makes the tester late, and then it says so.
     assert!(matches!(code, Some(0 | 3)), "{said}");
     let text = std::fs::read_to_string(&path).expect("written");
-    std::fs::remove_file(&path).expect("removed");
     let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(told["report"]["model"], "open");
     assert_eq!(told["report"]["due"], 50);
@@ -92,6 +117,212 @@ fn the_report_is_written_as_json() {
         told["report"]["generator_limited"].is_null(),
         code == Some(0)
     );
+}
+
+#[test]
+fn each_form_is_written_where_it_was_asked_for() {
+    let folder = Folder::new("forms");
+    let files = ["run.json", "run.html", "run.xml", "run.hlog"].map(|name| folder.file(name));
+    let mut arguments = vec![server("200 OK"), "-n".to_owned(), "400".to_owned()];
+    arguments.extend(["-t".to_owned(), "p50 > 1s".to_owned()]);
+    for (option, (_, name)) in ["--json", "--html", "--junit", "--hdr"].iter().zip(&files) {
+        arguments.extend([(*option).to_owned(), name.clone()]);
+    }
+    arguments.push("--markdown".to_owned());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (code, said, _) = load(&arguments);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("# Load test of 127.0.0.1:"), "{said}");
+    for ((path, _), holds) in files.iter().zip([
+        "\"schema\": \"pitcrew-load/1\"",
+        "<h2>Heat map</h2>",
+        "<failure type=\"threshold\"",
+        "#[Histogram log format version 1.3]",
+    ]) {
+        let text = std::fs::read_to_string(path).expect("written");
+        assert!(text.contains(holds), "{text}");
+    }
+    // Of the whole plan, so that it is complete by itself.
+    let json = &files[0].1;
+    let (code, again, complaint) = load(&["merge", json, "--markdown"]);
+    assert_eq!((code, again), (Some(1), said), "{complaint}");
+    let (code, _, complaint) = load(&["merge", json, json]);
+    assert_eq!(code, Some(2));
+    assert!(complaint.contains("are both of part 1/1"), "{complaint}");
+    let (code, said, _) = load(&["compare", json, json]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.contains("too short: both runs want twenty seconds"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_parts_of_a_plan_are_merged_to_the_whole() {
+    let folder = Folder::new("parts");
+    let url = server("200 OK");
+    let parts: Vec<String> = (1..=3)
+        .map(|number| {
+            let (_, json) = folder.file(&format!("{number}.json"));
+            let part = format!("{number}/3");
+            let (code, said, complaint) =
+                load(&[&url, "-s", "0..100/s:1s", "--part", &part, "--json", &json]);
+            assert!(matches!(code, Some(0 | 3)), "{said}{complaint}");
+            assert!(said.contains(&format!("part {number} of 3")), "{said}");
+            json
+        })
+        .collect();
+    let (_, json) = folder.file("whole.json");
+    let (code, said, complaint) =
+        load(&["merge", &parts[2], &parts[0], &parts[1], "--json", &json]);
+    assert!(matches!(code, Some(0 | 3)), "{complaint}");
+    assert!(said.starts_with("50 requests in"), "{said}");
+    assert!(
+        said.contains("50 were due, 0 missed; part 1, 2, 3 of 3"),
+        "{said}"
+    );
+    let (code, _, complaint) = load(&["merge", &parts[0], &parts[2]]);
+    assert_eq!(code, Some(2));
+    assert!(complaint.contains("part 2/3 is missing"), "{complaint}");
+    let (code, _, complaint) = load(&[&url, "--part", "4/3"]);
+    assert_eq!(code, Some(2));
+    assert!(complaint.contains("write 1/4"), "{complaint}");
+}
+
+#[test]
+fn a_plan_comes_from_a_file_as_well() {
+    let folder = Folder::new("plan");
+    let url = server("200 OK");
+    let target = url.strip_suffix("/orders?page=1").expect("a target");
+    let (path, name) = folder.file("plan.toml");
+    let write = |http: &str| {
+        let text = format!("target = '{target}'\nthresholds = ['p50 > 1s']\n[http]\n{http}\n");
+        std::fs::write(&path, text).expect("written");
+    };
+    write("requests = 30\nconnections = 3");
+    let (code, said, complaint) = load(&["--plan", &name, "-t", "rate > 0/s"]);
+    assert_eq!(code, Some(1), "{complaint}");
+    assert!(said.starts_with("30 requests in"), "{said}");
+    assert!(
+        said.contains("BROKEN p50 > 1000ms") && said.contains("ok     rate > 0/s"),
+        "{said}"
+    );
+    let (code, said, _) = load(&["--plan", &name, "--part", "2/3"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("10 requests in"), "{said}");
+    for (http, arguments, wants) in [
+        (
+            "conections = 3",
+            vec!["--plan", &name],
+            "plan.toml: http.conections: TOML parse error at line 4",
+        ),
+        (
+            "connections = 0",
+            vec!["--plan", &name],
+            "http.connections: wants 1 to",
+        ),
+        (
+            "path = 'a",
+            vec!["--plan", &name],
+            "plan.toml: TOML parse error at line 4",
+        ),
+        ("", vec!["--plan", "plan.yaml"], "cannot read plan.yaml"),
+        ("", vec!["--plan", &name, "-r", "5"], "cannot be used with"),
+        ("", vec!["--plan", &name, &url], "cannot be used with"),
+    ] {
+        write(http);
+        let (code, said, complaint) = load(&arguments);
+        assert_eq!((code, &*said), (Some(2), ""), "{arguments:?}: {complaint}");
+        assert!(complaint.contains(wants), "{arguments:?}: {complaint}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_tells_what_it_has() {
+    let folder = Folder::new("interrupted");
+    let (path, json) = folder.file("run.json");
+    let url = server("200 OK");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pitcrew-load"))
+        .args([&url, "-d", "10m", "--json", &json])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    // Its first second is over, so it is under way and listens.
+    let mut lines = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("a line");
+    assert!(line.contains("/s  p50"), "{line}");
+    let id = i32::try_from(child.id()).expect("an id");
+    // SAFETY: sends a signal to a process of our own that was not waited for yet.
+    assert_eq!(unsafe { libc::kill(id, libc::SIGINT) }, 0);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("The run was interrupted"), "{said}");
+    let text = std::fs::read_to_string(&path).expect("written");
+    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told["report"]["cancelled"], true);
+}
+
+#[test]
+fn a_broken_threshold_ends_the_run_where_it_says_abort() {
+    let (code, said, lines) = load(&[
+        &server("503 Busy"),
+        "-d",
+        "10m",
+        "-t",
+        "error_rate < 1% over 1s abort",
+    ]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("Stopped after 1"), "{said}");
+    assert!(
+        said.contains("BROKEN error_rate < 1% over 1s abort (100%)"),
+        "{said}"
+    );
+    // Standard error is no terminal here: a line a second, and nothing that moves a cursor.
+    assert!(
+        lines.lines().any(|line| line.contains("/s  p50 0.000 ms")),
+        "{lines}"
+    );
+    assert!(!lines.contains('\x1b'), "{lines}");
+}
+
+#[test]
+fn a_quiet_run_says_nothing_before_its_end() {
+    let (code, _, lines) = load(&[&server("200 OK"), "-d", "1500ms", "-q"]);
+    assert_eq!((code, lines.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_file_that_cannot_be_is_known_before_the_first_request() {
+    let folder = Folder::new("files");
+    let (path, garbage) = folder.file("garbage.json");
+    std::fs::write(&path, "{\"schema\": \"pitcrew-load/9\"}").expect("written");
+    let (_, missing) = folder.file("missing/run.json");
+    let url = server("200 OK");
+    for (arguments, wants) in [
+        (vec![&*url, "--html", &missing], "cannot write"),
+        (vec![&url, "--compare", &missing], "cannot read"),
+        (
+            vec![&url, "--compare", &garbage],
+            "has the schema `pitcrew-load/9`",
+        ),
+        (vec!["merge", &missing], "cannot read"),
+        (vec!["merge", &garbage], "garbage.json has the schema"),
+        (vec!["merge"], "<RESULTS>..."),
+        (vec!["compare", &garbage], "<RESULT>"),
+        (
+            vec!["compare", &garbage, &garbage, "--small", "101"],
+            "0 to 100",
+        ),
+    ] {
+        let (code, said, complaint) = load(&arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {said}{complaint}");
+        assert!(complaint.contains(wants), "{arguments:?}: {complaint}");
+        assert!(said.is_empty(), "{arguments:?}: {said}");
+    }
 }
 
 #[test]
@@ -122,6 +353,11 @@ fn a_wrong_command_line_says_what_it_wants_and_sends_nothing() {
             "no run can keep both",
         ),
         (vec![&url, "--capacity"], "--threshold"),
+        (
+            vec![&url, "--capacity", "-t", "p99 < 1s", "--markdown"],
+            "writes none of them",
+        ),
+        (vec![&url, "-t", "missed <= 1 abort"], "known at the end"),
         (vec![&url, "--timeout", "2h"], "timeout_ms"),
     ] {
         let (code, said, complaint) = load(&arguments);

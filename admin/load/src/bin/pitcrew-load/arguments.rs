@@ -3,18 +3,35 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::Parser;
-use pitcrew_load::{HttpPlan, Open, Spacing, Stage, Target, Threshold, seconds};
+use super::plan_file::PlanFile;
+use clap::{Args, Parser, Subcommand};
+use pitcrew_load::{HttpPlan, Open, Part, Spacing, Stage, Target, Threshold, seconds};
 
 /// Sends load to an HTTP/1.1 server and tells the truth about its latency.
 ///
 /// Without --rate or --stage the model is closed: each connection sends its next request when the last answer has ended.
 /// With one of them it is open: requests go out when they are due, and response times count from that moment.
+///
+/// Exit codes: 0 all thresholds held, 1 one did not or a figure became worse, 2 something is wrong with the command line, the
+/// target or a file, 3 nothing can be said (the tester itself was late, or a comparison is too noisy), 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// What to ask for: http://HOST[:PORT]/PATH
-    url: String,
+    #[arg(required_unless_present = "plan")]
+    url: Option<String>,
+    /// Target, plan and thresholds from a file, .toml or .json, in the place of the options that say what is sent and when
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "url", "connections", "duration", "requests", "rate", "stage", "poisson", "seed", "method", "header", "body",
+        "timeout", "capacity",
+    ])]
+    pub(crate) plan: Option<PathBuf>,
     /// Connections: as many as send in a closed model, the most in an open one
     #[arg(short, long)]
     connections: Option<u32>,
@@ -48,7 +65,8 @@ pub(crate) struct Arguments {
     /// An answer that has not ended by then is an error
     #[arg(long, value_parser = seconds, default_value = "10s")]
     timeout: f64,
-    /// What has to hold, as 'p99 < 500ms', 'error_rate < 1%' or 'rate >= 1000/s'; else the exit code is 1
+    /// What has to hold, as 'p99 < 500ms', 'error_rate < 1% over 10s' (in each 10 seconds) or 'rate >= 1000/s abort' (or the
+    /// run ends there); else the exit code is 1
     #[arg(short, long = "threshold")]
     pub(crate) thresholds: Vec<Threshold>,
     /// Look for the highest rate at which the thresholds hold
@@ -57,37 +75,93 @@ pub(crate) struct Arguments {
     /// Load may go to this HOST:PORT, which is not on this machine
     #[arg(long, value_name = "HOST:PORT")]
     allow_target: Option<String>,
-    /// Write the report as JSON
+    /// Run one of several parts of the plan, as 1/4: give each process the same command and its own part, start them together,
+    /// and make one result with `pitcrew-load merge`
+    #[arg(long, value_name = "N/OF", conflicts_with = "capacity")]
+    part: Option<Part>,
+    /// Compare with the results of an earlier run: exit code 1 where a figure became worse
+    #[arg(long, value_name = "BASELINE.json", conflicts_with = "capacity")]
+    pub(crate) compare: Option<PathBuf>,
+    /// Say nothing while the run goes on
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make one result of those of a plan's parts, each run with its own --part
+    Merge {
+        /// What --json wrote, of each part
+        #[arg(required = true, num_args = 1..=1000)]
+        results: Vec<PathBuf>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Tell how a run differs from an earlier one, with the noise of both in view
+    Compare {
+        /// What --json wrote of the earlier run
+        baseline: PathBuf,
+        /// And of this one
+        result: PathBuf,
+        /// A change of less is no change, in per cent
+        #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
+        small: f64,
+    },
+}
+
+/// Where the results go.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Output {
+    /// Write the results as JSON, which `merge` and `compare` read
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write the results as one HTML page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write the thresholds as test cases, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Write an HDR log, a line a second
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hdr: Option<PathBuf>,
+    /// Print the results as Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
+}
+
+impl Output {
+    /// The files, in the order of the options.
+    pub(crate) fn paths(&self) -> [&Option<PathBuf>; 4] {
+        [&self.json, &self.html, &self.junit, &self.hdr]
+    }
+
+    pub(crate) fn is_asked(&self) -> bool {
+        self.markdown || self.paths().into_iter().any(Option::is_some)
+    }
 }
 
 impl Arguments {
     /// Where load goes, and what is sent.
-    pub(crate) fn target_and_plan(&self) -> Result<(Target, HttpPlan), String> {
-        let uri: http::Uri = self
-            .url
+    pub(crate) fn target_and_plan(
+        &self,
+        file: Option<PlanFile>,
+    ) -> Result<(Target, HttpPlan), String> {
+        if let Some(file) = file {
+            let mut plan = file.http;
+            plan.part = self.part.or(plan.part);
+            return Ok((self.allowed(&file.target)?, plan));
+        }
+        let url = self.url.as_deref().unwrap_or_default();
+        let uri: http::Uri = url
             .parse()
-            .map_err(|error| format!("`{}` is no URL: {error}", self.url))?;
+            .map_err(|error| format!("`{url}` is no URL: {error}"))?;
         let scheme = uri.scheme_str().unwrap_or_default();
         let Some(authority) = uri.authority() else {
-            return Err(format!(
-                "`{}` is no URL: write http://HOST[:PORT]/PATH",
-                self.url
-            ));
+            return Err(format!("`{url}` is no URL: write http://HOST[:PORT]/PATH"));
         };
-        let target = Target::resolve(&format!("{scheme}://{authority}"))
-            .map_err(|error| error.to_string())?;
-        let is_allowed = self
-            .allow_target
-            .as_deref()
-            .is_some_and(|allowed| allowed.eq_ignore_ascii_case(target.authority()));
-        if !target.address().ip().is_loopback() && !is_allowed {
-            return Err(format!(
-                "{authority} ({}) is not on this machine: where you may load it, say --allow-target {authority}",
-                target.address().ip()
-            ));
-        }
+        let target = self.allowed(&format!("{scheme}://{authority}"))?;
         let path = uri
             .path_and_query()
             .map_or("/", |path| path.as_str())
@@ -116,6 +190,7 @@ impl Arguments {
             connections: self.connections,
             duration_s: self.duration.filter(|_| !is_open),
             requests: self.requests,
+            part: self.part,
             open: is_open.then(|| Open {
                 stages,
                 spacing: self.spacing(),
@@ -129,6 +204,23 @@ impl Arguments {
             timeout_ms: (self.timeout * 1e3) as u64,
         };
         Ok((target, plan))
+    }
+
+    /// A target on this machine, or one that the command line names once more.
+    fn allowed(&self, text: &str) -> Result<Target, String> {
+        let target = Target::resolve(text).map_err(|error| error.to_string())?;
+        let authority = target.authority();
+        let is_allowed = self
+            .allow_target
+            .as_deref()
+            .is_some_and(|allowed| allowed.eq_ignore_ascii_case(authority));
+        if !target.address().ip().is_loopback() && !is_allowed {
+            return Err(format!(
+                "{authority} ({}) is not on this machine: where you may load it, say --allow-target {authority}",
+                target.address().ip()
+            ));
+        }
+        Ok(target)
     }
 
     /// Seconds of a probe of the capacity search.

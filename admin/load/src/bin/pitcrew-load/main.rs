@@ -1,27 +1,53 @@
 //! `pitcrew-load`: the load tester on the command line.
 //!
-//! Exit codes: 0 all thresholds held, 1 one did not, 2 the plan or the target is wrong, 3 the tester itself was late, so that
-//! nothing can be said, 130 interrupted.
+//! Exit codes: 0 all thresholds held, 1 one did not or a figure became worse, 2 something is wrong with the command line, the
+//! target or a file, 3 nothing can be said (the tester itself was late, or a comparison is too noisy), 130 interrupted.
 
 mod arguments;
+mod compared;
+mod files;
+mod live;
+mod plan_file;
 mod search;
 mod show;
 
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use pitcrew_load::{Report, Target, Verdict, contradiction, start};
+use pitcrew_load::{
+    Breach, HttpPlan, Report, Results, Run, Target, Watch, contradiction, merge, start,
+};
 
-use self::arguments::Arguments;
+use self::arguments::{Arguments, Command};
+use self::live::Live;
 
 const BROKEN: u8 = 1;
 const WRONG: u8 = 2;
 const LATE: u8 = 3;
 const INTERRUPTED: u8 = 130;
 
+/// How often the run is looked at while it goes on.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
+    let code = match &arguments.command {
+        None => run(arguments),
+        Some(Command::Merge { results, output }) => files::read_all(results)
+            .and_then(|parts| merge(&parts).map_err(|error| error.to_string()))
+            .and_then(|merged| {
+                files::write(output, &merged)?;
+                print!("{}", show::results(&merged, output.markdown));
+                Ok(code(&merged, false))
+            }),
+        Some(Command::Compare {
+            baseline,
+            result,
+            small,
+        }) => compared::files(baseline, result, *small),
+    };
+    match code {
         Ok(code) => ExitCode::from(code),
         Err(message) => {
             eprintln!("pitcrew-load: {message}");
@@ -30,12 +56,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<u8, String> {
-    let (target, plan) = arguments.target_and_plan()?;
-    plan.check().map_err(|error| error.to_string())?;
+fn run(mut arguments: Arguments) -> Result<u8, String> {
+    let file = arguments.plan.as_deref().map(plan_file::read).transpose()?;
+    let in_file = if file.is_some() { "http." } else { "" };
+    let own = file.iter().flat_map(|file| &file.thresholds);
+    arguments.thresholds.extend(own);
+    let (target, plan) = arguments.target_and_plan(file)?;
+    plan.check().map_err(|error| format!("{in_file}{error}"))?;
     if let Some((one, other)) = contradiction(&arguments.thresholds) {
         return Err(format!("no run can keep both `{one}` and `{other}`"));
     }
+    if arguments.capacity && arguments.output.is_asked() {
+        return Err(
+            "--capacity makes many runs and writes none of them: leave --json, --html, --junit, --hdr and --markdown out"
+                .to_owned(),
+        );
+    }
+    // What would be wrong with a file only after the run is known before it.
+    files::check(&arguments.output)?;
+    let baseline = arguments.compare.as_deref().map(files::read).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -43,37 +82,78 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
     runtime.block_on(async {
         reachable(&target).await?;
         if arguments.capacity {
-            return search::run(arguments, &plan, &target).await;
+            return search::run(&arguments, &plan, &target).await;
         }
+        let began = SystemTime::now();
         let run = start("command-line", &plan, &target).map_err(|error| error.to_string())?;
-        let (report, is_interrupted) = tokio::select! {
-            report = run.finished() => (report.clone(), false),
-            () = interrupted() => {
-                run.cancel();
-                (run.finished().await.clone(), true)
-            }
-        };
-        let verdicts: Vec<_> = arguments
-            .thresholds
-            .iter()
-            .map(|threshold| threshold.judge(&report))
-            .collect();
-        print!("{}", show::markdown(&report, &verdicts));
-        if let Some(path) = &arguments.json {
-            let text = show::json(&report, &verdicts)?;
-            std::fs::write(path, text)
-                .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        let (report, end) = watched(&run, &arguments, &plan).await;
+        let mut results = Results::new(target.authority(), &plan, began, report);
+        results.thresholds.clone_from(&arguments.thresholds);
+        if let End::Breach(breach) = end {
+            results.stopped_by = Some(breach);
         }
-        Ok(code(&report, &verdicts, is_interrupted))
+        files::write(&arguments.output, &results)?;
+        print!("{}", show::results(&results, arguments.output.markdown));
+        let own = code(&results, end == End::Interrupted);
+        let Some(baseline) = baseline else {
+            return Ok(own);
+        };
+        let compared = compared::results(&baseline, &results, compared::USUAL_SMALL_PERCENT);
+        Ok(if own == 0 { compared } else { own })
     })
 }
 
-fn code(report: &Report, verdicts: &[Verdict], is_interrupted: bool) -> u8 {
+/// How a run came to its end.
+#[derive(Debug, PartialEq)]
+enum End {
+    Usual,
+    Interrupted,
+    Breach(Breach),
+}
+
+/// Shows the run while it goes on, and ends it when it is interrupted or breaks a threshold that should end it.
+async fn watched(run: &Run, arguments: &Arguments, plan: &HttpPlan) -> (Report, End) {
+    let mut live = Live::new(length_s(plan), arguments.quiet);
+    let mut watch = Watch::new(&arguments.thresholds);
+    let mut end = End::Usual;
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    let interrupted = interrupted();
+    tokio::pin!(interrupted);
+    let report = loop {
+        tokio::select! {
+            report = run.finished() => break report.clone(),
+            () = &mut interrupted, if end == End::Usual => {
+                end = End::Interrupted;
+                run.cancel();
+            }
+            _ = ticks.tick() => {
+                let seconds = run.intervals();
+                live.show(&run.progress(), &seconds);
+                if let (End::Usual, Some(breach)) = (&end, watch.look(&seconds)) {
+                    end = End::Breach(breach);
+                    run.cancel();
+                }
+            }
+        }
+    };
+    live.end(&report.intervals);
+    (report, end)
+}
+
+/// How long the plan sends, in seconds.
+fn length_s(plan: &HttpPlan) -> f64 {
+    match &plan.open {
+        Some(open) => open.stages.iter().map(|stage| stage.duration_s).sum(),
+        None => plan.duration_s.unwrap_or(10.0),
+    }
+}
+
+fn code(results: &Results, is_interrupted: bool) -> u8 {
     if is_interrupted {
         INTERRUPTED
-    } else if report.generator_limited.is_some() {
+    } else if results.report.generator_limited.is_some() {
         LATE
-    } else if verdicts.iter().any(|verdict| !verdict.holds) {
+    } else if results.verdicts().iter().any(|verdict| !verdict.holds) {
         BROKEN
     } else {
         0
@@ -82,7 +162,7 @@ fn code(report: &Report, verdicts: &[Verdict], is_interrupted: bool) -> u8 {
 
 /// An unreachable target is known within a second, and with the reason.
 async fn reachable(target: &Target) -> Result<(), String> {
-    let limit = std::time::Duration::from_secs(1);
+    let limit = Duration::from_secs(1);
     let connecting = tokio::net::TcpStream::connect(target.address());
     match tokio::time::timeout(limit, connecting).await {
         Ok(Ok(_)) => Ok(()),

@@ -1,46 +1,19 @@
-//! A report for people and for programs.
+//! Results for people at a terminal.
 
 use std::fmt::Write as _;
 
-use pitcrew_load::{Model, Percentiles, Report, Verdict};
-use serde::Serialize;
+use pitcrew_load::{Estimate, Model, Report, Results};
 
-#[derive(Serialize)]
-struct Told<'a> {
-    report: &'a Report,
-    thresholds: &'a [Verdict],
-}
-
-pub(super) fn json(report: &Report, verdicts: &[Verdict]) -> Result<String, String> {
-    let told = Told {
-        report,
-        thresholds: verdicts,
-    };
-    serde_json::to_string_pretty(&told).map_err(|error| error.to_string())
-}
-
-pub(super) fn markdown(report: &Report, verdicts: &[Verdict]) -> String {
-    let mut text = String::new();
+pub(super) fn results(results: &Results, is_markdown: bool) -> String {
+    if is_markdown {
+        return results.markdown();
+    }
+    let report = &results.report;
+    let mut text = results.summary();
+    text.push('\n');
     // Writing to a String cannot fail.
-    let _ = write!(
-        text,
-        "{} requests in {:.2} s, {:.1} good answers a second, {:.2} % errors",
-        report.requests, report.elapsed_s, report.rate_per_s, report.error_percent
-    );
-    if report.model == Model::Open {
-        let _ = write!(text, "; {} were due, {} missed", report.due, report.missed);
-    }
-    if report.unfinished > 0 {
-        let _ = write!(text, "; {} given up", report.unfinished);
-    }
-    text.push_str("\n\n| ms | mean | p50 | p90 | p95 | p99 | p99.9 | max |\n|---|---|---|---|---|---|---|---|\n");
-    row(&mut text, "response", &report.response);
-    if report.model == Model::Open {
-        row(&mut text, "service", &report.service);
-        row(&mut text, "lag", &report.lag);
-    }
-    if report.failed.count > 0 {
-        row(&mut text, "failed", &report.failed);
+    if report.ok > 0 {
+        latencies(&mut text, report);
     }
     for (kind, count) in &report.errors {
         let name = serde_json::to_value(kind).ok();
@@ -48,32 +21,105 @@ pub(super) fn markdown(report: &Report, verdicts: &[Verdict]) -> String {
             .as_ref()
             .and_then(|name| name.as_str())
             .unwrap_or("other");
-        let _ = write!(text, "\n{count} errors: {name}");
+        let _ = writeln!(text, "{count} errors: {name}");
     }
-    if let Some(limited) = &report.generator_limited {
-        let _ = write!(
-            text,
-            "\nThe tester itself was late: by {:.2} ms at the 99th percentile, where {:.2} ms are allowed. \
-             These response times are not the target's alone.",
-            limited.lag_p99_ms, limited.limit_ms
-        );
-    }
-    for verdict in verdicts {
+    for verdict in results.verdicts() {
         let word = if verdict.holds { "ok    " } else { "BROKEN" };
-        let measured = verdict.measured.map_or_else(
-            || "nothing measured".to_owned(),
-            |value| format!("{value:.3}"),
+        let _ = writeln!(
+            text,
+            "{word} {} ({})",
+            verdict.threshold,
+            verdict.measured_text()
         );
-        let _ = write!(text, "\n{word} {} ({measured})", verdict.threshold);
     }
-    text.push('\n');
+    for warning in results.warnings().into_iter().chain(results.too_short()) {
+        let _ = writeln!(text, "{warning}");
+    }
     text
 }
 
-fn row(text: &mut String, name: &str, of: &Percentiles) {
-    let _ = writeln!(
+fn latencies(text: &mut String, report: &Report) {
+    let _ = write!(
         text,
-        "| {name} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} |",
-        of.mean_ms, of.p50_ms, of.p90_ms, of.p95_ms, of.p99_ms, of.p999_ms, of.max_ms
+        "\n{:>9}{:>12}  {:<25}",
+        "ms", "response", "95 % interval"
     );
+    let is_open = report.model == Model::Open;
+    if is_open {
+        let _ = write!(text, "{:>12}{:>12}", "service", "lag");
+    }
+    text.push('\n');
+    let (response, service) = (&report.response, &report.service);
+    for (name, response, service, lag) in [
+        (
+            "mean",
+            response.mean_ms,
+            service.mean_ms,
+            report.lag.mean_ms,
+        ),
+        ("min", response.min_ms, service.min_ms, report.lag.min_ms),
+    ] {
+        row(
+            text,
+            name,
+            (response, ""),
+            is_open.then_some((service, lag)),
+        );
+    }
+    let lags = [
+        report.lag.p50_ms,
+        report.lag.p75_ms,
+        report.lag.p90_ms,
+        report.lag.p95_ms,
+        report.lag.p99_ms,
+        report.lag.p999_ms,
+        report.lag.p9999_ms,
+    ];
+    let services = report.service_estimates();
+    for (at, estimate) in report.response_estimates().iter().enumerate() {
+        let name = format!("p{}", estimate.percentile);
+        match (
+            estimate.value_ms,
+            services.get(at).and_then(|service| service.value_ms),
+        ) {
+            (Some(value), Some(service)) => row(
+                text,
+                &name,
+                (value, &interval(estimate)),
+                is_open.then_some((service, lags[at])),
+            ),
+            _ => {
+                let _ = writeln!(
+                    text,
+                    "{name:>9}{:>12}  takes {} good answers",
+                    "too short", estimate.needed
+                );
+            }
+        }
+    }
+    row(
+        text,
+        "max",
+        (response.max_ms, ""),
+        is_open.then_some((service.max_ms, report.lag.max_ms)),
+    );
+    text.push('\n');
+}
+
+fn row(text: &mut String, name: &str, response: (f64, &str), others: Option<(f64, f64)>) {
+    let (value, interval) = response;
+    let _ = write!(text, "{name:>9}{value:>12.3}  {interval:<25}");
+    if let Some((service, lag)) = others {
+        let _ = write!(text, "{service:>12.3}{lag:>12.3}");
+    }
+    let kept = text.trim_end().len();
+    text.truncate(kept);
+    text.push('\n');
+}
+
+fn interval(estimate: &Estimate) -> String {
+    match (estimate.low_ms, estimate.high_ms) {
+        (Some(low), Some(high)) => format!("{low:.3} to {high:.3}"),
+        _ => String::new(),
+    }
 }

@@ -1,13 +1,51 @@
-//! What a run found.
+//! What a run found, and the forms in which it is told.
+//!
+//! | file | role |
+//! |---|---|
+//! | `results` | a run with what it was of |
+//! | `json`, `hdr` | as it is kept in a file, and read again |
+//! | `merge` | the parts of one plan as one |
+//! | `markdown`, `html`, `junit`, `hdr_log` | as people, CI and other tools read it |
+//! | `text` | how figures are written |
+
+#[cfg(feature = "reports")]
+mod hdr;
+#[cfg(feature = "reports")]
+mod hdr_log;
+#[cfg(feature = "reports")]
+mod html;
+#[cfg(feature = "reports")]
+mod json;
+#[cfg(feature = "reports")]
+mod junit;
+#[cfg(feature = "reports")]
+mod markdown;
+#[cfg(feature = "reports")]
+mod merge;
+#[cfg(feature = "reports")]
+mod results;
+#[cfg(all(test, feature = "reports"))]
+mod tests;
+#[cfg(feature = "reports")]
+mod text;
+
+#[cfg(feature = "reports")]
+pub use json::{ReadError, SCHEMA};
+#[cfg(feature = "reports")]
+pub use merge::{MergeError, merge};
+#[cfg(feature = "reports")]
+pub use results::{Parts, Results};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::confidence::{Estimate, estimates};
+use crate::packed::Packed;
 use crate::percentiles::Percentiles;
 use crate::record::{ErrorKind, Recorder};
-use crate::series::Interval;
+use crate::series::{Interval, to_the_microsecond};
 
 /// How far a run has come. Counts are at most a tenth of a second old.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -21,7 +59,7 @@ pub struct Progress {
 }
 
 /// How load was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Model {
@@ -33,7 +71,7 @@ pub enum Model {
 }
 
 /// The tester could not keep to its own schedule, so that response times hold its lateness too.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorLimited {
     /// 99th percentile of the tester's own lag.
     pub lag_p99_ms: f64,
@@ -84,6 +122,19 @@ pub struct Report {
     pub cpu_s: f64,
     /// Second by second.
     pub intervals: Vec<Interval>,
+    /// What the percentiles are of.
+    #[serde(skip)]
+    pub(crate) histograms: Histograms,
+}
+
+/// The histograms of a run, in microseconds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Histograms {
+    pub(crate) response: Packed,
+    /// Empty in a closed model, where it is the response.
+    pub(crate) service: Packed,
+    pub(crate) failed: Packed,
+    pub(crate) lag: Packed,
 }
 
 /// What a report is made of besides what was recorded.
@@ -101,7 +152,7 @@ impl Report {
     pub(crate) fn new(recorder: &Recorder, ended: &Ended) -> Self {
         let failed = recorder.failed();
         let requests = recorder.ok + failed;
-        let seconds = ended.elapsed.as_secs_f64();
+        let seconds = to_the_microsecond(ended.elapsed.as_secs_f64());
         let response = Percentiles::of(&recorder.response_us);
         let service = if ended.is_open {
             Percentiles::of(&recorder.service_us)
@@ -140,8 +191,45 @@ impl Report {
                 lag_p99_ms: lag.p99_ms,
                 limit_ms,
             }),
-            cpu_s: ended.cpu.as_secs_f64(),
+            cpu_s: to_the_microsecond(ended.cpu.as_secs_f64()),
             intervals: ended.intervals.clone(),
+            histograms: Histograms {
+                response: Packed::of(&recorder.response_us),
+                service: Packed::of(&recorder.service_us),
+                failed: Packed::of(&recorder.failed_us),
+                lag: Packed::of(&recorder.lag_us),
+            },
         }
+    }
+
+    /// The percentiles of the response times with their intervals, from the 50th to the 99.99th.
+    #[must_use]
+    pub fn response_estimates(&self) -> Vec<Estimate> {
+        estimates(&self.histograms.response.unpacked())
+    }
+
+    /// What it was made of.
+    #[cfg(feature = "reports")]
+    fn recorder(&self) -> Recorder {
+        let mut recorder = Recorder::new();
+        recorder.response_us = self.histograms.response.unpacked();
+        recorder.service_us = self.histograms.service.unpacked();
+        recorder.failed_us = self.histograms.failed.unpacked();
+        recorder.lag_us = self.histograms.lag.unpacked();
+        recorder.ok = self.ok;
+        recorder.errors.clone_from(&self.errors);
+        recorder.statuses.clone_from(&self.statuses);
+        recorder.body_bytes = self.body_bytes;
+        recorder
+    }
+
+    /// Those of the service times.
+    #[must_use]
+    pub fn service_estimates(&self) -> Vec<Estimate> {
+        let of = match self.model {
+            Model::Closed => &self.histograms.response,
+            Model::Open => &self.histograms.service,
+        };
+        estimates(&of.unpacked())
     }
 }

@@ -1,0 +1,110 @@
+//! A run beside an earlier one.
+
+use std::path::Path;
+
+use pitcrew_load::{Comparison, Movement, Results, Tolerance, compare};
+
+use super::{BROKEN, LATE, files};
+
+pub(super) const USUAL_SMALL_PERCENT: f64 = 5.0;
+
+pub(super) fn files(baseline: &Path, result: &Path, small_percent: f64) -> Result<u8, String> {
+    if !(0.0..=100.0).contains(&small_percent) {
+        return Err("--small wants 0 to 100 per cent".to_owned());
+    }
+    let (before, after) = (files::read(baseline)?, files::read(result)?);
+    Ok(results(&before, &after, small_percent))
+}
+
+/// Prints what moved. 0 where nothing became worse, 1 where something did, 3 where that cannot be said.
+pub(super) fn results(before: &Results, after: &Results, small_percent: f64) -> u8 {
+    let compared = compare(
+        &before.report.intervals,
+        &after.report.intervals,
+        &Tolerance { small_percent },
+    );
+    println!(
+        "\n{:<8}{:>12}{:>12}  change, 99 % interval",
+        "", "before", "after"
+    );
+    for comparison in &compared {
+        println!("{}", line(comparison));
+    }
+    if before.plan != after.plan {
+        println!("The plans differ, so the target need not be what changed.");
+    }
+    let is_late = |results: &Results| results.report.generator_limited.is_some();
+    if is_late(before) || is_late(after) {
+        println!("The tester was late in one of the runs, so nothing can be said of the target.");
+        return LATE;
+    }
+    code(&compared)
+}
+
+fn code(compared: &[Comparison]) -> u8 {
+    let has = |movement| compared.iter().any(|one| one.movement == movement);
+    if has(Movement::Worse) {
+        BROKEN
+    } else if has(Movement::TooShort) || has(Movement::Unclear) {
+        LATE
+    } else {
+        0
+    }
+}
+
+fn line(comparison: &Comparison) -> String {
+    let word = match comparison.movement {
+        Movement::Better => "better",
+        Movement::Worse => "WORSE",
+        Movement::Same => "the same",
+        Movement::Unclear => {
+            "unclear: the noise is wider than what matters, a longer run would tell"
+        }
+        Movement::TooShort => "too short: both runs want twenty seconds with answers",
+    };
+    let change = comparison
+        .change_percent
+        .map(|change| {
+            format!(
+                "{:+.1} % ({:+.1} to {:+.1}) ",
+                change.value, change.low, change.high
+            )
+        })
+        .unwrap_or_default();
+    let unit = if comparison.metric == "rate" {
+        "/s"
+    } else {
+        "ms"
+    };
+    format!(
+        "{:<8}{:>10.3}{unit}{:>10.3}{unit}  {change}{word}",
+        comparison.metric, comparison.before, comparison.after
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_worse_weighs_more_than_what_cannot_be_said() {
+        use Movement::{Better, Same, TooShort, Unclear, Worse};
+        let of = |movements: &[Movement]| {
+            let all: Vec<_> = movements
+                .iter()
+                .map(|movement| Comparison {
+                    metric: "p99",
+                    before: 1.0,
+                    after: 2.0,
+                    change_percent: None,
+                    movement: *movement,
+                })
+                .collect();
+            code(&all)
+        };
+        assert_eq!(of(&[Same, Better]), 0);
+        assert_eq!(of(&[Same, Unclear, Worse]), BROKEN);
+        assert_eq!(of(&[Same, Unclear]), LATE);
+        assert_eq!(of(&[Better, TooShort]), LATE);
+    }
+}

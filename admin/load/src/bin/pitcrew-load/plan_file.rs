@@ -1,0 +1,128 @@
+//! `--plan FILE`: target, plan and thresholds as TOML or JSON.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use pitcrew_load::{HttpPlan, Threshold};
+use serde::{Deserialize, Deserializer};
+
+/// The largest plan: 8 MiB, where a body may have 1.
+const MAX_BYTES: u64 = 8 << 20;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlanFile {
+    /// `http://HOST[:PORT]`.
+    pub(crate) target: String,
+    pub(crate) http: HttpPlan,
+    #[serde(default)]
+    pub(crate) thresholds: Vec<Threshold>,
+}
+
+/// What is wrong names the field, or the line where it is no TOML or JSON at all.
+pub(super) fn read(path: &Path) -> Result<PlanFile, String> {
+    let name = path.display();
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| format!("cannot read {name}: {error}"))?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(format!("{name} is larger than {} MiB", MAX_BYTES >> 20));
+    }
+    let plan = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("json") => parsed(&mut serde_json::Deserializer::from_str(&text)),
+        Some("toml") => match toml::Deserializer::parse(&text) {
+            Ok(toml) => parsed(toml),
+            Err(error) => Err(error.to_string().trim_end().to_owned()),
+        },
+        _ => return Err(format!("{name} wants a name that ends in .toml or .json")),
+    };
+    plan.map_err(|error| format!("{name}: {error}"))
+}
+
+fn parsed<'de, D>(text: D) -> Result<PlanFile, String>
+where
+    D: Deserializer<'de>,
+{
+    serde_path_to_error::deserialize(text).map_err(|error| {
+        let field = error.path().to_string();
+        let error = error.into_inner().to_string();
+        let error = error.trim_end();
+        if field == "." {
+            error.to_owned()
+        } else {
+            format!("{field}: {error}")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_plan_in_both_forms_is_the_same() {
+        let toml = r#"
+            target = "http://127.0.0.1:3000"
+            thresholds = ["p99 < 500ms", "error_rate < 1% over 10s"]
+            [http]
+            path = "/orders"
+            headers = { accept = "*/*" }
+            [[http.open.stages]]
+            duration_s = 10.0
+            rate_per_s = 100.0
+        "#;
+        let json = r#"{
+            "target": "http://127.0.0.1:3000",
+            "thresholds": ["p99 < 500ms", "error_rate < 1% over 10s"],
+            "http": {
+                "path": "/orders",
+                "headers": {"accept": "*/*"},
+                "open": {"stages": [{"duration_s": 10, "rate_per_s": 100}]}
+            }
+        }"#;
+        let toml = parsed(toml::Deserializer::parse(toml).expect("TOML")).expect("a plan");
+        let json = parsed(&mut serde_json::Deserializer::from_str(json)).expect("a plan");
+        assert_eq!(format!("{toml:?}"), format!("{json:?}"));
+        assert_eq!(json.http.check(), Ok(()));
+        assert_eq!(json.thresholds.len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_names_its_field() {
+        let wrong =
+            |json: &str| parsed(&mut serde_json::Deserializer::from_str(json)).expect_err(json);
+        for (json, wants) in [
+            (r#"{"http": {}}"#, "missing field `target`"),
+            (r#"{"target": "a"}"#, "missing field `http`"),
+            (
+                r#"{"target": "a", "htpp": {}}"#,
+                "htpp: unknown field `htpp`",
+            ),
+            (
+                r#"{"target": "a", "http": {"conections": 4}}"#,
+                "http.conections: unknown field",
+            ),
+            (
+                r#"{"target": "a", "http": {"connections": -4}}"#,
+                "http.connections: invalid value",
+            ),
+            (
+                r#"{"target": "a", "http": {"open": {"stages": [{"duration_s": 1, "rate_per_s": "x"}]}}}"#,
+                "http.open.stages[0].rate_per_s: invalid type",
+            ),
+            (
+                r#"{"target": "a", "http": {}, "thresholds": ["p99 < 1ms", "p98 < 1ms"]}"#,
+                "thresholds[1]: `p98 < 1ms` is no threshold",
+            ),
+            (
+                r#"{"target": "a", "http": {"part": "0/1"}}"#,
+                "http.part: `0/1` is no part",
+            ),
+        ] {
+            let error = wrong(json);
+            assert!(error.contains(wants), "{json}: {error}");
+        }
+    }
+}
