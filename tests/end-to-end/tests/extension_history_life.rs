@@ -7,11 +7,9 @@
 
 mod support;
 
-use std::fs;
-
 use pitcrew_stack::{require, testing};
 use support::history::{NEGATIVE, calls, gaps, queryid, sample};
-use support::jobs::slow_vacuum;
+use support::jobs::{as_standby, slow_vacuum};
 use support::{Session, server};
 
 fn run(session: &Session, times: usize) {
@@ -111,9 +109,7 @@ fn a_replica_refuses_and_after_its_promotion_another_server_s_counters_are_not_c
     session.run("CHECKPOINT");
     postgres.stop();
     drop(session);
-    fs::write(postgres.data_dir().join("standby.signal"), "").unwrap();
-    postgres.start_again().unwrap();
-    let session = Session::open(&postgres.url("shop"));
+    let session = as_standby(&mut postgres);
     let failure = session.failure("SELECT pitcrew.history_sample()");
     assert_eq!(failure.code, "25006");
     // Reading goes on.
