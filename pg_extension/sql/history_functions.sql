@@ -1,7 +1,9 @@
--- What is read out of the history. Numbers are packed as pitcrew.history_samples.numbers says.
+-- What is read out of the history. Numbers are packed as pitcrew.history_samples.numbers says. The planner takes what is unpacked for
+-- so much that it would compile for seconds: jit = off.
 CREATE FUNCTION pitcrew.history_status() RETURNS TABLE (
     ticks bigint, oldest timestamptz, newest timestamptz, bytes bigint, max_bytes bigint, forgotten_ticks bigint,
-    forgotten_before timestamptz, left_out bigint, dropped_samples bigint, detail text
+    forgotten_before timestamptz, left_out bigint, dropped_samples bigint, last_error_at timestamptz, last_error_sqlstate text,
+    last_error text, detail text
 )
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     WITH kept AS (
@@ -14,24 +16,27 @@ CREATE FUNCTION pitcrew.history_status() RETURNS TABLE (
         FROM pg_class c WHERE c.relnamespace = 'pitcrew'::regnamespace AND c.relkind = 'r' AND c.relname LIKE 'history\_%'
     )
     SELECT k.ticks, k.oldest, k.newest, z.bytes, m.bytes, s.forgotten_ticks, s.forgotten_before, k.left_out, k.dropped,
+           e.at, e.sqlstate, e.message,
            CASE WHEN NOT (SELECT p.ok FROM pitcrew.status() p WHERE p.name = 'preloaded') THEN 'the library is not preloaded: nothing is sampled'
                 WHEN pg_is_in_recovery() THEN 'this server is a replica: its primary samples'
                 WHEN NOT current_setting('pitcrew.history')::boolean THEN 'switched off by pitcrew.history = off'
+                WHEN e.at > coalesce(k.newest, '-infinity') THEN format('the last tick failed at %s with SQLSTATE %s: %s', e.at, e.sqlstate, e.message)
                 WHEN k.ticks = 0 THEN format('the first tick is taken within %s', current_setting('pitcrew.history_interval'))
                 WHEN s.forgotten_ticks > 0 THEN format('%s ticks before %s were forgotten to keep within pitcrew.history_max_size = %s',
                                                        s.forgotten_ticks, s.forgotten_before, current_setting('pitcrew.history_max_size'))
                 ELSE format('everything since %s is kept', k.oldest) END
-    FROM kept k, size z, pitcrew.history_state s,
-         LATERAL (SELECT pg_size_bytes(current_setting('pitcrew.history_max_size', true)) AS bytes) m
+    FROM kept k CROSS JOIN size z CROSS JOIN pitcrew.history_state s
+    CROSS JOIN LATERAL (SELECT pg_size_bytes(current_setting('pitcrew.history_max_size', true)) AS bytes) m
+    LEFT JOIN pitcrew.history_last_error() e ON true
 $$;
 COMMENT ON FUNCTION pitcrew.history_status() IS
-    'How much history there is, and what was left out: forgotten_ticks for want of room, left_out objects that were too many for a tick, dropped_samples sessions that found no room in shared memory.';
+    'How much history there is, and what was left out: forgotten_ticks for want of room, left_out objects that were too many for a tick, dropped_samples sessions that found no room in shared memory. last_error is why the last tick that failed did so, since the start of the server.';
 
 CREATE FUNCTION pitcrew.query_trend(queryid bigint, since timestamptz DEFAULT now() - interval '1 day') RETURNS TABLE (
     began timestamptz, at timestamptz, gaps text[], calls bigint, calls_per_second double precision, total_ms double precision,
     mean_ms double precision, rows bigint, hit_percent double precision, blocks_read bigint, temp_blocks bigint, wal_bytes bigint
 )
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT pitcrew.history_visible();
     WITH own AS MATERIALIZED (
         SELECT t.id, ARRAY(SELECT s.numbers[m * cardinality(s.objects) + p] FROM generate_series(0, 7) m ORDER BY m) AS numbers
@@ -60,36 +65,15 @@ CREATE FUNCTION pitcrew.table_growth(since timestamptz DEFAULT now() - interval 
     object text, kind text, began timestamptz, bytes_before bigint, bytes bigint, grown_bytes bigint, bytes_per_day double precision,
     live_rows bigint, inserted bigint, updated bigint, deleted bigint
 )
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    WITH numbers AS MATERIALIZED (
-        SELECT u.*, t.id, t.at
-        FROM pitcrew.history_ticks t
-        JOIN pitcrew.history_samples s ON s.tick = t.id AND s.kind = 'r'
-        CROSS JOIN cardinality(s.objects) n
-        CROSS JOIN LATERAL unnest(s.objects, s.numbers[3 * n + 1 : 4 * n], s.numbers[4 * n + 1 : 5 * n], s.numbers[5 * n + 1 : 6 * n],
-                                  s.numbers[11 * n + 1 : 12 * n], s.numbers[12 * n + 1 : 13 * n])
-            u (object, inserted, updated, deleted, bytes, live_rows)
-        WHERE u.bytes >= 0
-    ),
-    -- The size at the begin is that of the last tick before it, or of the first tick that there is.
-    before AS (
-        SELECT DISTINCT ON (n.object) n.object, n.at, n.bytes FROM numbers n
-        ORDER BY n.object, n.at <= $1 DESC, CASE WHEN n.at <= $1 THEN -n.id ELSE n.id END
-    ),
-    after AS (SELECT DISTINCT ON (n.object) n.object, n.bytes, n.live_rows FROM numbers n ORDER BY n.object, n.id DESC),
-    changed AS (
-        SELECT n.object, sum(n.inserted)::bigint AS inserted, sum(n.updated)::bigint AS updated, sum(n.deleted)::bigint AS deleted
-        FROM numbers n WHERE n.at > $1 GROUP BY n.object
-    )
-    SELECT o.key, CASE o.kind WHEN 'i' THEN 'index' ELSE 'table' END, greatest(b.at, $1), b.bytes, a.bytes, a.bytes - b.bytes,
-           86400 * (a.bytes - b.bytes) / nullif(extract(epoch FROM l.at - greatest(b.at, $1))::float8, 0),
-           a.live_rows, coalesce(c.inserted, 0), coalesce(c.updated, 0), coalesce(c.deleted, 0)
-    FROM before b
-    JOIN after a USING (object)
-    JOIN pitcrew.history_objects o ON o.id = b.object AND o.gone_at IS NULL
-    LEFT JOIN changed c USING (object)
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+    SELECT o.key, CASE o.kind WHEN 'i' THEN 'index' ELSE 'table' END, b.began, g.bytes_before, g.bytes, g.bytes - g.bytes_before,
+           86400 * (g.bytes - g.bytes_before) / nullif(extract(epoch FROM l.at - b.began)::float8, 0),
+           g.live_rows, g.inserted, g.updated, g.deleted
+    FROM pitcrew.history_growth($1) g
+    CROSS JOIN LATERAL (SELECT greatest(g.first_at, $1) AS began) b
+    JOIN pitcrew.history_objects o ON o.id = g.object AND o.gone_at IS NULL
     CROSS JOIN (SELECT max(t.at) AS at FROM pitcrew.history_ticks t) l
-    ORDER BY a.bytes - b.bytes DESC, a.bytes DESC, o.key
+    ORDER BY g.bytes - g.bytes_before DESC, g.bytes DESC, o.key
 $$;
 COMMENT ON FUNCTION pitcrew.table_growth(timestamptz) IS
     'How much each table (with its TOAST) and index grew, largest growth first: bytes_before at began, bytes at the last tick, and the rows that were written meanwhile. Sizes are taken when something was read or written.';
@@ -98,7 +82,7 @@ CREATE FUNCTION pitcrew.wait_profile(since timestamptz DEFAULT now() - interval 
     state text, wait_event_type text, wait_event text, queryid bigint, query text, samples bigint, sessions double precision,
     share_percent double precision
 )
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT pitcrew.history_visible();
     WITH ticks AS MATERIALIZED (SELECT t.id, t.samples FROM pitcrew.history_ticks t WHERE t.at > $1),
     seen AS (
@@ -139,10 +123,10 @@ CREATE FUNCTION pitcrew.regressions(
     ratio double precision, score double precision, baseline_calls bigint, recent_calls bigint, extra_ms double precision,
     changes jsonb, detail text
 )
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT pitcrew.history_visible();
     WITH slower AS MATERIALIZED (
-        SELECT o.key, o.label, x.began, x.seen, s.*
+        SELECT o.key, o.label, lower(o.label) AS lower_label, x.began, x.seen, s.*
         FROM pitcrew.history_slower(clock_timestamp() - recent - baseline, clock_timestamp() - recent, min_calls, min_ratio)
             s (object, began_s, seen_s, baseline_ms, recent_ms, score, baseline_calls, recent_calls, extra_ms)
         CROSS JOIN LATERAL (SELECT to_timestamp(s.began_s), to_timestamp(s.seen_s)) x (began, seen)
@@ -155,6 +139,8 @@ CREATE FUNCTION pitcrew.regressions(
         JOIN pitcrew.history_objects t ON t.kind = 't'
         CROSS JOIN LATERAL substring(t.key FROM '("([^"]|"")*"|[^".]+)$') n (name)
         WHERE CASE WHEN left(n.name, 1) = '"' THEN strpos(s.label, n.name) > 0
+                   -- To compile an expression for each table costs more than to look.
+                   WHEN strpos(s.lower_label, n.name) = 0 THEN false
                    ELSE s.label ~* ('(^|[^a-z0-9_$"])' || replace(n.name, '$', '\$') || '($|[^a-z0-9_$"])') END
     ),
     -- From the tick before it got slow to the one where it is.
@@ -171,15 +157,20 @@ CREATE FUNCTION pitcrew.regressions(
         WHERE e.event = 'setting'
            OR EXISTS (SELECT 1 FROM named n WHERE n.statement = s.object AND n.key IN (e.object, e.parent))
     ),
-    sizes AS MATERIALIZED (
-        SELECT n.statement, n.key, t.at, s.began, s.seen, s.baseline_ms, u.analyzes, u.bytes
-        FROM named n
-        JOIN slower s ON s.object = n.statement
-        JOIN pitcrew.history_ticks t ON t.at > s.seen - baseline - recent
+    -- Each tick is taken apart once, not once a table.
+    relation_ticks AS MATERIALIZED (
+        SELECT t.at, u.*
+        FROM pitcrew.history_ticks t
         JOIN pitcrew.history_samples p ON p.tick = t.id AND p.kind = 'r'
         CROSS JOIN cardinality(p.objects) c
         CROSS JOIN LATERAL unnest(p.objects, p.numbers[10 * c + 1 : 11 * c], p.numbers[11 * c + 1 : 12 * c]) u (object, analyzes, bytes)
-        WHERE u.object = n.id
+        WHERE t.at > (SELECT min(s.seen) FROM slower s) - baseline - recent AND u.object IN (SELECT n.id FROM named n)
+    ),
+    sizes AS MATERIALIZED (
+        SELECT n.statement, n.key, t.at, s.began, s.seen, t.analyzes, t.bytes
+        FROM named n
+        JOIN slower s ON s.object = n.statement
+        JOIN relation_ticks t ON t.object = n.id AND t.at > s.seen - baseline - recent
     ),
     analyzed AS (
         SELECT z.statement, max(z.at) AS at, 4 AS rank, format('table %s was analyzed', z.key) AS text,

@@ -62,24 +62,27 @@ macro_rules! checks {
 /// Area, name and text, in the order of a report.
 const CHECKS: &[(&str, &str, &str)] = checks! {
     limits: transaction_wraparound multixact_wraparound sequence_overflow int_key_overflow connections_used xmin_holder slot_retains_wal lock_table_used
-        worker_slots_used replication_slots_used wal_directory disk_space old_temporary_table;
+        worker_slots_used replication_slots_used wal_directory disk_space old_temporary_table connection_limit_used
+        notification_queue_used;
     sessions: idle_in_transaction blocked_session prepared_transaction long_running_query deadlocks rollback_ratio abnormal_session_ends
-        session_profile idle_connections waiting_now;
+        session_profile idle_connections waiting_now long_transaction;
     settings: durability_off autovacuum_off autovacuum_saturated tracking_off pending_restart checkpoints_requested checkpoint_spread effective_cache_size
-        shared_buffers random_page_cost checksums_off password_encryption idle_timeout log_settings extension_outdated;
+        shared_buffers random_page_cost checksums_off password_encryption idle_timeout log_settings log_min_duration extension_outdated
+        minor_version_old;
     queries: query_total_time query_mean_time query_calls query_reads query_temp_files query_wal query_planning query_rows query_unsteady
-        statements_evicted;
+        query_jit query_regression statements_evicted;
     cache: cache_hit_database cache_hit_table cache_hit_index buffer_contents backend_writes slow_reads temp_files wal_rate archiver_failing
-        wal_buffers_full checksum_failures;
+        archive_backlog checkpoint_old wal_buffers_full checksum_failures;
     tables: dead_rows autovacuum_due autovacuum_disabled freeze_overdue stale_statistics never_analyzed bloated_table sequential_scans few_hot_updates
         unused_table statistics_target bloated_table_measured
-        missing_primary_key foreign_key_type disabled_trigger not_validated_constraint default_partition_rows unlogged_table large_toast;
+        missing_primary_key foreign_key_type disabled_trigger not_validated_constraint default_partition_rows unlogged_table large_toast
+        upgrade_blocking_type long_vacuum;
     indexes: unused_index duplicate_index redundant_index invalid_index bloated_index null_heavy_index low_cardinality_index many_indexes
         index_larger_than_table hash_index unindexed_foreign_key;
     replication: standby_lag synchronous_standby_missing replay_delay receiver_missing standby_conflicts inactive_slot subscription_stopped
-        replica_identity_missing;
+        subscription_not_synchronized replica_identity_missing logical_decoding_spills;
     safety: public_schema_create public_table_write function_search_path policy_without_row_security row_security_without_policy
-        view_past_row_security superuser_login superuser_session extension_in_public
+        policy_always_true policy_per_row_call view_past_row_security relation_without_row_security superuser_login superuser_session extension_in_public
         unencrypted_session access_without_password configuration_error role_expires definer_function_public;
 };
 

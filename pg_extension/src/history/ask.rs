@@ -110,11 +110,10 @@ fn give_up(pid: i32) {
 }
 
 fn failed(database: pg_sys::Oid) -> Failure {
-    let error = BOARD.share().error;
-    let message = if error.0 == database && !error.1.is_empty() {
-        format!("the tick failed: {}", error.1.as_str())
-    } else {
-        "the tick failed".to_owned()
+    let error = BOARD.share().last_error(database);
+    let message = match &error {
+        Some(error) => format!("the tick failed: {}", error.message.as_str()),
+        None => "the tick failed".to_owned(),
     };
     Failure::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message)
         .hint("The server's log tells more; the sampler tries again at its next round.")

@@ -13,6 +13,9 @@ const MAX_ASKS: usize = 32;
 /// Databases whose looks are told apart. Of more, a tick does not say how many looks it stands for.
 const MAX_TALLIES: usize = 64;
 
+/// Databases whose last error is kept; of more, those with the newest.
+const MAX_ERRORS: usize = 16;
+
 /// What one session did at one look.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Doing {
@@ -79,6 +82,17 @@ pub(super) enum Outcome {
     NoExtension,
 }
 
+/// Why a tick of a database failed.
+#[derive(Clone, Copy, Default)]
+pub(super) struct LastError {
+    /// Invalid when the entry is free.
+    pub(super) database: pg_sys::Oid,
+    pub(super) at: pg_sys::TimestampTz,
+    pub(super) sqlstate: Text<5>,
+    /// Without its DETAIL: that may hold row values.
+    pub(super) message: Text<512>,
+}
+
 /// Everything under the one lock.
 #[derive(Clone, Copy)]
 pub(super) struct Board {
@@ -87,8 +101,7 @@ pub(super) struct Board {
     /// The one worker: its database and process. No process when there is none.
     pub(super) worker: (pg_sys::Oid, i32),
     pub(super) outcome: Outcome,
-    /// Message of the last worker that failed, and its database.
-    pub(super) error: (pg_sys::Oid, Text<512>),
+    errors: [LastError; MAX_ERRORS],
     pub(super) asks: [Ask; MAX_ASKS],
     tallies: [Tally; MAX_TALLIES],
     seen: [Seen; MAX_STATES],
@@ -100,7 +113,7 @@ impl Default for Board {
             sampler_latch: 0,
             worker: (pg_sys::InvalidOid, 0),
             outcome: Outcome::Failed,
-            error: (pg_sys::InvalidOid, Text::default()),
+            errors: [LastError::default(); MAX_ERRORS],
             asks: [Ask::default(); MAX_ASKS],
             tallies: [Tally::default(); MAX_TALLIES],
             seen: [Seen::default(); MAX_STATES],
@@ -200,6 +213,24 @@ impl Board {
         }
     }
 
+    /// Keeps a database's error in the place of its last one, or of the oldest.
+    pub(super) fn failed(&mut self, error: LastError) {
+        let place = |known: &LastError| match known.database {
+            own if own == error.database => (0, 0),
+            free if !has(free) => (1, 0),
+            _ => (2, known.at),
+        };
+        if let Some(known) = self.errors.iter_mut().min_by_key(|known| place(known)) {
+            *known = error;
+        }
+    }
+
+    /// Why the last tick of a database that failed did so, since the server's start.
+    pub(super) fn last_error(&self, database: pg_sys::Oid) -> Option<LastError> {
+        let mut errors = self.errors.iter().copied();
+        errors.find(|error| error.database == database)
+    }
+
     /// Moves wishes for a database from one stage to another.
     pub(super) fn advance(&mut self, database: pg_sys::Oid, from: Stage, to: Stage, tick: i64) {
         for ask in self
@@ -264,6 +295,29 @@ mod tests {
         assert_eq!((tally.dropped, seen.len()), (10, MAX_STATES));
         let counts: u32 = seen.iter().map(|seen| seen.count).sum();
         assert_eq!(counts as usize, MAX_STATES + 5);
+    }
+
+    #[test]
+    fn of_each_database_the_last_error_is_kept_and_of_many_the_newest() {
+        let mut board = Box::<Board>::default();
+        let mut fail = |database: u32, at: i64| {
+            let mut error = LastError {
+                database: database.into(),
+                at,
+                ..LastError::default()
+            };
+            error.message.set(&"long ".repeat(200));
+            board.failed(error);
+        };
+        let many = MAX_ERRORS as u32;
+        (1..=many).for_each(|database| fail(database, i64::from(database)));
+        fail(1, 100);
+        fail(many + 1, 101);
+        let kept = |database: u32| board.last_error(database.into()).map(|error| error.at);
+        assert_eq!([kept(1), kept(2), kept(3)], [Some(100), None, Some(3)]);
+        assert_eq!(kept(many + 1), Some(101));
+        let message = board.last_error(3.into()).unwrap().message;
+        assert_eq!(message.as_str().len(), 512);
     }
 
     #[test]

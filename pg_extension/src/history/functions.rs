@@ -1,9 +1,13 @@
 //! What SQL cannot say by itself; `history_functions.sql` is built on it.
 
+use std::collections::BTreeMap;
+
 use pg_pitcrew_history::{Point, Wanted, regression};
 use pgrx::prelude::*;
 
+use super::board::BOARD;
 use crate::failure::{Failure, read_one, spi};
+use crate::is_preloaded;
 
 /// Size of a table with its TOAST, or of an index. Nothing where somebody holds it under an exclusive lock: a tick waits
 /// for nobody.
@@ -50,6 +54,36 @@ pub(super) fn history_visible() {
     }
 }
 
+/// Why the last tick of this database that failed did so; no row where none did since the server's start.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.history_last_error() RETURNS TABLE (at timestamptz, sqlstate text, message text)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'history_last_error_wrapper';
+COMMENT ON FUNCTION pitcrew.history_last_error() IS
+    'Why the last tick of this database that failed did so, since the start of the server; the message without its DETAIL and of at most 512 bytes. No row where none failed.';
+"#)]
+pub(super) fn history_last_error() -> TableIterator<
+    'static,
+    (
+        name!(at, Option<TimestampWithTimeZone>),
+        name!(sqlstate, String),
+        name!(message, String),
+    ),
+> {
+    // Without the library there is no sampler and no shared memory.
+    let last = is_preloaded().then(|| {
+        // SAFETY: set in every connected process.
+        let database = unsafe { pg_sys::MyDatabaseId };
+        BOARD.share().last_error(database)
+    });
+    TableIterator::new(last.flatten().into_iter().map(|error| {
+        (
+            TimestampWithTimeZone::try_from(error.at).ok(),
+            error.sqlstate.as_str().to_owned(),
+            error.message.as_str().to_owned(),
+        )
+    }))
+}
+
 /// The statements that got slower; `pitcrew.regressions` adds what they are and what changed.
 #[pg_extern(sql = r#"
 CREATE FUNCTION pitcrew.history_slower(since timestamptz, recent_from timestamptz, min_calls bigint, min_ratio double precision)
@@ -85,47 +119,56 @@ pub(super) fn history_slower(
             .hint("A statement is slower when its time is more than 1 times what it was.")
             .raise()
     }
+    let (series, recent_from_s) = series(since, recent_from);
+    let wanted = Wanted {
+        recent_from_s,
+        least_calls: min_calls,
+        least_ratio: min_ratio,
+    };
+    let found = series.into_iter().filter_map(move |(object, points)| {
+        let found = regression(&points, wanted)?;
+        Some((
+            object,
+            found.began_s,
+            found.seen_s,
+            found.baseline_ms,
+            found.recent_ms,
+            found.score,
+            found.baseline_calls,
+            found.recent_calls,
+            found.extra_ms,
+        ))
+    });
+    TableIterator::new(found)
+}
+
+/// The ticks of each statement, oldest first, and `recent_from` in seconds since 1970.
+fn series(
+    since: TimestampWithTimeZone,
+    recent_from: TimestampWithTimeZone,
+) -> (BTreeMap<i32, Vec<Point>>, f64) {
     let what = "pitcrew.history_samples";
     let query = include_str!("../../sql/queries/history_series.sql");
-    let mut slower = Vec::new();
+    let mut series: BTreeMap<i32, Vec<Point>> = BTreeMap::new();
+    let mut recent_from_s = 0.0;
     Spi::connect(|client| {
         let arguments = [since.into(), recent_from.into()];
         for row in spi(what, client.select(query, None, &arguments)) {
-            let object: i32 = spi(what, row.get(1)).unwrap_or_default();
-            let times = |place: usize| spi::<Option<Vec<f64>>>(what, row.get(place));
-            let counts = |place: usize| spi::<Option<Vec<i64>>>(what, row.get(place));
-            let (began, at) = (times(2).unwrap_or_default(), times(3).unwrap_or_default());
-            let (calls, us) = (counts(4).unwrap_or_default(), counts(5).unwrap_or_default());
-            let points: Vec<Point> = began
-                .into_iter()
-                .zip(at)
-                .zip(calls.into_iter().zip(us))
-                .map(|((began_s, at_s), (calls, exec_us))| Point {
+            let second = |place: usize| spi::<Option<f64>>(what, row.get(place)).unwrap_or(0.0);
+            let (began_s, at_s) = (second(1), second(2));
+            recent_from_s = second(5);
+            let objects: Vec<i32> = spi::<Option<_>>(what, row.get(3)).unwrap_or_default();
+            let numbers: Vec<i64> = spi::<Option<_>>(what, row.get(4)).unwrap_or_default();
+            let (calls, exec_us) = numbers.split_at(objects.len().min(numbers.len()));
+            for (object, (&calls, &exec_us)) in objects.into_iter().zip(calls.iter().zip(exec_us)) {
+                series.entry(object).or_default().push(Point {
                     began_s,
                     at_s,
                     calls,
                     exec_us,
-                })
-                .collect();
-            let wanted = Wanted {
-                recent_from_s: spi(what, row.get(6)).unwrap_or(0.0),
-                least_calls: min_calls,
-                least_ratio: min_ratio,
-            };
-            if let Some(found) = regression(&points, wanted) {
-                slower.push((
-                    object,
-                    found.began_s,
-                    found.seen_s,
-                    found.baseline_ms,
-                    found.recent_ms,
-                    found.score,
-                    found.baseline_calls,
-                    found.recent_calls,
-                    found.extra_ms,
-                ));
+                });
             }
         }
     });
-    TableIterator::new(slower)
+    (series, recent_from_s)
 }

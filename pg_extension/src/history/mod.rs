@@ -14,7 +14,7 @@
 //! | `tick`, `changes` | what a tick reads and writes |
 //! | `keep` | merging into hours, forgetting |
 //! | `ask` | `history_sample` |
-//! | `functions` | what the SQL functions of `history_functions.sql` are built on |
+//! | `functions`, `growth` | what the SQL functions of `history_functions.sql` are built on |
 //!
 //! Arithmetic lives in the crate `pg_pitcrew_history`.
 
@@ -22,6 +22,7 @@ mod ask;
 mod board;
 mod changes;
 mod functions;
+mod growth;
 mod keep;
 mod sampler;
 mod sessions;
@@ -43,6 +44,8 @@ pgrx::extension_sql_file!(
     requires = [
         "history",
         functions::history_visible,
-        functions::history_slower
+        functions::history_last_error,
+        functions::history_slower,
+        growth::history_growth
     ]
 );

@@ -9,13 +9,14 @@ use std::panic::AssertUnwindSafe;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 
-use super::board::{BOARD, Outcome, Stage};
+use super::board::{BOARD, LastError, Outcome, Stage};
 use super::keep::{self, Tidy};
 use super::tick;
 use crate::failure::Failure;
 use crate::guc;
 use crate::jobs::command::Command;
 use crate::jobs::{execute, leave, ledger, process};
+use crate::whatif::guarded::caught;
 
 /// The database of this process once it has its place. The exit callback reads it.
 static mut DATABASE: pg_sys::Oid = pg_sys::InvalidOid;
@@ -145,11 +146,14 @@ unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
 }
 
 fn note(database: pg_sys::Oid, error: &CaughtError) {
-    let report = match error {
-        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report,
-        CaughtError::RustPanic { ereport, .. } => ereport,
+    let caught = caught(error);
+    let mut last = LastError {
+        database,
+        // SAFETY: reads the clock.
+        at: unsafe { pg_sys::GetCurrentTimestamp() },
+        ..LastError::default()
     };
-    let mut board = BOARD.exclusive();
-    board.error.0 = database;
-    board.error.1.set(report.message());
+    last.sqlstate.set(&caught.sqlstate);
+    last.message.set(&caught.message);
+    BOARD.exclusive().failed(last);
 }

@@ -69,7 +69,8 @@ fn is_not_ours(error: &CaughtError) -> bool {
     )
 }
 
-fn caught(error: &CaughtError) -> Caught {
+/// Its message and SQLSTATE.
+pub(crate) fn caught(error: &CaughtError) -> Caught {
     let report = match error {
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report,
         CaughtError::RustPanic { ereport, .. } => ereport,

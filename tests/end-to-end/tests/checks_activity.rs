@@ -11,6 +11,7 @@ mod support;
 use checked::{Sick, check, mend};
 use pitcrew_stack::{require, testing};
 use support::Session;
+use support::jobs::{slow_vacuum, table};
 
 #[test]
 fn idle_in_transaction() {
@@ -138,5 +139,32 @@ fn blocked_session() {
     };
     mend(&session, &sick.seen(&session, &database.url));
     waiter.join().unwrap();
+    sick.healed(&session, &database.url);
+}
+
+#[test]
+fn long_vacuum() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    slow_vacuum(&session, &database.name);
+    table(&session, "orders");
+    let url = database.url.clone();
+    let vacuum = std::thread::spawn(move || Session::open(&url).failure("VACUUM orders"));
+    let pid = "SELECT pid FROM pg_stat_progress_vacuum WHERE datname = current_database()";
+    session.until(&format!("SELECT count(*) FROM ({pid}) f"), "1");
+    let who = format!("is vacuumed by pid {} of user postgres", session.text(pid));
+    let sick = Sick {
+        check: "long_vacuum",
+        thresholds: r#"{"min_seconds": 0}"#,
+        object: "public.orders",
+        severity: "info",
+        detail: &[&who],
+    };
+    sick.soon(&session, true);
+    sick.seen(&session, &database.url);
+    session.run(&format!("SELECT pg_cancel_backend(({pid}))"));
+    assert_eq!(vacuum.join().unwrap().code, "57014");
+    sick.soon(&session, false);
     sick.healed(&session, &database.url);
 }

@@ -96,6 +96,17 @@ fn cache_and_files_of_one_server() {
             },
             heal: Some("SELECT pg_stat_reset_shared('wal')"),
         },
+        Case {
+            build: "INSERT INTO orders SELECT g, repeat('z', 100) FROM generate_series(1, 50000) g",
+            sick: Sick {
+                check: "checkpoint_old",
+                thresholds: r#"{"min_seconds": 0, "min_bytes": 1000000}"#,
+                object: "checkpoint",
+                severity: "warn",
+                detail: &["the last checkpoint began", "of WAL were written since"],
+            },
+            heal: None,
+        },
     ];
     walk(&session, &url, &cases);
     archiver(&session, &url);
@@ -112,6 +123,20 @@ fn archiver(session: &Session, url: &str) {
     session.run("SELECT pg_switch_wal()");
     sick.soon(session, true);
     sick.seen(session, url);
+    session.run("CREATE TABLE more (id int)");
+    session.run("SELECT pg_switch_wal()");
+    let backlog = Sick {
+        check: "archive_backlog",
+        thresholds: r#"{"min_files": 2}"#,
+        object: "pg_wal/archive_status",
+        severity: "warn",
+        detail: &[
+            "wait to be archived, the oldest for",
+            "Last archived: nothing",
+        ],
+    };
+    backlog.soon(session, true);
+    backlog.seen(session, url);
     statements(
         session,
         "ALTER SYSTEM SET archive_command = 'true'\nSELECT pg_reload_conf()",
@@ -121,6 +146,8 @@ fn archiver(session: &Session, url: &str) {
         "SELECT last_archived_time > last_failed_time FROM pg_stat_archiver",
         "t",
     );
+    backlog.soon(session, false);
+    backlog.healed(session, url);
     session.run("SELECT pg_stat_reset_shared('archiver')");
     sick.soon(session, false);
     sick.healed(session, url);

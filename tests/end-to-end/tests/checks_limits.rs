@@ -233,3 +233,53 @@ fn workers_and_temporary_tables() {
     mend(&session, &old.seen(&session, &url));
     old.healed(&session, &url);
 }
+
+#[test]
+fn limits_of_a_role_a_database_and_the_queue_of_notify() {
+    require!(extension);
+    let postgres = server(&[]);
+    let url = postgres.socket_url("postgres", "shop");
+    let session = Session::open(&url);
+    session.run("CREATE ROLE guest LOGIN CONNECTION LIMIT 5");
+    let guests: Vec<Session> = (0..4)
+        .map(|_| Session::open(&postgres.socket_url("guest", "shop")))
+        .collect();
+    session.run("ALTER DATABASE shop CONNECTION LIMIT 6");
+    let role = Sick {
+        check: "connection_limit_used",
+        thresholds: "{}",
+        object: "role guest",
+        severity: "warn",
+        detail: &[
+            "4 of its 5 connections are taken",
+            "the next but 1 is refused",
+        ],
+    };
+    let database = Sick {
+        object: "database shop",
+        detail: &["of its 6 connections are taken"],
+        ..role
+    };
+    for sick in [&role, &database] {
+        sick.soon(&session, true);
+        mend(&session, &sick.seen(&session, &url));
+        sick.healed(&session, &url);
+    }
+    drop(guests);
+    let ear = Session::open(&url);
+    ear.run("SET application_name = 'ear'; LISTEN news");
+    ear.run("BEGIN; SELECT 1");
+    // A page of 8 KiB each, of the million that there are.
+    session.run("SELECT pg_notify('news', repeat('x', 7000) || g) FROM generate_series(1, 200) g");
+    let queue = Sick {
+        check: "notification_queue_used",
+        thresholds: r#"{"min_percent": 0.01}"#,
+        object: "NOTIFY",
+        severity: "warn",
+        detail: &["of the queue wait", "user postgres, application 'ear'"],
+    };
+    mend(&session, &queue.seen(&session, &url));
+    ear.until_ended();
+    queue.soon(&session, false);
+    queue.healed(&session, &url);
+}

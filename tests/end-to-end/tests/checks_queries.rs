@@ -8,8 +8,9 @@
 mod checked;
 mod support;
 
-use checked::{Case, Sick, statements, walk};
+use checked::{Case, Sick, check, mend, statements, walk};
 use pitcrew_stack::{require, testing};
+use support::history::{queryid, sample};
 use support::{Session, server};
 
 const RESET: &str = "SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)";
@@ -135,4 +136,87 @@ fn more_statements_than_there_is_room_for() {
             heal: Some("SELECT pg_stat_statements_reset()"),
         }],
     );
+}
+
+#[test]
+fn a_statement_that_got_slower() {
+    require!(statements);
+    let postgres = server(&[("autovacuum", "off")]);
+    let url = postgres.socket_url("postgres", "shop");
+    let session = Session::open(&url);
+    session.run(
+        "CREATE TABLE orders (id int, customer int, note text); \
+         INSERT INTO orders SELECT g, g, repeat('x', 100) FROM generate_series(1, 50000) g; \
+         CREATE INDEX orders_customer ON orders (customer); ANALYZE",
+    );
+    let skipped = |reason: &str| {
+        let found = check(&session, "query_regression", "{}");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].severity, "skipped");
+        assert!(found[0].detail.contains(reason), "{found:?}");
+    };
+    skipped("the history has 0 ticks before the last hour");
+    let tick = || {
+        for customer in 1..=20 {
+            session.run(&format!(
+                "SELECT note FROM orders WHERE customer = {customer}"
+            ));
+        }
+        sample(&session);
+    };
+    (0..8).for_each(|_| tick());
+    // Those were two hours ago.
+    session.run("UPDATE pitcrew.history_ticks SET at = at - interval '2 hours', began = began - interval '2 hours'");
+    skipped("the history has 8 ticks before the last hour and 0 in it");
+    session.run("DROP INDEX orders_customer");
+    tick();
+    let id = queryid(&session, "SELECT note FROM orders WHERE customer = $1");
+    let object = format!("query {id}");
+    let sick = Sick {
+        check: "query_regression",
+        thresholds: "{}",
+        object: &object,
+        severity: "warn",
+        detail: &[
+            "ms a call instead of",
+            "index public.orders_customer on public.orders was dropped",
+            "SELECT note FROM orders WHERE customer = $1",
+        ],
+    };
+    sick.seen(&session, &url);
+    // It does not run for an hour after it got its index back.
+    session.run("CREATE INDEX orders_customer ON orders (customer)");
+    session.run("UPDATE pitcrew.history_ticks SET at = at - interval '2 hours', began = began - interval '2 hours'");
+    sample(&session);
+    sick.healed(&session, &url);
+    session.run("ALTER SYSTEM SET pitcrew.history = off");
+    session.run("SELECT pg_reload_conf()");
+    session.until("SHOW pitcrew.history", "off");
+    skipped("needs the setting pitcrew.history = on");
+}
+
+#[test]
+fn a_statement_that_is_compiled_for_long() {
+    require!(statements);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(RESET);
+    session.run("SET jit = on; SET jit_above_cost = 0");
+    session.run("SELECT sum(g + 1) FROM generate_series(1, 10) g");
+    session.run("RESET jit_above_cost");
+    let id = session.text("SELECT queryid FROM pg_stat_statements WHERE query LIKE 'SELECT sum(g + $1)%' AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())");
+    let object = format!("query {id}");
+    let sick = Sick {
+        check: "query_jit",
+        thresholds: r#"{"min_jit_ms": 0}"#,
+        object: &object,
+        severity: "info",
+        detail: &["%) went into compiling it", "at jit_above_cost = 100000"],
+    };
+    // Not every server is built with a compiler.
+    if session.text("SELECT pg_jit_available()") == "t" {
+        mend(&session, &sick.seen(&session, &database.url));
+    }
+    session.run(RESET);
+    sick.healed(&session, &database.url);
 }

@@ -210,3 +210,71 @@ fn a_publisher_and_its_subscriber() {
     session.run("SELECT pg_drop_replication_slot('copy')");
     used.healed(&session, &url);
 }
+
+#[test]
+fn what_logical_decoding_spills_and_a_first_copy_that_waits() {
+    require!(extension);
+    let postgres = server(&[
+        ("wal_level", "logical"),
+        ("logical_decoding_work_mem", "64kB"),
+        ("wal_retrieve_retry_interval", "100"),
+    ]);
+    let url = postgres.socket_url("postgres", "shop");
+    let session = Session::open(&url);
+    session.run("CREATE TABLE notes (id int PRIMARY KEY, text text); CREATE PUBLICATION everything FOR TABLE notes");
+    session.run("SELECT pg_create_logical_replication_slot('spills', 'pgoutput')");
+    session.run("INSERT INTO notes SELECT g, repeat('x', 100) FROM generate_series(1, 10000) g");
+    let spills = Sick {
+        check: "logical_decoding_spills",
+        thresholds: r#"{"min_bytes": 100000}"#,
+        object: "slot spills",
+        severity: "info",
+        detail: &[
+            "1 transactions went to disk before they were sent",
+            "logical_decoding_work_mem is 64kB",
+        ],
+    };
+    spills.healed(&session, &url);
+    session.run("SELECT count(*) FROM pg_logical_slot_get_binary_changes('spills', NULL, NULL, 'proto_version', '1', 'publication_names', 'everything')");
+    spills.soon(&session, true);
+    mend(&session, &spills.seen(&session, &url));
+    session.until("SHOW logical_decoding_work_mem", "256kB");
+    session.run("SELECT pg_stat_reset_replication_slot('spills')");
+    spills.soon(&session, false);
+    spills.healed(&session, &url);
+    first_copy(&postgres, &session);
+}
+
+fn first_copy(postgres: &pitcrew_stack::Postgres, publisher: &Session) {
+    postgres.create_database("copy").unwrap();
+    postgres
+        .run("copy", &["CREATE EXTENSION pg_pitcrew"])
+        .unwrap();
+    let url = postgres.socket_url("postgres", "copy");
+    let copy = Session::open(&url);
+    copy.run("CREATE TABLE notes (id int PRIMARY KEY, text text)");
+    publisher.run("SELECT pg_create_logical_replication_slot('copy', 'pgoutput')");
+    let source = format!(
+        "host={} port={} user=postgres dbname=shop",
+        postgres.socket_dir().display(),
+        postgres.port()
+    );
+    walk(
+        &copy,
+        &url,
+        &[Case {
+            build: &format!(
+                "CREATE SUBSCRIPTION copy CONNECTION '{source}' PUBLICATION everything WITH (create_slot = false, enabled = false)"
+            ),
+            sick: Sick {
+                check: "subscription_not_synchronized",
+                thresholds: "{}",
+                object: "public.notes of subscription copy",
+                severity: "warn",
+                detail: &["not finished (state i), and no worker copies it now"],
+            },
+            heal: None,
+        }],
+    );
+    assert_eq!(copy.text("SELECT count(*) FROM notes"), "10000");
+}

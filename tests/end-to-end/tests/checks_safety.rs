@@ -100,3 +100,90 @@ fn extension_in_public() {
         }],
     );
 }
+
+#[test]
+fn policies_and_what_they_cannot_protect() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE mine (owner text); ALTER TABLE mine ENABLE ROW LEVEL SECURITY; \
+         CREATE FUNCTION me() RETURNS text LANGUAGE sql STABLE AS $$ SELECT 'x' $$; \
+         CREATE POLICY own ON mine USING (owner = (SELECT current_setting('app.user'))); \
+         CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER away FOREIGN DATA WRAPPER nothing",
+    );
+    let per_row = |detail| Sick {
+        check: "policy_per_row_call",
+        thresholds: r#"{"min_rows": 0}"#,
+        object: "policy own on public.mine",
+        severity: "warn",
+        detail,
+    };
+    let always = |object, detail| Sick {
+        check: "policy_always_true",
+        thresholds: "{}",
+        object,
+        severity: "warn",
+        detail,
+    };
+    let bare = |object, severity, detail| Sick {
+        check: "relation_without_row_security",
+        thresholds: "{}",
+        object,
+        severity,
+        detail,
+    };
+    per_row(&[]).healed(&session, &database.url);
+    let cases = [
+        Case {
+            build: "ALTER POLICY own ON mine USING (owner = current_setting('app.user'))",
+            sick: per_row(&["calls current_setting(...) for each row"]),
+            heal: Some(
+                "ALTER POLICY own ON mine USING (owner = (SELECT current_setting('app.user')))",
+            ),
+        },
+        // Once in each way is once too often.
+        Case {
+            build: "ALTER POLICY own ON mine WITH CHECK (owner = me() OR owner = (SELECT me()))",
+            sick: per_row(&["calls me() for each row", "written as (SELECT me())"]),
+            heal: Some("ALTER POLICY own ON mine WITH CHECK (owner = (SELECT me()))"),
+        },
+        Case {
+            build: "CREATE POLICY \"Any\" ON mine FOR INSERT WITH CHECK (true)",
+            sick: always(
+                "policy \"Any\" on public.mine",
+                &["WITH CHECK is always true for INSERT by PUBLIC"],
+            ),
+            heal: Some("ALTER POLICY \"Any\" ON mine WITH CHECK (owner <> '')"),
+        },
+        Case {
+            build: "CREATE POLICY loose ON mine TO postgres USING (true)",
+            sick: always(
+                "policy loose on public.mine",
+                &["USING is always true for every command by postgres"],
+            ),
+            heal: Some(
+                "DROP POLICY loose ON mine\nCREATE POLICY loose ON mine FOR SELECT USING (true)",
+            ),
+        },
+        Case {
+            build: "CREATE MATERIALIZED VIEW copies AS SELECT * FROM mine\nGRANT SELECT ON copies TO PUBLIC",
+            sick: bare(
+                "public.copies",
+                "warn",
+                &["holds rows of public.mine", "PUBLIC may read all of them"],
+            ),
+            heal: None,
+        },
+        Case {
+            build: "CREATE FOREIGN TABLE far (id int) SERVER away\nGRANT SELECT ON far TO PUBLIC",
+            sick: bare(
+                "public.far",
+                "info",
+                &["PUBLIC may read all that the foreign server shows"],
+            ),
+            heal: None,
+        },
+    ];
+    walk(&session, &database.url, &cases);
+}

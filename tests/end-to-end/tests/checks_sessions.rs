@@ -40,6 +40,32 @@ fn long_running_query() {
 }
 
 #[test]
+fn long_transaction() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    let holder = Session::open(&database.url);
+    holder.run("SET application_name = 'import'");
+    holder.run("BEGIN; SELECT txid_current()");
+    let pid = holder.text("SELECT pg_backend_pid()");
+    let sick = Sick {
+        check: "long_transaction",
+        thresholds: r#"{"min_seconds": 0}"#,
+        object: &format!("pid {pid}"),
+        severity: "warn",
+        detail: &[
+            "user postgres, application 'import': its transaction is open for",
+            "the session is idle in transaction now: VACUUM cannot remove",
+        ],
+    };
+    sick.soon(&session, true);
+    mend(&session, &sick.seen(&session, &database.url));
+    holder.until_ended();
+    sick.soon(&session, false);
+    sick.healed(&session, &database.url);
+}
+
+#[test]
 fn sessions_by_what_they_do() {
     require!(extension);
     let database = testing::database();

@@ -65,6 +65,13 @@ fn settings_of_one_server() {
             "",
         ),
         set(
+            "log_min_duration",
+            "log_min_duration_statement",
+            "info",
+            &["nobody can read afterwards"],
+            "",
+        ),
+        set(
             "idle_timeout",
             "idle_in_transaction_session_timeout",
             "info",

@@ -7,11 +7,9 @@
 
 mod support;
 
-use std::fs;
-
 use pitcrew_stack::{require, testing};
 use support::history::{NEGATIVE, calls, gaps, queryid, sample};
-use support::jobs::slow_vacuum;
+use support::jobs::{as_standby, slow_vacuum};
 use support::{Session, server};
 
 fn run(session: &Session, times: usize) {
@@ -111,9 +109,7 @@ fn a_replica_refuses_and_after_its_promotion_another_server_s_counters_are_not_c
     session.run("CHECKPOINT");
     postgres.stop();
     drop(session);
-    fs::write(postgres.data_dir().join("standby.signal"), "").unwrap();
-    postgres.start_again().unwrap();
-    let session = Session::open(&postgres.url("shop"));
+    let session = as_standby(&mut postgres);
     let failure = session.failure("SELECT pitcrew.history_sample()");
     assert_eq!(failure.code, "25006");
     // Reading goes on.
@@ -334,4 +330,40 @@ fn names_that_are_not_wanted_any_more_give_their_room_back() {
         session.text("SELECT count(*) FROM pitcrew.history_objects WHERE kind = 'g'"),
         "0"
     );
+}
+
+#[test]
+fn the_last_tick_s_error_is_shown_until_a_tick_succeeds_and_kept_after() {
+    require!(extension);
+    let (database, other) = (testing::database(), testing::database());
+    let session = Session::open(&database.url);
+    let status = |session: &Session| -> Vec<String> {
+        let rows = session.run(
+            "SELECT last_error_sqlstate, last_error, last_error_at > now() - interval '5 minutes', detail FROM pitcrew.history_status()",
+        );
+        let cells = rows[0].iter();
+        cells.map(|cell| cell.clone().unwrap_or_default()).collect()
+    };
+    sample(&session);
+    assert_eq!(status(&session)[..3], ["", "", ""]);
+    session.run(
+        "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$; \
+         CREATE TRIGGER nothing BEFORE INSERT ON pitcrew.history_ticks FOR EACH ROW EXECUTE FUNCTION nothing()",
+    );
+    let failure = session.failure("SELECT pitcrew.history_sample()");
+    let seen = status(&session);
+    assert_eq!((seen[0].as_str(), seen[2].as_str()), ("55000", "t"));
+    assert!(failure.message.ends_with(&seen[1]), "{failure:?}");
+    assert!(
+        seen[1].contains("has a trigger")
+            && seen[3].starts_with("the last tick failed at")
+            && seen[3].contains("with SQLSTATE 55000: a table of pitcrew's history"),
+        "{seen:?}"
+    );
+    assert_eq!(status(&Session::open(&other.url))[..3], ["", "", ""]);
+    session.run("DROP TRIGGER nothing ON pitcrew.history_ticks");
+    sample(&session);
+    let after = status(&session);
+    assert_eq!(after[..3], seen[..3]);
+    assert!(after[3].starts_with("everything since"), "{after:?}");
 }

@@ -7,10 +7,8 @@
 
 mod support;
 
-use std::fs;
-
 use pitcrew_stack::{require, testing};
-use support::jobs::{INVALID_INDEXES, WORKERS, slow_vacuum, table};
+use support::jobs::{INVALID_INDEXES, WORKERS, as_standby, beside_shop, running_vacuum, table};
 use support::{Session, server};
 
 #[test]
@@ -117,11 +115,8 @@ fn after_a_restart_a_running_job_is_failed_and_queued_ones_go_on() {
     require!(extension);
     let mut postgres = server(&[("pitcrew.max_parallel_jobs", "1")]);
     let session = Session::open(&postgres.url("shop"));
-    slow_vacuum(&session, "shop");
-    table(&session, "orders");
     session.run("CREATE TABLE other (id int)");
-    let running = session.submit("'vacuum', 'orders'");
-    session.until(WORKERS, "1");
+    let running = running_vacuum(&session, "shop");
     let queued = session.submit("'analyze', 'other'");
     drop(session);
     postgres.restart().unwrap();
@@ -141,13 +136,9 @@ fn drop_database_is_not_blocked_by_a_running_job() {
     require!(extension);
     let postgres = server(&[]);
     let session = Session::open(&postgres.url("shop"));
-    slow_vacuum(&session, "shop");
-    table(&session, "orders");
-    session.submit("'vacuum', 'orders'");
-    session.until(WORKERS, "1");
+    running_vacuum(&session, "shop");
     drop(session);
-    let admin = Session::open(&postgres.url("postgres"));
-    admin.until("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'client backend'", "0");
+    let admin = beside_shop(&postgres);
     admin.run("DROP DATABASE shop");
     admin.until("SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('pitcrew job', 'pitcrew coordinator')", "0");
     // The machinery serves the next database.
@@ -163,13 +154,9 @@ fn cloning_and_renaming_a_database_are_not_blocked_and_the_job_goes_on_in_one_of
     require!(extension);
     let postgres = server(&[]);
     let session = Session::open(&postgres.url("shop"));
-    slow_vacuum(&session, "shop");
-    table(&session, "orders");
-    let job = session.submit("'vacuum', 'orders'");
-    session.until(WORKERS, "1");
+    let job = running_vacuum(&session, "shop");
     drop(session);
-    let admin = Session::open(&postgres.url("postgres"));
-    admin.until("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'client backend'", "0");
+    let admin = beside_shop(&postgres);
     admin.run("CREATE DATABASE clone TEMPLATE shop");
     admin.until("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'pitcrew job'", "1");
     // Renaming sends it away once more; this time it comes back quick.
@@ -192,9 +179,7 @@ fn p6_a_replica_refuses_jobs() {
     require!(extension);
     let mut postgres = server(&[]);
     postgres.stop();
-    fs::write(postgres.data_dir().join("standby.signal"), "").unwrap();
-    postgres.start_again().unwrap();
-    let session = Session::open(&postgres.url("shop"));
+    let session = as_standby(&mut postgres);
     assert_eq!(session.text("SELECT pg_is_in_recovery()"), "t");
     assert_eq!(
         session.failure("SELECT pitcrew.submit_job('vacuum')").code,
@@ -223,9 +208,7 @@ fn after_a_promotion_jobs_of_the_old_timeline_are_orphaned() {
     // Killed with the lock still held, so that the job neither ends nor has its end written down.
     postgres.kill();
     drop((session, holder));
-    fs::write(postgres.data_dir().join("standby.signal"), "").unwrap();
-    postgres.start_again().unwrap();
-    let session = Session::open(&postgres.url("shop"));
+    let session = as_standby(&mut postgres);
     session.run("SELECT pg_promote()");
     assert_eq!(session.ended(&job).0, "orphaned");
 }
@@ -234,11 +217,8 @@ fn after_a_promotion_jobs_of_the_old_timeline_are_orphaned() {
 fn sigterm_stops_a_running_vacuum() {
     require!(extension);
     let database = testing::database();
-    let admin = Session::open(&database.url);
-    slow_vacuum(&admin, &database.name);
     let session = Session::open(&database.url);
-    table(&session, "orders");
-    let job = session.submit("'vacuum', 'orders'");
+    let job = running_vacuum(&session, &database.name);
     // It works: it waits for nothing but its own delay, for minutes.
     session.until(
         "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'orders'::regclass AND heap_blks_scanned > 0",
@@ -312,12 +292,8 @@ fn rows_of_a_dump_are_orphaned_and_never_run() {
 fn drop_extension_ends_the_job_and_leaves_nothing() {
     require!(extension);
     let database = testing::database();
-    let admin = Session::open(&database.url);
-    slow_vacuum(&admin, &database.name);
     let session = Session::open(&database.url);
-    table(&session, "orders");
-    session.submit("'vacuum', 'orders'");
-    session.until(WORKERS, "1");
+    running_vacuum(&session, &database.name);
     session.run("DROP EXTENSION pg_pitcrew");
     session.until("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type LIKE 'pitcrew%'", "0");
     assert_eq!(

@@ -9,8 +9,8 @@
 mod support;
 
 use pitcrew_stack::sql::literal;
-use pitcrew_stack::{require, testing};
-use support::jobs::{WORKERS, slow_vacuum, table};
+use pitcrew_stack::{Postgres, require, testing};
+use support::jobs::{WORKERS, as_standby, beside_shop, slow_vacuum, table};
 use support::{Session, role, server};
 
 const VACUUM: &str =
@@ -26,6 +26,16 @@ fn until_runs(session: &Session, name: &str, runs: u32) {
         ),
         "t",
     );
+}
+
+/// Has a schedule of `shop` run each second, and waits until it did once.
+fn runs_often(postgres: &Postgres) {
+    let session = Session::open(&postgres.url("shop"));
+    table(&session, "orders");
+    session.run(&format!(
+        "SELECT pitcrew.schedule('often', '1 second', {VACUUM})"
+    ));
+    until_runs(&session, "often", 1);
 }
 
 fn seen(session: &Session, what: &str) -> Vec<String> {
@@ -471,15 +481,8 @@ fn their_number_is_bounded() {
 fn in_a_clone_schedules_are_paused_and_say_so() {
     require!(extension);
     let postgres = server(&[]);
-    let session = Session::open(&postgres.url("shop"));
-    table(&session, "orders");
-    session.run(&format!(
-        "SELECT pitcrew.schedule('often', '1 second', {VACUUM})"
-    ));
-    until_runs(&session, "often", 1);
-    drop(session);
-    let admin = Session::open(&postgres.url("postgres"));
-    admin.until("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'client backend'", "0");
+    runs_often(&postgres);
+    let admin = beside_shop(&postgres);
     // A coordinator that waits for the next run stands in nobody's way.
     admin.run("CREATE DATABASE clone TEMPLATE shop");
     let clone = Session::open(&postgres.url("clone"));
@@ -501,25 +504,16 @@ fn in_a_clone_schedules_are_paused_and_say_so() {
     let runs = session.number("SELECT runs FROM pitcrew.schedules");
     until_runs(&session, "often", runs as u32 + 1);
     drop(session);
-    admin.until("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'client backend'", "0");
-    admin.run("DROP DATABASE shop");
+    beside_shop(&postgres).run("DROP DATABASE shop");
 }
 
 #[test]
 fn on_a_promoted_standby_schedules_are_paused_and_on_a_replica_refused() {
     require!(extension);
     let mut postgres = server(&[]);
-    let session = Session::open(&postgres.url("shop"));
-    table(&session, "orders");
-    session.run(&format!(
-        "SELECT pitcrew.schedule('often', '1 second', {VACUUM})"
-    ));
-    until_runs(&session, "often", 1);
-    drop(session);
+    runs_often(&postgres);
     postgres.stop();
-    std::fs::write(postgres.data_dir().join("standby.signal"), "").unwrap();
-    postgres.start_again().unwrap();
-    let session = Session::open(&postgres.url("shop"));
+    let session = as_standby(&mut postgres);
     for call in [
         format!("schedule('x', '@daily', {VACUUM})"),
         "run_schedule('often')".to_owned(),

@@ -7,6 +7,8 @@
     reason = "as in the module above"
 )]
 
+use pitcrew_stack::Postgres;
+
 use super::Session;
 
 /// Indexes that nobody can use.
@@ -27,6 +29,29 @@ pub fn table(session: &Session, name: &str) {
         "CREATE TABLE {name} (id int, filler text) WITH (autovacuum_enabled = off); \
          INSERT INTO {name} SELECT g, repeat('x', 500) FROM generate_series(1, 5000) g; DELETE FROM {name} WHERE id % 3 = 0"
     ));
+}
+
+/// Submits a VACUUM of a new table `orders` that takes minutes, and waits until it runs; answers its id.
+pub fn running_vacuum(session: &Session, database: &str) -> String {
+    slow_vacuum(session, database);
+    table(session, "orders");
+    let job = session.submit("'vacuum', 'orders'");
+    session.until(WORKERS, "1");
+    job
+}
+
+/// A session beside the database `shop`, once nobody is connected to that any more.
+pub fn beside_shop(postgres: &Postgres) -> Session {
+    let admin = Session::open(&postgres.url("postgres"));
+    admin.until("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'client backend'", "0");
+    admin
+}
+
+/// Starts a server that was stopped or killed as a standby, and connects to `shop`.
+pub fn as_standby(postgres: &mut Postgres) -> Session {
+    std::fs::write(postgres.data_dir().join("standby.signal"), "").unwrap();
+    postgres.start_again().unwrap();
+    Session::open(&postgres.url("shop"))
 }
 
 /// Submits a job in a transaction that ends after `then`: so what `then` does is not known when the job is checked.
