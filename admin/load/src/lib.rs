@@ -3,6 +3,12 @@
 //! A [`HttpPlan`] says what to send; [`Targets`] says where load may go at all; [`start`] runs it on threads of its own
 //! and gives a [`Run`] that can be watched, cancelled and waited for; the end is a [`Report`].
 //!
+//! | protocol | plan | starts it | feature |
+//! |---|---|---|---|
+//! | HTTP/1.1 | [`HttpPlan`] | [`start`] | |
+//! | PostgreSQL | `PostgresPlan`: simple, prepared, pipelined, or a connection for each statement | `start_postgres` | `postgres` |
+//! | WebSocket | `WebSocketPlan`: a message and its reply, connections held idle, connections made anew | `start_websocket` | `websocket` |
+//!
 //! Load is made by one of two models. In the **closed** one each connection sends its next request when the last answer has
 //! ended, so a stalled target also stalls the load. In the **open** one ([`HttpPlan::open`]) requests are due by the clock,
 //! and a response is timed from the moment it was due, so that percentiles show what independent visitors waited. How late
@@ -14,9 +20,12 @@
 mod arrivals;
 mod capacity;
 mod compare;
+mod details;
 mod engine;
 mod percentiles;
 mod plan;
+#[cfg(feature = "postgres")]
+mod postgres_target;
 mod record;
 mod report;
 mod series;
@@ -27,12 +36,23 @@ mod threshold;
 pub use arrivals::{Spacing, Stage};
 pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Search};
 pub use compare::{Change, Comparison, Movement, Tolerance, compare};
+pub use details::Details;
+#[cfg(feature = "postgres")]
+pub use engine::start_postgres;
+#[cfg(feature = "websocket")]
+pub use engine::start_websocket;
 pub use engine::{Run, RunState, start};
 pub use percentiles::Percentiles;
 pub use plan::{
     HttpPlan, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS,
     MAX_STAGES, Open, PlanError,
 };
+#[cfg(feature = "postgres")]
+pub use plan::{MAX_DEPTH, PostgresMode, PostgresPlan};
+#[cfg(feature = "websocket")]
+pub use plan::{MAX_IDLE, Reply, WebSocketMessage, WebSocketPlan};
+#[cfg(feature = "postgres")]
+pub use postgres_target::PostgresTarget;
 pub use record::ErrorKind;
 pub use report::{GeneratorLimited, Model, Progress, Report};
 pub use series::Interval;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::details::Details;
 use crate::percentiles::Percentiles;
 use crate::record::{ErrorKind, Recorder};
 use crate::series::Interval;
@@ -64,6 +65,8 @@ pub struct Report {
     pub rate_per_s: f64,
     /// Bytes of response bodies.
     pub body_bytes: u64,
+    /// What it saw of its connections, and the codes of their protocol.
+    pub connections: Details,
     /// Requests that were due by the schedule of an open model.
     pub due: u64,
     /// Of these, that were never sent: there was no room for them, or the run ended before.
@@ -126,6 +129,7 @@ impl Report {
             error_percent: share(failed as f64 * 100.0, requests as f64),
             rate_per_s: share(recorder.ok as f64, seconds),
             body_bytes: recorder.body_bytes,
+            connections: recorder.details.clone(),
             due: ended.due,
             missed: ended
                 .due

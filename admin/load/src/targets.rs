@@ -38,13 +38,16 @@ pub enum TargetError {
         "`{0}` is not an allowed target: only addresses that the configuration lists can be load-tested"
     )]
     NotAllowed(String),
+    /// The text names no PostgreSQL server that can be used. Says why; never holds the text, which may have a password in it.
+    #[error("not a PostgreSQL target: {0}")]
+    Postgres(String),
     /// The list is empty.
     #[error("no target is configured: tell the admin router this app's own address")]
     Empty,
 }
 
 impl Target {
-    /// Parses `http://host:port` and resolves the host, once.
+    /// Parses `http://host:port` (or `ws://`, which is the same server) and resolves the host, once.
     ///
     /// # Errors
     /// [`TargetError`] when the text is of another form, asks for TLS, or does not resolve.
@@ -53,8 +56,8 @@ impl Target {
             .parse()
             .map_err(|_| TargetError::Form(text.to_owned()))?;
         match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(TargetError::Tls(text.to_owned())),
+            Some("http" | "ws") => {}
+            Some("https" | "wss") => return Err(TargetError::Tls(text.to_owned())),
             _ => return Err(TargetError::Form(text.to_owned())),
         }
         let Some(authority) = uri.authority() else {
@@ -121,6 +124,7 @@ impl Targets {
     pub fn find(&self, text: &str) -> Result<&Target, TargetError> {
         let wanted = text
             .strip_prefix("http://")
+            .or_else(|| text.strip_prefix("ws://"))
             .unwrap_or(text)
             .trim_end_matches('/')
             .to_ascii_lowercase();

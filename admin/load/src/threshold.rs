@@ -332,7 +332,7 @@ mod tests {
         let begin = Instant::now();
         for ms in 1..=100 {
             let answer = Answer {
-                status: if ms > 98 { 500 } else { 200 },
+                status: Some(if ms > 98 { 500 } else { 200 }),
                 body_bytes: 1,
             };
             let sample = Sample {

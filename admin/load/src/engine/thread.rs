@@ -2,12 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::connection::Work;
 use super::run::Shared;
-use crate::plan::Checked;
+use crate::details::Details;
+use crate::plan::Load;
 use crate::record::{Recorder, Sample};
-use crate::targets::Target;
 
 /// How often a thread hands in what it recorded.
 const HAND_IN_EVERY: Duration = Duration::from_millis(100);
@@ -15,8 +16,8 @@ const HAND_IN_EVERY: Duration = Duration::from_millis(100);
 /// Hands in the rest when it is dropped, also by a panic, so that a run always ends.
 pub(super) struct Thread {
     pub(super) shared: Arc<Shared>,
-    pub(super) plan: Arc<Checked>,
-    pub(super) target: Target,
+    pub(super) load: Arc<Load>,
+    pub(super) work: Work,
     recorder: RefCell<Recorder>,
     under_way: Cell<u64>,
 }
@@ -31,14 +32,22 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Thread {
-    pub(super) fn new(shared: Arc<Shared>, plan: Arc<Checked>, target: Target) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, load: Arc<Load>, work: Work) -> Self {
         Self {
             shared,
-            plan,
-            target,
+            load,
+            work,
             recorder: RefCell::new(Recorder::new()),
             under_way: Cell::new(0),
         }
+    }
+
+    /// Whether one more request of a closed model may be sent; who asks sends it.
+    pub(super) fn may_send(&self) -> bool {
+        let shared = &self.shared;
+        Instant::now() < shared.begin + self.load.duration
+            && !shared.cancel.is_cancelled()
+            && shared.claim(self.load.requests)
     }
 
     pub(super) fn under_way(&self) -> UnderWay<'_> {
@@ -48,7 +57,19 @@ impl Thread {
 
     pub(super) fn record(&self, sample: &Sample) {
         let mut recorder = self.recorder.borrow_mut();
-        recorder.record(sample, self.plan.arrivals.is_some());
+        recorder.record(sample, self.load.arrivals.is_some());
+    }
+
+    /// Counts what is no request.
+    pub(super) fn count(&self, count: impl FnOnce(&mut Details)) {
+        count(&mut self.recorder.borrow_mut().details);
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(super) fn count_sql_state(&self, code: Option<&tokio_postgres::error::SqlState>) {
+        if let Some(code) = code {
+            self.count(|details| details.sql_state(code.code()));
+        }
     }
 
     /// Hands in ten times a second, for ever.

@@ -1,0 +1,250 @@
+//! Plans of HTTP.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde::{Deserialize, Serialize};
+
+use super::load::{Asked, Load, Open};
+use super::{PlanError, wrong};
+
+/// The largest request body: 1 MiB.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// An HTTP/1.1 run, in a closed model or in an open one.
+///
+/// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpPlan {
+    /// Path and query of the target, from `/`. Default `/`.
+    pub path: String,
+    /// Request method. Default `GET`.
+    pub method: String,
+    /// Request headers, name to value. `host` and `x-pitcrew-load-run` are the tester's own.
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// Request body, as text; at most [`MAX_BODY_BYTES`]. Default none.
+    pub body: Option<String>,
+    /// Connections, 1 to [`MAX_CONNECTIONS`](crate::MAX_CONNECTIONS). In a closed model so many are open, each sending one request after the other;
+    /// default 16. In an open model so many are opened at most, as they are needed, and a request that finds none free waits,
+    /// which counts in its response time; default 1,024.
+    pub connections: Option<u32>,
+    /// How long new requests of a closed model are sent, in seconds: more than 0, at most 600. Default 10.
+    pub duration_s: Option<f64>,
+    /// Stop a closed model after so many requests: 1 to 100 million. Default: the duration alone decides.
+    pub requests: Option<u64>,
+    /// An open model: requests go out when they are due. Its stages say how many and how long. Default: a closed model.
+    pub open: Option<Open>,
+    /// An answer that has not ended after so many milliseconds is an error: 1 to 60,000. Default 10,000.
+    pub timeout_ms: u64,
+}
+
+impl Default for HttpPlan {
+    fn default() -> Self {
+        Self {
+            path: "/".to_owned(),
+            method: "GET".to_owned(),
+            headers: std::collections::BTreeMap::new(),
+            body: None,
+            connections: None,
+            duration_s: None,
+            requests: None,
+            open: None,
+            timeout_ms: 10_000,
+        }
+    }
+}
+
+/// An HTTP plan whose every field was checked and parsed.
+#[derive(Debug, Clone)]
+pub(crate) struct Checked {
+    pub(crate) path: http::Uri,
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) load: Load,
+}
+
+impl HttpPlan {
+    /// Checks every field without sending anything.
+    ///
+    /// # Errors
+    /// [`PlanError`] names the first field that is out of its range.
+    pub fn check(&self) -> Result<(), PlanError> {
+        self.checked().map(|_| ())
+    }
+
+    pub(crate) fn checked(&self) -> Result<Checked, PlanError> {
+        let path = checked_path(&self.path)?;
+        let Ok(method) = Method::from_bytes(self.method.as_bytes()) else {
+            return wrong("method", "wants an HTTP method such as GET");
+        };
+        if method == Method::CONNECT {
+            return wrong("method", "CONNECT opens a tunnel and cannot be load-tested");
+        }
+        let headers = checked_headers(&self.headers)?;
+        let body = self.body.clone().unwrap_or_default();
+        if body.len() > MAX_BODY_BYTES {
+            return wrong(
+                "body",
+                format!("wants at most {MAX_BODY_BYTES} bytes, has {}", body.len()),
+            );
+        }
+        let load = Asked {
+            connections: self.connections,
+            duration_s: self.duration_s,
+            requests: self.requests,
+            open: self.open.as_ref(),
+            timeout_ms: self.timeout_ms,
+        }
+        .checked()?;
+        Ok(Checked {
+            path,
+            method,
+            headers,
+            body: Bytes::from(body),
+            load,
+        })
+    }
+}
+
+/// A path of the target's own, never another host.
+pub(super) fn checked_path(path: &str) -> Result<http::Uri, PlanError> {
+    let is_origin_form = path.starts_with('/') && !path.starts_with("//");
+    let (true, true, Ok(path)) = (is_origin_form, path.len() <= 8_192, path.parse()) else {
+        return wrong(
+            "path",
+            "wants a path and query that begin with one `/`, at most 8,192 bytes",
+        );
+    };
+    Ok(path)
+}
+
+/// Headers without those that the tester sets itself.
+pub(super) fn checked_headers(
+    named: &std::collections::BTreeMap<String, String>,
+) -> Result<HeaderMap, PlanError> {
+    let mut headers = HeaderMap::with_capacity(named.len());
+    for (name, value) in named {
+        let field = format!("headers.{name}");
+        let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
+            return wrong(&field, "is not a header name");
+        };
+        if matches!(
+            parsed.as_str(),
+            "host" | "content-length" | "transfer-encoding" | "connection" | crate::RUN_HEADER
+        ) {
+            return wrong(&field, "is set by the load tester itself; leave it out");
+        }
+        let Ok(value) = HeaderValue::from_str(value) else {
+            return wrong(&field, "wants visible characters, no line breaks");
+        };
+        headers.insert(parsed, value);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field_of(plan: &HttpPlan) -> String {
+        plan.check().expect_err("refused").field
+    }
+
+    #[test]
+    fn a_default_plan_is_right() {
+        assert_eq!(HttpPlan::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn each_wrong_field_is_named() {
+        let plan = HttpPlan::default;
+        for path in [
+            "",
+            "orders",
+            "//evil.example/",
+            "http://evil.example/",
+            "/a b",
+        ] {
+            assert_eq!(
+                field_of(&HttpPlan {
+                    path: path.to_owned(),
+                    ..plan()
+                }),
+                "path",
+                "{path}"
+            );
+        }
+        assert_eq!(
+            field_of(&HttpPlan {
+                method: "G T".to_owned(),
+                ..plan()
+            }),
+            "method"
+        );
+        assert_eq!(
+            field_of(&HttpPlan {
+                method: "CONNECT".to_owned(),
+                ..plan()
+            }),
+            "method"
+        );
+        assert_eq!(
+            field_of(&HttpPlan {
+                connections: Some(0),
+                ..plan()
+            }),
+            "connections"
+        );
+        assert_eq!(
+            field_of(&HttpPlan {
+                connections: Some(1_025),
+                ..plan()
+            }),
+            "connections"
+        );
+        for duration_s in [0.0, -1.0, f64::NAN, f64::INFINITY, 601.0] {
+            assert_eq!(
+                field_of(&HttpPlan {
+                    duration_s: Some(duration_s),
+                    ..plan()
+                }),
+                "duration_s"
+            );
+        }
+        assert_eq!(
+            field_of(&HttpPlan {
+                requests: Some(0),
+                ..plan()
+            }),
+            "requests"
+        );
+        assert_eq!(
+            field_of(&HttpPlan {
+                timeout_ms: 0,
+                ..plan()
+            }),
+            "timeout_ms"
+        );
+        let body = Some("x".repeat(MAX_BODY_BYTES + 1));
+        assert_eq!(field_of(&HttpPlan { body, ..plan() }), "body");
+        for (name, value) in [
+            ("a b", "x"),
+            ("x-y", "a\r\nb"),
+            ("Host", "evil.example"),
+            ("X-Pitcrew-Load-Run", "7"),
+        ] {
+            let headers = [(name.to_owned(), value.to_owned())].into();
+            assert_eq!(
+                field_of(&HttpPlan { headers, ..plan() }),
+                format!("headers.{name}")
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        let error = serde_json::from_str::<HttpPlan>(r#"{"conections": 4}"#).expect_err("refused");
+        assert!(error.to_string().contains("conections"), "{error}");
+    }
+}
