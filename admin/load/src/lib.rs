@@ -5,9 +5,13 @@
 //!
 //! | protocol | plan | starts it | feature |
 //! |---|---|---|---|
-//! | HTTP/1.1 | [`HttpPlan`] | [`start`] | |
+//! | HTTP/1.1 | [`HttpPlan`]: connections kept or made anew for each request | [`start`] | |
+//! | HTTP/2 | [`HttpPlan`] with [`HttpVersion::Http2`]: several streams on a connection | [`start`] | `http2` |
 //! | PostgreSQL | `PostgresPlan`: simple, prepared, pipelined, or a connection for each statement | `start_postgres` | `postgres` |
 //! | WebSocket | `WebSocketPlan`: a message and its reply, connections held idle, connections made anew | `start_websocket` | `websocket` |
+//!
+//! HTTP and WebSocket are spoken in clear or, with the feature `tls`, by rustls: [`Target::resolve`] takes `https://`, and
+//! certificates are checked, always.
 //!
 //! Load is made by one of two models. In the **closed** one each connection sends its next request when the last answer has
 //! ended, so a stalled target also stalls the load. In the **open** one ([`HttpPlan::open`]) requests are due by the clock,
@@ -32,6 +36,8 @@ mod series;
 mod targets;
 mod text;
 mod threshold;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use arrivals::{Spacing, Stage};
 pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Search};
@@ -44,8 +50,8 @@ pub use engine::start_websocket;
 pub use engine::{Run, RunState, start};
 pub use percentiles::Percentiles;
 pub use plan::{
-    HttpPlan, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS,
-    MAX_STAGES, Open, PlanError,
+    HttpPlan, HttpVersion, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S,
+    MAX_REQUESTS, MAX_STAGES, MAX_STREAMS, Open, PlanError,
 };
 #[cfg(feature = "postgres")]
 pub use plan::{MAX_DEPTH, PostgresMode, PostgresPlan};

@@ -15,6 +15,8 @@ use crate::details::Details;
 pub enum ErrorKind {
     /// No connection could be made.
     Connect,
+    /// The TLS handshake failed.
+    Tls,
     /// The connection ended before the answer did.
     Reset,
     /// The answer did not end within the plan's `timeout_ms`.

@@ -16,7 +16,7 @@ use crate::record::Sample;
 /// Sends until the plan's end on so many connections.
 pub(super) async fn run(thread: &Rc<Thread>, connections: usize) {
     let mut workers = JoinSet::new();
-    for _ in 0..connections {
+    for number in 0..connections {
         #[cfg(feature = "postgres")]
         if let Work::Postgres(work) = &thread.work
             && let Some(depth) = work.plan.depth
@@ -25,13 +25,13 @@ pub(super) async fn run(thread: &Rc<Thread>, connections: usize) {
             workers.spawn_local(postgres::pipelined(thread, work, depth));
             continue;
         }
-        workers.spawn_local(worker(Rc::clone(thread)));
+        workers.spawn_local(worker(Rc::clone(thread), number));
     }
     while workers.join_next().await.is_some() {}
 }
 
-async fn worker(thread: Rc<Thread>) {
-    let mut connection = Connection::new(&thread);
+async fn worker(thread: Rc<Thread>, number: usize) {
+    let mut connection = Connection::new(&thread, number);
     while thread.may_send() {
         let under_way = thread.under_way();
         let exchange = connection.send().await;

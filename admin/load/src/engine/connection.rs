@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::http1;
+#[cfg(feature = "http2")]
+use super::http2;
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::thread::Thread;
@@ -21,6 +23,8 @@ pub(super) const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub(super) enum Work {
     Http1(Arc<http1::Work>),
+    #[cfg(feature = "http2")]
+    Http2(Arc<http1::Work>),
     #[cfg(feature = "postgres")]
     Postgres(Arc<postgres::Work>),
     #[cfg(feature = "websocket")]
@@ -28,6 +32,15 @@ pub(super) enum Work {
 }
 
 impl Work {
+    /// Requests at once on each connection, each sent by a [`Connection`] of its own.
+    pub(super) fn streams(&self) -> usize {
+        match self {
+            #[cfg(feature = "http2")]
+            Self::Http2(work) => work.plan.streams.unwrap_or(1) as usize,
+            _ => 1,
+        }
+    }
+
     /// Connections that are held without a request.
     pub(super) fn idle(&self) -> usize {
         match self {
@@ -41,6 +54,8 @@ impl Work {
 /// Sends one request after the other, and connects when it has to.
 pub(super) enum Connection {
     Http1(http1::Connection),
+    #[cfg(feature = "http2")]
+    Http2(http2::Connection),
     #[cfg(feature = "postgres")]
     Postgres(postgres::Connection),
     #[cfg(feature = "websocket")]
@@ -55,9 +70,16 @@ pub(super) struct Exchange {
 }
 
 impl Connection {
-    pub(super) fn new(thread: &Rc<Thread>) -> Self {
+    /// `number` counts those of a thread from 0.
+    pub(super) fn new(thread: &Rc<Thread>, number: usize) -> Self {
+        let _ = number;
         match &thread.work {
             Work::Http1(work) => Self::Http1(http1::Connection::new(thread, Arc::clone(work))),
+            #[cfg(feature = "http2")]
+            Work::Http2(work) => {
+                let shared = thread.shared_connection(number / thread.work.streams());
+                Self::Http2(http2::Connection::new(thread, Arc::clone(work), shared))
+            }
             #[cfg(feature = "postgres")]
             Work::Postgres(work) => {
                 Self::Postgres(postgres::Connection::new(thread, Arc::clone(work)))
@@ -73,6 +95,8 @@ impl Connection {
     pub(super) async fn send(&mut self) -> Exchange {
         match self {
             Self::Http1(connection) => connection.send().await,
+            #[cfg(feature = "http2")]
+            Self::Http2(connection) => connection.send().await,
             #[cfg(feature = "postgres")]
             Self::Postgres(connection) => connection.send().await,
             #[cfg(feature = "websocket")]

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::connection::{CONNECT_TIMEOUT, Exchange, PAUSE_AFTER_REFUSAL};
 use super::driver::Driver;
 use super::patience::Patience;
 use super::presence::Presence;
+use super::socket::Socket;
 use super::thread::Thread;
 use crate::plan::Checked;
 use crate::record::{Answer, ErrorKind};
@@ -43,13 +43,16 @@ struct Live {
     presence: Presence,
 }
 
-type Moving = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
+type Moving = http1::Connection<TokioIo<Socket>, Full<Bytes>>;
 
 impl Connection {
     pub(super) fn new(thread: &Rc<Thread>, work: Arc<Work>) -> Self {
         let mut headers = work.plan.headers.clone();
         if let Ok(host) = HeaderValue::from_str(work.target.authority()) {
-            headers.insert(http::header::HOST, host);
+            headers.insert(header::HOST, host);
+        }
+        if !work.plan.keep_alive {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Ok(run) = HeaderValue::from_str(&thread.shared.id) {
             headers.insert(crate::RUN_HEADER, run);
@@ -82,18 +85,20 @@ impl Connection {
 
     /// `None` where the connection ended before the request was written.
     async fn send_from(&mut self, begin: Instant) -> Option<Exchange> {
+        let keep_alive = self.work.plan.keep_alive;
         let (mut live, sent) = match self.live.take() {
             Some(live) => (live, begin),
             None => match self.connect().await {
-                Some(live) => (live, Instant::now()),
-                None => {
+                // Where each request connects, connecting is part of it.
+                Ok(live) => (live, if keep_alive { Instant::now() } else { begin }),
+                Err(kind) => {
                     self.thread.count(|details| details.refused += 1);
                     let ended = Instant::now();
                     tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
                     return Some(Exchange {
                         sent: begin,
                         ended,
-                        outcome: Err(ErrorKind::Connect),
+                        outcome: Err(kind),
                     });
                 }
             },
@@ -125,6 +130,13 @@ impl Connection {
         let ended = Instant::now();
         let outcome = match answer {
             Some(Ok(answer)) => {
+                if !keep_alive {
+                    return Some(Exchange {
+                        sent,
+                        ended,
+                        outcome: Ok(answer),
+                    });
+                }
                 // The server may close after an answer, or leave a body unread that it has answered: then the next request
                 // connects anew.
                 let ready = driver.until(sender.ready());
@@ -152,12 +164,13 @@ impl Connection {
         })
     }
 
-    async fn connect(&self) -> Option<Live> {
+    async fn connect(&self) -> Result<Live, ErrorKind> {
         let connecting = async {
-            let stream = TcpStream::connect(self.work.target.address).await.ok()?;
-            stream.set_nodelay(true).ok()?;
-            let (sender, driver) = handshake(TokioIo::new(stream)).await.ok()?;
-            Some(Live {
+            let socket = Socket::connect(&self.work.target).await?;
+            let (sender, driver) = handshake(TokioIo::new(socket))
+                .await
+                .map_err(|_| ErrorKind::Connect)?;
+            Ok(Live {
                 sender,
                 driver: Driver::new(driver),
                 presence: Presence::new(&self.thread),
@@ -165,7 +178,6 @@ impl Connection {
         };
         tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
-            .ok()
-            .flatten()
+            .unwrap_or(Err(ErrorKind::Connect))
     }
 }

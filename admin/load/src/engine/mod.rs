@@ -7,8 +7,9 @@
 //! | `closed`, `open` | the two models of load |
 //! | `pace` | the thread that says when requests of an open model are due |
 //! | `connection` | one connection of any protocol |
-//! | `http1`, `postgres`, `websocket` | one of a protocol |
-//! | `driver` | what moves its bytes |
+//! | `http1`, `http2`, `postgres`, `websocket` | one of a protocol |
+//! | `socket` | TCP in clear or by TLS |
+//! | `driver` | what moves a connection's bytes |
 //! | `presence` | that it is there, counted |
 //! | `patience` | its timeout |
 
@@ -16,6 +17,8 @@ mod closed;
 mod connection;
 mod driver;
 mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 mod open;
 mod pace;
 mod patience;
@@ -23,6 +26,7 @@ mod patience;
 mod postgres;
 mod presence;
 mod run;
+mod socket;
 mod thread;
 #[cfg(feature = "websocket")]
 mod websocket;
@@ -51,12 +55,17 @@ const GRACE: Duration = Duration::from_millis(500);
 /// # Errors
 /// [`PlanError`] when a field is out of its range, or when no thread can be started; nothing has been sent then.
 pub fn start(id: impl Into<String>, plan: &HttpPlan, target: &Target) -> Result<Run, PlanError> {
-    let work = http1::Work {
-        plan: plan.checked()?,
-        target: target.clone(),
-    };
-    let load = work.plan.load.clone();
-    run(id.into(), load, &Work::Http1(Arc::new(work)))
+    let plan = plan.checked()?;
+    let load = plan.load.clone();
+    #[cfg(feature = "http2")]
+    if plan.streams.is_some() {
+        let target = target.speaking(b"h2");
+        let work = Arc::new(http1::Work { plan, target });
+        return run(id.into(), load, &Work::Http2(work));
+    }
+    let target = target.speaking(b"http/1.1");
+    let work = Arc::new(http1::Work { plan, target });
+    run(id.into(), load, &Work::Http1(work))
 }
 
 /// Checks the plan and starts it. Connects once before, so that a target which cannot be reached and a statement that the server
@@ -103,7 +112,7 @@ pub fn start_websocket(
         );
     }
     let load = plan.load.clone();
-    let target = target.clone();
+    let target = target.speaking(b"http/1.1");
     let work = Arc::new(websocket::Work { plan, target });
     run(id.into(), load, &Work::WebSocket(work))
 }
@@ -194,8 +203,10 @@ fn run_thread(thread: Thread, share: Share, arrivals: Option<mpsc::Receiver<std:
     runtime.block_on(async {
         let work = async {
             match arrivals {
-                Some(arrivals) => open::run(&thread, share.connections, arrivals).await,
-                None => closed::run(&thread, share.connections).await,
+                Some(arrivals) => {
+                    open::run(&thread, share.connections * thread.work.streams(), arrivals).await
+                }
+                None => closed::run(&thread, share.connections * thread.work.streams()).await,
             }
         };
         let cancelled = async {

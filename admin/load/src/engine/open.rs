@@ -61,7 +61,8 @@ pub(super) async fn run(
             pool.idle.set(idle - 1);
             pool.wake.notify_one();
         } else if workers.len() < connections {
-            workers.spawn_local(worker(Rc::clone(thread), Rc::clone(&pool)));
+            let number = workers.len();
+            workers.spawn_local(worker(Rc::clone(thread), Rc::clone(&pool), number));
         }
     }
     pool.is_over.set(true);
@@ -72,8 +73,8 @@ pub(super) async fn run(
     let _ = tokio::time::timeout_at((last + thread.load.timeout * 2).into(), drained).await;
 }
 
-async fn worker(thread: Rc<Thread>, pool: Rc<Pool>) {
-    let mut connection = Connection::new(&thread);
+async fn worker(thread: Rc<Thread>, pool: Rc<Pool>, number: usize) {
+    let mut connection = Connection::new(&thread, number);
     loop {
         let next = pool.due.borrow_mut().pop_front();
         let Some(due) = next else {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::thread::Thread;
 
 pub(super) struct Presence {
-    thread: Rc<Thread>,
+    pub(super) thread: Rc<Thread>,
     since: Instant,
     is_lost: bool,
 }

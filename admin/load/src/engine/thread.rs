@@ -20,6 +20,9 @@ pub(super) struct Thread {
     pub(super) work: Work,
     recorder: RefCell<Recorder>,
     under_way: Cell<u64>,
+    /// HTTP/2 connections, as far as they are needed. Who sends on them holds them: they know this thread.
+    #[cfg(feature = "http2")]
+    connections: RefCell<Vec<std::rc::Weak<super::http2::Shared>>>,
 }
 
 /// A request that was sent and not answered yet.
@@ -39,6 +42,8 @@ impl Thread {
             work,
             recorder: RefCell::new(Recorder::new()),
             under_way: Cell::new(0),
+            #[cfg(feature = "http2")]
+            connections: RefCell::default(),
         }
     }
 
@@ -48,6 +53,20 @@ impl Thread {
         Instant::now() < shared.begin + self.load.duration
             && !shared.cancel.is_cancelled()
             && shared.claim(self.load.requests)
+    }
+
+    /// One of the connections that several requests share.
+    #[cfg(feature = "http2")]
+    pub(super) fn shared_connection(&self, number: usize) -> std::rc::Rc<super::http2::Shared> {
+        let mut connections = self.connections.borrow_mut();
+        if connections.len() <= number {
+            connections.resize_with(number + 1, Default::default);
+        }
+        connections[number].upgrade().unwrap_or_else(|| {
+            let shared = std::rc::Rc::default();
+            connections[number] = std::rc::Rc::downgrade(&shared);
+            shared
+        })
     }
 
     pub(super) fn under_way(&self) -> UnderWay<'_> {

@@ -10,7 +10,24 @@ use super::{PlanError, wrong};
 /// The largest request body: 1 MiB.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// An HTTP/1.1 run, in a closed model or in an open one.
+/// The most streams on one HTTP/2 connection: 256.
+pub const MAX_STREAMS: u32 = 256;
+/// Streams of all connections together.
+const MAX_ALL_STREAMS: u32 = 16_384;
+
+/// Which HTTP is spoken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HttpVersion {
+    /// HTTP/1.1 (RFC 9112): one request at a time on a connection.
+    #[default]
+    Http1,
+    /// HTTP/2 (RFC 9113), in clear with prior knowledge. Needs the feature `http2`.
+    Http2,
+}
+
+/// An HTTP run, in a closed model or in an open one.
 ///
 /// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +51,14 @@ pub struct HttpPlan {
     pub requests: Option<u64>,
     /// An open model: requests go out when they are due. Its stages say how many and how long. Default: a closed model.
     pub open: Option<Open>,
+    /// Which HTTP is spoken. Default HTTP/1.1.
+    pub version: HttpVersion,
+    /// Requests under way at once on each HTTP/2 connection: 1 to [`MAX_STREAMS`], all connections together at most 16,384.
+    /// Default 1.
+    pub streams: Option<u32>,
+    /// Whether connections are kept. If not, each request of HTTP/1.1 has a connection of its own, and the time that connecting
+    /// takes is part of the request. Default true.
+    pub keep_alive: bool,
     /// An answer that has not ended after so many milliseconds is an error: 1 to 60,000. Default 10,000.
     pub timeout_ms: u64,
 }
@@ -49,6 +74,9 @@ impl Default for HttpPlan {
             duration_s: None,
             requests: None,
             open: None,
+            version: HttpVersion::default(),
+            streams: None,
+            keep_alive: true,
             timeout_ms: 10_000,
         }
     }
@@ -61,6 +89,9 @@ pub(crate) struct Checked {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Of each HTTP/2 connection.
+    pub(crate) streams: Option<u32>,
+    pub(crate) keep_alive: bool,
     pub(crate) load: Load,
 }
 
@@ -97,7 +128,38 @@ impl HttpPlan {
             timeout_ms: self.timeout_ms,
         }
         .checked()?;
+        let is_http2 = self.version == HttpVersion::Http2;
+        if is_http2 && !cfg!(feature = "http2") {
+            return wrong(
+                "version",
+                "`http2` is not in this build: it has no feature `http2`",
+            );
+        }
+        if self.streams.is_some() && !is_http2 {
+            return wrong("streams", "are of version `http2`; leave them out");
+        }
+        let streams = self.streams.unwrap_or(1);
+        if !(1..=MAX_STREAMS).contains(&streams) {
+            return wrong("streams", format!("wants 1 to {MAX_STREAMS}"));
+        }
+        if streams > MAX_ALL_STREAMS / load.connections {
+            return wrong(
+                "streams",
+                format!(
+                    "want at most {MAX_ALL_STREAMS} on all connections together, have {streams} on each of {}",
+                    load.connections
+                ),
+            );
+        }
+        if is_http2 && !self.keep_alive {
+            return wrong(
+                "keep_alive",
+                "false is of HTTP/1.1; `http2` keeps connections",
+            );
+        }
         Ok(Checked {
+            streams: is_http2.then_some(streams),
+            keep_alive: self.keep_alive,
             path,
             method,
             headers,

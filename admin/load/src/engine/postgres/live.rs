@@ -179,8 +179,11 @@ impl Live {
         driver.end().await;
     }
 
-    /// Nobody here wanted it to end.
+    /// Nobody here wanted it to end. Where the server said why, and to no statement, that is counted too.
     pub(super) fn lost(mut self) {
+        if let Some(Err(last)) = self.fate.get() {
+            self.presence.thread.count_sql_state(last.code());
+        }
         self.presence.lost();
     }
 

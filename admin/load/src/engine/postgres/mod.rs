@@ -82,7 +82,10 @@ impl Connection {
         let outcome = match answer {
             Some(Ok(())) => Ok(ANSWER),
             Some(Err(error)) => match self.work.fault(&error, live.fate(), ended - sent) {
-                Fault::NeverSent => return None,
+                Fault::NeverSent => {
+                    live.lost();
+                    return None;
+                }
                 Fault::Of(kind, code) => {
                     self.thread.count_sql_state(code.as_ref());
                     Err(kind)

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use futures_util::{SinkExt, Stream, StreamExt};
 use http::{HeaderName, HeaderValue};
-use tokio::net::TcpStream;
 use tokio_websockets::{ClientBuilder, Error, Limits, Message, WebSocketStream, upgrade};
 
 use super::super::connection::CONNECT_TIMEOUT;
 use super::super::presence::Presence;
+use super::super::socket::Socket;
 use super::super::thread::Thread;
 use crate::plan::{CheckedWebSocket, MAX_BODY_BYTES, Reply};
 use crate::record::{Answer, ErrorKind};
@@ -37,7 +37,7 @@ pub(super) enum Refused {
 }
 
 pub(super) struct Live {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Socket>,
     since: Instant,
     thread: Rc<Thread>,
     presence: Presence,
@@ -46,10 +46,9 @@ pub(super) struct Live {
 impl Live {
     pub(super) async fn connect(thread: &Rc<Thread>, work: &Work) -> Result<Self, Refused> {
         let connecting = async {
-            let socket = TcpStream::connect(work.target.address)
+            let socket = Socket::connect(&work.target)
                 .await
-                .map_err(|_| Refused::Error(ErrorKind::Connect))?;
-            let _ = socket.set_nodelay(true);
+                .map_err(Refused::Error)?;
             let (stream, _) = work
                 .handshake(thread)?
                 .connect_on(socket)
