@@ -90,6 +90,7 @@ pub(crate) struct Checked {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// Of each HTTP/2 connection.
+    #[cfg_attr(not(feature = "http2"), expect(dead_code, reason = "refused then"))]
     pub(crate) streams: Option<u32>,
     pub(crate) keep_alive: bool,
     pub(crate) load: Load,
