@@ -1051,7 +1051,7 @@ async fn without_a_token_one_is_made_that_works_and_two_apps_have_two() {
 fn configurations_that_cannot_work_are_refused_when_building() {
     let error = |builder: AdminBuilder| builder.build().expect_err("refused").to_string();
     assert!(error(Admin::builder().operator_token("short")).contains("16 bytes"));
-    assert!(error(Admin::builder().self_address("https://localhost")).contains("TLS"));
+    assert!(error(Admin::builder().self_address("ftp://localhost")).contains("http://host:port"));
     assert!(error(Admin::builder().cycle_interval(Duration::ZERO)).contains("10 seconds"));
     assert!(error(Admin::builder().database("not a url")).contains("postgres://"));
 }

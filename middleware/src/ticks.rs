@@ -103,7 +103,7 @@ impl Ticks {
     pub(crate) fn ask_again(self) {
         if self == Self::Counter
             && !LOSS.has_happened.load(Ordering::Relaxed)
-            && !does_kernel_trust_counter()
+            && does_kernel_trust_counter() == Some(false)
         {
             LOSS.happens();
             tracing::warn!(
@@ -154,7 +154,7 @@ fn counter() -> u64 {
 /// against other clocks, and gives them up for good when they disagree, which a program alone cannot see; the processor has to be asked too, for under an
 /// emulator or a hypervisor that hides the flag `quanta` has no scale for the counter.
 fn is_counter_trusted() -> bool {
-    is_counter_invariant() && does_kernel_trust_counter()
+    is_counter_invariant() && does_kernel_trust_counter() == Some(true)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -180,13 +180,12 @@ fn is_counter_invariant() -> bool {
     cfg!(target_arch = "aarch64")
 }
 
-fn does_kernel_trust_counter() -> bool {
+/// `None` where it does not say: not Linux, hidden, or no file can be opened just now. Then the operating system's clock is
+/// taken from the start, which costs more but is right; and what was trusted stays so.
+fn does_kernel_trust_counter() -> Option<bool> {
     const CHOSEN: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
-    match std::fs::read_to_string(CHOSEN) {
-        Ok(chosen) => matches!(chosen.trim(), "tsc" | "arch_sys_counter"),
-        // Not Linux, or hidden: the operating system's clock costs more, but is right.
-        Err(_) => false,
-    }
+    let chosen = std::fs::read_to_string(CHOSEN).ok()?;
+    Some(matches!(chosen.trim(), "tsc" | "arch_sys_counter"))
 }
 
 #[cfg(test)]

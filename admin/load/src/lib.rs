@@ -4,6 +4,16 @@
 //! and gives a [`Run`] that can be watched, cancelled and waited for; the end is a [`Report`]. With the feature `reports` that
 //! is written as JSON, one HTML page, Markdown, JUnit XML or an HDR log, and those of several processes merge exactly.
 //!
+//! | protocol | plan | starts it | feature |
+//! |---|---|---|---|
+//! | HTTP/1.1 | [`HttpPlan`]: connections kept or made anew for each request | [`start`] | |
+//! | HTTP/2 | [`HttpPlan`] with [`HttpVersion::Http2`]: several streams on a connection | [`start`] | `http2` |
+//! | PostgreSQL | `PostgresPlan`: simple, prepared, pipelined, or a connection for each statement | `start_postgres` | `postgres` |
+//! | WebSocket | `WebSocketPlan`: a message and its reply, connections held idle, connections made anew | `start_websocket` | `websocket` |
+//!
+//! HTTP and WebSocket are spoken in clear or, with the feature `tls`, by rustls: [`Target::resolve`] takes `https://`, and
+//! certificates are checked, always.
+//!
 //! Load is made by one of two models. In the **closed** one each connection sends its next request when the last answer has
 //! ended, so a stalled target also stalls the load. In the **open** one ([`HttpPlan::open`]) requests are due by the clock,
 //! and a response is timed from the moment it was due, so that percentiles show what independent visitors waited. How late
@@ -16,29 +26,45 @@ mod arrivals;
 mod capacity;
 mod compare;
 mod confidence;
+mod details;
 mod engine;
 mod packed;
 mod part;
 mod percentiles;
 mod plan;
+#[cfg(feature = "postgres")]
+mod postgres_target;
 mod record;
 mod report;
 mod series;
 mod targets;
 mod text;
 mod threshold;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use arrivals::{Spacing, Stage};
 pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Search};
 pub use compare::{Change, Comparison, Movement, Tolerance, compare};
 pub use confidence::Estimate;
+pub use details::Details;
+#[cfg(feature = "postgres")]
+pub use engine::start_postgres;
+#[cfg(feature = "websocket")]
+pub use engine::start_websocket;
 pub use engine::{Run, RunState, start};
 pub use part::{MAX_PARTS, Part, PartError};
 pub use percentiles::Percentiles;
 pub use plan::{
-    HttpPlan, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS,
-    MAX_STAGES, Open, PlanError,
+    HttpPlan, HttpVersion, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S,
+    MAX_REQUESTS, MAX_STAGES, MAX_STREAMS, Open, PlanError,
 };
+#[cfg(feature = "postgres")]
+pub use plan::{MAX_DEPTH, PostgresMode, PostgresPlan};
+#[cfg(feature = "websocket")]
+pub use plan::{MAX_IDLE, Reply, WebSocketMessage, WebSocketPlan};
+#[cfg(feature = "postgres")]
+pub use postgres_target::PostgresTarget;
 pub use record::ErrorKind;
 pub use report::{GeneratorLimited, Model, Progress, Report};
 #[cfg(feature = "reports")]

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::details::Details;
+
 /// Why a request has no good answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -13,14 +15,20 @@ use serde::{Deserialize, Serialize};
 pub enum ErrorKind {
     /// No connection could be made.
     Connect,
+    /// The TLS handshake failed.
+    Tls,
     /// The connection ended before the answer did.
     Reset,
     /// The answer did not end within the plan's `timeout_ms`.
     Timeout,
     /// The answer's status was 400 or above.
     Status,
-    /// The answer was not HTTP.
+    /// The answer was not of the protocol.
     Protocol,
+    /// PostgreSQL answered with an error.
+    Sql,
+    /// The answer was not the one that the plan expects.
+    Check,
 }
 
 /// Times up to an hour with three significant figures: 184 KiB a histogram, four a thread.
@@ -50,7 +58,8 @@ pub(crate) struct Sample {
 /// An answer whose body has ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answer {
-    pub(crate) status: u16,
+    /// Of protocols that have one.
+    pub(crate) status: Option<u16>,
     pub(crate) body_bytes: u64,
 }
 
@@ -68,6 +77,7 @@ pub(crate) struct Recorder {
     pub(crate) errors: BTreeMap<ErrorKind, u64>,
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) body_bytes: u64,
+    pub(crate) details: Details,
 }
 
 impl Recorder {
@@ -81,16 +91,20 @@ impl Recorder {
             errors: BTreeMap::new(),
             statuses: BTreeMap::new(),
             body_bytes: 0,
+            details: Details::default(),
         }
     }
 
     /// Counts one request. Only a good answer's latency counts as one, so that fast failures flatter nobody.
     pub(crate) fn record(&mut self, sample: &Sample, is_open: bool) {
         let outcome = sample.outcome.and_then(|answer| {
-            // At most the 900 codes that the http crate lets through.
-            *self.statuses.entry(answer.status).or_default() += 1;
             self.body_bytes += answer.body_bytes;
-            if answer.status < 400 {
+            let Some(status) = answer.status else {
+                return Ok(());
+            };
+            // At most the 900 codes that the http crate lets through.
+            *self.statuses.entry(status).or_default() += 1;
+            if status < 400 {
                 Ok(())
             } else {
                 Err(ErrorKind::Status)
@@ -138,6 +152,7 @@ impl Recorder {
         }
         self.ok += other.ok;
         self.body_bytes += other.body_bytes;
+        self.details.merge(&other.details);
         for (kind, count) in &other.errors {
             *self.errors.entry(*kind).or_default() += count;
         }
@@ -160,6 +175,7 @@ impl Recorder {
         (self.ok, self.body_bytes) = (0, 0);
         self.errors.clear();
         self.statuses.clear();
+        self.details.clear();
     }
 }
 

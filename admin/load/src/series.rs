@@ -146,7 +146,7 @@ mod tests {
         let begin = Instant::now();
         for _ in 0..count {
             let outcome = Ok(Answer {
-                status: 200,
+                status: Some(200),
                 body_bytes: 0,
             });
             let sample = Sample {

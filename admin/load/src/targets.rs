@@ -12,11 +12,23 @@ pub struct Targets {
 }
 
 /// One address that load may be sent to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     pub(crate) authority: String,
     pub(crate) address: SocketAddr,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::Tls>,
 }
+
+/// Roots are no part of what a target is.
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        (self.is_tls(), &self.authority, self.address)
+            == (other.is_tls(), &other.authority, other.address)
+    }
+}
+
+impl Eq for Target {}
 
 /// A target that cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +37,9 @@ pub enum TargetError {
     /// The text is not of the form `http://host:port`.
     #[error("`{0}` is not a target: write `http://host:port`, with nothing behind the port")]
     Form(String),
-    /// Only plain HTTP is spoken so far.
+    /// TLS is asked for, and this build has no `tls` feature.
     #[error(
-        "`{0}` asks for TLS, which the load tester does not speak yet: name the plain `http://` address"
+        "`{0}` asks for TLS, which this build of the load tester does not speak: it has no feature `tls`"
     )]
     Tls(String),
     /// The name does not resolve.
@@ -38,25 +50,44 @@ pub enum TargetError {
         "`{0}` is not an allowed target: only addresses that the configuration lists can be load-tested"
     )]
     NotAllowed(String),
+    /// The text names no PostgreSQL server that can be used. Says why; never holds the text, which may have a password in it.
+    #[error("not a PostgreSQL target: {0}")]
+    Postgres(String),
+    /// The roots that a certificate is checked against cannot be used.
+    #[error("TLS: {0}")]
+    Roots(String),
     /// The list is empty.
     #[error("no target is configured: tell the admin router this app's own address")]
     Empty,
 }
 
 impl Target {
-    /// Parses `http://host:port` and resolves the host, once.
+    /// Parses `http://host:port` (or `ws://`, which is the same server) and resolves the host, once. With the feature `tls` also
+    /// `https://` and `wss://`; the certificate is checked against this machine's roots.
     ///
     /// # Errors
     /// [`TargetError`] when the text is of another form, asks for TLS, or does not resolve.
     pub fn resolve(text: &str) -> Result<Self, TargetError> {
+        Self::resolve_with_roots(text, "")
+    }
+
+    /// The same, with more roots that a certificate may lead to: certificates in PEM.
+    ///
+    /// # Errors
+    /// As [`Target::resolve`], and [`TargetError::Roots`] when a text is given that holds no roots.
+    pub fn resolve_with_roots(text: &str, roots: &str) -> Result<Self, TargetError> {
         let uri: http::Uri = text
             .parse()
             .map_err(|_| TargetError::Form(text.to_owned()))?;
         match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(TargetError::Tls(text.to_owned())),
+            Some("http" | "ws") => {}
+            Some("https" | "wss") if cfg!(feature = "tls") => {}
+            Some("https" | "wss") => return Err(TargetError::Tls(text.to_owned())),
             _ => return Err(TargetError::Form(text.to_owned())),
         }
+        let is_tls = matches!(uri.scheme_str(), Some("https" | "wss"));
+        #[cfg(not(feature = "tls"))]
+        let _ = roots;
         let Some(authority) = uri.authority() else {
             return Err(TargetError::Form(text.to_owned()));
         };
@@ -68,7 +99,9 @@ impl Target {
             .host()
             .trim_start_matches('[')
             .trim_end_matches(']');
-        let port = authority.port_u16().unwrap_or(80);
+        let port = authority
+            .port_u16()
+            .unwrap_or(if is_tls { 443 } else { 80 });
         let address = std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
             .map_err(|error| TargetError::Unresolved(text.to_owned(), error.to_string()))?
             .next()
@@ -76,6 +109,12 @@ impl Target {
         Ok(Self {
             authority: authority.as_str().to_ascii_lowercase(),
             address,
+            #[cfg(feature = "tls")]
+            tls: if is_tls {
+                Some(crate::tls::Tls::new(host, roots)?)
+            } else {
+                None
+            },
         })
     }
 
@@ -83,6 +122,50 @@ impl Target {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it is spoken to by TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        {
+            self.tls.is_some()
+        }
+        #[cfg(not(feature = "tls"))]
+        {
+            false
+        }
+    }
+
+    /// A path as the absolute form that HTTP/2 wants.
+    #[cfg(feature = "http2")]
+    pub(crate) fn absolute(&self, path: &http::Uri) -> http::Uri {
+        let mut parts = path.clone().into_parts();
+        parts.scheme = Some(if self.is_tls() {
+            http::uri::Scheme::HTTPS
+        } else {
+            http::uri::Scheme::HTTP
+        });
+        parts.authority = self.authority.parse().ok();
+        // It was an authority and a path before, so it is one now.
+        http::Uri::from_parts(parts).unwrap_or_else(|_| path.clone())
+    }
+
+    /// The same, which asks for one application protocol in its TLS handshake.
+    #[must_use]
+    pub(crate) fn speaking(&self, protocol: &[u8]) -> Self {
+        #[cfg(feature = "tls")]
+        {
+            Self {
+                tls: self.tls.as_ref().map(|tls| tls.speaking(protocol)),
+                ..self.clone()
+            }
+        }
+        #[cfg(not(feature = "tls"))]
+        {
+            let _ = protocol;
+            self.clone()
+        }
     }
 
     /// The `host:port` that is sent as `Host`.
@@ -119,14 +202,17 @@ impl Targets {
     /// # Errors
     /// [`TargetError::NotAllowed`] when it is not on the list.
     pub fn find(&self, text: &str) -> Result<&Target, TargetError> {
-        let wanted = text
-            .strip_prefix("http://")
-            .unwrap_or(text)
-            .trim_end_matches('/')
-            .to_ascii_lowercase();
+        let (is_tls, rest) = match text.split_once("://") {
+            Some(("http" | "ws", rest)) => (Some(false), rest),
+            Some(("https" | "wss", rest)) => (Some(true), rest),
+            _ => (None, text),
+        };
+        let wanted = rest.trim_end_matches('/').to_ascii_lowercase();
         self.allowed
             .iter()
-            .find(|target| target.authority == wanted)
+            .find(|target| {
+                target.authority == wanted && is_tls.is_none_or(|is_tls| is_tls == target.is_tls())
+            })
             .ok_or_else(|| TargetError::NotAllowed(text.to_owned()))
     }
 }
@@ -172,9 +258,12 @@ mod tests {
                 "{text}"
             );
         }
-        assert!(matches!(
-            Target::resolve("https://127.0.0.1"),
-            Err(TargetError::Tls(_))
-        ));
+        let secure = Target::resolve("https://127.0.0.1");
+        if cfg!(feature = "tls") {
+            // A machine without roots has none to check with.
+            assert!(matches!(secure, Ok(_) | Err(TargetError::Roots(_))));
+        } else {
+            assert!(matches!(secure, Err(TargetError::Tls(_))));
+        }
     }
 }

@@ -331,7 +331,6 @@ fn a_wrong_command_line_says_what_it_wants_and_sends_nothing() {
     for (arguments, wants) in [
         (vec!["not a url"], "is no URL"),
         (vec!["http://127.0.0.1:1/"], "cannot connect to 127.0.0.1:1"),
-        (vec!["https://127.0.0.1:1/"], "does not speak yet"),
         (vec!["http://192.0.2.1/"], "--allow-target 192.0.2.1"),
         (
             vec!["http://192.0.2.1/", "--allow-target", "192.0.2.2"],

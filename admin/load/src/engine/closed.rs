@@ -1,28 +1,38 @@
 //! The closed model: each connection sends its next request when its last answer has ended.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::http1::Connection;
+use super::connection::Connection;
 use super::thread::Thread;
+#[cfg(feature = "postgres")]
+use super::{connection::Work, postgres};
 use crate::record::Sample;
 
 /// Sends until the plan's end on so many connections.
 pub(super) async fn run(thread: &Rc<Thread>, connections: usize) {
     let mut workers = JoinSet::new();
-    for _ in 0..connections {
-        workers.spawn_local(worker(Rc::clone(thread)));
+    for number in 0..connections {
+        #[cfg(feature = "postgres")]
+        if let Work::Postgres(work) = &thread.work
+            && let Some(depth) = work.plan.depth
+        {
+            let (thread, work) = (Rc::clone(thread), Arc::clone(work));
+            workers.spawn_local(postgres::pipelined(thread, work, depth));
+            continue;
+        }
+        workers.spawn_local(worker(Rc::clone(thread), number));
     }
     while workers.join_next().await.is_some() {}
 }
 
-async fn worker(thread: Rc<Thread>) {
-    let shared = &thread.shared;
-    let end = shared.begin + thread.plan.duration;
-    let mut connection = Connection::new(Rc::clone(&thread));
-    while Instant::now() < end && !shared.cancel.is_cancelled() && shared.claim(&thread.plan) {
+async fn worker(thread: Rc<Thread>, number: usize) {
+    let mut connection = Connection::new(&thread, number);
+    while thread.may_send() {
         let under_way = thread.under_way();
         let exchange = connection.send().await;
         drop(under_way);

@@ -1,29 +1,35 @@
 //! One HTTP/1.1 connection that sends one request after the other.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
+use super::connection::{CONNECT_TIMEOUT, Exchange, PAUSE_AFTER_REFUSAL};
+use super::driver::Driver;
 use super::patience::Patience;
+use super::presence::Presence;
+use super::socket::Socket;
 use super::thread::Thread;
+use crate::plan::Checked;
 use crate::record::{Answer, ErrorKind};
+use crate::targets::Target;
 
-/// Connecting takes at most a second: an unreachable target is to be known soon.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// After a refused connection the next try waits, so that a dead target is not hammered.
-const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
+/// What is sent, and where.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) plan: Checked,
+    pub(super) target: Target,
+}
 
 pub(super) struct Connection {
     thread: Rc<Thread>,
+    work: Arc<Work>,
     headers: HeaderMap,
     patience: Patience,
     live: Option<Live>,
@@ -33,52 +39,28 @@ pub(super) struct Connection {
 /// one task from another twice.
 struct Live {
     sender: SendRequest<Full<Bytes>>,
-    driver: Driver,
+    driver: Driver<Moving>,
+    presence: Presence,
 }
 
-type Moving = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
-
-/// None once the connection has ended: only when it is dropped the sender learns of that.
-struct Driver(Option<Pin<Box<Moving>>>);
-
-impl Driver {
-    /// Drives the connection along until the future is done.
-    async fn until<F: Future>(&mut self, future: F) -> F::Output {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = future.as_mut().poll(cx) {
-                return Poll::Ready(output);
-            }
-            if let Some(connection) = &mut self.0
-                && connection.as_mut().poll(cx).is_ready()
-            {
-                self.0 = None;
-            }
-            future.as_mut().poll(cx)
-        })
-        .await
-    }
-}
-
-/// What came of one request.
-pub(super) struct Exchange {
-    pub(super) sent: Instant,
-    pub(super) ended: Instant,
-    pub(super) outcome: Result<Answer, ErrorKind>,
-}
+type Moving = http1::Connection<TokioIo<Socket>, Full<Bytes>>;
 
 impl Connection {
-    pub(super) fn new(thread: Rc<Thread>) -> Self {
-        let mut headers = thread.plan.headers.clone();
-        if let Ok(host) = HeaderValue::from_str(thread.target.authority()) {
-            headers.insert(http::header::HOST, host);
+    pub(super) fn new(thread: &Rc<Thread>, work: Arc<Work>) -> Self {
+        let mut headers = work.plan.headers.clone();
+        if let Ok(host) = HeaderValue::from_str(work.target.authority()) {
+            headers.insert(header::HOST, host);
+        }
+        if !work.plan.keep_alive {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Ok(run) = HeaderValue::from_str(&thread.shared.id) {
             headers.insert(crate::RUN_HEADER, run);
         }
         Self {
-            patience: Patience::new(thread.plan.timeout),
-            thread,
+            patience: Patience::new(work.plan.load.timeout),
+            thread: Rc::clone(thread),
+            work,
             headers,
             live: None,
         }
@@ -103,27 +85,34 @@ impl Connection {
 
     /// `None` where the connection ended before the request was written.
     async fn send_from(&mut self, begin: Instant) -> Option<Exchange> {
+        let keep_alive = self.work.plan.keep_alive;
         let (mut live, sent) = match self.live.take() {
             Some(live) => (live, begin),
             None => match self.connect().await {
-                Some(live) => (live, Instant::now()),
-                None => {
+                // Where each request connects, connecting is part of it.
+                Ok(live) => (live, if keep_alive { Instant::now() } else { begin }),
+                Err(kind) => {
+                    self.thread.count(|details| details.refused += 1);
                     let ended = Instant::now();
                     tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
                     return Some(Exchange {
                         sent: begin,
                         ended,
-                        outcome: Err(ErrorKind::Connect),
+                        outcome: Err(kind),
                     });
                 }
             },
         };
-        let plan = &self.thread.plan;
+        let plan = &self.work.plan;
         let mut request = Request::new(Full::new(plan.body.clone()));
         *request.method_mut() = plan.method.clone();
         *request.headers_mut() = self.headers.clone();
         *request.uri_mut() = plan.path.clone();
-        let Live { sender, driver } = &mut live;
+        let Live {
+            sender,
+            driver,
+            presence,
+        } = &mut live;
         let exchange = async {
             let response = sender.send_request(request).await?;
             let status = response.status().as_u16();
@@ -132,24 +121,41 @@ impl Connection {
             while let Some(frame) = body.frame().await {
                 body_bytes += frame?.data_ref().map_or(0, |data| data.len() as u64);
             }
-            Ok::<_, hyper::Error>(Answer { status, body_bytes })
+            Ok::<_, hyper::Error>(Answer {
+                status: Some(status),
+                body_bytes,
+            })
         };
         let answer = self.patience.wait(sent, driver.until(exchange)).await;
         let ended = Instant::now();
         let outcome = match answer {
             Some(Ok(answer)) => {
+                if !keep_alive {
+                    return Some(Exchange {
+                        sent,
+                        ended,
+                        outcome: Ok(answer),
+                    });
+                }
                 // The server may close after an answer, or leave a body unread that it has answered: then the next request
                 // connects anew.
                 let ready = driver.until(sender.ready());
                 if let Some(Ok(())) = self.patience.wait(ended, ready).await {
                     self.live = Some(live);
+                } else {
+                    presence.lost();
                 }
                 Ok(answer)
             }
-            Some(Err(error)) if error.is_canceled() => return None,
-            Some(Err(error)) if error.is_parse() => Err(ErrorKind::Protocol),
-            Some(Err(_)) => Err(ErrorKind::Reset),
-            None => Err(ErrorKind::Timeout),
+            bad => {
+                presence.lost();
+                Err(match bad {
+                    Some(Err(error)) if error.is_canceled() => return None,
+                    Some(Err(error)) if error.is_parse() => ErrorKind::Protocol,
+                    Some(_) => ErrorKind::Reset,
+                    None => ErrorKind::Timeout,
+                })
+            }
         };
         Some(Exchange {
             sent,
@@ -158,19 +164,20 @@ impl Connection {
         })
     }
 
-    async fn connect(&self) -> Option<Live> {
+    async fn connect(&self) -> Result<Live, ErrorKind> {
         let connecting = async {
-            let stream = TcpStream::connect(self.thread.target.address).await.ok()?;
-            stream.set_nodelay(true).ok()?;
-            let (sender, driver) = handshake(TokioIo::new(stream)).await.ok()?;
-            Some(Live {
+            let socket = Socket::connect(&self.work.target).await?;
+            let (sender, driver) = handshake(TokioIo::new(socket))
+                .await
+                .map_err(|_| ErrorKind::Connect)?;
+            Ok(Live {
                 sender,
-                driver: Driver(Some(Box::pin(driver))),
+                driver: Driver::new(driver),
+                presence: Presence::new(&self.thread),
             })
         };
         tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
-            .ok()
-            .flatten()
+            .unwrap_or(Err(ErrorKind::Connect))
     }
 }

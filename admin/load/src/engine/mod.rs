@@ -6,16 +6,30 @@
 //! | `thread` | what one thread has at hand and hands in |
 //! | `closed`, `open` | the two models of load |
 //! | `pace` | the thread that says when requests of an open model are due |
-//! | `http1` | one connection |
+//! | `connection` | one connection of any protocol |
+//! | `http1`, `http2`, `postgres`, `websocket` | one of a protocol |
+//! | `socket` | TCP in clear or by TLS |
+//! | `driver` | what moves a connection's bytes |
+//! | `presence` | that it is there, counted |
 //! | `patience` | its timeout |
 
 mod closed;
+mod connection;
+mod driver;
 mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 mod open;
 mod pace;
 mod patience;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod presence;
 mod run;
+mod socket;
 mod thread;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,10 +38,11 @@ use std::time::Duration;
 use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 
+use self::connection::Work;
 use self::run::Shared;
 pub use self::run::{Run, RunState};
 use self::thread::Thread;
-use crate::plan::{HttpPlan, PlanError};
+use crate::plan::{HttpPlan, Load, PlanError};
 use crate::targets::Target;
 
 /// After a cancel, requests under way get so long before their connections are dropped.
@@ -40,10 +55,89 @@ const GRACE: Duration = Duration::from_millis(500);
 /// # Errors
 /// [`PlanError`] when a field is out of its range, or when no thread can be started; nothing has been sent then.
 pub fn start(id: impl Into<String>, plan: &HttpPlan, target: &Target) -> Result<Run, PlanError> {
-    let plan = Arc::new(plan.checked()?);
+    let plan = plan.checked()?;
+    let load = plan.load.clone();
+    #[cfg(feature = "http2")]
+    if plan.streams.is_some() {
+        let target = target.speaking(b"h2");
+        let work = Arc::new(http1::Work { plan, target });
+        return run(id.into(), load, &Work::Http2(work));
+    }
+    let target = target.speaking(b"http/1.1");
+    let work = Arc::new(http1::Work { plan, target });
+    run(id.into(), load, &Work::Http1(work))
+}
+
+/// Checks the plan and starts it. Connects once before, so that a target which cannot be reached and a statement that the server
+/// does not take are known; needs a Tokio runtime for that, with I/O and time. The run goes on in threads of its own.
+///
+/// Sessions are named `pitcrew-load` and `id`, unless the target's configuration gives them an `application_name`.
+///
+/// # Errors
+/// [`PlanError`] when a field is out of its range, the target (`target`) or the statement (`sql`, `parameters`) is refused, or
+/// when no thread can be started; nothing has been executed then.
+#[cfg(feature = "postgres")]
+pub async fn start_postgres(
+    id: impl Into<String>,
+    plan: &crate::PostgresPlan,
+    target: &crate::PostgresTarget,
+) -> Result<Run, PlanError> {
+    let id = id.into();
+    let work = postgres::Work::new(plan.checked()?, target, &id);
+    postgres::try_out(&work).await?;
+    let load = work.plan.load.clone();
+    run(id, load, &Work::Postgres(Arc::new(work)))
+}
+
+/// Checks the plan and starts it, as [`start`]. `id` is sent in the header [`RUN_HEADER`](crate::RUN_HEADER) of every handshake.
+///
+/// # Errors
+/// [`PlanError`] as [`start`], and when this process may not open as many files as the plan has connections (`idle`).
+#[cfg(feature = "websocket")]
+pub fn start_websocket(
+    id: impl Into<String>,
+    plan: &crate::WebSocketPlan,
+    target: &Target,
+) -> Result<Run, PlanError> {
+    let plan = plan.checked()?;
+    let wanted = u64::from(plan.idle) + u64::from(plan.load.connections) + OTHER_FILES;
+    let files = open_files();
+    if wanted > files {
+        return crate::plan::wrong(
+            "idle",
+            format!(
+                "and `connections` want {wanted} open files, this process may have {files}: ask for less or raise \
+                 the limit (ulimit -n)"
+            ),
+        );
+    }
+    let load = plan.load.clone();
+    let target = target.speaking(b"http/1.1");
+    let work = Arc::new(websocket::Work { plan, target });
+    run(id.into(), load, &Work::WebSocket(work))
+}
+
+/// Files that a process has open besides.
+#[cfg(feature = "websocket")]
+const OTHER_FILES: u64 = 64;
+
+/// How many files this process may have open.
+#[cfg(feature = "websocket")]
+fn open_files() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: fills the struct; an error leaves it at nothing.
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if told == 0 { limit.rlim_cur } else { u64::MAX }
+}
+
+fn run(id: String, load: Load, work: &Work) -> Result<Run, PlanError> {
+    let load = Arc::new(load);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = cores.min(plan.connections as usize);
-    let shared = Arc::new(Shared::new(id.into(), threads, plan.arrivals.is_some()));
+    let threads = cores.min(load.connections as usize);
+    let shared = Arc::new(Shared::new(id, threads, load.arrivals.is_some()));
     let no_thread = |error: std::io::Error| {
         shared.cancel.cancel();
         PlanError {
@@ -52,25 +146,28 @@ pub fn start(id: impl Into<String>, plan: &HttpPlan, target: &Target) -> Result<
         }
     };
     let (mut takers, mut arrivals) = (Vec::new(), Vec::new());
-    if plan.arrivals.is_some() {
+    if load.arrivals.is_some() {
         (takers, arrivals) = (0..threads)
             .map(|_| mpsc::channel(pace::MAX_BACKLOG))
             .unzip();
     }
     let mut arrivals = arrivals.into_iter();
     for index in 0..threads {
-        let thread = (Arc::clone(&shared), Arc::clone(&plan), target.clone());
-        let connections = share_of(plan.connections as usize, threads, index);
+        let thread = (Arc::clone(&shared), Arc::clone(&load), work.clone());
+        let share = Share {
+            connections: share_of(load.connections as usize, threads, index),
+            idle: share_of(work.idle(), threads, index),
+        };
         let arrivals = arrivals.next();
         std::thread::Builder::new()
             .name(format!("pitcrew-load-{index}"))
             .spawn(move || {
-                let (shared, plan, target) = thread;
-                run_thread(Thread::new(shared, plan, target), connections, arrivals);
+                let (shared, load, work) = thread;
+                run_thread(Thread::new(shared, load, work), share, arrivals);
             })
             .map_err(no_thread)?;
     }
-    if let Some(open) = &plan.arrivals {
+    if let Some(open) = &load.arrivals {
         pace::start(
             open.arrivals(),
             shared.begin,
@@ -83,16 +180,19 @@ pub fn start(id: impl Into<String>, plan: &HttpPlan, target: &Target) -> Result<
     Ok(Run { shared })
 }
 
+/// What a thread has of the plan's connections.
+#[derive(Clone, Copy)]
+struct Share {
+    connections: usize,
+    idle: usize,
+}
+
 /// The connections of thread `index`: an exact split.
 fn share_of(connections: usize, threads: usize, index: usize) -> usize {
     connections / threads + usize::from(index < connections % threads)
 }
 
-fn run_thread(
-    thread: Thread,
-    connections: usize,
-    arrivals: Option<mpsc::Receiver<std::time::Instant>>,
-) {
+fn run_thread(thread: Thread, share: Share, arrivals: Option<mpsc::Receiver<std::time::Instant>>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default());
@@ -103,8 +203,10 @@ fn run_thread(
     runtime.block_on(async {
         let work = async {
             match arrivals {
-                Some(arrivals) => open::run(&thread, connections, arrivals).await,
-                None => closed::run(&thread, connections).await,
+                Some(arrivals) => {
+                    open::run(&thread, share.connections * thread.work.streams(), arrivals).await
+                }
+                None => closed::run(&thread, share.connections * thread.work.streams()).await,
             }
         };
         let cancelled = async {
@@ -115,11 +217,22 @@ fn run_thread(
             () = work => {}
             () = cancelled => {}
             () = thread.hand_in() => {}
+            () = hold(&thread, share.idle) => {}
         }
         thread.give_up();
     });
     // Connections that are still open end here, and with the last of them the thread hands in.
     drop(runtime);
+}
+
+/// Holds connections that send nothing, for ever.
+async fn hold(thread: &Rc<Thread>, idle: usize) {
+    #[cfg(feature = "websocket")]
+    if let Work::WebSocket(work) = &thread.work {
+        websocket::hold(thread, work, idle).await;
+    }
+    let _ = (thread, idle);
+    std::future::pending::<()>().await;
 }
 
 #[cfg(test)]

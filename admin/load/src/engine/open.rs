@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
-use super::http1::Connection;
+use super::connection::Connection;
 use super::pace::MAX_BACKLOG;
 use super::thread::Thread;
 use crate::record::Sample;
@@ -61,7 +61,8 @@ pub(super) async fn run(
             pool.idle.set(idle - 1);
             pool.wake.notify_one();
         } else if workers.len() < connections {
-            workers.spawn_local(worker(Rc::clone(thread), Rc::clone(&pool)));
+            let number = workers.len();
+            workers.spawn_local(worker(Rc::clone(thread), Rc::clone(&pool), number));
         }
     }
     pool.is_over.set(true);
@@ -69,11 +70,11 @@ pub(super) async fn run(
     let last = Instant::now();
     let drained = async { while workers.join_next().await.is_some() {} };
     // What is still due when the last of them would have timed out is not sent any more.
-    let _ = tokio::time::timeout_at((last + thread.plan.timeout * 2).into(), drained).await;
+    let _ = tokio::time::timeout_at((last + thread.load.timeout * 2).into(), drained).await;
 }
 
-async fn worker(thread: Rc<Thread>, pool: Rc<Pool>) {
-    let mut connection = Connection::new(Rc::clone(&thread));
+async fn worker(thread: Rc<Thread>, pool: Rc<Pool>, number: usize) {
+    let mut connection = Connection::new(&thread, number);
     loop {
         let next = pool.due.borrow_mut().pop_front();
         let Some(due) = next else {

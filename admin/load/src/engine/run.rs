@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::pace::Paced;
-use crate::plan::Checked;
 use crate::record::Recorder;
 use crate::report::{Ended, Progress, Report};
 use crate::series::{Interval, Series};
@@ -64,10 +63,9 @@ impl Shared {
     }
 
     /// Whether one more request may be sent.
-    pub(super) fn claim(&self, plan: &Checked) -> bool {
+    pub(super) fn claim(&self, requests: Option<u64>) -> bool {
         // Most runs have no such limit, and then no two threads meet here.
-        plan.requests
-            .is_none_or(|requests| self.claimed.fetch_add(1, Relaxed) < requests)
+        requests.is_none_or(|requests| self.claimed.fetch_add(1, Relaxed) < requests)
     }
 
     pub(super) fn unfinished(&self, count: u64) {

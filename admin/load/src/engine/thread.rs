@@ -2,12 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::connection::Work;
 use super::run::Shared;
-use crate::plan::Checked;
+use crate::details::Details;
+use crate::plan::Load;
 use crate::record::{Recorder, Sample};
-use crate::targets::Target;
 
 /// How often a thread hands in what it recorded.
 const HAND_IN_EVERY: Duration = Duration::from_millis(100);
@@ -15,10 +16,13 @@ const HAND_IN_EVERY: Duration = Duration::from_millis(100);
 /// Hands in the rest when it is dropped, also by a panic, so that a run always ends.
 pub(super) struct Thread {
     pub(super) shared: Arc<Shared>,
-    pub(super) plan: Arc<Checked>,
-    pub(super) target: Target,
+    pub(super) load: Arc<Load>,
+    pub(super) work: Work,
     recorder: RefCell<Recorder>,
     under_way: Cell<u64>,
+    /// HTTP/2 connections, as far as they are needed. Who sends on them holds them: they know this thread.
+    #[cfg(feature = "http2")]
+    connections: RefCell<Vec<std::rc::Weak<super::http2::Shared>>>,
 }
 
 /// A request that was sent and not answered yet.
@@ -31,14 +35,38 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Thread {
-    pub(super) fn new(shared: Arc<Shared>, plan: Arc<Checked>, target: Target) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, load: Arc<Load>, work: Work) -> Self {
         Self {
             shared,
-            plan,
-            target,
+            load,
+            work,
             recorder: RefCell::new(Recorder::new()),
             under_way: Cell::new(0),
+            #[cfg(feature = "http2")]
+            connections: RefCell::default(),
         }
+    }
+
+    /// Whether one more request of a closed model may be sent; who asks sends it.
+    pub(super) fn may_send(&self) -> bool {
+        let shared = &self.shared;
+        Instant::now() < shared.begin + self.load.duration
+            && !shared.cancel.is_cancelled()
+            && shared.claim(self.load.requests)
+    }
+
+    /// One of the connections that several requests share.
+    #[cfg(feature = "http2")]
+    pub(super) fn shared_connection(&self, number: usize) -> std::rc::Rc<super::http2::Shared> {
+        let mut connections = self.connections.borrow_mut();
+        if connections.len() <= number {
+            connections.resize_with(number + 1, Default::default);
+        }
+        connections[number].upgrade().unwrap_or_else(|| {
+            let shared = std::rc::Rc::default();
+            connections[number] = std::rc::Rc::downgrade(&shared);
+            shared
+        })
     }
 
     pub(super) fn under_way(&self) -> UnderWay<'_> {
@@ -48,7 +76,19 @@ impl Thread {
 
     pub(super) fn record(&self, sample: &Sample) {
         let mut recorder = self.recorder.borrow_mut();
-        recorder.record(sample, self.plan.arrivals.is_some());
+        recorder.record(sample, self.load.arrivals.is_some());
+    }
+
+    /// Counts what is no request.
+    pub(super) fn count(&self, count: impl FnOnce(&mut Details)) {
+        count(&mut self.recorder.borrow_mut().details);
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(super) fn count_sql_state(&self, code: Option<&tokio_postgres::error::SqlState>) {
+        if let Some(code) = code {
+            self.count(|details| details.sql_state(code.code()));
+        }
     }
 
     /// Hands in ten times a second, for ever.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::results::{Parts, Results};
 use super::{Ended, GeneratorLimited, Model, Report, hdr};
 use crate::confidence::Estimate;
+use crate::details::Details;
 use crate::record::{ErrorKind, Recorder};
 use crate::series::Interval;
 use crate::threshold::{Breach, Threshold, Verdict};
@@ -78,6 +79,7 @@ struct ReadReport {
     errors: BTreeMap<ErrorKind, u64>,
     statuses: BTreeMap<u16, u64>,
     body_bytes: u64,
+    connections: Details,
     due: u64,
     unfinished: u64,
     cpu_s: f64,
@@ -234,6 +236,12 @@ fn recorder(read: &Read) -> Result<Recorder, ReadError> {
     recorder.errors.clone_from(&read.report.errors);
     recorder.statuses.clone_from(&read.report.statuses);
     recorder.body_bytes = read.report.body_bytes;
+    let connections = &read.report.connections;
+    if connections.most() > hdr::MAX_COUNT || !is_time(connections.connected_s) {
+        return wrong("report.connections", "count more than a run can");
+    }
+    // Merged and not cloned: so it keeps its bound whatever the file holds.
+    recorder.details.merge(connections);
     let counts = recorder.errors.values().chain(recorder.statuses.values());
     if counts.clone().any(|count| *count > hdr::MAX_COUNT) {
         return wrong("report.errors", "or statuses count more than a run can");

@@ -42,6 +42,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::confidence::{Estimate, estimates};
+use crate::details::Details;
 use crate::packed::Packed;
 use crate::percentiles::Percentiles;
 use crate::record::{ErrorKind, Recorder};
@@ -102,6 +103,8 @@ pub struct Report {
     pub rate_per_s: f64,
     /// Bytes of response bodies.
     pub body_bytes: u64,
+    /// What it saw of its connections, and the codes of their protocol.
+    pub connections: Details,
     /// Requests that were due by the schedule of an open model.
     pub due: u64,
     /// Of these, that were never sent: there was no room for them, or the run ended before.
@@ -177,6 +180,10 @@ impl Report {
             error_percent: share(failed as f64 * 100.0, requests as f64),
             rate_per_s: share(recorder.ok as f64, seconds),
             body_bytes: recorder.body_bytes,
+            connections: Details {
+                connected_s: to_the_microsecond(recorder.details.connected_s),
+                ..recorder.details.clone()
+            },
             due: ended.due,
             missed: ended
                 .due
@@ -220,6 +227,7 @@ impl Report {
         recorder.errors.clone_from(&self.errors);
         recorder.statuses.clone_from(&self.statuses);
         recorder.body_bytes = self.body_bytes;
+        recorder.details.clone_from(&self.connections);
         recorder
     }
 

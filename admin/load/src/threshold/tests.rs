@@ -82,7 +82,7 @@ fn a_report_is_held_against_each() {
     let begin = Instant::now();
     for ms in 1..=100 {
         let answer = Answer {
-            status: if ms > 98 { 500 } else { 200 },
+            status: Some(if ms > 98 { 500 } else { 200 }),
             body_bytes: 1,
         };
         let sample = Sample {

@@ -145,6 +145,7 @@ impl Shared {
 
     /// Takes in what has been recorded since the last time.
     pub(crate) fn fold(&self) {
+        self.ticks.ask_again();
         lock(&self.ledger).fold(self);
         self.accounts.fold();
         self.shown().snapshot = None;

@@ -35,6 +35,10 @@ thread_local! {
 
 /// A request's timeline.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is always in a box, which goes to the thread's next request"
+)]
 enum Kept {
     Own {
         timeline: Timeline,

@@ -202,6 +202,7 @@ impl Arguments {
                 reason = "checked with the plan"
             )]
             timeout_ms: (self.timeout * 1e3) as u64,
+            ..HttpPlan::default()
         };
         Ok((target, plan))
     }

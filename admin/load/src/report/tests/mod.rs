@@ -57,7 +57,7 @@ fn report(samples: &[(u64, u64, u64)]) -> Report {
             sent,
             ended: sent + Duration::from_micros(*service_us),
             outcome: outcome.map(|status| Answer {
-                status,
+                status: Some(status),
                 body_bytes: 10,
             }),
         };

@@ -1,0 +1,194 @@
+//! HTTP/2: connections that several requests share, by hyper.
+
+use std::cell::RefCell;
+use std::error::Error as _;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+
+use super::connection::{CONNECT_TIMEOUT, Exchange, PAUSE_AFTER_REFUSAL};
+use super::http1::Work;
+use super::patience::Patience;
+use super::presence::Presence;
+use super::socket::Socket;
+use super::thread::Thread;
+use crate::record::{Answer, ErrorKind};
+
+/// One stream after the other on a connection that others use too.
+pub(super) struct Connection {
+    thread: Rc<Thread>,
+    work: Arc<Work>,
+    shared: Rc<Shared>,
+    uri: Uri,
+    headers: HeaderMap,
+    patience: Patience,
+}
+
+/// A connection, made by whoever needs it first.
+#[derive(Default)]
+pub(super) struct Shared {
+    live: RefCell<Option<Live>>,
+    connecting: tokio::sync::Mutex<()>,
+}
+
+struct Live {
+    sender: SendRequest<Full<Bytes>>,
+    presence: Presence,
+}
+
+/// Runs what hyper needs to have run on the thread of the connection.
+#[derive(Clone)]
+struct OnThisThread;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for OnThisThread {
+    fn execute(&self, work: F) {
+        tokio::task::spawn_local(async {
+            work.await;
+        });
+    }
+}
+
+impl Connection {
+    pub(super) fn new(thread: &Rc<Thread>, work: Arc<Work>, shared: Rc<Shared>) -> Self {
+        let mut headers = work.plan.headers.clone();
+        if let Ok(run) = HeaderValue::from_str(&thread.shared.id) {
+            headers.insert(crate::RUN_HEADER, run);
+        }
+        Self {
+            thread: Rc::clone(thread),
+            shared,
+            uri: work.target.absolute(&work.plan.path),
+            headers,
+            patience: Patience::new(work.plan.load.timeout),
+            work,
+        }
+    }
+
+    /// Sends one request and waits for the end of its answer. Connects first where there is no live connection.
+    pub(super) async fn send(&mut self) -> Exchange {
+        let begin = Instant::now();
+        let (exchange, had_waited) = self.send_from(begin).await;
+        // What the target closed while nobody spoke is no error: the request never left.
+        match exchange {
+            None if had_waited => self.send_from(begin).await.0,
+            other => other,
+        }
+        .unwrap_or_else(|| Exchange {
+            sent: begin,
+            ended: Instant::now(),
+            outcome: Err(ErrorKind::Reset),
+        })
+    }
+
+    /// `None` where the connection ended before the request was written; and whether the connection was there before.
+    async fn send_from(&mut self, begin: Instant) -> (Option<Exchange>, bool) {
+        let (mut sender, is_new) = match self.sender().await {
+            Ok(sender) => sender,
+            Err(kind) => {
+                let ended = Instant::now();
+                tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
+                let exchange = Exchange {
+                    sent: begin,
+                    ended,
+                    outcome: Err(kind),
+                };
+                return (Some(exchange), false);
+            }
+        };
+        let sent = if is_new { Instant::now() } else { begin };
+        let plan = &self.work.plan;
+        let mut request = Request::new(Full::new(plan.body.clone()));
+        *request.method_mut() = plan.method.clone();
+        *request.headers_mut() = self.headers.clone();
+        *request.uri_mut() = self.uri.clone();
+        let exchange = async {
+            let response = sender.send_request(request).await?;
+            let status = response.status().as_u16();
+            let mut body = response.into_body();
+            let mut body_bytes = 0_u64;
+            while let Some(frame) = body.frame().await {
+                body_bytes += frame?.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            Ok::<_, hyper::Error>(Answer {
+                status: Some(status),
+                body_bytes,
+            })
+        };
+        let answer = self.patience.wait(sent, exchange).await;
+        let ended = Instant::now();
+        let outcome = match answer {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(error)) if error.is_canceled() => return (None, !is_new),
+            Some(Err(error)) => Err(kind_of(&error)),
+            // The stream is reset with it; the connection and its other streams go on.
+            None => Err(ErrorKind::Timeout),
+        };
+        let exchange = Exchange {
+            sent,
+            ended,
+            outcome,
+        };
+        (Some(exchange), !is_new)
+    }
+
+    /// A handle on the live connection, and whether it was made now.
+    async fn sender(&self) -> Result<(SendRequest<Full<Bytes>>, bool), ErrorKind> {
+        if let Some(sender) = self.shared.sender() {
+            return Ok((sender, false));
+        }
+        // Whoever comes second waits for the one who connects.
+        let _connecting = self.shared.connecting.lock().await;
+        if let Some(sender) = self.shared.sender() {
+            return Ok((sender, true));
+        }
+        let connecting = async {
+            let socket = Socket::connect(&self.work.target).await?;
+            let (sender, connection) = handshake(OnThisThread, TokioIo::new(socket))
+                .await
+                .map_err(|_| ErrorKind::Protocol)?;
+            tokio::task::spawn_local(connection);
+            Ok(sender)
+        };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+            .await
+            .unwrap_or(Err(ErrorKind::Connect));
+        let sender =
+            connected.inspect_err(|_| self.thread.count(|details| details.refused += 1))?;
+        *self.shared.live.borrow_mut() = Some(Live {
+            sender: sender.clone(),
+            presence: Presence::new(&self.thread),
+        });
+        Ok((sender, true))
+    }
+}
+
+impl Shared {
+    /// None where there is no connection, or none any more.
+    fn sender(&self) -> Option<SendRequest<Full<Bytes>>> {
+        let mut live = self.live.borrow_mut();
+        let there = live.as_mut()?;
+        if there.sender.is_closed() {
+            there.presence.lost();
+            *live = None;
+            return None;
+        }
+        Some(there.sender.clone())
+    }
+}
+
+/// hyper tells by the cause whether the other side broke the rules or the connection.
+fn kind_of(error: &hyper::Error) -> ErrorKind {
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<h2::Error>());
+    match cause {
+        Some(cause) if cause.is_library() => ErrorKind::Protocol,
+        _ => ErrorKind::Reset,
+    }
+}

@@ -1,0 +1,239 @@
+//! A connection that is there, and one statement on it.
+
+use std::cell::OnceCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Client, Config, Error, NoTls, Socket, Statement};
+
+use super::super::connection::CONNECT_TIMEOUT;
+use super::super::driver::Driver;
+use super::super::presence::Presence;
+use super::super::thread::Thread;
+use crate::plan::{CheckedPostgres, PlanError, wrong};
+use crate::postgres_target::{PostgresTarget, sentence};
+use crate::record::{Answer, ErrorKind};
+
+/// A statement that was executed. Rows are read and not kept, nor are their bytes counted.
+pub(super) const ANSWER: Answer = Answer {
+    status: None,
+    body_bytes: 0,
+};
+
+/// What is sent, and where.
+#[derive(Debug)]
+pub(in super::super) struct Work {
+    pub(in super::super) plan: CheckedPostgres,
+    pub(super) config: Config,
+    pub(super) parameters: Vec<Parameter>,
+}
+
+impl Work {
+    /// Sessions are named after the run where the target's configuration gives no name.
+    pub(in super::super) fn new(plan: CheckedPostgres, target: &PostgresTarget, run: &str) -> Self {
+        let mut config = target.config.clone();
+        let mut options = config.get_options().unwrap_or_default().to_owned();
+        options += &format!(" -c statement_timeout={}", plan.load.timeout.as_millis());
+        if !plan.allow_writes {
+            options += " -c default_transaction_read_only=on";
+        }
+        config.options(options).connect_timeout(CONNECT_TIMEOUT);
+        if config.get_application_name().is_none() {
+            config.application_name(format!("pitcrew-load {run}"));
+        }
+        Self {
+            parameters: plan.parameters.iter().cloned().map(Parameter).collect(),
+            config,
+            plan,
+        }
+    }
+
+    /// One execution, which ends with its last row.
+    pub(super) async fn execute(
+        &self,
+        client: &Client,
+        statement: Option<&Statement>,
+    ) -> Result<(), Error> {
+        match statement {
+            Some(statement) => client
+                .execute_raw(statement, &self.parameters)
+                .await
+                .map(drop),
+            None => client.batch_execute(&self.plan.sql).await,
+        }
+    }
+}
+
+/// A parameter in PostgreSQL's text form, which the server reads as whatever type it wants there.
+#[derive(Debug)]
+pub(super) struct Parameter(Option<String>);
+
+impl ToSql for Parameter {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let Some(text) = &self.0 else {
+            return Ok(IsNull::Yes);
+        };
+        out.extend_from_slice(text.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+/// How a connection ended.
+type Fate = Rc<OnceCell<Result<(), Error>>>;
+
+/// The library's connection, which notes how it ended.
+pub(super) struct Moving {
+    connection: tokio_postgres::Connection<Socket, NoTlsStream>,
+    fate: Fate,
+}
+
+impl Future for Moving {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let ended = ready!(Pin::new(&mut this.connection).poll(cx));
+        let _ = this.fate.set(ended);
+        Poll::Ready(())
+    }
+}
+
+pub(super) struct Live {
+    pub(super) client: Client,
+    pub(super) driver: Driver<Moving>,
+    /// None in simple mode.
+    pub(super) statement: Option<Statement>,
+    pub(super) fate: Fate,
+    presence: Presence,
+}
+
+impl Live {
+    /// Connects, and prepares the statement where the plan wants that.
+    pub(super) async fn connect(thread: &Rc<Thread>, work: &Work) -> Result<Self, ErrorKind> {
+        let connecting = async {
+            let (client, driver, fate) = open(&work.config).await.map_err(|error| {
+                thread.count_sql_state(error.code());
+                ErrorKind::Connect
+            })?;
+            let mut live = Self {
+                client,
+                driver,
+                statement: None,
+                fate,
+                presence: Presence::new(thread),
+            };
+            if !work.plan.is_simple {
+                let prepared = live
+                    .driver
+                    .until(live.client.prepare(&work.plan.sql))
+                    .await
+                    .map_err(|error| {
+                        thread.count_sql_state(error.code());
+                        match error.code() {
+                            Some(_) => ErrorKind::Sql,
+                            None => ErrorKind::Connect,
+                        }
+                    })?;
+                live.statement = Some(prepared);
+            }
+            Ok(live)
+        };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+            .await
+            .unwrap_or(Err(ErrorKind::Connect));
+        if matches!(connected, Err(ErrorKind::Connect)) {
+            thread.count(|details| details.refused += 1);
+        }
+        connected
+    }
+
+    pub(super) async fn execute(&mut self, work: &Work) -> Result<(), Error> {
+        let executed = work.execute(&self.client, self.statement.as_ref());
+        self.driver.until(executed).await
+    }
+
+    /// Says goodbye, as the protocol wants it, and waits until the connection has ended.
+    pub(super) async fn disconnect(self) {
+        let Self {
+            client, mut driver, ..
+        } = self;
+        drop(client);
+        driver.end().await;
+    }
+
+    /// Nobody here wanted it to end. Where the server said why, and to no statement, that is counted too.
+    pub(super) fn lost(mut self) {
+        if let Some(Err(last)) = self.fate.get() {
+            self.presence.thread.count_sql_state(last.code());
+        }
+        self.presence.lost();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.fate.get().is_some()
+    }
+
+    pub(super) fn fate(&self) -> Option<&Result<(), Error>> {
+        self.fate.get()
+    }
+}
+
+async fn open(config: &Config) -> Result<(Client, Driver<Moving>, Fate), Error> {
+    let (client, connection) = config.connect(NoTls).await?;
+    let fate = Fate::default();
+    let moving = Moving {
+        connection,
+        fate: Rc::clone(&fate),
+    };
+    Ok((client, Driver::new(moving), fate))
+}
+
+/// Connects once and has the statement prepared, so that a wrong plan is refused before the run.
+pub(in super::super) async fn try_out(work: &Work) -> Result<(), PlanError> {
+    let trying = async {
+        let (client, mut driver, _) = match open(&work.config).await {
+            Ok(opened) => opened,
+            Err(error) => return wrong("target", format!("cannot connect: {}", sentence(&error))),
+        };
+        if !work.plan.is_simple {
+            let statement = match driver.until(client.prepare(&work.plan.sql)).await {
+                Ok(statement) => statement,
+                Err(error) => {
+                    return wrong("sql", format!("is not taken: {}", sentence(&error)));
+                }
+            };
+            let (wanted, has) = (statement.params().len(), work.parameters.len());
+            if wanted != has {
+                return wrong(
+                    "parameters",
+                    format!("wants {wanted}, as many as the statement has, has {has}"),
+                );
+            }
+        }
+        drop(client);
+        driver.end().await;
+        Ok(())
+    };
+    match tokio::time::timeout(CONNECT_TIMEOUT, trying).await {
+        Ok(tried) => tried,
+        Err(_) => wrong("target", "does not answer within a second"),
+    }
+}

@@ -1,0 +1,190 @@
+//! How much load, and when.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{PlanError, wrong};
+use crate::arrivals::{Arrivals, Curve, Part, Spacing, Stage};
+
+/// The most connections a run may hold: 1,024.
+pub const MAX_CONNECTIONS: u32 = 1_024;
+/// The longest a run may last: 600 seconds.
+pub const MAX_DURATION_S: f64 = 600.0;
+/// The most requests a run may send: 100 million.
+pub const MAX_REQUESTS: u64 = 100_000_000;
+/// The most stages of an open model: 100.
+pub const MAX_STAGES: usize = 100;
+/// The highest rate of an open model: 200,000 arrivals a second.
+pub const MAX_RATE_PER_S: f64 = 200_000.0;
+
+/// Connections of a closed model that does not say.
+const USUAL_CONNECTIONS: u32 = 16;
+/// Seconds of a closed model that does not say.
+const USUAL_DURATION_S: f64 = 10.0;
+/// The longest that an answer is waited for: a minute.
+const MAX_TIMEOUT_MS: u64 = 60_000;
+
+/// When requests of an open model are due.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Open {
+    /// One after the other: 1 to [`MAX_STAGES`], together at most [`MAX_DURATION_S`] seconds and [`MAX_REQUESTS`] arrivals.
+    pub stages: Vec<Stage>,
+    /// How arrivals lie between one another. Default even.
+    #[serde(default)]
+    pub spacing: Spacing,
+    /// Of Poisson spacing: the same seed gives the same arrivals. Default 0.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// An open model as one process runs it.
+#[derive(Debug, Clone)]
+pub(crate) struct Due {
+    open: Open,
+    part: Part,
+}
+
+impl Due {
+    pub(crate) fn arrivals(&self) -> Arrivals {
+        let Open {
+            stages,
+            spacing,
+            seed,
+        } = &self.open;
+        Arrivals::new(Curve::new(stages), *spacing, *seed, self.part)
+    }
+}
+
+impl Open {
+    fn check(&self) -> Result<(), PlanError> {
+        if !(1..=MAX_STAGES).contains(&self.stages.len()) {
+            return wrong(
+                "open.stages",
+                format!("wants 1 to {MAX_STAGES}, has {}", self.stages.len()),
+            );
+        }
+        for (number, stage) in self.stages.iter().enumerate() {
+            let field = |name: &str| format!("open.stages[{number}].{name}");
+            // A NaN fails both comparisons, so it is refused here too.
+            if !(stage.duration_s > 0.0 && stage.duration_s <= MAX_DURATION_S) {
+                return wrong(
+                    &field("duration_s"),
+                    format!("wants more than 0 and at most {MAX_DURATION_S} seconds"),
+                );
+            }
+            let rates = [
+                ("rate_per_s", Some(stage.rate_per_s)),
+                ("to_rate_per_s", stage.to_rate_per_s),
+            ];
+            for (name, rate) in rates {
+                if rate.is_some_and(|rate| !(0.0..=MAX_RATE_PER_S).contains(&rate)) {
+                    return wrong(
+                        &field(name),
+                        format!("wants 0 to {MAX_RATE_PER_S} arrivals a second"),
+                    );
+                }
+            }
+        }
+        let duration: f64 = self.stages.iter().map(|stage| stage.duration_s).sum();
+        if duration > MAX_DURATION_S {
+            return wrong(
+                "open.stages",
+                format!("want at most {MAX_DURATION_S} seconds together, have {duration}"),
+            );
+        }
+        let count = Curve::new(&self.stages).count();
+        if !(count > 0.0 && count <= MAX_REQUESTS as f64) {
+            return wrong(
+                "open.stages",
+                format!("want more than no arrival and at most {MAX_REQUESTS}, have {count}"),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What a plan of any protocol asks for.
+pub(super) struct Asked<'a> {
+    pub(super) connections: Option<u32>,
+    pub(super) duration_s: Option<f64>,
+    pub(super) requests: Option<u64>,
+    pub(super) open: Option<&'a Open>,
+    pub(super) part: Part,
+    pub(super) timeout_ms: u64,
+}
+
+/// The same, with every field checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Load {
+    pub(crate) connections: u32,
+    pub(crate) duration: Duration,
+    pub(crate) requests: Option<u64>,
+    pub(crate) arrivals: Option<Due>,
+    pub(crate) timeout: Duration,
+}
+
+impl Asked<'_> {
+    pub(super) fn checked(&self) -> Result<Load, PlanError> {
+        let usual = if self.open.is_some() {
+            MAX_CONNECTIONS
+        } else {
+            USUAL_CONNECTIONS
+        };
+        let connections = self.connections.unwrap_or(usual);
+        if !(1..=MAX_CONNECTIONS).contains(&connections) {
+            return wrong("connections", format!("wants 1 to {MAX_CONNECTIONS}"));
+        }
+        if let Some(open) = self.open {
+            for (field, is_there) in [
+                ("duration_s", self.duration_s.is_some()),
+                ("requests", self.requests.is_some()),
+            ] {
+                if is_there {
+                    return wrong(field, "is of a closed model; with `open` its stages say it");
+                }
+            }
+            open.check()?;
+        }
+        let duration_s = self.duration_s.unwrap_or(USUAL_DURATION_S);
+        // A NaN fails both comparisons, so it is refused here too.
+        if !(duration_s > 0.0 && duration_s <= MAX_DURATION_S) {
+            return wrong(
+                "duration_s",
+                format!("wants more than 0 and at most {MAX_DURATION_S} seconds"),
+            );
+        }
+        if self
+            .requests
+            .is_some_and(|requests| !(1..=MAX_REQUESTS).contains(&requests))
+        {
+            return wrong("requests", format!("wants 1 to {MAX_REQUESTS}"));
+        }
+        if !(1..=MAX_TIMEOUT_MS).contains(&self.timeout_ms) {
+            return wrong(
+                "timeout_ms",
+                format!("wants 1 to {MAX_TIMEOUT_MS} milliseconds"),
+            );
+        }
+        let part = self.part;
+        let least = u64::from(connections).min(self.requests.unwrap_or(u64::MAX));
+        if part.of > least {
+            return wrong(
+                "part",
+                format!(
+                    "is of {}, and there are {least} connections or requests to share",
+                    part.of
+                ),
+            );
+        }
+        Ok(Load {
+            // No more than there were.
+            connections: part.share(u64::from(connections)) as u32,
+            duration: Duration::from_secs_f64(duration_s),
+            requests: self.requests.map(|requests| part.share(requests)),
+            arrivals: self.open.cloned().map(|open| Due { open, part }),
+            timeout: Duration::from_millis(self.timeout_ms),
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! What a run sends and how much of it, checked before the first request.
+//!
+//! | file | role |
+//! |---|---|
+//! | `load` | how much load, and when: the same for each protocol |
+//! | `http`, `postgres`, `websocket` | what a protocol sends |
+
+mod http;
+mod load;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "websocket")]
+mod websocket;
+
+pub(crate) use self::http::Checked;
+pub use self::http::{HttpPlan, HttpVersion, MAX_BODY_BYTES, MAX_STREAMS};
+pub(crate) use self::load::Load;
+pub use self::load::{
+    MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS, MAX_STAGES, Open,
+};
+#[cfg(feature = "postgres")]
+pub(crate) use self::postgres::CheckedPostgres;
+#[cfg(feature = "postgres")]
+pub use self::postgres::{MAX_DEPTH, PostgresMode, PostgresPlan};
+#[cfg(feature = "websocket")]
+pub(crate) use self::websocket::CheckedWebSocket;
+#[cfg(feature = "websocket")]
+pub use self::websocket::{MAX_IDLE, Reply, WebSocketMessage, WebSocketPlan};
+
+/// A plan that cannot run: which field, and what it wants.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {wants}")]
+#[non_exhaustive]
+pub struct PlanError {
+    /// The field's path in the plan, such as `headers.accept`.
+    pub field: String,
+    /// What the field wants, as a sentence.
+    pub wants: String,
+}
+
+/// An error about one field.
+pub(crate) fn wrong<T>(field: &str, wants: impl Into<String>) -> Result<T, PlanError> {
+    Err(PlanError {
+        field: field.to_owned(),
+        wants: wants.into(),
+    })
+}

@@ -1,0 +1,323 @@
+//! Plans of PostgreSQL.
+
+use std::ffi::CString;
+
+use serde::{Deserialize, Serialize};
+
+use super::load::{Asked, Load, Open};
+use super::{MAX_BODY_BYTES, PlanError, wrong};
+use crate::part::Part;
+
+/// The most statements under way on one pipelined connection: 256.
+pub const MAX_DEPTH: u32 = 256;
+/// Of a pipelined connection that does not say.
+const USUAL_DEPTH: u32 = 8;
+/// The protocol counts parameters in 16 bits.
+const MAX_PARAMETERS: usize = 65_535;
+
+/// How a statement is sent (the protocol's names, PostgreSQL's documentation, "Message Flow").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PostgresMode {
+    /// As text that is parsed and planned each time. It may hold several statements, and has no parameters.
+    Simple,
+    /// Prepared once a connection, then bound and executed.
+    #[default]
+    Prepared,
+    /// As prepared, with several statements under way on each connection at once.
+    Pipelined,
+}
+
+/// A PostgreSQL run, in a closed model or in an open one. One request is one execution of the statement.
+///
+/// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PostgresPlan {
+    /// The statement. Default `SELECT 1`.
+    pub sql: String,
+    /// How it is sent. Default prepared.
+    pub mode: PostgresMode,
+    /// Statements under way on each pipelined connection: 1 to [`MAX_DEPTH`]. Default 8.
+    pub depth: Option<u32>,
+    /// Its parameters `$1`, `$2`, ... in PostgreSQL's own text form, whatever their types are; none is NULL. Together at most
+    /// [`MAX_BODY_BYTES`].
+    pub parameters: Vec<Option<String>>,
+    /// Without it, sessions begin with `default_transaction_read_only = on`. That keeps a statement from writing by mistake; one
+    /// that sets it off is kept from writing by its role's privileges alone. Default false.
+    pub allow_writes: bool,
+    /// Whether connections are kept. If not, each request connects, executes the statement once and disconnects, and the time
+    /// that connecting takes is part of the request. Default true.
+    pub keep_alive: bool,
+    /// Connections, 1 to [`MAX_CONNECTIONS`](crate::MAX_CONNECTIONS). In a closed model so many are open; default 16. In an open
+    /// model so many are opened at most; default 1,024.
+    pub connections: Option<u32>,
+    /// How long new requests of a closed model are sent, in seconds: more than 0, at most 600. Default 10.
+    pub duration_s: Option<f64>,
+    /// Stop a closed model after so many requests: 1 to 100 million. Default: the duration alone decides.
+    pub requests: Option<u64>,
+    /// An open model: requests go out when they are due. Its stages say how many and how long. Default: a closed model.
+    pub open: Option<Open>,
+    /// A statement that has not ended after so many milliseconds is an error: 1 to 60,000. It is also the sessions'
+    /// `statement_timeout`. Default 10,000.
+    pub timeout_ms: u64,
+}
+
+impl Default for PostgresPlan {
+    fn default() -> Self {
+        Self {
+            sql: "SELECT 1".to_owned(),
+            mode: PostgresMode::default(),
+            depth: None,
+            parameters: Vec::new(),
+            allow_writes: false,
+            keep_alive: true,
+            connections: None,
+            duration_s: None,
+            requests: None,
+            open: None,
+            timeout_ms: 10_000,
+        }
+    }
+}
+
+/// A PostgreSQL plan whose every field was checked.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckedPostgres {
+    pub(crate) sql: String,
+    pub(crate) is_simple: bool,
+    /// Of a pipelined connection.
+    pub(crate) depth: Option<u32>,
+    pub(crate) parameters: Vec<Option<String>>,
+    pub(crate) allow_writes: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) load: Load,
+}
+
+impl PostgresPlan {
+    /// Checks every field without sending anything. Whether the server takes the statement is checked when it is started.
+    ///
+    /// # Errors
+    /// [`PlanError`] names the first field that is out of its range.
+    pub fn check(&self) -> Result<(), PlanError> {
+        self.checked().map(|_| ())
+    }
+
+    pub(crate) fn checked(&self) -> Result<CheckedPostgres, PlanError> {
+        if self.sql.trim().is_empty() {
+            return wrong("sql", "wants a statement such as SELECT 1");
+        }
+        if self.sql.len() > MAX_BODY_BYTES {
+            return wrong(
+                "sql",
+                format!(
+                    "wants at most {MAX_BODY_BYTES} bytes, has {}",
+                    self.sql.len()
+                ),
+            );
+        }
+        if CString::new(self.sql.as_str()).is_err() {
+            return wrong("sql", "holds a zero byte, which PostgreSQL does not take");
+        }
+        let is_simple = self.mode == PostgresMode::Simple;
+        let is_pipelined = self.mode == PostgresMode::Pipelined;
+        if is_simple && !self.parameters.is_empty() {
+            return wrong(
+                "parameters",
+                "are of a prepared statement; the simple protocol has none",
+            );
+        }
+        if self.parameters.len() > MAX_PARAMETERS {
+            return wrong("parameters", format!("wants at most {MAX_PARAMETERS}"));
+        }
+        let mut bytes = 0;
+        for (number, parameter) in self.parameters.iter().enumerate() {
+            let text = parameter.as_deref().unwrap_or_default();
+            bytes += text.len();
+            if text.contains('\0') {
+                return wrong(
+                    &format!("parameters[{number}]"),
+                    "holds a zero byte, which PostgreSQL does not take",
+                );
+            }
+        }
+        if bytes > MAX_BODY_BYTES {
+            return wrong(
+                "parameters",
+                format!("want at most {MAX_BODY_BYTES} bytes together, have {bytes}"),
+            );
+        }
+        if self.depth.is_some() && !is_pipelined {
+            return wrong("depth", "is of mode `pipelined`; leave it out");
+        }
+        let depth = self.depth.unwrap_or(USUAL_DEPTH);
+        if !(1..=MAX_DEPTH).contains(&depth) {
+            return wrong("depth", format!("wants 1 to {MAX_DEPTH}"));
+        }
+        if is_pipelined && self.open.is_some() {
+            return wrong(
+                "mode",
+                "`pipelined` is of a closed model; with `open` say `prepared`",
+            );
+        }
+        if is_pipelined && !self.keep_alive {
+            return wrong(
+                "keep_alive",
+                "false leaves nothing to pipeline; with it say mode `prepared` or `simple`",
+            );
+        }
+        let load = Asked {
+            connections: self.connections,
+            duration_s: self.duration_s,
+            requests: self.requests,
+            open: self.open.as_ref(),
+            part: Part::WHOLE,
+            timeout_ms: self.timeout_ms,
+        }
+        .checked()?;
+        Ok(CheckedPostgres {
+            sql: self.sql.clone(),
+            is_simple,
+            depth: is_pipelined.then_some(depth),
+            parameters: self.parameters.clone(),
+            allow_writes: self.allow_writes,
+            keep_alive: self.keep_alive,
+            load,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wrong_field_is_named() {
+        let plan = PostgresPlan::default;
+        assert_eq!(plan().check(), Ok(()));
+        let open = || {
+            serde_json::from_str(r#"{"stages": [{"duration_s": 1.0, "rate_per_s": 1.0}]}"#)
+                .expect("stages")
+        };
+        let wrong = [
+            (
+                "sql",
+                PostgresPlan {
+                    sql: " \n".to_owned(),
+                    ..plan()
+                },
+            ),
+            (
+                "sql",
+                PostgresPlan {
+                    sql: "SELECT '\0'".to_owned(),
+                    ..plan()
+                },
+            ),
+            (
+                "sql",
+                PostgresPlan {
+                    sql: "x".repeat(MAX_BODY_BYTES + 1),
+                    ..plan()
+                },
+            ),
+            (
+                "parameters",
+                PostgresPlan {
+                    mode: PostgresMode::Simple,
+                    parameters: vec![None],
+                    ..plan()
+                },
+            ),
+            (
+                "parameters",
+                PostgresPlan {
+                    parameters: vec![None; MAX_PARAMETERS + 1],
+                    ..plan()
+                },
+            ),
+            (
+                "parameters",
+                PostgresPlan {
+                    parameters: vec![Some("x".repeat(MAX_BODY_BYTES)), Some("x".to_owned())],
+                    ..plan()
+                },
+            ),
+            (
+                "parameters[1]",
+                PostgresPlan {
+                    parameters: vec![None, Some("\0".to_owned())],
+                    ..plan()
+                },
+            ),
+            (
+                "depth",
+                PostgresPlan {
+                    depth: Some(4),
+                    ..plan()
+                },
+            ),
+            (
+                "depth",
+                PostgresPlan {
+                    mode: PostgresMode::Pipelined,
+                    depth: Some(0),
+                    ..plan()
+                },
+            ),
+            (
+                "depth",
+                PostgresPlan {
+                    mode: PostgresMode::Pipelined,
+                    depth: Some(MAX_DEPTH + 1),
+                    ..plan()
+                },
+            ),
+            (
+                "mode",
+                PostgresPlan {
+                    mode: PostgresMode::Pipelined,
+                    open: Some(open()),
+                    ..plan()
+                },
+            ),
+            (
+                "keep_alive",
+                PostgresPlan {
+                    mode: PostgresMode::Pipelined,
+                    keep_alive: false,
+                    ..plan()
+                },
+            ),
+            (
+                "connections",
+                PostgresPlan {
+                    connections: Some(0),
+                    ..plan()
+                },
+            ),
+            (
+                "timeout_ms",
+                PostgresPlan {
+                    timeout_ms: 60_001,
+                    ..plan()
+                },
+            ),
+        ];
+        for (field, plan) in wrong {
+            let error = plan.check().expect_err(field);
+            assert_eq!(error.field, field, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_or_mode_is_refused() {
+        for text in [r#"{"sqll": "SELECT 1"}"#, r#"{"mode": "extended"}"#] {
+            assert!(
+                serde_json::from_str::<PostgresPlan>(text).is_err(),
+                "{text}"
+            );
+        }
+    }
+}

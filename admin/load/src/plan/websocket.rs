@@ -1,0 +1,283 @@
+//! Plans of WebSocket.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+
+use super::http::{checked_headers, checked_path};
+use super::load::{Asked, Load, Open};
+use super::{MAX_BODY_BYTES, MAX_DURATION_S, PlanError, wrong};
+use crate::part::Part;
+
+/// The most connections that are held without a message: 10,000.
+pub const MAX_IDLE: u32 = 10_000;
+
+/// What is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WebSocketMessage {
+    /// A text message.
+    Text(String),
+    /// A binary message, as hexadecimal digits, two a byte.
+    Hex(String),
+}
+
+/// Which message is the answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reply {
+    /// The next message, which has to be the same as what was sent.
+    #[default]
+    Echo,
+    /// The next message, whatever it is.
+    Any,
+    /// The next message that has these bytes in it; others are passed over.
+    Contains(String),
+}
+
+/// A WebSocket run, in a closed model or in an open one. One request is a message and its reply.
+///
+/// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSocketPlan {
+    /// Path and query of the target, from `/`. Default `/`.
+    pub path: String,
+    /// Headers of the handshake, name to value. `host`, `x-pitcrew-load-run` and those of the handshake itself are the tester's
+    /// own.
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// What is sent, at most [`MAX_BODY_BYTES`]. Default the text `ping`.
+    pub message: WebSocketMessage,
+    /// Which message is the answer. Default the same one.
+    pub reply: Reply,
+    /// A connection is closed and made anew after so many seconds: more than 0, at most 600. Default: it is kept.
+    pub hold_s: Option<f64>,
+    /// So many more connections are made and held without a message; pings are answered, and one that is lost is made anew.
+    /// 0 to [`MAX_IDLE`]. Default 0.
+    pub idle: u32,
+    /// Connections, 1 to [`MAX_CONNECTIONS`](crate::MAX_CONNECTIONS). In a closed model so many are open; default 16. In an open
+    /// model so many are opened at most; default 1,024.
+    pub connections: Option<u32>,
+    /// How long new messages of a closed model are sent, in seconds: more than 0, at most 600. Default 10.
+    pub duration_s: Option<f64>,
+    /// Stop a closed model after so many messages: 1 to 100 million. Default: the duration alone decides.
+    pub requests: Option<u64>,
+    /// An open model: messages go out when they are due. Its stages say how many and how long. Default: a closed model.
+    pub open: Option<Open>,
+    /// A reply that has not come after so many milliseconds is an error: 1 to 60,000. Default 10,000.
+    pub timeout_ms: u64,
+}
+
+impl Default for WebSocketPlan {
+    fn default() -> Self {
+        Self {
+            path: "/".to_owned(),
+            headers: std::collections::BTreeMap::new(),
+            message: WebSocketMessage::Text("ping".to_owned()),
+            reply: Reply::default(),
+            hold_s: None,
+            idle: 0,
+            connections: None,
+            duration_s: None,
+            requests: None,
+            open: None,
+            timeout_ms: 10_000,
+        }
+    }
+}
+
+/// A WebSocket plan whose every field was checked and parsed.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckedWebSocket {
+    pub(crate) path: http::Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) message: Bytes,
+    pub(crate) is_text: bool,
+    pub(crate) reply: Reply,
+    pub(crate) hold: Option<std::time::Duration>,
+    pub(crate) idle: u32,
+    pub(crate) load: Load,
+}
+
+impl WebSocketPlan {
+    /// Checks every field without sending anything.
+    ///
+    /// # Errors
+    /// [`PlanError`] names the first field that is out of its range.
+    pub fn check(&self) -> Result<(), PlanError> {
+        self.checked().map(|_| ())
+    }
+
+    pub(crate) fn checked(&self) -> Result<CheckedWebSocket, PlanError> {
+        let path = checked_path(&self.path)?;
+        for name in self.headers.keys() {
+            let is_ours = name.eq_ignore_ascii_case("upgrade")
+                || name.to_ascii_lowercase().starts_with("sec-websocket-")
+                    && !name.eq_ignore_ascii_case("sec-websocket-protocol");
+            if is_ours {
+                return wrong(
+                    &format!("headers.{name}"),
+                    "is set by the load tester itself; leave it out",
+                );
+            }
+        }
+        let headers = checked_headers(&self.headers)?;
+        let (message, is_text) = match &self.message {
+            WebSocketMessage::Text(text) => (Bytes::from(text.clone()), true),
+            WebSocketMessage::Hex(digits) => match bytes_of(digits) {
+                Some(bytes) => (Bytes::from(bytes), false),
+                None => {
+                    return wrong(
+                        "message.hex",
+                        "wants hexadecimal digits, two a byte, as 00ff",
+                    );
+                }
+            },
+        };
+        if message.len() > MAX_BODY_BYTES {
+            return wrong(
+                "message",
+                format!(
+                    "wants at most {MAX_BODY_BYTES} bytes, has {}",
+                    message.len()
+                ),
+            );
+        }
+        if matches!(&self.reply, Reply::Contains(part) if part.is_empty()) {
+            return wrong("reply.contains", "wants a text; for any reply say `any`");
+        }
+        // A NaN fails both comparisons, so it is refused here too.
+        if self
+            .hold_s
+            .is_some_and(|hold_s| !(hold_s > 0.0 && hold_s <= MAX_DURATION_S))
+        {
+            return wrong(
+                "hold_s",
+                format!("wants more than 0 and at most {MAX_DURATION_S} seconds"),
+            );
+        }
+        if self.idle > MAX_IDLE {
+            return wrong("idle", format!("wants 0 to {MAX_IDLE}"));
+        }
+        let load = Asked {
+            connections: self.connections,
+            duration_s: self.duration_s,
+            requests: self.requests,
+            open: self.open.as_ref(),
+            part: Part::WHOLE,
+            timeout_ms: self.timeout_ms,
+        }
+        .checked()?;
+        Ok(CheckedWebSocket {
+            path,
+            headers,
+            message,
+            is_text,
+            reply: self.reply.clone(),
+            hold: self.hold_s.map(std::time::Duration::from_secs_f64),
+            idle: self.idle,
+            load,
+        })
+    }
+}
+
+fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = digits.chars().map(|digit| digit.to_digit(16)).collect();
+    let (pairs, rest) = digits.as_deref()?.as_chunks::<2>();
+    let bytes = pairs
+        .iter()
+        .map(|[high, low]| u8::try_from(high * 16 + low).ok());
+    if rest.is_empty() {
+        bytes.collect()
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wrong_field_is_named() {
+        let plan = WebSocketPlan::default;
+        assert_eq!(plan().check(), Ok(()));
+        let hex = |digits: &str| WebSocketPlan {
+            message: WebSocketMessage::Hex(digits.to_owned()),
+            ..plan()
+        };
+        let held = |hold_s: f64| WebSocketPlan {
+            hold_s: Some(hold_s),
+            ..plan()
+        };
+        let header = |name: &str| WebSocketPlan {
+            headers: [(name.to_owned(), "x".to_owned())].into(),
+            ..plan()
+        };
+        let wrong = [
+            (
+                "path",
+                WebSocketPlan {
+                    path: "//evil.example/".to_owned(),
+                    ..plan()
+                },
+            ),
+            ("message.hex", hex("0")),
+            ("message.hex", hex("0g")),
+            ("message.hex", hex("+1")),
+            ("message", hex(&"00".repeat(MAX_BODY_BYTES + 1))),
+            (
+                "reply.contains",
+                WebSocketPlan {
+                    reply: Reply::Contains(String::new()),
+                    ..plan()
+                },
+            ),
+            ("hold_s", held(0.0)),
+            ("hold_s", held(f64::NAN)),
+            ("hold_s", held(601.0)),
+            (
+                "idle",
+                WebSocketPlan {
+                    idle: MAX_IDLE + 1,
+                    ..plan()
+                },
+            ),
+            ("headers.Upgrade", header("Upgrade")),
+            ("headers.Sec-WebSocket-Key", header("Sec-WebSocket-Key")),
+            ("headers.connection", header("connection")),
+            (
+                "requests",
+                WebSocketPlan {
+                    requests: Some(0),
+                    ..plan()
+                },
+            ),
+        ];
+        for (field, plan) in wrong {
+            let error = plan.check().expect_err(field);
+            assert_eq!(error.field, field, "{error}");
+        }
+        assert_eq!(header("Sec-WebSocket-Protocol").check(), Ok(()));
+        assert_eq!(
+            hex("00fF7a").checked().expect("right").message,
+            &[0, 255, 0x7a][..]
+        );
+    }
+
+    #[test]
+    fn a_plan_is_read_as_it_is_written() {
+        let text = r#"{"message": {"hex": "00ff"}, "reply": {"contains": "ok"}}"#;
+        let plan: WebSocketPlan = serde_json::from_str(text).expect("a plan");
+        assert_eq!(plan.reply, Reply::Contains("ok".to_owned()));
+        assert_eq!(plan.check(), Ok(()));
+        for text in [r#"{"messages": 1}"#, r#"{"reply": "echoes"}"#] {
+            assert!(
+                serde_json::from_str::<WebSocketPlan>(text).is_err(),
+                "{text}"
+            );
+        }
+    }
+}
