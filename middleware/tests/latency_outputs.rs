@@ -336,9 +336,42 @@ fn nonsense_from_elsewhere_is_refused_by_name() {
         ("/series/0/method", "BREW".into(), "method"),
         ("/series/1", good["series"][0].clone(), "twice"),
         ("/series/0/total/max_nanos", u64::MAX.into(), "sums"),
+        ("/series/0/total/body_end_nanos", u64::MAX.into(), "sums"),
+        ("/series/0/total/body_end_nanos", 0.into(), "sums"),
+        ("/uptime_s", 1e300.into(), "uptime_s"),
+        (
+            "/in_flight",
+            serde_json::json!({"a": u64::MAX}),
+            "in_flight",
+        ),
+        (
+            "/in_flight",
+            serde_json::json!({"r".repeat(10_000): 1}),
+            "route",
+        ),
     ] {
         let error = with(path, value);
         assert!(error.contains(named), "{path}: {error}");
+    }
+    // What an exemplar holds is written as it stands, so it holds nothing else than it can.
+    let route = good["exemplars"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .next()
+        .unwrap();
+    let at = format!("/exemplars/{}", route.replace('~', "~0").replace('/', "~1"));
+    for (field, value) in [
+        ("trace_id", "a\"} 1\nevil 1\n".into()),
+        ("trace_id", "4BF92F3577B34DA6A3CE929D0E0E4736".into()),
+        ("method", "GET\"".into()),
+        ("status_class", "\n".into()),
+        ("status_code", 7.into()),
+        ("took_ms", 1e308.into()),
+        ("first_byte_ms", (-1.0).into()),
+    ] {
+        let error = with(&format!("{at}/0/0/{field}"), value);
+        assert!(error.contains("exemplars"), "{field}: {error}");
     }
     // Another form is told by its version, whatever else is in it, and whichever of the two is the older.
     for version in [0, 2] {
@@ -352,9 +385,9 @@ fn nonsense_from_elsewhere_is_refused_by_name() {
     }
     // Numbers at their end add up without a panic.
     let mut huge = good.clone();
-    *huge.pointer_mut("/in_flight").unwrap() = serde_json::json!({"a": u64::MAX, "b": u64::MAX});
+    *huge.pointer_mut("/in_flight").unwrap() = serde_json::json!({"a": u32::MAX, "b": u32::MAX});
     let huge = read(huge).unwrap();
-    assert_eq!(huge.merge(&huge).in_flight, u64::MAX);
+    assert_eq!(huge.merge(&huge).in_flight, 4 * u64::from(u32::MAX));
 }
 
 #[test]

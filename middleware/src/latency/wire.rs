@@ -31,6 +31,11 @@ const MAX_WIRE_CODES: usize = 1 + 900;
 /// Bytes of a row's route: a label as long as one may be, nested.
 const MAX_ROUTE_BYTES: usize = MAX_LABEL_BYTES + "/*".len();
 
+/// Longer than any process runs, and a request lasts: a thousand years, in seconds.
+const MAX_SECONDS: f64 = 1e3 * 365.25 * 86_400.0;
+/// More requests than can be under way in one process.
+const MAX_IN_FLIGHT: u64 = u32::MAX as u64;
+
 /// A whole [`LatencySnapshot`], histograms included, for `serde`; made by [`LatencySnapshot::to_wire`], and a snapshot again by
 /// `LatencySnapshot::try_from`. Its form is the library's own, and has a version.
 ///
@@ -117,11 +122,37 @@ impl LatencySnapshot {
     }
 }
 
+/// Neither NaN nor infinite, nor out of reason.
+fn is_time(seconds: f64) -> bool {
+    (0.0..=MAX_SECONDS).contains(&seconds)
+}
+
+impl Exemplar {
+    /// Whether it can have been one: what it holds is written as it stands.
+    fn is_sound(&self) -> bool {
+        let is_trace = |id: &String| {
+            id.len() == 32
+                && id
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        is_time(self.took_ms / 1e3)
+            && self.first_byte_ms.is_none_or(|ms| is_time(ms / 1e3))
+            && Method::is_label(&self.method)
+            && StatusClass::ALL
+                .into_iter()
+                .any(|class| class.as_str() == self.status_class)
+            && self
+                .status_code
+                .is_none_or(|code| matches!(code, 100..=999))
+            && self.trace_id.as_ref().is_none_or(is_trace)
+    }
+}
+
 impl TryFrom<LatencyWire> for LatencySnapshot {
     type Error = WireError;
 
     fn try_from(wire: LatencyWire) -> Result<Self, WireError> {
-        let is_time = |seconds: f64| seconds.is_finite() && seconds >= 0.0;
         if !is_time(wire.uptime_s) {
             return Err(WireError::Nonsense("uptime_s"));
         }
@@ -135,6 +166,17 @@ impl TryFrom<LatencyWire> for LatencySnapshot {
         let has_many = exemplars.any(|window| window.len() > MAX_EXEMPLARS);
         if has_many || wire.exemplars.len() > MAX_SERIES {
             return Err(WireError::TooMany("exemplars"));
+        }
+        let mut exemplars = wire.exemplars.values().flatten().flatten();
+        if !exemplars.all(Exemplar::is_sound) {
+            return Err(WireError::Nonsense("exemplars"));
+        }
+        let mut routes = wire.in_flight.keys().chain(wire.exemplars.keys());
+        if routes.any(|route| route.len() > MAX_ROUTE_BYTES) {
+            return Err(WireError::Nonsense("route"));
+        }
+        if wire.in_flight.values().any(|count| *count > MAX_IN_FLIGHT) {
+            return Err(WireError::Nonsense("in_flight"));
         }
         let mut rows = Vec::with_capacity(wire.series.len());
         let mut known = BTreeSet::new();
@@ -245,7 +287,8 @@ impl Sums {
             && self.first_byte.count() <= self.count()
     }
 
-    /// Whether the least and the greatest time are near those of the histogram: the coarsest buckets are a doubling wide, and the last has no end.
+    /// Whether the least and the greatest time are near those of the histogram, and the mean lies between them: the coarsest buckets are a
+    /// doubling wide, and the last has no end.
     fn are_bounds_near(&self) -> bool {
         let mut counts = self.body_end.counts().map(|(bucket, _)| bucket);
         let Some(first) = counts.next() else {
@@ -253,8 +296,11 @@ impl Sums {
         };
         let last = counts.last().unwrap_or(first);
         let nanos = |units: u64| units.saturating_mul(buckets::UNIT_NANOS);
+        let (count, sum) = (u128::from(self.count()), u128::from(self.body_end_nanos));
         self.min_nanos >= nanos(buckets::low_units(first)) / 2
+            && 2 * sum >= count * u128::from(self.min_nanos)
             && (last + 1 == buckets::BUCKETS
-                || self.max_nanos <= nanos(2 * (buckets::high_units(last) + 1)))
+                || self.max_nanos <= nanos(2 * (buckets::high_units(last) + 1))
+                    && sum <= 2 * count * u128::from(self.max_nanos))
     }
 }
