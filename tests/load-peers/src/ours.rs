@@ -1,14 +1,95 @@
 //! The load tester itself.
 
-use pitcrew_load::{HttpPlan, Open, Report, Spacing, Stage, Target, start};
+use pitcrew_load::{
+    HttpPlan, Open, PostgresMode, PostgresPlan, PostgresTarget, Report, Run, Spacing, Stage,
+    Target, WebSocketMessage, WebSocketPlan, start, start_postgres, start_websocket,
+};
 
 fn run(address: &str, plan: &HttpPlan) -> Report {
     let target = Target::resolve(&format!("http://{address}")).expect("an address");
-    let run = start("bench", plan, &target).expect("a plan that can be");
+    finished(async { start("bench", plan, &target).expect("a plan that can be") })
+}
+
+fn finished(started: impl Future<Output = Run>) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(run.finished()).clone()
+    runtime.block_on(async { started.await.finished().await.clone() })
+}
+
+/// Executions a second, CPU seconds of the whole process, resident memory in MiB, executions.
+pub(crate) fn postgres(mode: &str, url: &str, connections: u32, seconds: f64) -> Option<Vec<f64>> {
+    let plan = PostgresPlan {
+        mode: match mode {
+            "prepared" => PostgresMode::Prepared,
+            "pipelined" => PostgresMode::Pipelined,
+            _ => return None,
+        },
+        connections: Some(connections),
+        duration_s: Some(seconds),
+        ..PostgresPlan::default()
+    };
+    let target = PostgresTarget::local(url).expect("a URL");
+    let report = finished(async {
+        let run = start_postgres("bench", &plan, &target).await;
+        run.expect("a plan that can be")
+    });
+    Some(told(&report))
+}
+
+/// Executions that were due and those that were sent, 50th and 99th percentile of the lag in milliseconds, executions that
+/// were never sent.
+pub(crate) fn postgres_rate(url: &str, rate_per_s: f64, duration_s: f64) -> Vec<f64> {
+    let plan = PostgresPlan {
+        connections: Some(16),
+        open: Some(evenly(rate_per_s, duration_s)),
+        ..PostgresPlan::default()
+    };
+    let target = PostgresTarget::local(url).expect("a URL");
+    let report = finished(async {
+        let run = start_postgres("bench", &plan, &target).await;
+        run.expect("a plan that can be")
+    });
+    vec![
+        report.due as f64,
+        (report.due - report.missed) as f64,
+        report.lag.p50_ms,
+        report.lag.p99_ms,
+        report.missed as f64,
+    ]
+}
+
+/// Messages a second, CPU seconds of the whole process, resident memory in MiB, messages.
+pub(crate) fn websocket(address: &str, connections: u32, seconds: f64) -> Vec<f64> {
+    let plan = WebSocketPlan {
+        message: WebSocketMessage::Text(crate::websocket::MESSAGE.to_owned()),
+        connections: Some(connections),
+        duration_s: Some(seconds),
+        ..WebSocketPlan::default()
+    };
+    let target = Target::resolve(&format!("ws://{address}")).expect("an address");
+    let report =
+        finished(async { start_websocket("bench", &plan, &target).expect("a plan that can be") });
+    told(&report)
+}
+
+fn told(report: &Report) -> Vec<f64> {
+    assert_eq!(report.requests, report.ok, "{:?}", report.errors);
+    let (cpu, rss) = usage();
+    vec![report.rate_per_s, cpu, rss, report.requests as f64]
+}
+
+fn evenly(rate_per_s: f64, duration_s: f64) -> Open {
+    Open {
+        stages: vec![Stage {
+            duration_s,
+            rate_per_s,
+            to_rate_per_s: None,
+        }],
+        spacing: Spacing::Even,
+        seed: 0,
+    }
 }
 
 /// Requests a second, CPU seconds of the whole process, resident memory in MiB, requests.
@@ -31,15 +112,7 @@ pub(crate) fn open(address: &str, rate_per_s: f64, duration_s: f64) -> Vec<f64> 
     let report = run(
         address,
         &HttpPlan {
-            open: Some(Open {
-                stages: vec![Stage {
-                    duration_s,
-                    rate_per_s,
-                    to_rate_per_s: None,
-                }],
-                spacing: Spacing::Even,
-                seed: 0,
-            }),
+            open: Some(evenly(rate_per_s, duration_s)),
             ..HttpPlan::default()
         },
     );
@@ -54,7 +127,7 @@ pub(crate) fn open(address: &str, rate_per_s: f64, duration_s: f64) -> Vec<f64> 
     ]
 }
 
-fn usage() -> (f64, f64) {
+pub(crate) fn usage() -> (f64, f64) {
     // SAFETY: getrusage fills the struct.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();

@@ -1,17 +1,15 @@
-//! Suite `load`: what the load tester costs beside wrk, and whether its percentiles are true where the truth is computed.
-//!
-//! Server and client have a core each where `taskset` is there.
+//! HTTP: what the load tester costs beside wrk, and whether its percentiles are true where the truth is computed.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use pitcrew_stack::bench::{Figure, Reading, interval, rounds};
 use pitcrew_stack::process::{find_program, output_of};
 use pitcrew_stack::signals::Signals;
-use pitcrew_stack::{Error, Progress, Result, checkout};
+use pitcrew_stack::{Error, Progress, Result};
 
-use super::peers::Peers;
+use super::super::peers::Peers;
+use super::{Server, children_cpu, on_core, ours, seconds};
 
 /// Connections of the closed model.
 const CONNECTIONS: &str = "64";
@@ -23,78 +21,12 @@ const LONG_SECONDS: &str = "60";
 const STALL: [&str; 5] = ["5000", "12", "20000", "5.5", "1"];
 const STALL_RUNS: usize = 5;
 
-pub(super) fn run(signals: &Signals) -> Result<Vec<Figure>> {
-    let peers = Peers::build(&checkout(), signals, "load-peers", None)?;
+pub(super) fn run(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
     let mut figures =
-        Progress::Print.step("an open model and a stall", || stalled(&peers, signals))?;
-    figures.extend(Progress::Print.step("a closed model beside wrk", || closed(&peers, signals))?);
-    figures.extend(Progress::Print.step("memory of a long run", || memory(&peers, signals))?);
+        Progress::Print.step("an open model and a stall", || stalled(peers, signals))?;
+    figures.extend(Progress::Print.step("a closed model beside wrk", || closed(peers, signals))?);
+    figures.extend(Progress::Print.step("memory of a long run", || memory(peers, signals))?);
     Ok(figures)
-}
-
-/// A program on one core.
-fn on_core(core: &str, program: &Path) -> Command {
-    match find_program("taskset") {
-        Some(taskset) => {
-            let mut command = Command::new(taskset);
-            command.args(["-c", core]).arg(program);
-            command
-        }
-        None => Command::new(program),
-    }
-}
-
-/// A server of ours; ended when dropped.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(peers: &Peers<'_>, rules: &[&str]) -> Result<Self> {
-        let failed = |detail: String| Error::Program {
-            program: "load-peers serve".into(),
-            detail,
-        };
-        let mut child = on_core("0", peers.program())
-            .arg("serve")
-            .args(rules)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed(error.to_string()))?;
-        let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout)
-                .read_line(&mut line)
-                .map_err(|error| failed(error.to_string()))?;
-        }
-        Ok(Self {
-            child,
-            address: line.trim().to_owned(),
-        })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The numbers that the load tester answers, on the client's core.
-fn ours(peers: &Peers<'_>, signals: &Signals, words: &[&str]) -> Result<Vec<f64>> {
-    signals.check()?;
-    let (answer, _) = output_of(on_core("1", peers.program()).args(words))?;
-    let numbers: Option<Vec<f64>> = answer
-        .split_whitespace()
-        .map(|word| word.parse().ok())
-        .collect();
-    numbers.ok_or_else(|| Error::Program {
-        program: format!("load-peers {}", words.join(" ")),
-        detail: format!("answered {answer}"),
-    })
 }
 
 fn stalled(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
@@ -102,7 +34,7 @@ fn stalled(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
     let mut columns = vec![Vec::new(); 5];
     let mut limited = 0;
     for _ in 0..STALL_RUNS {
-        let server = Server::start(peers, &STALL[2..])?;
+        let server = Server::start(peers, &[&["serve"], &STALL[2..]].concat())?;
         let words = ["open", &server.address, STALL[0], STALL[1]];
         let [sent, p95, p99, p999, lag, is_limited] = ours(peers, signals, &words)?[..] else {
             return Err(Error::Program {
@@ -156,7 +88,7 @@ fn closed(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
         Progress::Print.say("skipped: rps_vs_wrk and cpu_vs_wrk: wrk is not installed");
         return Ok(Vec::new());
     };
-    let server = Server::start(peers, &[])?;
+    let server = Server::start(peers, &["serve"])?;
     // Rates of the same runs, in the order of `measured`.
     let rates = std::cell::RefCell::new([const { Vec::new() }; 3]);
     let cpu_of_ours = |place: usize| {
@@ -183,10 +115,6 @@ fn closed(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
         Figure::ratio("cpu_vs_wrk", &read[0], &read[1], &read[2]).against("wrk", &version),
         Figure::ratio("rps_vs_wrk", &rates[0], &rates[1], &rates[2]).against("wrk", &version),
     ])
-}
-
-fn seconds(text: &str) -> f64 {
-    text.parse().unwrap_or(f64::NAN)
 }
 
 /// Requests a second and CPU seconds of one run.
@@ -222,22 +150,9 @@ fn version_of(wrk: &Path) -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// CPU seconds of children that have ended and were waited for.
-fn children_cpu() -> f64 {
-    // SAFETY: getrusage fills the struct.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
-        usage
-    };
-    #[expect(clippy::cast_precision_loss, reason = "seconds of a measurement")]
-    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    seconds(usage.ru_utime) + seconds(usage.ru_stime)
-}
-
 /// Resident memory after a run of minutes: no request is kept.
 fn memory(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
-    let server = Server::start(peers, &[])?;
+    let server = Server::start(peers, &["serve"])?;
     let short = ours(
         peers,
         signals,
