@@ -17,7 +17,7 @@ pub(super) use self::{
     exempt::Exempt,
     state::{InUse, Limit, Limits, Pressed},
 };
-use super::sampler::Sample;
+use super::{sampler::Sample, snapshot::UnknownFigure};
 
 /// Share of the limit from which caches are shrunk and free memory is given back, unless told otherwise.
 pub const DEFAULT_SOFT_PERCENT: f64 = 80.0;
@@ -163,7 +163,7 @@ impl Guard {
             // Not yet capped: what is above the group's limit is told.
             (_, Limit::Bytes(bytes)) => Ok(bytes),
             (Some(bytes), _) => Ok(bytes),
-            (None, _) => Err(unknown(sample, "cgroup.limit_bytes").unwrap_or(GuardError::NoLimit)),
+            (None, _) => Err(no_limit(sample)),
         };
         let (soft, hard) = (bytes(self.soft)?, bytes(self.hard)?);
         if now.group_limit == Some(0) {
@@ -171,6 +171,10 @@ impl Guard {
         }
         if soft > hard || soft == 0 {
             return Err(GuardError::Order { soft, hard });
+        }
+        // A limit that is there and cannot be read may be lower than what was asked for. Where there is no group there is none.
+        if let Some(unknown) = told(sample, "cgroup.limit_bytes") {
+            return Err(GuardError::GroupLimitUnknown(unknown.reason.clone()));
         }
         if let Some(limit) = now.group_limit.filter(|limit| hard > *limit) {
             return Err(GuardError::AboveGroup { hard, limit });
@@ -211,11 +215,25 @@ impl Guard {
     }
 }
 
+/// What the sample says of a figure that is not known.
+fn told<'a>(sample: &'a Sample, figure: &str) -> Option<&'a UnknownFigure> {
+    sample.unknown.iter().find(|told| told.figure == figure)
+}
+
 /// Why a figure is not known, where the sample says so.
 fn unknown(sample: &Sample, figure: &'static str) -> Option<GuardError> {
-    let found = sample.unknown.iter().find(|told| told.figure == figure)?;
-    let reason = found.reason.clone();
+    let reason = told(sample, figure)?.reason.clone();
     Some(GuardError::Unknown { figure, reason })
+}
+
+/// Why there is no limit to take a share of: it, or the whole group, is not known, or the group has none.
+fn no_limit(sample: &Sample) -> GuardError {
+    let figure = "cgroup.limit_bytes";
+    let found = told(sample, figure).or_else(|| told(sample, "cgroup"));
+    found.map_or(GuardError::NoLimit, |found| GuardError::Unknown {
+        figure,
+        reason: found.reason.clone(),
+    })
 }
 
 /// Settings that hold together.
