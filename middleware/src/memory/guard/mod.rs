@@ -29,8 +29,9 @@ pub const DEFAULT_SHED_SHARE: f64 = 0.5;
 pub const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A limit that was passed counts as passed until the figure is so much of the limit below it: 3 %.
 pub const HYSTERESIS_PERCENT: f64 = 3.0;
-/// Paths that are never refused unless told otherwise.
-pub const DEFAULT_EXEMPT: [&str; 9] = [
+/// Paths that are never refused. None with a `*` before its end: on a route like `/files/{*path}` a client could write such an
+/// end by itself, and so pass the guard. A health route elsewhere is named by [`Guard::exempt`].
+pub const DEFAULT_EXEMPT: [&str; 8] = [
     "/health",
     "/health/*",
     "/healthz",
@@ -39,7 +40,6 @@ pub const DEFAULT_EXEMPT: [&str; 9] = [
     "/livez/*",
     "/readyz",
     "/readyz/*",
-    "*/health",
 ];
 /// Patterns of exempt paths at most, beside [`DEFAULT_EXEMPT`].
 pub const MAX_EXEMPT: usize = 64;
@@ -135,7 +135,8 @@ impl Guard {
     }
 
     /// Paths that are never refused, beside [`DEFAULT_EXEMPT`]: `*` stands for any run of characters, slashes included, `?` for any
-    /// one. Matched against the path as this layer sees it. At most [`MAX_EXEMPT`].
+    /// one. Matched against the path as this layer sees it, which is the client's: a pattern like `*/health` also fits what a client
+    /// asks of `/files/{*path}`, so give whole paths (`/api/health`). At most [`MAX_EXEMPT`].
     #[must_use]
     pub fn exempt(mut self, pattern: &str) -> Self {
         self.exempt.push(pattern.to_owned());
