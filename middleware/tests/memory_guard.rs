@@ -20,7 +20,7 @@ use http_body_util::{BodyExt, Full};
 use pitcrew::{
     MemoryHandle, MemoryLayer,
     clock::Clock,
-    memory::{Guard, GuardError, MAX_SHRINKS, ShrinkError},
+    memory::{BuildError, Guard, GuardError, MAX_SHRINKS, ShrinkError},
 };
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -66,6 +66,10 @@ impl Machine {
             .release_pause(Duration::from_secs(1))
             .guard(guard)
             .try_build()
+            .map_err(|error| match error {
+                BuildError::Guard(error) => error,
+                other => panic!("{other}"),
+            })
     }
 }
 

@@ -148,7 +148,8 @@ pub use self::{
     },
     handle::MemoryHandle,
     layer::{
-        DEFAULT_INTERVAL, DEFAULT_MAX_ROUTES, DEFAULT_RELEASE_PAUSE, MemoryBuilder, MemoryLayer,
+        BuildError, DEFAULT_INTERVAL, DEFAULT_MAX_ROUTES, DEFAULT_RELEASE_PAUSE, MemoryBuilder,
+        MemoryLayer,
     },
     leak::{
         Doubt, LeakDetector, LeakReport, LeakState, MAX_SUSPECTS, Observation, Rise, Suspect,

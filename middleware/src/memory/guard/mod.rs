@@ -56,7 +56,7 @@ pub const MAX_EXEMPT: usize = 64;
 /// ```
 /// use pitcrew::{MemoryLayer, memory::Guard};
 ///
-/// # fn build() -> Result<(), pitcrew::memory::GuardError> {
+/// # fn build() -> Result<(), pitcrew::memory::BuildError> {
 /// let (layer, handle) = MemoryLayer::builder()
 ///     .guard(Guard::new().soft_bytes(6 << 30).hard_bytes(7 << 30).exempt("/status/*"))
 ///     .try_build()?;
