@@ -175,7 +175,39 @@ fn a_step_of_the_wall_clock_that_is_taken_back_leaves_the_hours_as_they_were() {
         .iter()
         .map(|hour| (now - hour.unix_hour, hour.body_end.count()))
         .collect();
-    assert_eq!(told, [(4, 3), (3, 4), (2, 5), (1, 6)]);
+    // With what came during the step.
+    assert_eq!(told, [(4, 3), (3, 4), (2, 6), (1, 6)]);
+}
+
+#[test]
+fn a_step_back_of_the_wall_clock_loses_no_hour_whether_it_is_taken_back_or_not() {
+    let hour: i64 = 3_600_000;
+    for step in [-3 * hour, -20 * hour, 5 * hour, -56 * 365 * 24 * hour] {
+        let clock = Clock::manual();
+        let (layer, handle) = built(&clock);
+        let told = |clock: &Clock| -> Vec<_> {
+            let now = clock.unix_ms() / hour.unsigned_abs();
+            let snapshot = handle.snapshot();
+            let hours = snapshot.series[0].hours().iter();
+            hours
+                .map(|hour| (now - hour.unix_hour, hour.body_end.count()))
+                .collect()
+        };
+        for _ in 0..5 {
+            ask(&clock, &layer, get("/"), Duration::from_millis(50), 200);
+            handle.fold();
+            clock.advance(60 * MINUTE);
+        }
+        clock.step_wall(step);
+        ask(&clock, &layer, get("/"), Duration::from_millis(50), 200);
+        let wanted = [(5, 1), (4, 1), (3, 1), (2, 1), (1, 1), (0, 1)];
+        assert_eq!(told(&clock), wanted, "while it stands, {step}");
+        clock.step_wall(-step);
+        assert_eq!(told(&clock), wanted, "after it was taken back, {step}");
+        // The same hour of yesterday is still there.
+        clock.advance(19 * 60 * MINUTE);
+        assert_eq!(told(&clock)[0], (24, 1), "{step}");
+    }
 }
 
 #[test]

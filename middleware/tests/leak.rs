@@ -7,7 +7,9 @@ mod leak_corpus;
 use leak_corpus::{
     FAMILIES, HELD_OUT, SERIES_A_FAMILY, Score, judge, noisy_day, score_families, steady_series,
 };
-use pitcrew::memory::Verdict;
+use std::time::Duration;
+
+use pitcrew::memory::{LEAST_RISE_BYTES, LeakDetector, Observation, Verdict};
 
 /// Runs `of` over `0..count` on two threads.
 fn in_two<T: Send>(count: u64, of: impl Fn(u64) -> T + Sync) -> Vec<T> {
@@ -199,4 +201,32 @@ fn growth_that_has_a_reason_is_told_with_it() {
     assert!(doubt(fast).contains("young"), "{fast:?}");
     let step = grown(&|at| if at > 60.0 { 0.2 } else { 0.0 }, &flat, 125);
     assert!(!matches!(step, Verdict::Leaking(_)), "{step:?}");
+}
+
+#[test]
+fn a_rise_of_a_few_bytes_is_no_leak_however_even_and_one_of_the_least_is() {
+    let after_hours = |hours: u64, rise_an_hour: f64| {
+        let mut detector = LeakDetector::new();
+        for minute in 0..hours * 60 {
+            let bytes = 100.0 + rise_an_hour * minute as f64 / 60.0;
+            detector.observe(Observation::new(
+                Duration::from_secs(minute * 60),
+                bytes as u64,
+                0,
+            ));
+        }
+        *detector.verdict()
+    };
+    for hours in [13, 4 * 24, 9 * 24] {
+        let verdict = after_hours(hours, 4.0);
+        assert!(
+            matches!(verdict, Verdict::Steady { .. }),
+            "{hours} h: {verdict:?}"
+        );
+    }
+    // In the window of 12 hours, a little less and a little more than the least.
+    let least = LEAST_RISE_BYTES as f64 / 12.0;
+    let (less, more) = (after_hours(13, least * 0.98), after_hours(13, least * 1.02));
+    assert!(matches!(less, Verdict::Steady { .. }), "{less:?}");
+    assert!(matches!(more, Verdict::Leaking(_)), "{more:?}");
 }

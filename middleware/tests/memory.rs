@@ -502,3 +502,58 @@ async fn bodies_that_are_handed_over_are_told_apart_from_what_is_kept() {
     assert_eq!(row.handed_out_bytes, 100_000);
     assert!((row.net_bytes - 100_000).abs() < 10_000, "{row:?}");
 }
+
+#[test]
+fn a_setting_out_of_its_range_is_refused_by_name_and_build_takes_the_nearest() {
+    let builder = MemoryLayer::builder;
+    for (built, wanted) in [
+        (
+            builder().interval(Duration::ZERO),
+            "interval wants 10ms to 60s, not 0ns",
+        ),
+        (
+            builder().interval(Duration::from_secs(61)),
+            "interval wants 10ms to 60s, not 61s",
+        ),
+        (
+            builder().max_routes(0),
+            "max_routes wants 2 to 65536, not 0",
+        ),
+        (
+            builder().max_routes(65_537),
+            "max_routes wants 2 to 65536, not 65537",
+        ),
+        (
+            builder().release_above(0),
+            "release_above wants 1048576 bytes at least, not 0",
+        ),
+        (
+            builder().release_pause(Duration::ZERO),
+            "release_pause wants 1s to 86400s, not 0ns",
+        ),
+        (
+            builder().release_pause(Duration::from_secs(86_401)),
+            "release_pause wants 1s to 86400s, not 86401s",
+        ),
+    ] {
+        let error = built.try_build().map(|_| ()).unwrap_err();
+        assert_eq!(error.to_string(), wanted);
+    }
+    // The ends themselves.
+    let least = || {
+        builder()
+            .interval(Duration::from_millis(10))
+            .max_routes(2)
+            .release_above(1 << 20)
+            .release_pause(Duration::from_secs(1))
+    };
+    assert!(least().try_build().is_ok());
+    let most = least()
+        .interval(Duration::from_secs(60))
+        .max_routes(65_536)
+        .release_pause(Duration::from_secs(86_400));
+    assert!(most.try_build().is_ok());
+    let absurd = builder().interval(Duration::MAX).max_routes(0);
+    let absurd = absurd.release_above(0).release_pause(Duration::MAX);
+    drop(absurd.build());
+}

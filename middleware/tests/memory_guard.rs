@@ -20,7 +20,7 @@ use http_body_util::{BodyExt, Full};
 use pitcrew::{
     MemoryHandle, MemoryLayer,
     clock::Clock,
-    memory::{Guard, GuardError, MAX_SHRINKS, ShrinkError},
+    memory::{BuildError, Guard, GuardError, MAX_SHRINKS, ShrinkError},
 };
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -66,6 +66,10 @@ impl Machine {
             .release_pause(Duration::from_secs(1))
             .guard(guard)
             .try_build()
+            .map_err(|error| match error {
+                BuildError::Guard(error) => error,
+                other => panic!("{other}"),
+            })
     }
 }
 
@@ -127,7 +131,8 @@ async fn past_the_hard_limit_the_chosen_share_is_refused_and_health_never() {
     let guard = Guard::new()
         .shed_share(0.25)
         .retry_after(Duration::from_secs(7))
-        .exempt("/probe");
+        .exempt("/probe")
+        .exempt("/api/health");
     let (layer, handle) = machine.build(guard).unwrap();
     assert_eq!(refused_of(&layer, "/orders", 100).await, 0);
     machine.uses(96 * MIB);
@@ -144,6 +149,9 @@ async fn past_the_hard_limit_the_chosen_share_is_refused_and_health_never() {
     ] {
         assert_eq!(refused_of(&layer, path, 50).await, 0, "{path}");
     }
+    // What a client writes behind a route is none of them.
+    let refused_files = refused_of(&layer, "/files/x/health", 1_000).await;
+    assert!((249..=251).contains(&refused_files), "{refused_files}");
     let answer = loop {
         let answer = ask(&layer, "/orders").await;
         if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
@@ -495,5 +503,74 @@ fn limits_that_cannot_be_are_told_at_build_time() {
         machine
             .build(Guard::new().soft_bytes(50 * MIB).hard_bytes(60 * MIB))
             .is_ok()
+    );
+}
+
+#[test]
+fn a_limit_in_bytes_is_held_against_the_groups_where_its_use_is_nonsense() {
+    let machine = Machine::new("bytes-junk");
+    let too_much = || {
+        let guard = Guard::new().soft_bytes(1 << 39).hard_bytes(1 << 40);
+        machine.build(guard).map(|_| ()).unwrap_err()
+    };
+    let above = GuardError::AboveGroup {
+        hard: 1 << 40,
+        limit: 100 * MIB,
+    };
+    assert_eq!(too_much(), above);
+    machine.file("sys/fs/cgroup/app/memory.current", "junk");
+    assert_eq!(too_much(), above);
+    // The group is there, and what it may use is not known.
+    machine.file("sys/fs/cgroup/app/memory.max", "junk");
+    let error = too_much();
+    assert_eq!(
+        error,
+        GuardError::GroupLimitUnknown("not a number".to_owned())
+    );
+    assert!(error.to_string().contains("memory.max"), "{error}");
+    // No group at all: there is no limit that could be lower.
+    fs::remove_file(machine.0.join("proc/self/cgroup")).unwrap();
+    let guard = Guard::new().soft_bytes(1 << 39).hard_bytes(1 << 40);
+    assert!(machine.build(guard).is_ok());
+}
+
+#[test]
+fn no_limit_is_told_only_where_it_is_known_that_there_is_none() {
+    let refusal = |name: &str, files: &[(&str, &str)]| {
+        let machine = Machine::new(name);
+        for (file, text) in files {
+            machine.file(&format!("sys/fs/cgroup/app/{file}"), text);
+        }
+        if files.is_empty() {
+            fs::remove_file(machine.0.join("proc/self/cgroup")).unwrap();
+        }
+        machine.build(Guard::new()).map(|_| ()).unwrap_err()
+    };
+    let unknown = |figure, reason: &str| GuardError::Unknown {
+        figure,
+        reason: reason.to_owned(),
+    };
+    assert_eq!(
+        refusal("limit-gone", &[]),
+        unknown("cgroup.limit_bytes", "/proc/self/cgroup cannot be read")
+    );
+    for (name, current, max) in [
+        ("limit-minus", "-5", "-1"),
+        ("limit-twice", "1000000000", "max max"),
+        ("limit-float", "1e9", "max max"),
+    ] {
+        assert_eq!(
+            refusal(name, &[("memory.current", current), ("memory.max", max)]),
+            unknown("cgroup.limit_bytes", "not a number"),
+            "{name}"
+        );
+    }
+    // No limit, and use is not known either.
+    assert_eq!(
+        refusal(
+            "limit-none",
+            &[("memory.current", "junk"), ("memory.max", "max")]
+        ),
+        GuardError::NoLimit
     );
 }

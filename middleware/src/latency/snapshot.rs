@@ -299,8 +299,9 @@ impl SeriesSnapshot {
         before.map_or(&NOTHING, |sums| &sums.body_end)
     }
 
-    /// The last 25 hours by the wall clock's hours, the oldest first; hours without a request are absent, the present hour
-    /// is the last. Their histograms have one significant figure.
+    /// The last 25 hours, the oldest first; hours without a request are absent, the present hour is the last. They are counted by
+    /// monotonic time and named by the wall clock as it stands now: a step of it by half an hour and more renames them all by whole
+    /// hours and loses none, and so does the sleep of a machine, which monotonic time leaves out on Linux. Their histograms have one significant figure.
     #[must_use]
     pub fn hours(&self) -> &[Hour] {
         &self.detail.hours

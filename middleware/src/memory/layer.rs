@@ -13,6 +13,7 @@ use tower_layer::Layer;
 use super::{
     guard::{Guard, GuardError},
     handle::MemoryHandle,
+    routes::{MAX_ROUTES, MIN_ROUTES},
     sampler::Sampler,
     service::Memory,
     settings::Settings,
@@ -27,12 +28,16 @@ pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 pub const DEFAULT_MAX_ROUTES: usize = 512;
 /// Least time between two releases that the sampler asks for unless told otherwise.
 pub const DEFAULT_RELEASE_PAUSE: Duration = Duration::from_secs(60);
-/// A shorter interval is raised to this: one sample costs some 100 us.
+/// No shorter interval: one sample costs some 100 us.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
-/// A longer one is lowered to this: a leak verdict wants a sample each minute.
+/// No longer one: a leak verdict wants a sample each minute.
 const MAX_INTERVAL: Duration = Duration::from_secs(60);
-/// A shorter pause is raised to this, a release of a large heap takes 50 ms and more.
+/// No shorter pause: a release of a large heap takes 50 ms and more.
 const MIN_RELEASE_PAUSE: Duration = Duration::from_secs(1);
+/// No longer one: after a day memory that is free is worth a look.
+const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+/// No less free memory is worth a release.
+const MIN_RELEASE_ABOVE: u64 = 1 << 20;
 
 /// Counts bytes allocated per route, and keeps the sampler running.
 #[derive(Clone)]
@@ -89,11 +94,10 @@ pub struct MemoryBuilder {
 }
 
 impl MemoryBuilder {
-    /// Time between two samples, 10 ms to 60 s; what lies outside is taken for the nearer end. Each wait varies by 5 %.
-    /// Default [`DEFAULT_INTERVAL`].
+    /// Time between two samples, 10 ms to 60 s. Each wait varies by 5 %. Default [`DEFAULT_INTERVAL`].
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval.clamp(MIN_INTERVAL, MAX_INTERVAL);
+        self.interval = interval;
         self
     }
 
@@ -128,18 +132,17 @@ impl MemoryBuilder {
     /// ([`AllocatorMemory::free_resident_bytes`](super::AllocatorMemory::free_resident_bytes); with glibc alone its own
     /// figure, asked for once in [`release_pause`](Self::release_pause)). Figures of free memory are estimates: a release that
     /// gives less than an eighth of `bytes` doubles the pause, to 64 times what was set, until the process has grown by so much.
-    /// Off by default.
+    /// At least 1 MiB. Off by default.
     #[must_use]
     pub fn release_above(mut self, bytes: u64) -> Self {
         self.release_above = Some(bytes);
         self
     }
 
-    /// Least time between two releases that the sampler or the guard asks for, at least 1 s. Default
-    /// [`DEFAULT_RELEASE_PAUSE`].
+    /// Least time between two releases that the sampler or the guard asks for, 1 s to a day. Default [`DEFAULT_RELEASE_PAUSE`].
     #[must_use]
     pub fn release_pause(mut self, pause: Duration) -> Self {
-        self.release_pause = pause.max(MIN_RELEASE_PAUSE);
+        self.release_pause = pause;
         self
     }
 
@@ -170,26 +173,52 @@ impl MemoryBuilder {
     }
 
     /// The layer for the app and the handle for whoever wants to read it. Spawns nothing: the sampler starts with the
-    /// first request that is served inside a Tokio runtime, and again should that runtime end.
+    /// first request that is served inside a Tokio runtime, and again should that runtime end. A setting out of its range counts as
+    /// the nearest end of it; [`try_build`](Self::try_build) refuses it.
     ///
     /// # Panics
     ///
     /// Where a [`guard`](Self::guard) is set that cannot be; [`try_build`](Self::try_build) answers the error instead.
     #[must_use]
-    pub fn build(self) -> (MemoryLayer, MemoryHandle) {
-        match self.try_build() {
+    pub fn build(mut self) -> (MemoryLayer, MemoryHandle) {
+        self.interval = self.interval.clamp(MIN_INTERVAL, MAX_INTERVAL);
+        self.max_routes = self.max_routes.clamp(MIN_ROUTES, MAX_ROUTES);
+        self.release_above = self.release_above.map(|bytes| bytes.max(MIN_RELEASE_ABOVE));
+        self.release_pause = self
+            .release_pause
+            .clamp(MIN_RELEASE_PAUSE, MAX_RELEASE_PAUSE);
+        match self.built() {
             Ok(built) => built,
             Err(error) => panic!("the memory guard: {error}"),
         }
     }
 
-    /// As [`build`](Self::build).
+    /// [`build`](Self::build), where no setting is out of its range.
     ///
     /// # Errors
     ///
-    /// [`GuardError`] where the guard's limits cannot be: no limit is there, limit or use is not known, a limit is above the
-    /// control group's or below what is in use already.
-    pub fn try_build(self) -> Result<(MemoryLayer, MemoryHandle), GuardError> {
+    /// [`BuildError`], which names the setting, what it is and what it may be; of a guard the [`GuardError`] where its limits
+    /// cannot be: no limit is there, limit or use is not known, a limit is above the control group's or below what is in use already.
+    pub fn try_build(self) -> Result<(MemoryLayer, MemoryHandle), BuildError> {
+        if !(MIN_INTERVAL..=MAX_INTERVAL).contains(&self.interval) {
+            return Err(BuildError::Interval(self.interval));
+        }
+        if !(MIN_ROUTES..=MAX_ROUTES).contains(&self.max_routes) {
+            return Err(BuildError::MaxRoutes(self.max_routes));
+        }
+        if let Some(bytes) = self
+            .release_above
+            .filter(|bytes| *bytes < MIN_RELEASE_ABOVE)
+        {
+            return Err(BuildError::ReleaseAbove(bytes));
+        }
+        if !(MIN_RELEASE_PAUSE..=MAX_RELEASE_PAUSE).contains(&self.release_pause) {
+            return Err(BuildError::ReleasePause(self.release_pause));
+        }
+        Ok(self.built()?)
+    }
+
+    fn built(self) -> Result<(MemoryLayer, MemoryHandle), GuardError> {
         let guard = match &self.guard {
             None => None,
             Some(guard) => {
@@ -227,4 +256,25 @@ impl fmt::Debug for MemoryBuilder {
             .field("guard", &self.guard)
             .finish_non_exhaustive()
     }
+}
+
+/// A setting is out of its range, or a guard cannot be.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Of [`MemoryBuilder::interval`].
+    #[error("interval wants {MIN_INTERVAL:?} to {MAX_INTERVAL:?}, not {0:?}")]
+    Interval(Duration),
+    /// Of [`MemoryBuilder::max_routes`].
+    #[error("max_routes wants {MIN_ROUTES} to {MAX_ROUTES}, not {0}")]
+    MaxRoutes(usize),
+    /// Of [`MemoryBuilder::release_above`].
+    #[error("release_above wants {MIN_RELEASE_ABOVE} bytes at least, not {0}")]
+    ReleaseAbove(u64),
+    /// Of [`MemoryBuilder::release_pause`].
+    #[error("release_pause wants {MIN_RELEASE_PAUSE:?} to {MAX_RELEASE_PAUSE:?}, not {0:?}")]
+    ReleasePause(Duration),
+    /// Of [`MemoryBuilder::guard`].
+    #[error("the memory guard: {0}")]
+    Guard(#[from] GuardError),
 }

@@ -46,10 +46,10 @@
 //! ## The leak verdict
 //!
 //! The least of each minute, in windows of 114 minutes, 4 and 12 hours, 3 and 8 days. A window rises where Mann-Kendall, corrected for
-//! autocorrelation (Hamed and Rao 1998), gives chance less than 0.03 %, and Theil-Sen's slope comes to more than some percent of the level
-//! and five times the noise. That is a leak unless one of these says otherwise ([`Doubt`]): it slows down (a cache fills), it came in
-//! a step, memory has been as high within seven days, the requests rose too, it is fast and the process young, or memory wanders by
-//! itself. Days are compared hour by hour with the days before, so that daily cycles do not count. Then it is [`LeakState::Growing`],
+//! autocorrelation (Hamed and Rao 1998), gives chance less than 0.03 %, and Theil-Sen's slope comes to more than some percent of the level,
+//! to [`LEAST_RISE_BYTES`] and to five times the noise. That is a leak unless one of these says otherwise ([`Doubt`]): it slows down (a cache fills), it came in
+//! a step, memory has been as high within seven days, the requests rose too, it is fast and the process young (more than 2.5 % an hour, on its
+//! first day: what does so is called by the window of 12 hours, so a leak of 20 % an hour after 12 hours), or memory wanders by itself. Days are compared hour by hour with the days before, so that daily cycles do not count. Then it is [`LeakState::Growing`],
 //! with the reason in its sentence.
 //!
 //! Memory that wanders: noise whose correlation time is as long as a window looks like a rise for all of it, and no correction that the
@@ -148,11 +148,12 @@ pub use self::{
     },
     handle::MemoryHandle,
     layer::{
-        DEFAULT_INTERVAL, DEFAULT_MAX_ROUTES, DEFAULT_RELEASE_PAUSE, MemoryBuilder, MemoryLayer,
+        BuildError, DEFAULT_INTERVAL, DEFAULT_MAX_ROUTES, DEFAULT_RELEASE_PAUSE, MemoryBuilder,
+        MemoryLayer,
     },
     leak::{
-        Doubt, LeakDetector, LeakReport, LeakState, MAX_SUSPECTS, Observation, Rise, Suspect,
-        Verdict,
+        Doubt, LEAST_RISE_BYTES, LeakDetector, LeakReport, LeakState, MAX_SUSPECTS, Observation,
+        Rise, Suspect, Verdict,
     },
     release::{ReleaseReport, ShrinkReport},
     service::Memory,

@@ -22,6 +22,8 @@ use crate::{
 pub(super) const MAX_SHARDS: usize = 8;
 /// A larger bound of routes is lowered to this.
 pub(super) const MAX_ROUTES: usize = 65_536;
+/// One, and the `overflow` row.
+pub(super) const MIN_ROUTES: usize = 2;
 
 /// Names series, so that those of different layers are told apart.
 static NEXT_SERIES: AtomicUsize = AtomicUsize::new(0);
@@ -102,7 +104,7 @@ impl Routes {
     pub(super) fn new(max: usize) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = threads.next_power_of_two().min(MAX_SHARDS);
-        let max = max.clamp(2, MAX_ROUTES);
+        let max = max.clamp(MIN_ROUTES, MAX_ROUTES);
         Self {
             slots: (0..(2 * max).next_power_of_two())
                 .map(|_| OnceLock::new())

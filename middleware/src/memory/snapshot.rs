@@ -126,10 +126,10 @@ pub struct PressureShare {
 pub struct CgroupMemory {
     /// 1 or 2.
     pub version: u8,
-    /// The tightest limit of the group and those above it; `None` where there is none.
+    /// The tightest limit of the group and those above it; `None` where there is none, or where it is not known.
     pub limit_bytes: Option<u64>,
-    /// Memory charged to the group of this process, page cache included.
-    pub usage_bytes: u64,
+    /// Memory charged to the group of this process, page cache included; `None` where it is not known.
+    pub usage_bytes: Option<u64>,
     /// What counts against `limit_bytes`: the usage of the group that has that limit, less file pages that the kernel would
     /// drop first (`inactive_file`).
     pub working_set_bytes: Option<u64>,

@@ -1,6 +1,7 @@
 //! The folding side: what all threads have recorded, by series and over time.
 
 mod code;
+mod hours;
 mod publish;
 mod rates;
 mod series;
@@ -9,7 +10,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 pub(crate) use self::code::{CodeSums, LE, classic};
 pub use self::series::HOURS;
-use self::{code::Code, rates::Decay, series::Series};
+use self::{code::Code, hours::Hours, rates::Decay, series::Series};
 use super::{
     class::StatusClass,
     difference::{Difference, SeriesKey},
@@ -36,6 +37,8 @@ pub(crate) struct Ledger {
     started: Duration,
     /// Of the last fold, since `started`.
     folded_at: Duration,
+    /// Anchored by the first fold.
+    hours: Option<Hours>,
     slots: Vec<View>,
     /// By the registry's numbers.
     routes: Vec<Arc<str>>,
@@ -65,6 +68,7 @@ impl Ledger {
         Self {
             started,
             folded_at: Duration::ZERO,
+            hours: None,
             slots: Vec::new(),
             routes: Vec::new(),
             codes: Vec::new(),
@@ -84,6 +88,9 @@ impl Ledger {
         let now = self.now(shared).max(self.folded_at);
         let reading = shared.ticks().now(|| shared.clock().now());
         let unix_ms = shared.clock().unix_ms();
+        let hours = *self
+            .hours
+            .get_or_insert_with(|| Hours::anchored(now, unix_ms));
         self.meet(shared);
         let decay = Decay::over(now - self.folded_at);
         let mut differences: Vec<Difference> = Vec::new();
@@ -100,7 +107,7 @@ impl Ledger {
             series.add(ended, &sums, code.is_by_head);
         }
         for series in &mut self.series {
-            series.close(now, unix_ms, &decay, &mut differences);
+            series.close(now, &hours, &decay, &mut differences);
         }
         self.take_slowest(shared, now, unix_ms, reading);
         self.folded_at = now;

@@ -13,7 +13,7 @@ use super::{
         snapshot::{LatencySnapshot, SeriesSnapshot},
         timeline::covered_s,
     },
-    CodeSums, Ledger,
+    CodeSums, Hours, Ledger,
 };
 
 impl Ledger {
@@ -21,6 +21,7 @@ impl Ledger {
     pub(crate) fn snapshot(&mut self, shared: &Shared) -> LatencySnapshot {
         let now = self.folded_at;
         let unix_ms = shared.clock().unix_ms();
+        let hours = self.hours.unwrap_or_else(|| Hours::anchored(now, unix_ms));
         let covered_s = covered_s(now);
         let mut rows = Vec::with_capacity(self.series.len());
         let mut codes_of = vec![Vec::new(); self.series.len()];
@@ -43,7 +44,7 @@ impl Ledger {
                 last_minute: series.timeline.last_minute(now),
                 past: Some((now, series.timeline.clone())),
                 rolling: OnceLock::new(),
-                hours: series.hours(unix_ms),
+                hours: series.hours(&hours, now, unix_ms),
                 codes: CodeSums::joined(codes().map(|code| &code.sums)),
             });
             self.tally.clear();

@@ -10,13 +10,12 @@ use super::{
         snapshot::Hour,
         timeline::Timeline,
     },
+    hours::Hours,
     rates::{Average, Decay},
 };
 
 /// Hours of a series' past, the present one included: so the same hour of yesterday is there.
 pub const HOURS: usize = 25;
-
-const HOUR_MS: u64 = 3_600_000;
 
 #[derive(Debug)]
 pub(crate) struct Series {
@@ -25,6 +24,7 @@ pub(crate) struct Series {
     pub(crate) total: Sums,
     pub(crate) count: u64,
     pub(crate) timeline: Timeline,
+    /// By the numbers of [`Hours`].
     hours: VecDeque<Hour>,
     pub(crate) average: Average,
     /// Since the last fold was closed: those that objectives judge by their end, and those that they judge by their head.
@@ -57,7 +57,7 @@ impl Series {
     pub(crate) fn close(
         &mut self,
         now: Duration,
-        unix_ms: u64,
+        hours: &Hours,
         decay: &Decay,
         differences: &mut Vec<Difference>,
     ) {
@@ -72,8 +72,7 @@ impl Series {
             self.total.add_numbers(self.count == 0, &sums);
             self.count = self.count.saturating_add(sums.count());
             self.timeline.add(ended, &sums);
-            let ago = u64::try_from((now - ended).as_millis()).unwrap_or(u64::MAX);
-            self.add_hour(unix_ms.saturating_sub(ago) / HOUR_MS, &sums.body_end);
+            self.add_hour(hours.number(ended), &sums.body_end);
             differences.push(Difference {
                 key: self.key.clone(),
                 sums,
@@ -83,39 +82,37 @@ impl Series {
         self.timeline.age(now);
     }
 
-    fn add_hour(&mut self, unix_hour: u64, body_end: &Histogram) {
+    fn add_hour(&mut self, number: u64, body_end: &Histogram) {
         let body_end = body_end.coarser();
-        // A step of the wall clock that was taken back: what it led to lies years ahead, and would swallow all that comes.
-        while self
-            .hours
-            .back()
-            .is_some_and(|last| last.unix_hour > unix_hour + 1)
-        {
-            self.hours.pop_back();
-        }
         match self.hours.back_mut() {
-            // Also where the wall clock went back by less.
-            Some(last) if last.unix_hour >= unix_hour => {
+            Some(last) if last.unix_hour >= number => {
                 last.body_end = last.body_end.merge(&body_end);
             }
             _ => self.hours.push_back(Hour {
-                unix_hour,
+                unix_hour: number,
                 body_end,
             }),
         }
-        // By their number and not by their age, so that a step of the clock takes none away.
         while self.hours.len() > HOURS {
             self.hours.pop_front();
         }
     }
 
-    /// Its last [`HOURS`] hours as seen now.
-    pub(crate) fn hours(&self, unix_ms: u64) -> Box<[Hour]> {
-        let now = unix_ms / HOUR_MS;
+    /// Its last [`HOURS`] hours as of `now`, by the wall clock that says `unix_ms`.
+    pub(crate) fn hours(&self, hours: &Hours, now: Duration, unix_ms: u64) -> Box<[Hour]> {
+        let (last, ahead) = (hours.number(now), hours.ahead(now, unix_ms));
         self.hours
             .iter()
-            .filter(|hour| hour.unix_hour + HOURS as u64 > now && hour.unix_hour <= now)
-            .cloned()
+            .filter(|hour| hour.unix_hour + HOURS as u64 > last)
+            .filter_map(|hour| {
+                // None before 1970, where the wall clock says so.
+                let unix_hour = hour.unix_hour.checked_add_signed(ahead)?;
+                let body_end = hour.body_end.clone();
+                Some(Hour {
+                    unix_hour,
+                    body_end,
+                })
+            })
             .collect()
     }
 

@@ -24,6 +24,12 @@ pub enum GuardError {
         figure: &'static str,
         reason: String,
     },
+    /// Limits in bytes were asked for, and the control group's limit, which they must not be above, cannot be read; why.
+    #[error(
+        "no limit of the guard may be above the control group's, which is not known ({0}): let the process read memory.max (v1: \
+         memory.limit_in_bytes) of its group and of those above it in /sys/fs/cgroup"
+    )]
+    GroupLimitUnknown(String),
     /// The control group's limit is 0.
     #[error(
         "the control group's limit is 0 bytes: give the group memory (docker run --memory, resources.limits.memory, MemoryMax=)"

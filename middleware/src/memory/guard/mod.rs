@@ -17,7 +17,7 @@ pub(super) use self::{
     exempt::Exempt,
     state::{InUse, Limit, Limits, Pressed},
 };
-use super::sampler::Sample;
+use super::{sampler::Sample, snapshot::UnknownFigure};
 
 /// Share of the limit from which caches are shrunk and free memory is given back, unless told otherwise.
 pub const DEFAULT_SOFT_PERCENT: f64 = 80.0;
@@ -29,8 +29,9 @@ pub const DEFAULT_SHED_SHARE: f64 = 0.5;
 pub const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A limit that was passed counts as passed until the figure is so much of the limit below it: 3 %.
 pub const HYSTERESIS_PERCENT: f64 = 3.0;
-/// Paths that are never refused unless told otherwise.
-pub const DEFAULT_EXEMPT: [&str; 9] = [
+/// Paths that are never refused. None with a `*` before its end: on a route like `/files/{*path}` a client could write such an
+/// end by itself, and so pass the guard. A health route elsewhere is named by [`Guard::exempt`].
+pub const DEFAULT_EXEMPT: [&str; 8] = [
     "/health",
     "/health/*",
     "/healthz",
@@ -39,7 +40,6 @@ pub const DEFAULT_EXEMPT: [&str; 9] = [
     "/livez/*",
     "/readyz",
     "/readyz/*",
-    "*/health",
 ];
 /// Patterns of exempt paths at most, beside [`DEFAULT_EXEMPT`].
 pub const MAX_EXEMPT: usize = 64;
@@ -56,7 +56,7 @@ pub const MAX_EXEMPT: usize = 64;
 /// ```
 /// use pitcrew::{MemoryLayer, memory::Guard};
 ///
-/// # fn build() -> Result<(), pitcrew::memory::GuardError> {
+/// # fn build() -> Result<(), pitcrew::memory::BuildError> {
 /// let (layer, handle) = MemoryLayer::builder()
 ///     .guard(Guard::new().soft_bytes(6 << 30).hard_bytes(7 << 30).exempt("/status/*"))
 ///     .try_build()?;
@@ -135,7 +135,8 @@ impl Guard {
     }
 
     /// Paths that are never refused, beside [`DEFAULT_EXEMPT`]: `*` stands for any run of characters, slashes included, `?` for any
-    /// one. Matched against the path as this layer sees it. At most [`MAX_EXEMPT`].
+    /// one. Matched against the path as this layer sees it, which is the client's: a pattern like `*/health` also fits what a client
+    /// asks of `/files/{*path}`, so give whole paths (`/api/health`). At most [`MAX_EXEMPT`].
     #[must_use]
     pub fn exempt(mut self, pattern: &str) -> Self {
         self.exempt.push(pattern.to_owned());
@@ -163,7 +164,7 @@ impl Guard {
             // Not yet capped: what is above the group's limit is told.
             (_, Limit::Bytes(bytes)) => Ok(bytes),
             (Some(bytes), _) => Ok(bytes),
-            (None, _) => Err(unknown(sample, "cgroup.limit_bytes").unwrap_or(GuardError::NoLimit)),
+            (None, _) => Err(no_limit(sample)),
         };
         let (soft, hard) = (bytes(self.soft)?, bytes(self.hard)?);
         if now.group_limit == Some(0) {
@@ -171,6 +172,10 @@ impl Guard {
         }
         if soft > hard || soft == 0 {
             return Err(GuardError::Order { soft, hard });
+        }
+        // A limit that is there and cannot be read may be lower than what was asked for. Where there is no group there is none.
+        if let Some(unknown) = told(sample, "cgroup.limit_bytes") {
+            return Err(GuardError::GroupLimitUnknown(unknown.reason.clone()));
         }
         if let Some(limit) = now.group_limit.filter(|limit| hard > *limit) {
             return Err(GuardError::AboveGroup { hard, limit });
@@ -211,11 +216,25 @@ impl Guard {
     }
 }
 
+/// What the sample says of a figure that is not known.
+fn told<'a>(sample: &'a Sample, figure: &str) -> Option<&'a UnknownFigure> {
+    sample.unknown.iter().find(|told| told.figure == figure)
+}
+
 /// Why a figure is not known, where the sample says so.
 fn unknown(sample: &Sample, figure: &'static str) -> Option<GuardError> {
-    let found = sample.unknown.iter().find(|told| told.figure == figure)?;
-    let reason = found.reason.clone();
+    let reason = told(sample, figure)?.reason.clone();
     Some(GuardError::Unknown { figure, reason })
+}
+
+/// Why there is no limit to take a share of: it, or the whole group, is not known, or the group has none.
+fn no_limit(sample: &Sample) -> GuardError {
+    let figure = "cgroup.limit_bytes";
+    let found = told(sample, figure).or_else(|| told(sample, "cgroup"));
+    found.map_or(GuardError::NoLimit, |found| GuardError::Unknown {
+        figure,
+        reason: found.reason.clone(),
+    })
 }
 
 /// Settings that hold together.

@@ -30,6 +30,8 @@ const SHORT: [Window; 3] = [
 ];
 /// With those of days.
 const WINDOWS: usize = SHORT.len() + 2;
+/// Least rise over a window in bytes, 256 KiB: less is nothing to look for, however even it is and however little there was.
+pub const LEAST_RISE_BYTES: u64 = 256 << 10;
 /// Least rise in noise: so many standard deviations of the values around the trend.
 const LEAST_RISE_SDS: f64 = 5.0;
 /// A window falls into so many parts, to see whether it rises all along.
@@ -226,6 +228,7 @@ impl LeakDetector {
         let rise = found.slope * buckets.floors.len() as f64;
         if !(found.p_rising < P_GROWTH
             && found.low > 0.0
+            && is_worth_a_word(rise)
             && rise * 100.0 >= window.least_percent * level)
         {
             return None;
@@ -289,6 +292,7 @@ impl LeakDetector {
         if a <= 0.0
             || b <= 0.0
             || both * 10 < DAY * 8
+            || !is_worth_a_word(a + b)
             || (a + b) * 100.0 < 2.0 * LEAST_DAILY_PERCENT * level
         {
             return None;
@@ -325,7 +329,7 @@ impl LeakDetector {
         let found = trend(&buckets.floors)?;
         let level = buckets.floors[0];
         let rise = found.slope * 7.0;
-        if found.low <= 0.0 || rise * 100.0 < 3.0 * level.max(1.0) {
+        if found.low <= 0.0 || !is_worth_a_word(rise) || rise * 100.0 < 3.0 * level.max(1.0) {
             return None;
         }
         let told = told(&found, 24.0, 8 * 24 * 60, level);
@@ -348,6 +352,11 @@ impl LeakDetector {
             Verdict::Leaking(told)
         })
     }
+}
+
+/// Whether a rise over a window comes to [`LEAST_RISE_BYTES`].
+fn is_worth_a_word(rise: f64) -> bool {
+    rise >= LEAST_RISE_BYTES as f64
 }
 
 /// Slope by bucket to a rise by hour.

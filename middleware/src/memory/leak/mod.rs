@@ -16,7 +16,7 @@ pub use self::profile::HeapProfileError;
 pub(super) use self::profile::profile;
 pub(super) use self::suspects::Suspects;
 pub use self::{
-    detector::LeakDetector,
+    detector::{LEAST_RISE_BYTES, LeakDetector},
     history::Observation,
     suspects::{MAX_SUSPECTS, Suspect},
     verdict::{Doubt, Rise, Verdict},

@@ -82,7 +82,7 @@ impl Cgroup {
         Err("no control group with a memory controller is mounted at /sys/fs/cgroup")
     }
 
-    /// Reads the figures, and hands each that is not known to `unknown`. `None` where not even the usage is known.
+    /// Reads the figures, each by itself, and hands each that is not known to `unknown`.
     pub(super) fn read(
         &self,
         unknown: &mut impl FnMut(&'static str, Reason),
@@ -91,7 +91,7 @@ impl Cgroup {
         let own = self.chain.first()?;
         let usage = usage_of(own, names)
             .map_err(|reason| unknown("cgroup.usage_bytes", reason))
-            .ok()?;
+            .ok();
         let limit = self
             .limit()
             .map_err(|reason| unknown("cgroup.limit_bytes", reason));

@@ -75,7 +75,7 @@ fn v2_tells_the_tightest_limit_up_the_hierarchy() {
     let sample = root.sample();
     let cgroup = sample.cgroup.unwrap();
     assert_eq!((cgroup.version, cgroup.limit_bytes), (2, Some(1000)));
-    assert_eq!((cgroup.usage_bytes, cgroup.oom_kills), (500, Some(2)));
+    assert_eq!((cgroup.usage_bytes, cgroup.oom_kills), (Some(500), Some(2)));
     assert_eq!(
         cgroup.working_set_bytes,
         Some(650),
@@ -151,8 +151,16 @@ fn nonsense_in_the_files_is_unknown_and_no_number() {
     ] {
         assert!(reason(&sample, figure).is_some(), "{figure}: {sample:?}");
     }
-    root.file("sys/fs/cgroup/a/memory.current", "");
-    assert_eq!(root.sample().cgroup, None, "usage is not known");
+    root.file("sys/fs/cgroup/a/memory.current", "junk")
+        .file("sys/fs/cgroup/a/memory.max", "64\n")
+        .file("sys/fs/cgroup/a/memory.events", "oom_kill 3\n");
+    let sample = root.sample();
+    let cgroup = sample.cgroup.unwrap();
+    assert_eq!((cgroup.usage_bytes, cgroup.working_set_bytes), (None, None));
+    assert_eq!((cgroup.limit_bytes, cgroup.oom_kills), (Some(64), Some(3)));
+    for figure in ["cgroup.usage_bytes", "cgroup.working_set_bytes"] {
+        assert!(reason(&sample, figure).is_some(), "{figure}: {sample:?}");
+    }
 }
 
 #[test]
@@ -168,7 +176,7 @@ fn a_limit_that_cannot_be_read_makes_the_limit_unknown_whatever_stands_above() {
     let sample = root.sample();
     let cgroup = sample.cgroup.unwrap();
     assert_eq!((cgroup.limit_bytes, cgroup.working_set_bytes), (None, None));
-    assert_eq!(cgroup.usage_bytes, 900);
+    assert_eq!(cgroup.usage_bytes, Some(900));
     for figure in ["cgroup.limit_bytes", "cgroup.working_set_bytes"] {
         assert!(reason(&sample, figure).is_some(), "{figure}: {sample:?}");
     }
