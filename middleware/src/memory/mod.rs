@@ -106,6 +106,8 @@
 //! - Thread-locals cost more in a shared library (`cdylib`) than in an executable, for which the figures are.
 //! - What a thread allocates after the destructor of its counters has run, late in its end, is added to the total at once.
 //! - The guard looks at each sample: what allocates a gigabyte within one is not stopped by it.
+//! - Whether a Tokio runtime has timers it tells by a panic alone. In one without them (no `enable_time`) that panic is caught, once a
+//!   thread, but a panic hook sees it, and with `panic = "abort"` it ends the process at its first request.
 //! - `malloc_trim` takes 50 ms and more on a large heap, on a blocking thread, and holds glibc's arenas one by one meanwhile.
 
 mod allocator;
