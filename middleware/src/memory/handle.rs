@@ -12,7 +12,7 @@ use super::{
     shared::Shared,
     shrink::ShrinkError,
     snapshot::{MemorySnapshot, MemoryTrend},
-    task,
+    worker,
 };
 
 /// Reads what a [`MemoryLayer`](super::MemoryLayer) knows and gives memory back. Cheap to clone.
@@ -24,6 +24,11 @@ pub struct MemoryHandle {
 impl MemoryHandle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// The last sample, at most an interval old while the sampler runs. Where there is none yet, none runs, or the last one is older
@@ -151,10 +156,18 @@ impl MemoryHandle {
         made.unwrap_or_else(|error| Err(super::HeapProfileError::Failed(error.to_string())))
     }
 
-    /// Stops the sampler and waits for its end, `deadline` at most. Later requests do not start it again, and the guard refuses
-    /// nobody from here on. Without a Tokio runtime with timers around it does not wait.
+    /// Stops the sampler and waits for its end, `deadline` at most, on a blocking thread; where no Tokio runtime is there, on the
+    /// calling one. Later requests do not start it again, and the guard refuses nobody from here on.
     pub async fn shutdown(&self, deadline: Duration) {
-        task::stop(&self.shared, deadline).await;
+        let shared = self.shared.clone();
+        let run = move || worker::stop(&shared, deadline);
+        let has_ended = match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => runtime.spawn_blocking(run).await.unwrap_or(false),
+            Err(_) => run(),
+        };
+        if !has_ended {
+            tracing::warn!(target: "pitcrew::memory", "the memory sampler has not ended in time");
+        }
     }
 }
 

@@ -172,8 +172,8 @@ impl MemoryBuilder {
         self
     }
 
-    /// The layer for the app and the handle for whoever wants to read it. Spawns nothing: the sampler starts with the
-    /// first request that is served inside a Tokio runtime, and again should that runtime end. A setting out of its range counts as
+    /// The layer for the app and the handle for whoever wants to read it. Starts nothing: the sampler's thread starts with the
+    /// first request. A setting out of its range counts as
     /// the nearest end of it; [`try_build`](Self::try_build) refuses it.
     ///
     /// # Panics

@@ -28,10 +28,10 @@
 //! | release | jemalloc's purge, `mi_collect` or `malloc_trim`, as is the allocator **in use**, which a block that is allocated tells |
 //! | guard | [`Guard`]: past the soft limit caches shrink and free memory goes back, past the hard one a share of requests gets 503; nobody is refused for a figure that is not known or a sample that is old |
 //!
-//! Sampling is a task of its own, each second by default and 5 % earlier or later, started by the first request inside a Tokio
-//! runtime with timers. It holds no layer alive, and its panics are caught and counted. Where its runtime is no longer driven (a
-//! current-thread one whose `block_on` has returned), [`MemoryHandle::snapshot`] takes its own samples, and the next request that
-//! is refused or comes after such a snapshot starts the sampler in its own runtime.
+//! Samples are taken by a thread of the layer's own, `pitcrew-memory`, each second by default and 5 % earlier or later, from the first
+//! request on, whatever runtime that is in. It holds no layer alive, and its panics are caught and counted. Where it has not looked for
+//! three intervals, 2 s at least, the guard refuses nobody, [`MemoryHandle::snapshot`] takes its own samples, and the next request starts
+//! another.
 //!
 //! ## Bytes per route
 //!
@@ -106,9 +106,7 @@
 //! - Thread-locals cost more in a shared library (`cdylib`) than in an executable, for which the figures are.
 //! - What a thread allocates after the destructor of its counters has run, late in its end, is added to the total at once.
 //! - The guard looks at each sample: what allocates a gigabyte within one is not stopped by it.
-//! - Whether a Tokio runtime has timers it tells by a panic alone. In one without them (no `enable_time`) that panic is caught, once a
-//!   thread, but a panic hook sees it, and with `panic = "abort"` it ends the process at its first request.
-//! - `malloc_trim` takes 50 ms and more on a large heap, on a blocking thread, and holds glibc's arenas one by one meanwhile.
+//! - `malloc_trim` takes 50 ms and more on a large heap, on a thread of its own, and holds glibc's arenas one by one meanwhile.
 
 mod allocator;
 mod attention;
@@ -132,8 +130,8 @@ mod shrink;
 mod snapshot;
 mod striped;
 mod tally;
-mod task;
 mod trend;
+mod worker;
 
 #[cfg(feature = "jemalloc-pprof")]
 pub use self::leak::HeapProfileError;

@@ -16,7 +16,7 @@ use super::{
     trend::Sampled,
 };
 
-/// What the sampler found has to be done, off the async threads.
+/// What the sampler found has to be done, beside the sampling.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Relief {
     /// Caches shrink, then free memory goes back.
@@ -53,14 +53,14 @@ impl Shared {
     fn sample_locked(&self, by: Option<u64>) -> (Option<Relief>, Option<Told>) {
         let mut state = lock(&self.state);
         // One whose place was taken, or that was told to stop.
-        if by.is_some_and(|number| !self.task.is_current(number)) {
+        if by.is_some_and(|number| !self.worker.is_current(number)) {
             return (None, None);
         }
         let state = &mut *state;
         let root = &self.root;
         let sampler = state.sampler.get_or_insert_with(|| Sampler::new(root));
         let now = self.clock.now();
-        // A panic inside `sysinfo` costs one sample, never the task.
+        // A panic inside `sysinfo` costs one sample, never the thread.
         let taken = std::panic::catch_unwind(AssertUnwindSafe(|| {
             let sample = sampler.sample(now);
             let counted = self.counting.then(allocator::live_bytes);

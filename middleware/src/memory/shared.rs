@@ -1,4 +1,4 @@
-//! What a layer, its services, its sampler task and its handle share.
+//! What a layer, its services, its sampler and its handle share.
 
 use std::{
     path::PathBuf,
@@ -22,8 +22,8 @@ use super::{
     shrink::Shrinks,
     snapshot::{AllocatorMemory, MemorySnapshot, MemoryTrend},
     striped::Striped,
-    task::Task,
     trend::Trend,
+    worker::{self, Worker},
 };
 use crate::{
     clock::{Clock, millis},
@@ -32,7 +32,7 @@ use crate::{
 
 /// Intervals without a sample after which nobody is refused any more, ...
 const LATE_INTERVALS: u32 = 3;
-/// ... and their least: a busy runtime may be late.
+/// ... and their least: on a busy machine it may be late.
 const LATE_LEAST: Duration = Duration::from_secs(2);
 
 pub(super) struct Shared {
@@ -54,7 +54,7 @@ pub(super) struct Shared {
     /// Releases asked for by hand that have begun.
     pub(super) begun: AtomicU64,
     pub(super) shrinks: Shrinks,
-    pub(super) task: Task,
+    pub(super) worker: Worker,
     /// Requests that the guard has looked at while it refused some, and those it refused.
     looked_at: AtomicU32,
     refused: AtomicU64,
@@ -105,7 +105,7 @@ impl Shared {
             asked: Arc::default(),
             begun: AtomicU64::new(0),
             shrinks: Shrinks::default(),
-            task: Task::default(),
+            worker: Worker::default(),
             looked_at: AtomicU32::new(0),
             refused: AtomicU64::new(0),
             sampled_at: AtomicU64::new(0),
@@ -124,7 +124,7 @@ impl Shared {
             self.start_over();
         }
         if self.attention.wants_start() {
-            super::task::start(self);
+            worker::start(self);
         }
         let share = share.min(self.attention.share());
         let guard = self.guard.as_ref()?;
@@ -139,7 +139,7 @@ impl Shared {
         Some(guard.refusal)
     }
 
-    /// Whether the sampler has not looked for [`LATE_INTERVALS`]: its runtime may be there and not be driven, and what was seen then
+    /// Whether the sampler has not looked for [`LATE_INTERVALS`]: a fork's child has no threads but one, and what was seen before
     /// refuses nobody now.
     fn is_late(&self) -> bool {
         self.sampler_age() > (self.interval * LATE_INTERVALS).max(LATE_LEAST)
@@ -153,12 +153,12 @@ impl Shared {
 
     /// Whether a sampler runs, and has looked of late.
     fn is_attended(&self) -> bool {
-        self.task.is_running() && !self.is_late()
+        self.worker.is_running() && !self.is_late()
     }
 
     /// Refuses nobody until a new sampler has looked, which the next request starts.
     fn start_over(&self) {
-        self.attention.reset(!self.task.is_stopped());
+        self.attention.reset(!self.worker.is_stopped());
     }
 
     /// A sampler begins to look.
@@ -177,9 +177,6 @@ impl Shared {
         state.pressed.hard = false;
         // Under the lock, so that no sample which is under way has the last word.
         self.start_over();
-        drop(state);
-        // A release that was asked for may have been dropped with the runtime.
-        self.releasing.store(false, Ordering::Release);
     }
 
     /// Asks caches to give back a share of what they hold. Blocks.
@@ -200,13 +197,14 @@ impl Shared {
         lock(&self.state).last_release = Some(report);
     }
 
-    /// The last sample. Without a task that looks that may be hours old: then a fresh one is the honest answer.
+    /// The last sample. Without a sampler that looks that may be hours old: then a fresh one is the honest answer.
     pub(super) fn snapshot(&self) -> MemorySnapshot {
         let is_sampled = lock(&self.state).last.is_some();
         if !is_sampled || !self.is_attended() {
             self.sample(None);
         }
-        if self.task.is_running() && self.is_late() {
+        // Its thread is stuck, or could not be had.
+        if self.worker.has_begun() && !self.is_attended() {
             self.start_over();
         }
         let automatic_releases = self.automatic_releases.load(Ordering::Acquire);
@@ -233,7 +231,7 @@ impl Shared {
             automatic_releases,
             unknown: sample.unknown,
             sampled_unix_ms,
-            sampler_age_ms: self.task.has_begun().then(|| millis(self.sampler_age())),
+            sampler_age_ms: self.worker.has_begun().then(|| millis(self.sampler_age())),
             sample_errors: self.errors.load(Ordering::Relaxed),
             panics: self.panics.load(Ordering::Relaxed),
         }

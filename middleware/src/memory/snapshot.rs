@@ -42,7 +42,7 @@ pub struct MemorySnapshot {
     /// Wall time of the sample, milliseconds since 1970-01-01 UTC.
     pub sampled_unix_ms: u64,
     /// Milliseconds since the sampler itself last looked, whoever took the sample that is told here; `None` before it has begun. Some
-    /// intervals and more are a runtime that is not driven: the guard then refuses nobody, and the trend has gaps.
+    /// intervals and more are a sampler that is stuck, or gone in a fork: the guard then refuses nobody, and the trend has gaps.
     pub sampler_age_ms: Option<u64>,
     /// Samples without a resident set size, or whose reading panicked.
     pub sample_errors: u64,
