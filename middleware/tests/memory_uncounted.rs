@@ -14,6 +14,9 @@ use http_body_util::Empty;
 use pitcrew::{MemoryHandle, MemoryLayer, memory::LeakState};
 use tower::{Layer, ServiceExt, service_fn};
 
+/// A release is of the whole process: tests that make one, or wait for one, take their turns.
+static RELEASES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 fn built() -> (MemoryLayer, MemoryHandle) {
     MemoryLayer::builder()
         .interval(Duration::from_millis(10))
@@ -116,6 +119,7 @@ fn the_sampler_outlives_the_runtimes_of_the_requests() {
 
 #[tokio::test]
 async fn release_gives_scattered_free_memory_back_and_says_how_much() {
+    let _alone = RELEASES.lock().await;
     let (_layer, handle) = built();
     // Small blocks, all freed but a few that keep the heap's top in place: only a trim returns such pages.
     let mut kept = Vec::new();
@@ -154,6 +158,7 @@ async fn release_gives_scattered_free_memory_back_and_says_how_much() {
 
 #[tokio::test]
 async fn whoever_asks_for_a_release_while_one_runs_shares_the_next() {
+    let _alone = RELEASES.lock().await;
     let (_layer, handle) = built();
     let asked: Vec<_> = (0..64)
         .map(|_| {
@@ -249,6 +254,7 @@ fn in_a_runtime_without_timers_or_in_none_nothing_panics_and_samples_are_taken()
 
 #[tokio::test]
 async fn free_memory_goes_back_by_itself_past_the_threshold() {
+    let _alone = RELEASES.lock().await;
     let (layer, handle) = MemoryLayer::builder()
         .interval(Duration::from_millis(10))
         .release_above(20 << 20)
