@@ -33,6 +33,11 @@ fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// What was killed loses its program first and its working directory a moment later.
+fn nobody_works_in(folder: &Path) {
+    eventually("what was killed is gone", || working_in(folder).is_empty());
+}
+
 /// `pitcrew-stack up` as a process of its own, and its description.
 fn up(checkout: &Path, arguments: &[&str]) -> (Child, PathBuf) {
     let stack = testing::stack().unwrap();
@@ -143,7 +148,7 @@ fn a_killed_postgres_comes_back_with_what_was_committed() {
         .unwrap();
     let first = postgres.pid().unwrap();
     postgres.kill();
-    assert_eq!(working_in(&postgres.data_dir()), Vec::<u32>::new());
+    nobody_works_in(&postgres.data_dir());
     assert!(postgres.run("shop", &["SELECT a FROM t"]).is_err());
     postgres.start_again().unwrap();
     assert_ne!(postgres.pid().unwrap(), first);
@@ -159,7 +164,7 @@ fn a_killed_postgres_comes_back_with_what_was_committed() {
     let dir = postgres.data_dir();
     drop(postgres);
     assert!(!dir.exists());
-    assert_eq!(working_in(&dir), Vec::<u32>::new());
+    nobody_works_in(&dir);
 }
 
 #[test]
@@ -303,7 +308,7 @@ fn two_stacks_of_one_checkout_live_side_by_side_and_ctrl_c_ends_one() {
     unsafe { libc::kill(first.id().try_into().unwrap(), libc::SIGINT) };
     assert!(first.wait().unwrap().success());
     assert!(!first_file.exists());
-    assert_eq!(working_in(first_file.parent().unwrap()), Vec::<u32>::new());
+    nobody_works_in(first_file.parent().unwrap());
     let url = format!(
         "postgresql://postgres:{}@127.0.0.1:{}/postgres",
         b.password, b.port
