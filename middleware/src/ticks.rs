@@ -184,8 +184,11 @@ fn is_counter_invariant() -> bool {
 /// taken from the start, which costs more but is right; and what was trusted stays so.
 fn does_kernel_trust_counter() -> Option<bool> {
     const CHOSEN: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
-    let chosen = std::fs::read_to_string(CHOSEN).ok()?;
-    Some(matches!(chosen.trim(), "tsc" | "arch_sys_counter"))
+    is_counter(std::fs::read_to_string(CHOSEN).ok().as_deref())
+}
+
+fn is_counter(chosen: Option<&str>) -> Option<bool> {
+    Some(matches!(chosen?.trim(), "tsc" | "arch_sys_counter"))
 }
 
 #[cfg(test)]
@@ -215,6 +218,14 @@ mod tests {
             let scale = quanta::Clock::new().delta_as_nanos(0, 1 << SCALE_BITS);
             assert_ne!(scale, 1 << SCALE_BITS);
         }
+    }
+
+    #[test]
+    fn another_clock_of_the_kernel_is_a_loss_and_a_file_that_cannot_be_read_is_none() {
+        assert_eq!(is_counter(Some("tsc\n")), Some(true));
+        assert_eq!(is_counter(Some("arch_sys_counter\n")), Some(true));
+        assert_eq!(is_counter(Some("hpet\n")), Some(false));
+        assert_eq!(is_counter(None), None);
     }
 
     #[test]
