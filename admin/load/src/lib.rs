@@ -11,6 +11,9 @@
 //! | PostgreSQL | `PostgresPlan`: simple, prepared, pipelined, or a connection for each statement | `start_postgres` | `postgres` |
 //! | WebSocket | `WebSocketPlan`: a message and its reply, connections held idle, connections made anew | `start_websocket` | `websocket` |
 //!
+//! With the feature `scripts` a plan of HTTP may have [`Step`]s instead of one request: visits with data in their requests,
+//! values taken from answers, cookies and checks, each step with figures of its own.
+//!
 //! HTTP and WebSocket are spoken in clear or, with the feature `tls`, by rustls: [`Target::resolve`] takes `https://`, and
 //! certificates are checked, always.
 //!
@@ -36,6 +39,9 @@ mod plan;
 mod postgres_target;
 mod record;
 mod report;
+mod request;
+#[cfg(feature = "scripts")]
+mod script;
 mod series;
 mod targets;
 mod text;
@@ -66,9 +72,11 @@ pub use plan::{MAX_IDLE, Reply, WebSocketMessage, WebSocketPlan};
 #[cfg(feature = "postgres")]
 pub use postgres_target::PostgresTarget;
 pub use record::ErrorKind;
-pub use report::{GeneratorLimited, Model, Progress, Report};
+pub use report::{GeneratorLimited, Model, Progress, Report, StepReport};
 #[cfg(feature = "reports")]
 pub use report::{MergeError, Parts, ReadError, Results, SCHEMA, merge};
+#[cfg(feature = "scripts")]
+pub use script::{Capture, Expect, Flow, MAX_STEPS, MAX_THINK_MS, Order, Rows, Source, Step};
 pub use series::Interval;
 pub use targets::{Target, TargetError, Targets};
 pub use text::{TextError, seconds};

@@ -46,8 +46,9 @@ pub(crate) fn histogram() -> Histogram<u64> {
 pub(crate) struct Sample {
     /// When it should have been sent; in a closed model when it was.
     pub(crate) intended: Instant,
-    /// How much later it was taken up than it should have been, by the fault of the tester alone.
-    pub(crate) lag: Duration,
+    /// How much later it was taken up than it should have been, by the fault of the tester alone; `None` of what was not due
+    /// by the clock.
+    pub(crate) lag: Option<Duration>,
     /// When it was sent.
     pub(crate) sent: Instant,
     /// When the answer's body, or the hope for it, ended.
@@ -78,6 +79,16 @@ pub(crate) struct Recorder {
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) body_bytes: u64,
     pub(crate) details: Details,
+    /// Of a plan with steps: each one's, as far as it was taken. What they count is also counted above.
+    pub(crate) steps: Vec<Option<Box<StepRecorder>>>,
+}
+
+/// What was seen of one step.
+#[derive(Debug, Clone)]
+pub(crate) struct StepRecorder {
+    pub(crate) recorder: Recorder,
+    /// What its answers did not pass, by name: as many as the step has checks, and statuses.
+    pub(crate) unmet: BTreeMap<String, u64>,
 }
 
 impl Recorder {
@@ -92,23 +103,63 @@ impl Recorder {
             statuses: BTreeMap::new(),
             body_bytes: 0,
             details: Details::default(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// One of the steps.
+    pub(crate) fn step(&mut self, number: usize) -> &mut StepRecorder {
+        if self.steps.len() <= number {
+            self.steps.resize_with(number + 1, || None);
+        }
+        self.steps[number].get_or_insert_with(|| {
+            Box::new(StepRecorder {
+                recorder: Self::new(),
+                unmet: BTreeMap::new(),
+            })
+        })
+    }
+
+    /// Counts a request of a visit, for the whole and for its step. What it has to be is not the usual status alone.
+    #[cfg(feature = "scripts")]
+    pub(crate) fn record_step(
+        &mut self,
+        step: usize,
+        sample: &Sample,
+        unmet: Option<&crate::script::Unmet>,
+        is_open: bool,
+    ) {
+        let verdict = Some(unmet.map_or(Ok(()), |unmet| Err(unmet.kind)));
+        self.record_as(sample, verdict, is_open);
+        let own = self.step(step);
+        own.recorder.record_as(sample, verdict, is_open);
+        if let Some(unmet) = unmet {
+            *own.unmet.entry(unmet.name.clone()).or_default() += 1;
         }
     }
 
     /// Counts one request. Only a good answer's latency counts as one, so that fast failures flatter nobody.
     pub(crate) fn record(&mut self, sample: &Sample, is_open: bool) {
+        self.record_as(sample, None, is_open);
+    }
+
+    /// Without a verdict the status decides.
+    fn record_as(
+        &mut self,
+        sample: &Sample,
+        verdict: Option<Result<(), ErrorKind>>,
+        is_open: bool,
+    ) {
         let outcome = sample.outcome.and_then(|answer| {
             self.body_bytes += answer.body_bytes;
-            let Some(status) = answer.status else {
-                return Ok(());
-            };
-            // At most the 900 codes of three digits.
-            *self.statuses.entry(status).or_default() += 1;
-            if status < 400 {
-                Ok(())
-            } else {
-                Err(ErrorKind::Status)
+            if let Some(status) = answer.status {
+                // At most the 900 codes of three digits.
+                *self.statuses.entry(status).or_default() += 1;
             }
+            verdict.unwrap_or(match answer.status {
+                Some(400..) => Err(ErrorKind::Status),
+                _ => Ok(()),
+            })
         });
         let response = us(sample.ended - sample.intended);
         match outcome {
@@ -125,8 +176,8 @@ impl Recorder {
                 self.failed_us.saturating_record(response);
             }
         }
-        if is_open {
-            self.lag_us.saturating_record(us(sample.lag));
+        if let Some(lag) = sample.lag {
+            self.lag_us.saturating_record(us(lag));
         }
     }
 
@@ -139,6 +190,21 @@ impl Recorder {
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
+        self.merge_whole(other);
+        for (number, step) in other.steps.iter().enumerate() {
+            let Some(step) = step else {
+                continue;
+            };
+            let own = self.step(number);
+            own.recorder.merge_whole(&step.recorder);
+            for (name, count) in &step.unmet {
+                *own.unmet.entry(name.clone()).or_default() += count;
+            }
+        }
+    }
+
+    /// Without its steps.
+    pub(crate) fn merge_whole(&mut self, other: &Self) {
         // Same bounds on both sides, so nothing can be out of range.
         for (own, others) in [
             (&mut self.response_us, &other.response_us),
@@ -176,6 +242,10 @@ impl Recorder {
         self.errors.clear();
         self.statuses.clear();
         self.details.clear();
+        for step in self.steps.iter_mut().flatten() {
+            step.recorder.clear();
+            step.unmet.clear();
+        }
     }
 }
 

@@ -93,7 +93,7 @@ impl Series {
     /// Takes what a thread recorded up to now.
     pub(crate) fn take(&mut self, recorder: &Recorder, now: Duration) {
         self.total.merge(recorder);
-        self.current.merge(recorder);
+        self.current.merge_whole(recorder);
         if now >= self.current_begin + LENGTH {
             self.close(now);
         }
@@ -151,7 +151,7 @@ mod tests {
             });
             let sample = Sample {
                 intended: begin,
-                lag: Duration::ZERO,
+                lag: None,
                 sent: begin,
                 ended: begin + Duration::from_millis(1),
                 outcome,

@@ -139,7 +139,7 @@ fn locks(session: &Session, url: &str) {
         thresholds: r#"{"min_percent": 30, "critical_percent": 1000}"#,
         object: "max_locks_per_transaction",
         severity: "warn",
-        detail: &["where 300 are sure to fit", &format!("pid {pid} holds 1")],
+        detail: &["where 300 are sure to fit", &format!("pid {pid} holds ")],
     };
     sick.seen(session, url);
     holder.run("ROLLBACK");

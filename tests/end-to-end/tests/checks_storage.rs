@@ -31,7 +31,7 @@ fn a_small_cache() {
             build: read,
             sick: Sick {
                 check: "shared_buffers",
-                thresholds: r#"{"min_reads": 2000}"#,
+                thresholds: r#"{"min_reads": 2000, "max_percent": 99.9}"#,
                 object: "shared_buffers",
                 severity: "info",
                 detail: &["were in shared_buffers (1MB)"],

@@ -3,15 +3,14 @@
 use std::rc::Rc;
 #[cfg(feature = "postgres")]
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::connection::{Connection, Connections};
+use super::connection::Connections;
+use super::sender::Sender;
 use super::thread::Thread;
 #[cfg(feature = "postgres")]
 use super::{connection::Work, postgres};
-use crate::record::Sample;
 
 /// Sends until the plan's end on so many connections.
 pub(super) async fn run(connections: &Connections, count: usize) {
@@ -26,22 +25,13 @@ pub(super) async fn run(connections: &Connections, count: usize) {
             workers.spawn_local(postgres::pipelined(thread, work, depth));
             continue;
         }
-        workers.spawn_local(worker(Rc::clone(thread), connections.make(number)));
+        workers.spawn_local(worker(Rc::clone(thread), Sender::new(connections, number)));
     }
     while workers.join_next().await.is_some() {}
 }
 
-async fn worker(thread: Rc<Thread>, mut connection: Connection) {
+async fn worker(thread: Rc<Thread>, mut sender: Sender) {
     while thread.may_send() {
-        let under_way = thread.under_way();
-        let exchange = connection.send().await;
-        drop(under_way);
-        thread.record(&Sample {
-            intended: exchange.sent,
-            lag: Duration::ZERO,
-            sent: exchange.sent,
-            ended: exchange.ended,
-            outcome: exchange.outcome,
-        });
+        sender.once(&thread, None).await;
     }
 }

@@ -28,6 +28,18 @@ pub(super) enum Work {
 }
 
 impl Work {
+    /// What visitors do, in the place of one request after the other.
+    #[cfg(feature = "scripts")]
+    pub(super) fn script(&self) -> Option<&Arc<crate::script::Script>> {
+        match self {
+            Self::Http1(work) => work.script.as_ref(),
+            #[cfg(feature = "http2")]
+            Self::Http2(work) => work.plan.script.as_ref(),
+            #[cfg(any(feature = "postgres", feature = "websocket"))]
+            _ => None,
+        }
+    }
+
     /// Requests at once on each connection, each sent by a [`Connection`] of its own.
     pub(super) fn streams(&self) -> usize {
         match self {
@@ -35,6 +47,15 @@ impl Work {
             Self::Http2(work) => work.plan.streams.unwrap_or(1) as usize,
             _ => 1,
         }
+    }
+
+    /// Names of the steps, where there are some.
+    pub(super) fn steps(&self) -> Vec<String> {
+        #[cfg(feature = "scripts")]
+        if let Some(script) = self.script() {
+            return script.names().to_vec();
+        }
+        Vec::new()
     }
 
     /// Connections that are held without a request.
@@ -123,6 +144,22 @@ impl Connection {
             Self::Postgres(connection) => connection.send().await,
             #[cfg(feature = "websocket")]
             Self::WebSocket(connection) => connection.send().await,
+        }
+    }
+
+    /// Sends a request of a visit.
+    #[cfg(feature = "scripts")]
+    pub(super) async fn send_one(
+        &mut self,
+        request: &crate::request::Request,
+        reply: &mut crate::script::Reply,
+    ) -> Exchange {
+        match self {
+            Self::Http1(connection) => connection.send_one(request, reply).await,
+            #[cfg(feature = "http2")]
+            Self::Http2(connection) => connection.send_one(request, reply).await,
+            #[cfg(any(feature = "postgres", feature = "websocket"))]
+            _ => unreachable!("only plans of HTTP have steps"),
         }
     }
 }

@@ -16,6 +16,37 @@ pub(super) struct Exchange {
     pub(super) outcome: Result<Answer, ErrorKind>,
 }
 
+/// Whoever wants to know more of an answer than how it ended.
+pub(super) trait Listen {
+    /// An answer begins; what was heard before was of another.
+    fn begin(&mut self) {}
+    fn header(&mut self, name: &str, value: &[u8]) {
+        let _ = (name, value);
+    }
+    /// Some of its body.
+    fn data(&mut self, bytes: &[u8]) {
+        let _ = bytes;
+    }
+}
+
+/// Nobody.
+impl Listen for () {}
+
+#[cfg(feature = "scripts")]
+impl Listen for crate::script::Reply {
+    fn begin(&mut self) {
+        Self::begin(self);
+    }
+
+    fn header(&mut self, name: &str, value: &[u8]) {
+        Self::header(self, name, value);
+    }
+
+    fn data(&mut self, bytes: &[u8]) {
+        Self::data(self, bytes);
+    }
+}
+
 /// What came of one try to send it.
 pub(super) enum Attempt {
     Made(Exchange),

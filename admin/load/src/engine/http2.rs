@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Uri};
+use http::HeaderValue;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 
-use super::exchange::{Attempt, CONNECT_TIMEOUT, Exchange};
+use super::exchange::{Attempt, CONNECT_TIMEOUT, Exchange, Listen};
 use super::patience::Patience;
 use super::presence::Presence;
 use super::socket::Socket;
 use super::thread::Thread;
 use crate::plan::Checked;
 use crate::record::{Answer, ErrorKind};
+use crate::request::Request;
 use crate::targets::Target;
 
 /// What is sent, and where.
@@ -33,8 +34,8 @@ pub(super) struct Connection {
     thread: Rc<Thread>,
     work: Arc<Work>,
     shared: Rc<Shared>,
-    uri: Uri,
-    headers: HeaderMap,
+    /// The plan's one.
+    request: http::Request<Full<Bytes>>,
     patience: Patience,
 }
 
@@ -64,15 +65,10 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for OnThisThread {
 
 impl Connection {
     pub(super) fn new(thread: &Rc<Thread>, work: Arc<Work>, shared: Rc<Shared>) -> Self {
-        let mut headers = work.plan.headers.clone();
-        if let Ok(run) = HeaderValue::from_str(&thread.shared.id) {
-            headers.insert(crate::RUN_HEADER, run);
-        }
         Self {
             thread: Rc::clone(thread),
             shared,
-            uri: work.target.absolute(&work.plan.path),
-            headers,
+            request: whole(&Request::of(&work.plan), &work, &thread.shared.id),
             patience: Patience::new(work.plan.load.timeout),
             work,
         }
@@ -80,27 +76,49 @@ impl Connection {
 
     /// Sends one request and waits for the end of its answer. Connects first where there is no live connection.
     pub(super) async fn send(&mut self) -> Exchange {
-        Exchange::of(async |begin| self.attempt(begin).await).await
+        Exchange::of(async |begin| {
+            let request = self.request.clone();
+            self.attempt(begin, request, &mut ()).await
+        })
+        .await
     }
 
-    async fn attempt(&mut self, begin: Instant) -> Attempt {
+    /// Sends a request of a visit, and tells `heard` what is answered.
+    #[cfg(feature = "scripts")]
+    pub(super) async fn send_one(
+        &mut self,
+        request: &Request,
+        heard: &mut impl Listen,
+    ) -> Exchange {
+        let request = whole(request, &self.work, &self.thread.shared.id);
+        Exchange::of(async |begin| self.attempt(begin, request.clone(), heard).await).await
+    }
+
+    async fn attempt(
+        &mut self,
+        begin: Instant,
+        request: http::Request<Full<Bytes>>,
+        heard: &mut impl Listen,
+    ) -> Attempt {
         let (mut sender, is_new) = match self.sender().await {
             Ok(sender) => sender,
             Err(kind) => return Attempt::Made(Exchange::refused(begin, Err(kind)).await),
         };
         let sent = if is_new { Instant::now() } else { begin };
-        let plan = &self.work.plan;
-        let mut request = Request::new(Full::new(plan.body.clone()));
-        *request.method_mut() = plan.method.clone();
-        *request.headers_mut() = self.headers.clone();
-        *request.uri_mut() = self.uri.clone();
         let exchange = async {
             let response = sender.send_request(request).await?;
             let status = response.status().as_u16();
+            heard.begin();
+            for (name, value) in response.headers() {
+                heard.header(name.as_str(), value.as_bytes());
+            }
             let mut body = response.into_body();
             let mut body_bytes = 0_u64;
             while let Some(frame) = body.frame().await {
-                body_bytes += frame?.data_ref().map_or(0, |data| data.len() as u64);
+                if let Some(data) = frame?.data_ref() {
+                    body_bytes += data.len() as u64;
+                    heard.data(data);
+                }
             }
             Ok::<_, hyper::Error>(Answer {
                 status: Some(status),
@@ -154,6 +172,20 @@ impl Connection {
         });
         Ok((sender, true))
     }
+}
+
+/// With what is the connection's own.
+fn whole(of: &Request, work: &Work, run: &str) -> http::Request<Full<Bytes>> {
+    let mut request = http::Request::new(Full::new(of.body.clone()));
+    *request.method_mut() = of.method.clone();
+    *request.headers_mut() = of.headers.iter().cloned().collect();
+    if let Ok(run) = HeaderValue::from_str(run) {
+        request.headers_mut().insert(crate::RUN_HEADER, run);
+    }
+    // Checked with the plan, and values in it are percent-encoded.
+    let path = of.path.parse().unwrap_or_default();
+    *request.uri_mut() = work.target.absolute(&path);
+    request
 }
 
 impl Shared {

@@ -7,6 +7,7 @@
 //! | `closed`, `open` | the two models of load |
 //! | `pace` | the thread that says when requests of an open model are due |
 //! | `connection` | one connection of any protocol |
+//! | `sender` | what goes over it for each arrival |
 //! | `exchange` | one request on it, and what came of that |
 //! | `http1`, `http2`, `postgres`, `websocket` | one of a protocol |
 //! | `socket` | TCP in clear or by TLS |
@@ -29,6 +30,7 @@ mod patience;
 mod postgres;
 mod presence;
 mod run;
+mod sender;
 mod socket;
 mod thread;
 #[cfg(feature = "websocket")]
@@ -140,7 +142,12 @@ fn run(id: String, load: Load, work: &Work) -> Result<Run, PlanError> {
     let load = Arc::new(load);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = cores.min(load.connections as usize);
-    let shared = Arc::new(Shared::new(id, threads, load.arrivals.is_some()));
+    let shared = Arc::new(Shared::new(
+        id,
+        threads,
+        load.arrivals.is_some(),
+        work.steps(),
+    ));
     let no_thread = |error: std::io::Error| {
         shared.cancel.cancel();
         PlanError {

@@ -12,19 +12,10 @@ use std::time::Instant;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
-use super::connection::{Connection, Connections};
+use super::connection::Connections;
 use super::pace::MAX_BACKLOG;
+use super::sender::{Due, Sender};
 use super::thread::Thread;
-use crate::record::Sample;
-
-/// An arrival that waits for a connection.
-struct Due {
-    intended: Instant,
-    /// When this thread took it up.
-    taken: Instant,
-    /// Whether no connection was free then.
-    has_waited: bool,
-}
 
 #[derive(Default)]
 struct Pool {
@@ -62,8 +53,8 @@ pub(super) async fn run(
             pool.idle.set(idle - 1);
             pool.wake.notify_one();
         } else if workers.len() < count {
-            let connection = connections.make(workers.len());
-            workers.spawn_local(worker(Rc::clone(thread), Rc::clone(&pool), connection));
+            let sender = Sender::new(connections, workers.len());
+            workers.spawn_local(worker(Rc::clone(thread), Rc::clone(&pool), sender));
         }
     }
     pool.is_over.set(true);
@@ -74,7 +65,7 @@ pub(super) async fn run(
     let _ = tokio::time::timeout_at((last + thread.load.timeout * 2).into(), drained).await;
 }
 
-async fn worker(thread: Rc<Thread>, pool: Rc<Pool>, mut connection: Connection) {
+async fn worker(thread: Rc<Thread>, pool: Rc<Pool>, mut sender: Sender) {
     loop {
         let next = pool.due.borrow_mut().pop_front();
         let Some(due) = next else {
@@ -85,20 +76,6 @@ async fn worker(thread: Rc<Thread>, pool: Rc<Pool>, mut connection: Connection) 
             pool.wake.notified().await;
             continue;
         };
-        let under_way = thread.under_way();
-        let exchange = connection.send().await;
-        drop(under_way);
-        let until = if due.has_waited {
-            due.taken
-        } else {
-            exchange.sent
-        };
-        thread.record(&Sample {
-            intended: due.intended,
-            lag: until.saturating_duration_since(due.intended),
-            sent: exchange.sent,
-            ended: exchange.ended,
-            outcome: exchange.outcome,
-        });
+        sender.once(&thread, Some(&due)).await;
     }
 }

@@ -38,6 +38,9 @@ pub(super) struct Shared {
     done: CancellationToken,
     claimed: AtomicU64,
     unfinished: AtomicU64,
+    unfinished_follow_ups: AtomicU64,
+    /// Names of the steps, where the plan has some.
+    steps: Vec<String>,
     cpu_us: AtomicU64,
     threads: AtomicU64,
     series: Mutex<Series>,
@@ -45,7 +48,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(id: String, threads: usize, is_open: bool) -> Self {
+    pub(super) fn new(id: String, threads: usize, is_open: bool, steps: Vec<String>) -> Self {
         Self {
             id,
             begin: Instant::now(),
@@ -55,6 +58,8 @@ impl Shared {
             done: CancellationToken::new(),
             claimed: AtomicU64::new(0),
             unfinished: AtomicU64::new(0),
+            unfinished_follow_ups: AtomicU64::new(0),
+            steps,
             cpu_us: AtomicU64::new(0),
             threads: AtomicU64::new(threads as u64),
             series: Mutex::new(Series::new()),
@@ -70,6 +75,11 @@ impl Shared {
 
     pub(super) fn unfinished(&self, count: u64) {
         self.unfinished.fetch_add(count, Relaxed);
+    }
+
+    #[cfg(feature = "scripts")]
+    pub(super) fn unfinished_follow_ups(&self, count: u64) {
+        self.unfinished_follow_ups.fetch_add(count, Relaxed);
     }
 
     fn series(&self) -> MutexGuard<'_, Series> {
@@ -99,6 +109,8 @@ impl Shared {
                 elapsed,
                 due: self.paced.due.load(Relaxed),
                 unfinished: self.unfinished.load(Relaxed),
+                unfinished_follow_ups: self.unfinished_follow_ups.load(Relaxed),
+                steps: self.steps.clone(),
                 cpu: Duration::from_micros(
                     self.cpu_us.load(Relaxed) + self.paced.cpu_us.load(Relaxed),
                 ),

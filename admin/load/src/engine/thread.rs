@@ -21,11 +21,20 @@ pub(super) struct Thread {
     pub(super) load: Arc<Load>,
     recorder: RefCell<Recorder>,
     under_way: Cell<u64>,
+    #[cfg(feature = "scripts")]
+    follow_ups: Cell<u64>,
     buffer: RefCell<Box<[u8]>>,
 }
 
 /// A request that was sent and not answered yet.
 pub(super) struct UnderWay<'a>(&'a Cell<u64>);
+
+impl<'a> UnderWay<'a> {
+    fn new(count: &'a Cell<u64>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
@@ -40,6 +49,8 @@ impl Thread {
             load,
             recorder: RefCell::new(Recorder::new()),
             under_way: Cell::new(0),
+            #[cfg(feature = "scripts")]
+            follow_ups: Cell::new(0),
             buffer: RefCell::new(vec![0; READ_BYTES].into()),
         }
     }
@@ -57,9 +68,35 @@ impl Thread {
         self.buffer.borrow_mut()
     }
 
+    /// The plan's one request, or a visit's first.
     pub(super) fn under_way(&self) -> UnderWay<'_> {
-        self.under_way.set(self.under_way.get() + 1);
-        UnderWay(&self.under_way)
+        UnderWay::new(&self.under_way)
+    }
+
+    /// A visit's request after the first.
+    #[cfg(feature = "scripts")]
+    pub(super) fn follow_up(&self) -> UnderWay<'_> {
+        UnderWay::new(&self.follow_ups)
+    }
+
+    /// Whether a visit goes on: in a closed model not past the plan's end.
+    #[cfg(feature = "scripts")]
+    pub(super) fn may_go_on(&self) -> bool {
+        let is_open = self.load.arrivals.is_some();
+        !self.shared.cancel.is_cancelled()
+            && (is_open || Instant::now() < self.shared.begin + self.load.duration)
+    }
+
+    /// Records a request of a visit; `unmet` is what its answer did not pass.
+    #[cfg(feature = "scripts")]
+    pub(super) fn record_step(
+        &self,
+        step: usize,
+        sample: &Sample,
+        unmet: Option<&crate::script::Unmet>,
+    ) {
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.record_step(step, sample, unmet, self.load.arrivals.is_some());
     }
 
     pub(super) fn record(&self, sample: &Sample) {
@@ -92,6 +129,8 @@ impl Thread {
     /// What was sent and is given up now: its fate is unknown.
     pub(super) fn give_up(&self) {
         self.shared.unfinished(self.under_way.get());
+        #[cfg(feature = "scripts")]
+        self.shared.unfinished_follow_ups(self.follow_ups.get());
     }
 }
 

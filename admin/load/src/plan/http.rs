@@ -1,5 +1,7 @@
 //! Plans of HTTP.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
@@ -39,9 +41,26 @@ pub struct HttpPlan {
     /// Request method. Default `GET`.
     pub method: String,
     /// Request headers, name to value. `host` and `x-pitcrew-load-run` are the tester's own.
-    pub headers: std::collections::BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
     /// Request body, as text; at most [`MAX_BODY_BYTES`]. Default none.
     pub body: Option<String>,
+    /// Several requests, one after the other, in the place of `path`, `method` and `body`; `headers` are then those of each.
+    /// Connections and arrivals are then visitors, `requests` counts visits, and each visitor has cookies and data of its own.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<crate::Step>,
+    /// Several lists of steps, of which each visitor takes one by their weights, in the place of `steps`.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flows: Vec<crate::Flow>,
+    /// Where the values in steps come from, by the name that they use.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub data: BTreeMap<String, crate::Source>,
+    /// Of random data and of the choice among flows. Default 0.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub seed: u64,
     /// Connections, 1 to [`MAX_CONNECTIONS`](crate::MAX_CONNECTIONS). In a closed model so many are open, each sending one request after the other;
     /// default 16. In an open model so many are opened at most, as they are needed, and a request that finds none free waits,
     /// which counts in its response time; default 1,024.
@@ -73,8 +92,16 @@ impl Default for HttpPlan {
         Self {
             path: "/".to_owned(),
             method: "GET".to_owned(),
-            headers: std::collections::BTreeMap::new(),
+            headers: BTreeMap::new(),
             body: None,
+            #[cfg(feature = "scripts")]
+            steps: Vec::new(),
+            #[cfg(feature = "scripts")]
+            flows: Vec::new(),
+            #[cfg(feature = "scripts")]
+            data: BTreeMap::new(),
+            #[cfg(feature = "scripts")]
+            seed: 0,
             connections: None,
             duration_s: None,
             requests: None,
@@ -100,6 +127,9 @@ pub(crate) struct Checked {
     pub(crate) streams: Option<u32>,
     pub(crate) keep_alive: bool,
     pub(crate) load: Load,
+    /// In the place of the one request above.
+    #[cfg(feature = "scripts")]
+    pub(crate) script: Option<std::sync::Arc<crate::script::Script>>,
 }
 
 impl HttpPlan {
@@ -173,12 +203,48 @@ impl HttpPlan {
             headers,
             body: Bytes::from(body),
             load,
+            #[cfg(feature = "scripts")]
+            script: self.script()?,
         })
+    }
+
+    #[cfg(feature = "scripts")]
+    fn script(&self) -> Result<Option<std::sync::Arc<crate::script::Script>>, PlanError> {
+        if self.steps.is_empty() && self.flows.is_empty() {
+            if !self.data.is_empty() {
+                return wrong("data", "is for `steps` or `flows`, and there are none");
+            }
+            return Ok(None);
+        }
+        let usual = Self::default();
+        for (field, is_said) in [
+            ("path", self.path != usual.path),
+            ("method", self.method != usual.method),
+            ("body", self.body.is_some()),
+        ] {
+            if is_said {
+                return wrong(field, "is of a plan with one request; say it in its step");
+            }
+        }
+        let common = crate::script::Common {
+            data: &self.data,
+            headers: &self.headers,
+            seed: self.seed,
+            part: self.part.unwrap_or(Part::WHOLE),
+        };
+        crate::script::compile(&self.steps, &self.flows, &common)
+            .map(|script| Some(std::sync::Arc::new(script)))
     }
 }
 
+#[cfg(feature = "scripts")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// A path of the target's own, never another host.
-pub(super) fn checked_path(path: &str) -> Result<http::Uri, PlanError> {
+pub(crate) fn checked_path(path: &str) -> Result<http::Uri, PlanError> {
     let is_origin_form = path.starts_with('/') && !path.starts_with("//");
     let (true, true, Ok(path)) = (is_origin_form, path.len() <= 8_192, path.parse()) else {
         return wrong(
@@ -190,8 +256,8 @@ pub(super) fn checked_path(path: &str) -> Result<http::Uri, PlanError> {
 }
 
 /// Headers without those that the tester sets itself.
-pub(super) fn checked_headers(
-    named: &std::collections::BTreeMap<String, String>,
+pub(crate) fn checked_headers(
+    named: &BTreeMap<String, String>,
 ) -> Result<HeaderMap, PlanError> {
     let mut headers = HeaderMap::with_capacity(named.len());
     for (name, value) in named {

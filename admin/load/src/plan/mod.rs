@@ -13,6 +13,8 @@ mod postgres;
 mod websocket;
 
 pub(crate) use self::http::Checked;
+#[cfg(feature = "scripts")]
+pub(crate) use self::http::{checked_headers, checked_path};
 pub use self::http::{HttpPlan, HttpVersion, MAX_BODY_BYTES, MAX_STREAMS};
 pub(crate) use self::load::Load;
 pub use self::load::{

@@ -14,7 +14,7 @@ use super::results::{Parts, Results};
 use super::{Ended, GeneratorLimited, Model, Report, hdr};
 use crate::confidence::Estimate;
 use crate::details::Details;
-use crate::record::{ErrorKind, Recorder};
+use crate::record::{ErrorKind, Recorder, StepRecorder};
 use crate::series::Interval;
 use crate::threshold::{Breach, Threshold, Verdict};
 
@@ -57,6 +57,17 @@ struct Histograms {
     lag: String,
     /// Response times of each of the report's intervals.
     intervals: Vec<String>,
+    /// Of each of the report's steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<StepHistograms>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StepHistograms {
+    response: String,
+    service: String,
+    failed: String,
+    lag: String,
 }
 
 #[derive(Deserialize)]
@@ -82,9 +93,22 @@ struct ReadReport {
     connections: Details,
     due: u64,
     unfinished: u64,
+    #[serde(default)]
+    unfinished_follow_ups: u64,
+    #[serde(default)]
+    steps: Vec<ReadStep>,
     cpu_s: f64,
     generator_limited: Option<GeneratorLimited>,
     intervals: Vec<ReadInterval>,
+}
+
+#[derive(Deserialize)]
+struct ReadStep {
+    name: String,
+    errors: BTreeMap<ErrorKind, u64>,
+    statuses: BTreeMap<u16, u64>,
+    body_bytes: u64,
+    unmet: BTreeMap<String, u64>,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +176,17 @@ impl Results {
                     .iter()
                     .map(|second| hdr::written(&second.response))
                     .collect(),
+                steps: self
+                    .report
+                    .steps
+                    .iter()
+                    .map(|step| StepHistograms {
+                        response: hdr::written(&step.histograms.response),
+                        service: hdr::written(&step.histograms.service),
+                        failed: hdr::written(&step.histograms.failed),
+                        lag: hdr::written(&step.histograms.lag),
+                    })
+                    .collect(),
             },
         };
         // Names are text and numbers are finite or null, so nothing here can fail.
@@ -168,7 +203,8 @@ impl Results {
             return Err(ReadError::Schema(schema));
         }
         let read: Read = serde_json::from_str(text)?;
-        let recorder = recorder(&read)?;
+        let mut recorder = recorder(&read)?;
+        recorder.steps = steps(&read)?;
         let intervals = intervals(&read, &recorder)?;
         let Read {
             report: told,
@@ -196,6 +232,8 @@ impl Results {
                 elapsed: Duration::from_secs_f64(told.elapsed_s),
                 due: told.due,
                 unfinished: told.unfinished,
+                unfinished_follow_ups: told.unfinished_follow_ups,
+                steps: told.steps.into_iter().map(|step| step.name).collect(),
                 cpu: Duration::from_secs_f64(told.cpu_s),
                 intervals,
             },
@@ -255,6 +293,60 @@ fn recorder(read: &Read) -> Result<Recorder, ReadError> {
     Ok(recorder)
 }
 
+/// As many as any plan has (`MAX_STEPS`), and room for later ones.
+const MAX_STEPS: usize = 1_000;
+/// More names than a step has checks and statuses.
+const MAX_UNMET: usize = 2_000;
+
+fn steps(read: &Read) -> Result<Vec<Option<Box<StepRecorder>>>, ReadError> {
+    let (told, histograms) = (&read.report.steps, &read.histograms.steps);
+    if told.len() != histograms.len() || told.len() > MAX_STEPS {
+        return wrong(
+            "report.steps",
+            format!("want one of histograms.steps each, and at most {MAX_STEPS}"),
+        );
+    }
+    let mut steps = Vec::with_capacity(told.len());
+    for (at, (step, own)) in told.iter().zip(histograms).enumerate() {
+        let histogram = |name: &str, text: &str| {
+            hdr::read(text)
+                .map(|packed| packed.unpacked())
+                .or_else(|error| wrong(&format!("histograms.steps[{at}].{name}"), error))
+        };
+        let mut recorder = Recorder::new();
+        recorder.response_us = histogram("response", &own.response)?;
+        recorder.service_us = histogram("service", &own.service)?;
+        recorder.failed_us = histogram("failed", &own.failed)?;
+        recorder.lag_us = histogram("lag", &own.lag)?;
+        recorder.ok = recorder.response_us.len();
+        recorder.errors.clone_from(&step.errors);
+        recorder.statuses.clone_from(&step.statuses);
+        recorder.body_bytes = step.body_bytes;
+        let counts = step.errors.values().chain(step.statuses.values());
+        let mut counts = counts.chain(step.unmet.values());
+        if counts.any(|count| *count > hdr::MAX_COUNT)
+            || step.body_bytes > MAX_BYTES
+            || step.unmet.len() > MAX_UNMET
+        {
+            return wrong(
+                &format!("report.steps[{at}]"),
+                "counts more than a run can",
+            );
+        }
+        if recorder.failed() != recorder.failed_us.len() {
+            return wrong(
+                &format!("report.steps[{at}].errors"),
+                "are not as many as its histogram counts",
+            );
+        }
+        steps.push(Some(Box::new(StepRecorder {
+            recorder,
+            unmet: step.unmet.clone(),
+        })));
+    }
+    Ok(steps)
+}
+
 fn intervals(read: &Read, recorder: &Recorder) -> Result<Vec<Interval>, ReadError> {
     let (told, histograms) = (&read.report.intervals, &read.histograms.intervals);
     if told.len() != histograms.len() || told.len() > MAX_INTERVALS {
@@ -309,6 +401,11 @@ fn numbers(told: &ReadReport, began_unix_s: f64) -> Result<(), ReadError> {
         ("report.body_bytes", told.body_bytes, MAX_BYTES),
         ("report.due", told.due, hdr::MAX_COUNT),
         ("report.unfinished", told.unfinished, hdr::MAX_COUNT),
+        (
+            "report.unfinished_follow_ups",
+            told.unfinished_follow_ups,
+            hdr::MAX_COUNT,
+        ),
     ] {
         if number > most {
             return wrong(field, "is more than a run can have");

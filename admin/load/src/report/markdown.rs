@@ -37,6 +37,7 @@ impl Results {
             }
         }
         self.latencies(&mut text);
+        self.steps(&mut text);
         if !self.report.errors.is_empty() {
             text.push_str("\n| error | count |\n|---|---|\n");
             for (kind, count) in &self.report.errors {
@@ -87,6 +88,32 @@ impl Results {
         text.push_str(".\n");
     }
 
+    fn steps(&self, text: &mut String) {
+        if self.report.steps.is_empty() {
+            return;
+        }
+        text.push_str("\n| step | requests | errors | p50 | p95 | p99 | not met |\n|---|---|---|---|---|---|---|\n");
+        for step in &self.report.steps {
+            let times = &step.response;
+            let unmet: Vec<_> = step
+                .unmet
+                .iter()
+                .map(|(name, count)| format!("{} {}", thousands(*count), cell(name)))
+                .collect();
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} % | {} | {} | {} | {} |",
+                cell(&step.name),
+                thousands(step.requests),
+                figure(step.error_percent),
+                time(times.p50_ms),
+                time(times.p95_ms),
+                time(times.p99_ms),
+                unmet.join(", ")
+            );
+        }
+    }
+
     /// One sentence on what was sent and what came back.
     #[must_use]
     pub fn summary(&self) -> String {
@@ -106,8 +133,9 @@ impl Results {
                 thousands(report.missed)
             );
         }
-        if report.unfinished > 0 {
-            let _ = write!(text, "; {} given up", thousands(report.unfinished));
+        let given_up = report.unfinished + report.unfinished_follow_ups;
+        if given_up > 0 {
+            let _ = write!(text, "; {} given up", thousands(given_up));
         }
         if self.parts.of > 1 {
             let numbers: Vec<_> = self.parts.numbers.iter().map(u64::to_string).collect();

@@ -62,6 +62,14 @@ pub fn merge(named: &[(String, Results)]) -> Result<Results, MergeError> {
         let same = [
             ("plan", first.plan == results.plan),
             ("plan", first.report.model == results.report.model),
+            (
+                "plan",
+                first.report.steps.iter().map(|step| &step.name).eq(results
+                    .report
+                    .steps
+                    .iter()
+                    .map(|step| &step.name)),
+            ),
             ("target", first.target == results.target),
             ("list of thresholds", first.thresholds == results.thresholds),
             ("number of parts", first.parts.of == results.parts.of),
@@ -82,6 +90,13 @@ pub fn merge(named: &[(String, Results)]) -> Result<Results, MergeError> {
         elapsed: Duration::ZERO,
         due: 0,
         unfinished: 0,
+        unfinished_follow_ups: 0,
+        steps: first
+            .report
+            .steps
+            .iter()
+            .map(|step| step.name.clone())
+            .collect(),
         cpu: Duration::ZERO,
         intervals: intervals(named),
     };
@@ -92,6 +107,7 @@ pub fn merge(named: &[(String, Results)]) -> Result<Results, MergeError> {
         ended.elapsed = ended.elapsed.max(Duration::from_secs_f64(report.elapsed_s));
         ended.due += report.due;
         ended.unfinished += report.unfinished;
+        ended.unfinished_follow_ups += report.unfinished_follow_ups;
         ended.cpu += Duration::from_secs_f64(report.cpu_s);
     }
     let mut report = Report::new(&recorder, &ended);

@@ -3,6 +3,7 @@
 //! | file | role |
 //! |---|---|
 //! | `results` | a run with what it was of |
+//! | `steps` | a plan's steps |
 //! | `json`, `hdr` | as it is kept in a file, and read again |
 //! | `merge` | the parts of one plan as one |
 //! | `markdown`, `html`, `junit`, `hdr_log` | as people, CI and other tools read it |
@@ -24,6 +25,7 @@ mod markdown;
 mod merge;
 #[cfg(feature = "reports")]
 mod results;
+mod steps;
 #[cfg(all(test, feature = "reports"))]
 mod tests;
 #[cfg(feature = "reports")]
@@ -35,6 +37,7 @@ pub use json::{ReadError, SCHEMA};
 pub use merge::{MergeError, merge};
 #[cfg(feature = "reports")]
 pub use results::{Parts, Results};
+pub use steps::StepReport;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -121,6 +124,12 @@ pub struct Report {
     pub lag: Percentiles,
     /// Set where the tester was late.
     pub generator_limited: Option<GeneratorLimited>,
+    /// Requests of visits after the first that were sent and given up when the run was cancelled.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unfinished_follow_ups: u64,
+    /// Each step of a plan that has some, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepReport>,
     /// CPU time that the run's own threads took, in seconds.
     pub cpu_s: f64,
     /// Second by second.
@@ -147,8 +156,38 @@ pub(crate) struct Ended {
     pub(crate) elapsed: Duration,
     pub(crate) due: u64,
     pub(crate) unfinished: u64,
+    pub(crate) unfinished_follow_ups: u64,
+    /// Names of the steps.
+    pub(crate) steps: Vec<String>,
     pub(crate) cpu: Duration,
     pub(crate) intervals: Vec<Interval>,
+}
+
+impl Histograms {
+    fn of(recorder: &Recorder) -> Self {
+        Self {
+            response: Packed::of(&recorder.response_us),
+            service: Packed::of(&recorder.service_us),
+            failed: Packed::of(&recorder.failed_us),
+            lag: Packed::of(&recorder.lag_us),
+        }
+    }
+
+    /// One that holds nothing else.
+    #[cfg(feature = "reports")]
+    fn recorder(&self) -> Recorder {
+        let mut recorder = Recorder::new();
+        recorder.response_us = self.response.unpacked();
+        recorder.service_us = self.service.unpacked();
+        recorder.failed_us = self.failed.unpacked();
+        recorder.lag_us = self.lag.unpacked();
+        recorder
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Report {
@@ -185,9 +224,10 @@ impl Report {
                 ..recorder.details.clone()
             },
             due: ended.due,
+            // Of an open model each that was due and sent has its lag.
             missed: ended
                 .due
-                .saturating_sub(requests)
+                .saturating_sub(recorder.lag_us.len())
                 .saturating_sub(ended.unfinished),
             unfinished: ended.unfinished,
             response,
@@ -198,14 +238,19 @@ impl Report {
                 lag_p99_ms: lag.p99_ms,
                 limit_ms,
             }),
+            unfinished_follow_ups: ended.unfinished_follow_ups,
+            steps: ended
+                .steps
+                .iter()
+                .enumerate()
+                .map(|(number, name)| {
+                    let step = recorder.steps.get(number).and_then(Option::as_deref);
+                    StepReport::new(name, step, ended.is_open)
+                })
+                .collect(),
             cpu_s: to_the_microsecond(ended.cpu.as_secs_f64()),
             intervals: ended.intervals.clone(),
-            histograms: Histograms {
-                response: Packed::of(&recorder.response_us),
-                service: Packed::of(&recorder.service_us),
-                failed: Packed::of(&recorder.failed_us),
-                lag: Packed::of(&recorder.lag_us),
-            },
+            histograms: Histograms::of(recorder),
         }
     }
 
@@ -218,16 +263,17 @@ impl Report {
     /// What it was made of.
     #[cfg(feature = "reports")]
     fn recorder(&self) -> Recorder {
-        let mut recorder = Recorder::new();
-        recorder.response_us = self.histograms.response.unpacked();
-        recorder.service_us = self.histograms.service.unpacked();
-        recorder.failed_us = self.histograms.failed.unpacked();
-        recorder.lag_us = self.histograms.lag.unpacked();
+        let mut recorder = self.histograms.recorder();
         recorder.ok = self.ok;
         recorder.errors.clone_from(&self.errors);
         recorder.statuses.clone_from(&self.statuses);
         recorder.body_bytes = self.body_bytes;
         recorder.details.clone_from(&self.connections);
+        recorder.steps = self
+            .steps
+            .iter()
+            .map(|step| Some(Box::new(step.recorder())))
+            .collect();
         recorder
     }
 

@@ -87,7 +87,7 @@ fn a_report_is_held_against_each() {
         };
         let sample = Sample {
             intended: begin,
-            lag: Duration::ZERO,
+            lag: Some(Duration::ZERO),
             sent: begin,
             ended: begin + Duration::from_millis(ms),
             outcome: Ok(answer),
@@ -100,6 +100,8 @@ fn a_report_is_held_against_each() {
         elapsed: Duration::from_secs(2),
         due,
         unfinished: 0,
+        unfinished_follow_ups: 0,
+        steps: Vec::new(),
         cpu: Duration::ZERO,
         intervals: Vec::new(),
     };

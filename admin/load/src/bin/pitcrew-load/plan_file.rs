@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use pitcrew_load::{HttpPlan, Threshold};
+use pitcrew_load::{HttpPlan, Source, Threshold};
 use serde::{Deserialize, Deserializer};
 
-/// The largest plan: 8 MiB, where a body may have 1.
+/// The largest plan and the largest file of rows: 8 MiB, where a body may have 1.
 const MAX_BYTES: u64 = 8 << 20;
 
 #[derive(Debug, Deserialize)]
@@ -23,13 +23,7 @@ pub(crate) struct PlanFile {
 /// What is wrong names the field, or the line where it is no TOML or JSON at all.
 pub(super) fn read(path: &Path) -> Result<PlanFile, String> {
     let name = path.display();
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text))
-        .map_err(|error| format!("cannot read {name}: {error}"))?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!("{name} is larger than {} MiB", MAX_BYTES >> 20));
-    }
+    let text = text_of(path)?;
     let plan = match path.extension().and_then(|ending| ending.to_str()) {
         Some("json") => parsed(&mut serde_json::Deserializer::from_str(&text)),
         Some("toml") => match toml::Deserializer::parse(&text) {
@@ -38,7 +32,49 @@ pub(super) fn read(path: &Path) -> Result<PlanFile, String> {
         },
         _ => return Err(format!("{name} wants a name that ends in .toml or .json")),
     };
-    plan.map_err(|error| format!("{name}: {error}"))
+    plan.and_then(|plan| with_rows(plan, path))
+        .map_err(|error| format!("{name}: {error}"))
+}
+
+/// Reads the files of rows, which lie beside the plan.
+fn with_rows(mut plan: PlanFile, path: &Path) -> Result<PlanFile, String> {
+    for (name, source) in &mut plan.http.data {
+        let Source::Rows(rows) = source else {
+            continue;
+        };
+        let Some(file) = rows.file.take() else {
+            continue;
+        };
+        let wrong = |what: String| format!("http.data.{name}.rows.file: {what}");
+        if rows.csv.is_some() || rows.json.is_some() {
+            return Err(wrong("is there beside `csv` or `json`: leave one out".to_owned()));
+        }
+        let file = path.parent().unwrap_or_else(|| Path::new("")).join(file);
+        let text = text_of(&file).map_err(wrong)?;
+        match file.extension().and_then(|ending| ending.to_str()) {
+            Some("csv") => rows.csv = Some(text),
+            Some("json") => {
+                let list = serde_json::from_str(&text)
+                    .map_err(|error| wrong(format!("{} is no list of objects: {error}", file.display())))?;
+                rows.json = Some(list);
+            }
+            _ => return Err(wrong("wants a name that ends in .csv or .json".to_owned())),
+        }
+    }
+    Ok(plan)
+}
+
+/// A whole file, if it is not too large.
+fn text_of(path: &Path) -> Result<String, String> {
+    let name = path.display();
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| format!("cannot read {name}: {error}"))?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(format!("{name} is larger than {} MiB", MAX_BYTES >> 20));
+    }
+    Ok(text)
 }
 
 fn parsed<'de, D>(text: D) -> Result<PlanFile, String>

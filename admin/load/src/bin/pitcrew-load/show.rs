@@ -15,6 +15,7 @@ pub(super) fn results(results: &Results, is_markdown: bool) -> String {
     if report.ok > 0 {
         latencies(&mut text, report);
     }
+    steps(&mut text, report);
     for (kind, count) in &report.errors {
         let name = serde_json::to_value(kind).ok();
         let name = name
@@ -36,6 +37,30 @@ pub(super) fn results(results: &Results, is_markdown: bool) -> String {
         let _ = writeln!(text, "{warning}");
     }
     text
+}
+
+/// A line for each step, and one for what its answers did not pass.
+fn steps(text: &mut String, report: &Report) {
+    if report.steps.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\n{:>10}{:>10}{:>10}{:>10}{:>10}  step",
+        "requests", "errors", "p50 ms", "p95 ms", "p99 ms"
+    );
+    for step in &report.steps {
+        let times = &step.response;
+        let _ = writeln!(
+            text,
+            "{:>10}{:>8.2} %{:>10.2}{:>10.2}{:>10.2}  {}",
+            step.requests, step.error_percent, times.p50_ms, times.p95_ms, times.p99_ms, step.name
+        );
+        for (name, count) in &step.unmet {
+            let _ = writeln!(text, "{count:>20}  not met: {name}");
+        }
+    }
+    text.push('\n');
 }
 
 fn latencies(text: &mut String, report: &Report) {

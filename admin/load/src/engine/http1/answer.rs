@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{ParserConfig, Response, Status};
 
+use super::super::exchange::Listen;
 use super::chunks::Chunks;
 use crate::record::Answer;
 
@@ -59,28 +60,41 @@ impl Answers {
         }
     }
 
+    /// The next request is another one than the last.
+    pub(super) fn expect(&mut self, have_body: bool) {
+        self.have_body = have_body;
+    }
+
     /// Takes what was read. `None` while more is to come.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Option<Ended>, Wrong> {
+    pub(super) fn take(
+        &mut self,
+        bytes: &[u8],
+        heard: &mut impl Listen,
+    ) -> Result<Option<Ended>, Wrong> {
         if self.held.is_empty() {
-            return self.take_from_head(bytes);
+            return self.take_from_head(bytes, heard);
         }
         let mut head = std::mem::take(&mut self.held);
         head.extend_from_slice(bytes);
-        self.take_from_head(&head)
+        self.take_from_head(&head, heard)
     }
 
     /// `bytes` begin with a head, or within a body.
-    fn take_from_head(&mut self, mut bytes: &[u8]) -> Result<Option<Ended>, Wrong> {
+    fn take_from_head(
+        &mut self,
+        mut bytes: &[u8],
+        heard: &mut impl Listen,
+    ) -> Result<Option<Ended>, Wrong> {
         loop {
             if let Some(body) = &mut self.body {
-                let Some(rest) = body.take(bytes)? else {
+                let Some(rest) = body.take(bytes, heard)? else {
                     return Ok(None);
                 };
                 let ended = body.ended(rest == 0);
                 self.body = None;
                 return Ok(Some(ended));
             }
-            let Some((length, body)) = self.head(bytes)? else {
+            let Some((length, body)) = self.head(bytes, heard)? else {
                 if bytes.len() > MAX_HEAD_BYTES {
                     return Err(Wrong);
                 }
@@ -110,7 +124,11 @@ impl Answers {
     }
 
     /// A head and its length; `None` where it is not whole.
-    fn head(&self, bytes: &[u8]) -> Result<Option<(usize, Body)>, Wrong> {
+    fn head(
+        &self,
+        bytes: &[u8],
+        heard: &mut impl Listen,
+    ) -> Result<Option<(usize, Body)>, Wrong> {
         let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut head = Response::new(&mut []);
         let parsed = ParserConfig::default()
@@ -125,7 +143,9 @@ impl Answers {
             .ok_or(Wrong)?;
         let is_old = head.version == Some(0);
         let (mut is_kept, mut content_length, mut is_chunked) = (!is_old, None, None);
+        heard.begin();
         for header in head.headers.iter() {
+            heard.header(header.name, header.value);
             match header.name.len() {
                 10 if header.name.eq_ignore_ascii_case("connection") => {
                     for word in words(header.value) {
@@ -175,21 +195,25 @@ impl Answers {
 
 impl Body {
     /// How many bytes come after its end; `None` where it goes on.
-    fn take(&mut self, bytes: &[u8]) -> Result<Option<usize>, Wrong> {
+    fn take(&mut self, bytes: &[u8], heard: &mut impl Listen) -> Result<Option<usize>, Wrong> {
         let rest = match &mut self.left {
             Left::Bytes(left) => {
                 let now = (bytes.len() as u64).min(*left);
                 *left -= now;
                 self.bytes += now;
+                heard.data(&bytes[..now as usize]);
                 (*left == 0).then_some(bytes.len() - now as usize)
             }
             Left::Chunks(chunks) => {
-                let (data, rest) = chunks.take(bytes)?;
-                self.bytes += data;
-                rest
+                let count = &mut self.bytes;
+                chunks.take(bytes, |data| {
+                    *count += data.len() as u64;
+                    heard.data(data);
+                })?
             }
             Left::UntilClose => {
                 self.bytes += bytes.len() as u64;
+                heard.data(bytes);
                 None
             }
         };

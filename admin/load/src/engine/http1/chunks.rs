@@ -49,13 +49,17 @@ impl Chunks {
         }
     }
 
-    /// How many bytes of data there were, and how many bytes come after the end; `None` where the body goes on.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(u64, Option<usize>), Wrong> {
-        let (mut data, mut place) = (0, 0);
+    /// Gives away the data in it. How many bytes come after the end; `None` where the body goes on.
+    pub(super) fn take(
+        &mut self,
+        bytes: &[u8],
+        mut data: impl FnMut(&[u8]),
+    ) -> Result<Option<usize>, Wrong> {
+        let mut place = 0;
         while let Some(byte) = bytes.get(place) {
             if let At::Data { left } = self.at {
                 let now = ((bytes.len() - place) as u64).min(left);
-                data += now;
+                data(&bytes[place..place + now as usize]);
                 place += now as usize;
                 self.at = match left - now {
                     0 => At::DataReturn,
@@ -66,10 +70,10 @@ impl Chunks {
             place += 1;
             match self.after(*byte)? {
                 Some(at) => self.at = at,
-                None => return Ok((data, Some(bytes.len() - place))),
+                None => return Ok(Some(bytes.len() - place)),
             }
         }
-        Ok((data, None))
+        Ok(None)
     }
 
     /// What comes after a byte that is no data; `None` where the body has ended.

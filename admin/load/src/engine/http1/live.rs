@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::super::exchange::CONNECT_TIMEOUT;
+use super::super::exchange::{CONNECT_TIMEOUT, Listen};
 use super::super::presence::Presence;
 use super::super::socket::Socket;
 use super::super::thread::Thread;
@@ -60,17 +60,26 @@ impl Live {
         self.socket.is_quiet()
     }
 
+    /// The next request is another one than the last.
+    pub(super) fn expect(&mut self, have_body: bool) {
+        self.answers.expect(have_body);
+    }
+
     /// Nobody here wanted it to end.
     pub(super) fn lost(mut self) {
         self.presence.lost();
     }
 
     /// Writes the request and reads its answer, both at once: some answer a body that they have not read.
-    pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<Ended, Fault> {
+    pub(super) async fn exchange(
+        &mut self,
+        request: &[u8],
+        heard: &mut impl Listen,
+    ) -> Result<Ended, Fault> {
         let mut written = Written::default();
         poll_fn(|cx| {
             self.poll_write(cx, request, &mut written)?;
-            self.poll_read(cx).map_ok(|ended| Ended {
+            self.poll_read(cx, heard).map_ok(|ended| Ended {
                 is_kept: ended.is_kept && written.is_flushed,
                 ..ended
             })
@@ -107,14 +116,18 @@ impl Live {
         Ok(())
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ended, Fault>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        heard: &mut impl Listen,
+    ) -> Poll<Result<Ended, Fault>> {
         let mut buffer = self.presence.thread.buffer();
         loop {
             let mut read = ReadBuf::new(&mut buffer);
             let ended = match Pin::new(&mut self.socket).poll_read(cx, &mut read) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => {
-                    match self.answers.take(read.filled()) {
+                    match self.answers.take(read.filled(), heard) {
                         Ok(None) => continue,
                         Ok(Some(ended)) => Ok(ended),
                         Err(Wrong) => Err(Fault::Of(ErrorKind::Protocol)),

@@ -20,13 +20,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::{HeaderValue, Method};
 
 use self::live::{Fault, Live};
-use super::exchange::{Attempt, Exchange};
+use self::request::{Common, bytes_of};
+use super::exchange::{Attempt, Exchange, Listen};
 use super::patience::Patience;
 use super::thread::Thread;
 use crate::plan::Checked;
 use crate::record::ErrorKind;
+use crate::request::Request;
 use crate::targets::Target;
 
 /// What is sent, and where.
@@ -34,18 +37,27 @@ use crate::targets::Target;
 pub(super) struct Work {
     target: Target,
     request: Bytes,
-    /// Whether an answer can have one.
+    /// Whether its answer can have one.
     have_body: bool,
-    keep_alive: bool,
+    common: Common,
     timeout: Duration,
+    #[cfg(feature = "scripts")]
+    pub(super) script: Option<Arc<crate::script::Script>>,
 }
 
 impl Work {
     pub(super) fn new(plan: &Checked, target: Target, run: &str) -> Self {
-        Self {
-            request: request::bytes_of(plan, &target, run),
-            have_body: plan.method != http::Method::HEAD,
+        let common = Common {
+            authority: target.authority().to_owned(),
             keep_alive: plan.keep_alive,
+            run: HeaderValue::from_str(run).ok(),
+        };
+        Self {
+            request: bytes_of(&Request::of(plan), &common),
+            have_body: plan.method != Method::HEAD,
+            common,
+            #[cfg(feature = "scripts")]
+            script: plan.script.clone(),
             timeout: plan.load.timeout,
             target,
         }
@@ -71,10 +83,26 @@ impl Connection {
 
     /// Sends one request and waits for the end of its answer. Connects first where there is no live connection.
     pub(super) async fn send(&mut self) -> Exchange {
-        Exchange::of(async |begin| self.attempt(begin).await).await
+        let request = self.work.request.clone();
+        let have_body = self.work.have_body;
+        Exchange::of(async |begin| self.attempt(begin, &request, have_body, &mut ()).await).await
     }
 
-    async fn attempt(&mut self, begin: Instant) -> Attempt {
+    /// Sends a request of a visit, and tells `reply` what is answered.
+    #[cfg(feature = "scripts")]
+    pub(super) async fn send_one(&mut self, request: &Request, reply: &mut impl Listen) -> Exchange {
+        let bytes = bytes_of(request, &self.work.common);
+        let have_body = request.method != Method::HEAD;
+        Exchange::of(async |begin| self.attempt(begin, &bytes, have_body, reply).await).await
+    }
+
+    async fn attempt(
+        &mut self,
+        begin: Instant,
+        request: &[u8],
+        have_body: bool,
+        heard: &mut impl Listen,
+    ) -> Attempt {
         let (mut live, was_kept) = match self.quiet() {
             Some(live) => (live, true),
             None => match Live::connect(&self.thread, &self.work).await {
@@ -83,17 +111,18 @@ impl Connection {
             },
         };
         // Where each request connects, connecting is part of it.
-        let sent = if was_kept || !self.work.keep_alive {
+        let sent = if was_kept || !self.work.common.keep_alive {
             begin
         } else {
             Instant::now()
         };
-        let exchange = live.exchange(&self.work.request);
+        live.expect(have_body);
+        let exchange = live.exchange(request, heard);
         let answer = self.patience.wait(sent, exchange).await;
         let ended = Instant::now();
         let outcome = match answer {
             Some(Ok(answer)) => {
-                if !self.work.keep_alive {
+                if !self.work.common.keep_alive {
                     drop(live);
                 } else if answer.is_kept {
                     self.live = Some(live);

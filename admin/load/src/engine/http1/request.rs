@@ -2,20 +2,23 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 
-use crate::plan::Checked;
-use crate::targets::Target;
+use crate::request::Request;
 
-/// The same for each request of a run (RFC 9112, 3).
-pub(super) fn bytes_of(plan: &Checked, target: &Target, run: &str) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(256 + plan.body.len());
-    for part in [
-        plan.method.as_str(),
-        " ",
-        path_of(&plan.path),
-        " HTTP/1.1\r\n",
-    ] {
+/// What all requests of a run have in common.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) authority: String,
+    pub(super) keep_alive: bool,
+    /// The run's id. A text that can be no header is not sent, as by the other protocols.
+    pub(super) run: Option<HeaderValue>,
+}
+
+/// RFC 9112, 3.
+pub(super) fn bytes_of(request: &Request, common: &Common) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(256 + request.body.len());
+    for part in [request.method.as_str(), " ", &request.path, " HTTP/1.1\r\n"] {
         bytes.put_slice(part.as_bytes());
     }
     let mut header = |name: &HeaderName, value: &[u8]| {
@@ -23,27 +26,22 @@ pub(super) fn bytes_of(plan: &Checked, target: &Target, run: &str) -> Bytes {
             bytes.put_slice(part);
         }
     };
-    header(&HOST, target.authority().as_bytes());
-    for (name, value) in &plan.headers {
+    header(&HOST, common.authority.as_bytes());
+    for (name, value) in &request.headers {
         header(name, value.as_bytes());
     }
-    if !plan.keep_alive {
+    if !common.keep_alive {
         header(&CONNECTION, b"close");
     }
-    // A text that can be no header is not sent, as by the other protocols.
-    if http::HeaderValue::from_str(run).is_ok() {
+    if let Some(run) = &common.run {
         header(&HeaderName::from_static(crate::RUN_HEADER), run.as_bytes());
     }
     // One that means to send something says that it is nothing (RFC 9110, 8.6).
-    let says_length = [Method::POST, Method::PUT, Method::PATCH].contains(&plan.method);
-    if says_length || !plan.body.is_empty() {
-        header(&CONTENT_LENGTH, plan.body.len().to_string().as_bytes());
+    let says_length = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);
+    if says_length || !request.body.is_empty() {
+        header(&CONTENT_LENGTH, request.body.len().to_string().as_bytes());
     }
     bytes.put_slice(b"\r\n");
-    bytes.put_slice(&plan.body);
+    bytes.put_slice(&request.body);
     bytes.freeze()
-}
-
-fn path_of(path: &http::Uri) -> &str {
-    path.path_and_query().map_or("/", |path| path.as_str())
 }

@@ -13,7 +13,7 @@ fn read(pieces: &[&[u8]]) -> Result<Option<Ended>, Wrong> {
 fn read_of(have_body: bool, pieces: &[&[u8]]) -> Result<Option<Ended>, Wrong> {
     let mut answers = Answers::new(have_body);
     for (number, piece) in pieces.iter().enumerate() {
-        if let Some(ended) = answers.take(piece)? {
+        if let Some(ended) = answers.take(piece, &mut ())? {
             let is_last = number + 1 == pieces.len();
             return Ok(Some(Ended {
                 is_kept: ended.is_kept && is_last,

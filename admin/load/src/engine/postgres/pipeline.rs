@@ -87,7 +87,7 @@ async fn lanes(thread: &Thread, work: &Work, mut live: Live, depth: u32) -> bool
 fn record(thread: &Thread, sent: Instant, outcome: Result<Answer, ErrorKind>) {
     thread.record(&Sample {
         intended: sent,
-        lag: Duration::ZERO,
+        lag: None,
         sent,
         ended: Instant::now(),
         outcome,

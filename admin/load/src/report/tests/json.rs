@@ -31,6 +31,8 @@ fn what_is_read_is_what_was_written() {
             elapsed: Duration::ZERO,
             due: 0,
             unfinished: 0,
+            unfinished_follow_ups: 0,
+            steps: Vec::new(),
             cpu: Duration::ZERO,
             intervals: Vec::new(),
         },

@@ -53,7 +53,7 @@ fn report(samples: &[(u64, u64, u64)]) -> Report {
         };
         let sample = Sample {
             intended,
-            lag: Duration::from_micros(*lag_us),
+            lag: Some(Duration::from_micros(*lag_us)),
             sent,
             ended: sent + Duration::from_micros(*service_us),
             outcome: outcome.map(|status| Answer {
@@ -73,6 +73,8 @@ fn report(samples: &[(u64, u64, u64)]) -> Report {
             elapsed: Duration::from_secs(60),
             due: samples.len() as u64 + 3,
             unfinished: 1,
+            unfinished_follow_ups: 0,
+            steps: Vec::new(),
             cpu: Duration::from_millis(125),
             intervals: series.intervals.clone(),
         },

@@ -1,0 +1,348 @@
+//! Where values come from.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::part::Part;
+use crate::plan::{PlanError, wrong};
+
+/// The most rows of a source: 100,000.
+pub(super) const MAX_ROWS: usize = 100_000;
+/// The longest random text.
+const MAX_TEXT: usize = 8_192;
+/// Letters and digits, as identifiers have them.
+const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+/// One value for each visit. What is random comes of the plan's `seed` and the visitor's number, so that the same plan has the
+/// same values, in an order that the target's speed decides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Source {
+    /// A number that no other visit of the run has, of all parts together.
+    Counter {
+        /// The first. Default 1.
+        #[serde(default = "first")]
+        from: u64,
+        /// To the next: 1 or more. Default 1.
+        #[serde(default = "first")]
+        step: u64,
+    },
+    /// A random whole number from `from` to `to`, both included, each as likely.
+    Integer {
+        /// The least.
+        from: i64,
+        /// The most.
+        to: i64,
+    },
+    /// One of these, each as likely.
+    Choice(Vec<String>),
+    /// Random small letters and digits.
+    Text {
+        /// So many: 1 to 8,192.
+        length: usize,
+    },
+    /// A random UUID (RFC 9562, version 4).
+    Uuid {},
+    /// A row, whose columns are `{{name.column}}`.
+    Rows(Rows),
+}
+
+/// Rows of named columns: `csv` or `json`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rows {
+    /// As CSV (RFC 4180), the names in the first line; at most 100,000 rows, each with as many fields as there are names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub csv: Option<String>,
+    /// As a list of objects with the same names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json: Option<Vec<Map<String, Value>>>,
+    /// Of a plan in a file: a .csv or .json file beside it. The program reads it; a plan that comes otherwise cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Which row is next. Default one after the other.
+    pub order: Order,
+}
+
+/// Which row is next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// One after the other over all visits, and again from the first.
+    #[default]
+    Sequential,
+    /// Any, each as likely.
+    Random,
+}
+
+const fn first() -> u64 {
+    1
+}
+
+/// A source that can be drawn from, by all threads.
+#[derive(Debug)]
+pub(super) struct Drawn {
+    kind: Kind,
+    /// The columns that templates use, and where their values go.
+    pub(super) outputs: Vec<(usize, usize)>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Counter {
+        from: u64,
+        step: u64,
+        turn: Turn,
+    },
+    Integer {
+        from: i64,
+        to: i64,
+    },
+    Choice(Vec<String>),
+    Text(usize),
+    Uuid,
+    Rows {
+        columns: Vec<String>,
+        /// Row by row.
+        cells: Vec<String>,
+        /// None for any order.
+        turn: Option<Turn>,
+    },
+}
+
+/// Counts 0, 1, 2 ... over all parts: each process has every `of`-th.
+#[derive(Debug)]
+struct Turn {
+    next: AtomicU64,
+    of: u64,
+}
+
+impl Turn {
+    fn new(part: Part) -> Self {
+        Self {
+            next: AtomicU64::new(part.number() - 1),
+            of: part.of(),
+        }
+    }
+
+    fn take(&self) -> u64 {
+        self.next.fetch_add(self.of, Relaxed)
+    }
+}
+
+impl Source {
+    pub(super) fn compile(&self, field: &str, part: Part) -> Result<Drawn, PlanError> {
+        let kind = match self {
+            Self::Counter { step: 0, .. } => {
+                return wrong(&format!("{field}.counter.step"), "wants 1 or more");
+            }
+            Self::Counter { from, step } => Kind::Counter {
+                from: *from,
+                step: *step,
+                turn: Turn::new(part),
+            },
+            Self::Integer { from, to } if from > to => {
+                return wrong(
+                    &format!("{field}.integer"),
+                    format!("wants `from` at or below `to`, has {from} and {to}"),
+                );
+            }
+            Self::Integer { from, to } => Kind::Integer {
+                from: *from,
+                to: *to,
+            },
+            Self::Choice(texts) if texts.is_empty() => {
+                return wrong(&format!("{field}.choice"), "wants at least one text");
+            }
+            Self::Choice(texts) => Kind::Choice(texts.clone()),
+            Self::Text { length } if !(1..=MAX_TEXT).contains(length) => {
+                return wrong(
+                    &format!("{field}.text.length"),
+                    format!("wants 1 to {MAX_TEXT}"),
+                );
+            }
+            Self::Text { length } => Kind::Text(*length),
+            Self::Uuid {} => Kind::Uuid,
+            Self::Rows(rows) => {
+                let (columns, cells) = rows.read(&format!("{field}.rows"))?;
+                Kind::Rows {
+                    columns,
+                    cells,
+                    turn: (rows.order == Order::Sequential).then(|| Turn::new(part)),
+                }
+            }
+        };
+        Ok(Drawn {
+            kind,
+            outputs: Vec::new(),
+        })
+    }
+}
+
+impl Drawn {
+    /// The place of a column, `None` for the value of what has none; or what is there instead.
+    pub(super) fn column(&self, name: Option<&str>) -> Result<usize, String> {
+        match (&self.kind, name) {
+            (Kind::Rows { columns, .. }, Some(name)) => columns
+                .iter()
+                .position(|column| column == name)
+                .ok_or_else(|| format!("its columns are {}", columns.join(", "))),
+            (Kind::Rows { columns, .. }, None) => {
+                Err(format!("it has the columns {}: name one", columns.join(", ")))
+            }
+            (_, Some(_)) => Err("it has no columns".to_owned()),
+            (_, None) => Ok(0),
+        }
+    }
+
+    /// The next values, into their places.
+    pub(super) fn draw(&self, random: &mut StdRng, values: &mut [String]) {
+        if let Kind::Rows {
+            columns,
+            cells,
+            turn,
+        } = &self.kind
+        {
+            let rows = cells.len() / columns.len();
+            let row = match turn {
+                Some(turn) => (turn.take() % rows as u64) as usize,
+                None => random.random_range(0..rows),
+            };
+            for (column, slot) in &self.outputs {
+                values[*slot].clone_from(&cells[row * columns.len() + column]);
+            }
+            return;
+        }
+        for (_, slot) in &self.outputs {
+            let value = &mut values[*slot];
+            value.clear();
+            // Writing to a String cannot fail.
+            let _ = match &self.kind {
+                Kind::Counter { from, step, turn } => {
+                    let number = step.wrapping_mul(turn.take()).wrapping_add(*from);
+                    write!(value, "{number}")
+                }
+                Kind::Integer { from, to } => {
+                    write!(value, "{}", random.random_range(*from..=*to))
+                }
+                Kind::Choice(texts) => {
+                    value.push_str(&texts[random.random_range(0..texts.len())]);
+                    Ok(())
+                }
+                Kind::Text(length) => {
+                    let letter = |_| char::from(LETTERS[random.random_range(0..LETTERS.len())]);
+                    value.extend((0..*length).map(letter));
+                    Ok(())
+                }
+                _ => {
+                    let bits: u128 = random.random();
+                    // Version 4, variant 10.
+                    let bits = bits & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+                    let hex = format!("{bits:032x}");
+                    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+                    value.push_str(&parts.join("-"));
+                    Ok(())
+                }
+            };
+        }
+    }
+}
+
+impl Rows {
+    /// Names, and cells row by row.
+    fn read(&self, field: &str) -> Result<(Vec<String>, Vec<String>), PlanError> {
+        if let Some(file) = &self.file {
+            return wrong(
+                &format!("{field}.file"),
+                format!(
+                    "`{file}` is read by the program `pitcrew-load` alone: put its text into `csv` or `json`"
+                ),
+            );
+        }
+        match (&self.csv, &self.json) {
+            (Some(text), None) => of_csv(text, &format!("{field}.csv")),
+            (None, Some(rows)) => of_json(rows, &format!("{field}.json")),
+            _ => wrong(field, "wants either `csv` or `json`"),
+        }
+    }
+}
+
+fn of_csv(text: &str, field: &str) -> Result<(Vec<String>, Vec<String>), PlanError> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let names = match reader.headers() {
+        Ok(names) => names.iter().map(str::to_owned).collect::<Vec<_>>(),
+        Err(error) => return wrong(field, error.to_string()),
+    };
+    let mut cells = Vec::new();
+    for (number, record) in reader.records().enumerate() {
+        if number >= MAX_ROWS {
+            return wrong(field, format!("wants at most {MAX_ROWS} rows"));
+        }
+        // A row with more or fewer fields than there are names is an error of the crate's, with its line.
+        match record {
+            Ok(record) => cells.extend(record.iter().map(str::to_owned)),
+            Err(error) => return wrong(field, error.to_string()),
+        }
+    }
+    checked(names, cells, field)
+}
+
+fn of_json(
+    rows: &[Map<String, Value>],
+    field: &str,
+) -> Result<(Vec<String>, Vec<String>), PlanError> {
+    if rows.len() > MAX_ROWS {
+        return wrong(field, format!("wants at most {MAX_ROWS} rows"));
+    }
+    let names: Vec<String> = rows
+        .first()
+        .map(|row| row.keys().cloned().collect())
+        .unwrap_or_default();
+    let mut cells = Vec::new();
+    for (number, row) in rows.iter().enumerate() {
+        if row.len() != names.len() {
+            return wrong(
+                &format!("{field}[{number}]"),
+                format!("wants the names of the first row: {}", names.join(", ")),
+            );
+        }
+        for name in &names {
+            cells.push(match row.get(name) {
+                Some(Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+                None => return wrong(&format!("{field}[{number}]"), format!("wants `{name}`")),
+            });
+        }
+    }
+    checked(names, cells, field)
+}
+
+fn checked(
+    names: Vec<String>,
+    cells: Vec<String>,
+    field: &str,
+) -> Result<(Vec<String>, Vec<String>), PlanError> {
+    if cells.is_empty() {
+        return wrong(field, "wants a line of names and at least one row");
+    }
+    let mut seen = BTreeMap::new();
+    for name in &names {
+        if !super::template::is_name(name) {
+            return wrong(
+                field,
+                format!("has the column `{name}`: a name is of letters, digits, `_` and `-`"),
+            );
+        }
+        if seen.insert(name, ()).is_some() {
+            return wrong(field, format!("has the column `{name}` twice"));
+        }
+    }
+    Ok((names, cells))
+}
