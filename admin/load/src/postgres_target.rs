@@ -42,6 +42,35 @@ impl PostgresTarget {
         Self::parse(text).map(|(target, _)| target)
     }
 
+    /// `host:port/database`, for reports: nothing in it lets anybody in.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let port = self
+            .config
+            .get_ports()
+            .first()
+            .copied()
+            .unwrap_or(USUAL_PORT);
+        let host = match (
+            self.config.get_hosts().first(),
+            self.config.get_hostaddrs().first(),
+        ) {
+            (Some(Host::Tcp(name)), _) => name.clone(),
+            #[cfg(unix)]
+            (Some(Host::Unix(path)), _) => path.display().to_string(),
+            (_, Some(address)) => address.to_string(),
+            _ => String::new(),
+        };
+        let database = self.config.get_dbname().or(self.config.get_user());
+        format!("{host}:{port}/{}", database.unwrap_or_default())
+    }
+
+    /// Whether it is behind a unix socket or on a loopback address.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+    }
+
     /// The target, and its address where it has one.
     fn parse(text: &str) -> Result<(Self, Option<IpAddr>), TargetError> {
         // The text may hold a password: no error repeats it.

@@ -365,3 +365,87 @@ fn a_wrong_command_line_says_what_it_wants_and_sends_nothing() {
         assert!(said.is_empty(), "{arguments:?}: {said}");
     }
 }
+
+#[test]
+fn a_plan_of_steps_reads_its_rows_from_a_file_beside_it() {
+    let folder = Folder::new("steps");
+    let url = server("200 OK");
+    let target = url.trim_end_matches("/orders?page=1");
+    let (rows, _) = folder.file("users.csv");
+    std::fs::write(&rows, "name\nann\nbob\n").expect("written");
+    let (path, name) = folder.file("shop.toml");
+    let plan = |expects: &str, file: &str| {
+        format!(
+            r#"
+            target = "{target}"
+            [http]
+            requests = 10
+            connections = 2
+            data.user.rows.file = "{file}"
+            [[http.steps]]
+            name = "look"
+            path = "/users/{{{{user.name}}}}"
+            [[http.steps]]
+            name = "buy"
+            method = "POST"
+            path = "/buy"
+            expect.body_contains = "{expects}"
+            "#
+        )
+    };
+    std::fs::write(&path, plan("ok", "users.csv")).expect("written");
+    let (code, said, wrong) = load(&["--plan", &name, "-q"]);
+    assert_eq!(code, Some(0), "{said}{wrong}");
+    assert!(said.starts_with("20 requests in"), "{said}");
+    let line = said.lines().find(|line| line.ends_with("  buy"));
+    assert!(
+        line.is_some_and(|line| line.trim_start().starts_with("10 ")),
+        "{said}"
+    );
+    std::fs::write(&path, plan("sold", "users.csv")).expect("written");
+    let (_, said, _) = load(&["--plan", &name, "-q"]);
+    assert!(said.contains("10  not met: body_contains"), "{said}");
+    std::fs::write(&path, plan("ok", "nobody.csv")).expect("written");
+    let (code, _, wrong) = load(&["--plan", &name, "-q"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        wrong.contains("http.data.user.rows.file: cannot read"),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn a_url_says_the_protocol_and_options_of_another_are_refused() {
+    for (arguments, wants) in [
+        (
+            &["postgres://u@127.0.0.1:1/d", "-X", "PUT"][..],
+            "--method and --body is for http://",
+        ),
+        (
+            &["http://127.0.0.1:1/", "--sql", "SELECT 2"],
+            "--sql is for postgres://",
+        ),
+        (
+            &["ws://127.0.0.1:1/", "--mode", "simple"],
+            "--mode is for postgres://",
+        ),
+        (
+            &["http://127.0.0.1:1/", "--message", "x"],
+            "--message is for ws://",
+        ),
+        (
+            &["postgres://u:secret@192.0.2.1/d"],
+            "192.0.2.1:5432/d is not on this machine: where you may load it, say --allow-target 192.0.2.1:5432/d",
+        ),
+        (
+            &["ws://192.0.2.1:80/"],
+            "192.0.2.1:80 (192.0.2.1) is not on this machine",
+        ),
+        (&["postgres://u:secret@127.0.0.1:1/d"], "target: "),
+    ] {
+        let (code, said, wrong) = load(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {said}{wrong}");
+        assert!(wrong.contains(wants), "{arguments:?}: {wrong}");
+        assert!(!wrong.contains("secret"), "{wrong}");
+    }
+}

@@ -158,17 +158,30 @@ async fn visits_go_through_their_steps_with_cookies_tokens_and_data() {
         assert!(faults.is_empty(), "{version}: {faults:?}");
         let names: Vec<_> = report.steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(names, ["login", "browse", "buy"]);
-        let counts: Vec<_> = report.steps.iter().map(|step| (step.requests, step.ok)).collect();
+        let counts: Vec<_> = report
+            .steps
+            .iter()
+            .map(|step| (step.requests, step.ok))
+            .collect();
         // Who finds nothing in stock does not buy.
         assert_eq!(counts, [(100, 100), (100, 90), (90, 90)], "{version}");
         assert_eq!(report.requests, 290);
         assert_eq!(report.errors, [(ErrorKind::Status, 10)].into());
-        assert_eq!(report.steps[1].unmet, [("status 410".to_owned(), 10)].into());
+        assert_eq!(
+            report.steps[1].unmet,
+            [("status 410".to_owned(), 10)].into()
+        );
         assert_eq!(report.statuses, [(200, 190), (201, 90), (410, 10)].into());
         // Rows go round over all visitors.
         let users = shop.users.lock().unwrap_or_else(PoisonError::into_inner);
         let wants = [("ann", 34), ("bob", 33), ("cem", 33)];
-        assert!(users.iter().map(|(name, count)| (name.as_str(), *count)).eq(wants), "{users:?}");
+        assert!(
+            users
+                .iter()
+                .map(|(name, count)| (name.as_str(), *count))
+                .eq(wants),
+            "{users:?}"
+        );
         assert_eq!(report.connections.connected, 4);
     }
 }
@@ -177,7 +190,8 @@ async fn visits_go_through_their_steps_with_cookies_tokens_and_data() {
 async fn an_answer_that_is_not_what_a_step_expects_is_an_error_of_that_step() {
     let (target, _shop) = open_shop(false).await;
     let plan: HttpPlan =
-        serde_json::from_str(&format!(r#"{{{STEPS}, "connections": 1, "requests": 3}}"#)).expect("a plan");
+        serde_json::from_str(&format!(r#"{{{STEPS}, "connections": 1, "requests": 3}}"#))
+            .expect("a plan");
     let report = visited(&plan, &target).await;
     let buy = &report.steps[2];
     assert_eq!((buy.requests, buy.ok), (3, 1));
@@ -190,12 +204,14 @@ async fn an_answer_that_is_not_what_a_step_expects_is_an_error_of_that_step() {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_an_open_model_visits_are_due_and_their_later_steps_are_not() {
     let (target, shop) = open_shop(false).await;
-    let plan = plan(
-        r#""connections": 64, "open": {"stages": [{"duration_s": 0.5, "rate_per_s": 200}]}"#,
-    );
+    let plan =
+        plan(r#""connections": 64, "open": {"stages": [{"duration_s": 0.5, "rate_per_s": 200}]}"#);
     let report = visited(&plan, &target).await;
     assert_eq!(report.due, 100);
-    assert_eq!(report.steps[0].requests + report.missed + report.unfinished, 100);
+    assert_eq!(
+        report.steps[0].requests + report.missed + report.unfinished,
+        100
+    );
     assert_eq!(shop.logins.load(Relaxed), report.steps[0].requests);
     assert_eq!(report.steps[0].lag.count, report.steps[0].requests);
     assert_eq!(report.steps[1].lag.count, 0);
@@ -224,10 +240,20 @@ async fn parts_of_a_plan_with_steps_merge_to_the_whole() {
     for (at, step) in steps.iter().enumerate() {
         let of = |part: usize| &parts[part].1.report.steps[at];
         assert_eq!(step.requests, of(0).requests + of(1).requests);
-        assert_eq!(step.response.count, of(0).response.count + of(1).response.count);
-        assert_eq!(step.response.max_ms, of(0).response.max_ms.max(of(1).response.max_ms));
+        assert_eq!(
+            step.response.count,
+            of(0).response.count + of(1).response.count
+        );
+        assert_eq!(
+            step.response.max_ms,
+            of(0).response.max_ms.max(of(1).response.max_ms)
+        );
     }
-    assert!(merged.markdown().contains("| browse |"), "{}", merged.markdown());
+    assert!(
+        merged.markdown().contains("| browse |"),
+        "{}",
+        merged.markdown()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

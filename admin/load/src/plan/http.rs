@@ -256,9 +256,7 @@ pub(crate) fn checked_path(path: &str) -> Result<http::Uri, PlanError> {
 }
 
 /// Headers without those that the tester sets itself.
-pub(crate) fn checked_headers(
-    named: &BTreeMap<String, String>,
-) -> Result<HeaderMap, PlanError> {
+pub(crate) fn checked_headers(named: &BTreeMap<String, String>) -> Result<HeaderMap, PlanError> {
     let mut headers = HeaderMap::with_capacity(named.len());
     for (name, value) in named {
         let field = format!("headers.{name}");

@@ -328,10 +328,7 @@ fn steps(read: &Read) -> Result<Vec<Option<Box<StepRecorder>>>, ReadError> {
             || step.body_bytes > MAX_BYTES
             || step.unmet.len() > MAX_UNMET
         {
-            return wrong(
-                &format!("report.steps[{at}]"),
-                "counts more than a run can",
-            );
+            return wrong(&format!("report.steps[{at}]"), "counts more than a run can");
         }
         if recorder.failed() != recorder.failed_us.len() {
             return wrong(

@@ -48,9 +48,7 @@ impl Taker {
                 serde_json::Value::String(text) => text.clone(),
                 other => other.to_string(),
             },
-            Self::Header(name) => {
-                String::from_utf8_lossy(reply.values(name).next()?).into_owned()
-            }
+            Self::Header(name) => String::from_utf8_lossy(reply.values(name).next()?).into_owned(),
             Self::Regex(regex) => {
                 let text = reply.text();
                 let found = regex.captures(text.as_bytes())?;
@@ -92,6 +90,9 @@ pub(super) fn regex_of(pattern: &str, field: &str) -> Result<Regex, PlanError> {
         .or_else(|error| {
             let error = error.to_string();
             let last = error.lines().last().unwrap_or_default();
-            wrong(field, format!("`{pattern}` is no regular expression: {last}"))
+            wrong(
+                field,
+                format!("`{pattern}` is no regular expression: {last}"),
+            )
         })
 }

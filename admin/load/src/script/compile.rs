@@ -81,7 +81,10 @@ pub(crate) fn compile(
             return wrong(&format!("{field}name"), "wants 1 to 100 characters");
         }
         if !(1..=MAX_WEIGHT).contains(&flow.weight) {
-            return wrong(&format!("{field}weight"), format!("wants 1 to {MAX_WEIGHT}"));
+            return wrong(
+                &format!("{field}weight"),
+                format!("wants 1 to {MAX_WEIGHT}"),
+            );
         }
         if flow.steps.is_empty() {
             return wrong(&format!("{field}steps"), "wants at least one");
@@ -245,7 +248,12 @@ impl<'a> Names<'a> {
         };
         // Sources lie in the order of the map's keys.
         let Some(number) = self.data.keys().position(|key| key == source) else {
-            let known: Vec<&str> = self.data.keys().chain(self.captured.keys()).map(String::as_str).collect();
+            let known: Vec<&str> = self
+                .data
+                .keys()
+                .chain(self.captured.keys())
+                .map(String::as_str)
+                .collect();
             let known = if known.is_empty() {
                 "nothing".to_owned()
             } else {

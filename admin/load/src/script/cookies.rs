@@ -127,10 +127,7 @@ mod tests {
             line("a=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT").as_deref(),
             Some("b=1")
         );
-        assert_eq!(
-            line("a=3; Path=/; Max-Age=60").as_deref(),
-            Some("b=1; a=3")
-        );
+        assert_eq!(line("a=3; Path=/; Max-Age=60").as_deref(), Some("b=1; a=3"));
         // What is none is not kept.
         assert_eq!(line("=").as_deref(), Some("a=1; b=1"));
     }
@@ -141,6 +138,9 @@ mod tests {
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let header = told("/", &many).header("/").expect("cookies");
         assert_eq!(header.split("; ").count(), MAX_COOKIES);
-        assert_eq!(told("/", &[&format!("a={}", "x".repeat(5_000))]).header("/"), None);
+        assert_eq!(
+            told("/", &[&format!("a={}", "x".repeat(5_000))]).header("/"),
+            None
+        );
     }
 }

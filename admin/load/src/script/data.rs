@@ -194,9 +194,10 @@ impl Drawn {
                 .iter()
                 .position(|column| column == name)
                 .ok_or_else(|| format!("its columns are {}", columns.join(", "))),
-            (Kind::Rows { columns, .. }, None) => {
-                Err(format!("it has the columns {}: name one", columns.join(", ")))
-            }
+            (Kind::Rows { columns, .. }, None) => Err(format!(
+                "it has the columns {}: name one",
+                columns.join(", ")
+            )),
             (_, Some(_)) => Err("it has no columns".to_owned()),
             (_, None) => Ok(0),
         }
@@ -246,7 +247,13 @@ impl Drawn {
                     // Version 4, variant 10.
                     let bits = bits & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
                     let hex = format!("{bits:032x}");
-                    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+                    let parts = [
+                        &hex[..8],
+                        &hex[8..12],
+                        &hex[12..16],
+                        &hex[16..20],
+                        &hex[20..],
+                    ];
                     value.push_str(&parts.join("-"));
                     Ok(())
                 }

@@ -70,7 +70,11 @@ impl Expect {
     }
 
     pub(super) fn compile(&self, field: &str) -> Result<Expected, PlanError> {
-        if self.status.iter().any(|status| !(100..600).contains(status)) {
+        if self
+            .status
+            .iter()
+            .any(|status| !(100..600).contains(status))
+        {
             return wrong(
                 &format!("{field}.status"),
                 "wants statuses from 100 to 599, such as [200, 201]",

@@ -54,7 +54,10 @@ impl Template {
                 Some((_, filter)) => {
                     return wrong(
                         field,
-                        format!("`{{{{{name}}}}}`: there is no filter `{}`, only `json`", filter.trim()),
+                        format!(
+                            "`{{{{{name}}}}}`: there is no filter `{}`, only `json`",
+                            filter.trim()
+                        ),
                     );
                 }
             };

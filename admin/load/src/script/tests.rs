@@ -12,7 +12,9 @@ fn plan(json: &str) -> HttpPlan {
 }
 
 fn script(json: &str) -> std::sync::Arc<Script> {
-    let checked = plan(json).checked().unwrap_or_else(|error| panic!("{json}: {error}"));
+    let checked = plan(json)
+        .checked()
+        .unwrap_or_else(|error| panic!("{json}: {error}"));
     checked.script.expect("a script")
 }
 
@@ -63,7 +65,9 @@ fn a_visit_takes_values_from_data_and_from_answers() {
     assert_eq!(orders.path, "/orders/42/5");
     let header = |name: &str| {
         let found = orders.headers.iter().filter(|(own, _)| own == name);
-        let values: Vec<_> = found.map(|(_, value)| value.to_str().expect("text")).collect();
+        let values: Vec<_> = found
+            .map(|(_, value)| value.to_str().expect("text"))
+            .collect();
         values.join(" and ")
     };
     assert_eq!(header("authorization"), "Bearer secret");
@@ -75,7 +79,11 @@ fn a_visit_takes_values_from_data_and_from_answers() {
     let steps = script.begin(&mut visitor);
     let login = steps[0].request(&mut visitor).expect("a request");
     assert!(login.headers.iter().all(|(name, _)| name != "cookie"));
-    answered(&mut visitor, &[("etag", "v2")], r#"{"token": 3, "id=1": 0}"#);
+    answered(
+        &mut visitor,
+        &[("etag", "v2")],
+        r#"{"token": 3, "id=1": 0}"#,
+    );
     steps[0]
         .judge(&mut visitor, &login.path, &OK, Duration::ZERO)
         .expect("what it expects");
@@ -104,7 +112,10 @@ fn an_answer_is_held_against_each_check() {
         match step.judge(&mut visitor, &request.path, &answer, took) {
             Ok(()) => "held".to_owned(),
             Err(unmet) => {
-                assert_eq!(unmet.kind == ErrorKind::Status, unmet.name.starts_with("status"));
+                assert_eq!(
+                    unmet.kind == ErrorKind::Status,
+                    unmet.name.starts_with("status")
+                );
                 unmet.name
             }
         }
@@ -114,7 +125,10 @@ fn an_answer_is_held_against_each_check() {
         ("body_matches", judged(404, header, body, 10)),
         ("body_matches", judged(200, header, &spaced, 10)),
         ("status 500", judged(500, header, body, 10)),
-        ("header content-type", judged(200, &[("content-type", "a/c")], body, 10)),
+        (
+            "header content-type",
+            judged(200, &[("content-type", "a/c")], body, 10),
+        ),
         ("body_contains", judged(200, header, "", 10)),
     ] {
         assert_eq!(found, wants);
@@ -139,8 +153,14 @@ fn checks_in_json_in_time_and_captures_that_are_not_there() {
         judged.err().map(|unmet| unmet.name)
     };
     assert_eq!(judged(r#"{"a": [1], "x": 1}"#, 10), None);
-    assert_eq!(judged(r#"{"a": [2], "x": 1}"#, 10).as_deref(), Some("json /a/0"));
-    assert_eq!(judged(r#"{"a": [1], "x": 1}"#, 11).as_deref(), Some("within_ms"));
+    assert_eq!(
+        judged(r#"{"a": [2], "x": 1}"#, 10).as_deref(),
+        Some("json /a/0")
+    );
+    assert_eq!(
+        judged(r#"{"a": [1], "x": 1}"#, 11).as_deref(),
+        Some("within_ms")
+    );
     assert_eq!(judged(r#"{"a": [1]}"#, 10).as_deref(), Some("capture x"));
     // What lies behind the first MiB is not there.
     let long = format!(r#"{{"a": [1], "x": 1, "pad": "{}"}}"#, "x".repeat(1 << 20));
@@ -209,7 +229,8 @@ fn parts_share_counters_and_rows_and_have_other_random_data() {
             .collect()
     };
     let (one, two) = (values("1/2"), values("2/2"));
-    let column = |of: &[[String; 3]], at: usize| of.iter().map(|row| row[at].clone()).collect::<Vec<_>>();
+    let column =
+        |of: &[[String; 3]], at: usize| of.iter().map(|row| row[at].clone()).collect::<Vec<_>>();
     assert_eq!(column(&one, 0), ["1", "3", "5"]);
     assert_eq!(column(&two, 0), ["2", "4", "6"]);
     assert_eq!(column(&one, 1), ["1", "c", "2"]);
@@ -218,7 +239,11 @@ fn parts_share_counters_and_rows_and_have_other_random_data() {
     assert_eq!(all.len(), 6);
     for uuid in &all {
         let marks: Vec<_> = uuid.match_indices('-').map(|(at, _)| at).collect();
-        assert_eq!((uuid.len(), marks.as_slice()), (36, &[8, 13, 18, 23][..]), "{uuid}");
+        assert_eq!(
+            (uuid.len(), marks.as_slice()),
+            (36, &[8, 13, 18, 23][..]),
+            "{uuid}"
+        );
         assert_eq!(uuid.as_bytes()[14], b'4', "{uuid}");
         assert!(b"89ab".contains(&uuid.as_bytes()[19]), "{uuid}");
     }
@@ -247,56 +272,181 @@ fn random_values_are_within_their_bounds() {
 #[test]
 fn what_is_wrong_names_its_field_and_says_what_it_wants() {
     for (json, wants) in [
-        (r#"{"steps": [{}], "path": "/x"}"#, "path: is of a plan with one request"),
-        (r#"{"steps": [{}], "body": "x"}"#, "body: is of a plan with one request"),
-        (r#"{"data": {"a": {"uuid": {}}}}"#, "data: is for `steps` or `flows`"),
-        (r#"{"steps": [{}], "flows": [{"name": "a", "steps": [{}]}]}"#, "steps: are of a plan without `flows`"),
-        (r#"{"steps": [{}, {}]}"#, "steps: have two steps `GET /`: give one of them another `name`"),
-        (r#"{"flows": [{"name": "a", "steps": []}]}"#, "flows[0].steps: wants at least one"),
-        (r#"{"flows": [{"name": "", "steps": [{}]}]}"#, "flows[0].name: wants 1 to 100"),
-        (r#"{"flows": [{"name": "a", "weight": 0, "steps": [{}]}]}"#, "flows[0].weight: wants 1 to 1000"),
-        (r#"{"steps": [{"method": "A B"}]}"#, "steps[0].method: wants an HTTP method"),
-        (r#"{"steps": [{"think_ms": 60001}]}"#, "steps[0].think_ms: wants at most 60000"),
-        (r#"{"steps": [{"path": "x"}]}"#, "steps[0].path: wants a path"),
-        (r#"{"steps": [{"path": "//evil/{{a}}"}], "data": {"a": {"uuid": {}}}}"#, "steps[0].path: wants a path"),
-        (r#"{"steps": [{"path": "/{{a"}]}"#, "steps[0].path: has a `{{` without its `}}`"),
-        (r#"{"steps": [{"path": "/{{a}}"}]}"#, "steps[0].path: `{{a}}`: is neither in `data` nor captured by a step before; there is nothing"),
+        (
+            r#"{"steps": [{}], "path": "/x"}"#,
+            "path: is of a plan with one request",
+        ),
+        (
+            r#"{"steps": [{}], "body": "x"}"#,
+            "body: is of a plan with one request",
+        ),
+        (
+            r#"{"data": {"a": {"uuid": {}}}}"#,
+            "data: is for `steps` or `flows`",
+        ),
+        (
+            r#"{"steps": [{}], "flows": [{"name": "a", "steps": [{}]}]}"#,
+            "steps: are of a plan without `flows`",
+        ),
+        (
+            r#"{"steps": [{}, {}]}"#,
+            "steps: have two steps `GET /`: give one of them another `name`",
+        ),
+        (
+            r#"{"flows": [{"name": "a", "steps": []}]}"#,
+            "flows[0].steps: wants at least one",
+        ),
+        (
+            r#"{"flows": [{"name": "", "steps": [{}]}]}"#,
+            "flows[0].name: wants 1 to 100",
+        ),
+        (
+            r#"{"flows": [{"name": "a", "weight": 0, "steps": [{}]}]}"#,
+            "flows[0].weight: wants 1 to 1000",
+        ),
+        (
+            r#"{"steps": [{"method": "A B"}]}"#,
+            "steps[0].method: wants an HTTP method",
+        ),
+        (
+            r#"{"steps": [{"think_ms": 60001}]}"#,
+            "steps[0].think_ms: wants at most 60000",
+        ),
+        (
+            r#"{"steps": [{"path": "x"}]}"#,
+            "steps[0].path: wants a path",
+        ),
+        (
+            r#"{"steps": [{"path": "//evil/{{a}}"}], "data": {"a": {"uuid": {}}}}"#,
+            "steps[0].path: wants a path",
+        ),
+        (
+            r#"{"steps": [{"path": "/{{a"}]}"#,
+            "steps[0].path: has a `{{` without its `}}`",
+        ),
+        (
+            r#"{"steps": [{"path": "/{{a}}"}]}"#,
+            "steps[0].path: `{{a}}`: is neither in `data` nor captured by a step before; there is nothing",
+        ),
         (
             r#"{"steps": [{"path": "/{{b}}", "capture": {"b": {"json": "/b"}}}], "data": {"a": {"uuid": {}}}}"#,
             "steps[0].path: `{{b}}`: is neither in `data` nor captured by a step before; there is a",
         ),
-        (r#"{"steps": [{"path": "/{{a|upper}}"}], "data": {"a": {"uuid": {}}}}"#, "there is no filter `upper`, only `json`"),
-        (r#"{"steps": [{"path": "/{{a.x}}"}], "data": {"a": {"uuid": {}}}}"#, "`{{a.x}}`: it has no columns"),
-        (r#"{"steps": [{"path": "/{{a.x}}"}], "data": {"a": {"rows": {"csv": "y\n1"}}}}"#, "`{{a.x}}`: its columns are y"),
-        (r#"{"steps": [{"path": "/{{a}}"}], "data": {"a": {"rows": {"csv": "y\n1"}}}}"#, "it has the columns y: name one"),
-        (r#"{"steps": [{"headers": {"host": "x"}}]}"#, "steps[0].headers.host: is set by the load tester itself"),
-        (r#"{"steps": [{"headers": {"x": "a\nb"}}]}"#, "steps[0].headers.x: wants visible characters"),
-        (r#"{"steps": [{"expect": {"status": [99]}}]}"#, "steps[0].expect.status: wants statuses"),
-        (r#"{"steps": [{"expect": {"headers": {"a b": "x"}}}]}"#, "steps[0].expect.headers.a b: wants the name of a header"),
-        (r#"{"steps": [{"expect": {"body_matches": "("}}]}"#, "steps[0].expect.body_matches: `(` is no regular expression: error: unclosed group"),
-        (r#"{"steps": [{"expect": {"json": {"a": 1}}}]}"#, "steps[0].expect.json: wants a JSON Pointer"),
-        (r#"{"steps": [{"expect": {"within_ms": 0}}]}"#, "steps[0].expect.within_ms: wants more than 0"),
-        (r#"{"steps": [{"capture": {"a b": {"json": ""}}}]}"#, "steps[0].capture.a b: wants a name"),
-        (r#"{"steps": [{"capture": {"a": {"json": ""}}}], "data": {"a": {"uuid": {}}}}"#, "steps[0].capture.a: wants a name"),
-        (r#"{"steps": [{"capture": {"a": {"regex": "["}}}]}"#, "steps[0].capture.a: `[` is no regular expression"),
-        (r#"{"steps": [{}], "data": {"1": {"uuid": {}}}}"#, "data.1: wants a name"),
-        (r#"{"steps": [{}], "data": {"a": {"counter": {"step": 0}}}}"#, "data.a.counter.step: wants 1 or more"),
-        (r#"{"steps": [{}], "data": {"a": {"integer": {"from": 2, "to": 1}}}}"#, "data.a.integer: wants `from` at or below `to`"),
-        (r#"{"steps": [{}], "data": {"a": {"choice": []}}}"#, "data.a.choice: wants at least one"),
-        (r#"{"steps": [{}], "data": {"a": {"text": {"length": 0}}}}"#, "data.a.text.length: wants 1 to 8192"),
-        (r#"{"steps": [{}], "data": {"a": {"rows": {}}}}"#, "data.a.rows: wants either `csv` or `json`"),
-        (r#"{"steps": [{}], "data": {"a": {"rows": {"file": "a.csv"}}}}"#, "data.a.rows.file: `a.csv` is read by the program"),
-        (r#"{"steps": [{}], "data": {"a": {"rows": {"csv": "x,y\n1"}}}}"#, "data.a.rows.csv: CSV error: record 1 (line: 2"),
-        (r#"{"steps": [{}], "data": {"a": {"rows": {"csv": "x,x\n1,2"}}}}"#, "data.a.rows.csv: has the column `x` twice"),
-        (r#"{"steps": [{}], "data": {"a": {"rows": {"csv": "a b\n1"}}}}"#, "data.a.rows.csv: has the column `a b`"),
-        (r#"{"steps": [{}], "data": {"a": {"rows": {"csv": "x"}}}}"#, "data.a.rows.csv: wants a line of names and at least one row"),
-        (r#"{"steps": [{}], "data": {"a": {"rows": {"json": [{"x": 1}, {"y": 1}]}}}}"#, "data.a.rows.json[1]: wants `x`"),
-        (r#"{"steps": [{}], "data": {"a": {"rows": {"json": [{"x": 1}, {}]}}}}"#, "data.a.rows.json[1]: wants the names of the first row: x"),
+        (
+            r#"{"steps": [{"path": "/{{a|upper}}"}], "data": {"a": {"uuid": {}}}}"#,
+            "there is no filter `upper`, only `json`",
+        ),
+        (
+            r#"{"steps": [{"path": "/{{a.x}}"}], "data": {"a": {"uuid": {}}}}"#,
+            "`{{a.x}}`: it has no columns",
+        ),
+        (
+            r#"{"steps": [{"path": "/{{a.x}}"}], "data": {"a": {"rows": {"csv": "y\n1"}}}}"#,
+            "`{{a.x}}`: its columns are y",
+        ),
+        (
+            r#"{"steps": [{"path": "/{{a}}"}], "data": {"a": {"rows": {"csv": "y\n1"}}}}"#,
+            "it has the columns y: name one",
+        ),
+        (
+            r#"{"steps": [{"headers": {"host": "x"}}]}"#,
+            "steps[0].headers.host: is set by the load tester itself",
+        ),
+        (
+            r#"{"steps": [{"headers": {"x": "a\nb"}}]}"#,
+            "steps[0].headers.x: wants visible characters",
+        ),
+        (
+            r#"{"steps": [{"expect": {"status": [99]}}]}"#,
+            "steps[0].expect.status: wants statuses",
+        ),
+        (
+            r#"{"steps": [{"expect": {"headers": {"a b": "x"}}}]}"#,
+            "steps[0].expect.headers.a b: wants the name of a header",
+        ),
+        (
+            r#"{"steps": [{"expect": {"body_matches": "("}}]}"#,
+            "steps[0].expect.body_matches: `(` is no regular expression: error: unclosed group",
+        ),
+        (
+            r#"{"steps": [{"expect": {"json": {"a": 1}}}]}"#,
+            "steps[0].expect.json: wants a JSON Pointer",
+        ),
+        (
+            r#"{"steps": [{"expect": {"within_ms": 0}}]}"#,
+            "steps[0].expect.within_ms: wants more than 0",
+        ),
+        (
+            r#"{"steps": [{"capture": {"a b": {"json": ""}}}]}"#,
+            "steps[0].capture.a b: wants a name",
+        ),
+        (
+            r#"{"steps": [{"capture": {"a": {"json": ""}}}], "data": {"a": {"uuid": {}}}}"#,
+            "steps[0].capture.a: wants a name",
+        ),
+        (
+            r#"{"steps": [{"capture": {"a": {"regex": "["}}}]}"#,
+            "steps[0].capture.a: `[` is no regular expression",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"1": {"uuid": {}}}}"#,
+            "data.1: wants a name",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"counter": {"step": 0}}}}"#,
+            "data.a.counter.step: wants 1 or more",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"integer": {"from": 2, "to": 1}}}}"#,
+            "data.a.integer: wants `from` at or below `to`",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"choice": []}}}"#,
+            "data.a.choice: wants at least one",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"text": {"length": 0}}}}"#,
+            "data.a.text.length: wants 1 to 8192",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"rows": {}}}}"#,
+            "data.a.rows: wants either `csv` or `json`",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"rows": {"file": "a.csv"}}}}"#,
+            "data.a.rows.file: `a.csv` is read by the program",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"rows": {"csv": "x,y\n1"}}}}"#,
+            "data.a.rows.csv: CSV error: record 1 (line: 2",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"rows": {"csv": "x,x\n1,2"}}}}"#,
+            "data.a.rows.csv: has the column `x` twice",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"rows": {"csv": "a b\n1"}}}}"#,
+            "data.a.rows.csv: has the column `a b`",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"rows": {"csv": "x"}}}}"#,
+            "data.a.rows.csv: wants a line of names and at least one row",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"rows": {"json": [{"x": 1}, {"y": 1}]}}}}"#,
+            "data.a.rows.json[1]: wants `x`",
+        ),
+        (
+            r#"{"steps": [{}], "data": {"a": {"rows": {"json": [{"x": 1}, {}]}}}}"#,
+            "data.a.rows.json[1]: wants the names of the first row: x",
+        ),
     ] {
         let error = refused(json);
         assert!(error.contains(wants), "{json}: {error}");
     }
-    let many: Vec<_> = (0..21).map(|at| format!(r#"{{"path": "/{at}"}}"#)).collect();
+    let many: Vec<_> = (0..21)
+        .map(|at| format!(r#"{{"path": "/{at}"}}"#))
+        .collect();
     let error = refused(&format!(r#"{{"steps": [{}]}}"#, many.join(",")));
     assert_eq!(error, "steps: want at most 20 steps, have 21");
 }

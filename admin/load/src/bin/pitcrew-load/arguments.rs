@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::plan_file::PlanFile;
-use clap::{Args, Parser, Subcommand};
-use pitcrew_load::{HttpPlan, Open, Part, Spacing, Stage, Target, Threshold, seconds};
+use super::work::Work;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pitcrew_load::{
+    HttpPlan, Open, Part, PostgresMode, PostgresPlan, PostgresTarget, Spacing, Stage, Target,
+    Threshold, WebSocketMessage, WebSocketPlan, seconds,
+};
 
-/// Sends load to an HTTP/1.1 server and tells the truth about its latency.
+/// Sends load to an HTTP server, PostgreSQL or a WebSocket and tells the truth about its latency.
 ///
 /// Without --rate or --stage the model is closed: each connection sends its next request when the last answer has ended.
 /// With one of them it is open: requests go out when they are due, and response times count from that moment.
@@ -23,13 +27,13 @@ use pitcrew_load::{HttpPlan, Open, Part, Spacing, Stage, Target, Threshold, seco
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
-    /// What to ask for: http://HOST[:PORT]/PATH
+    /// What to load: http://HOST[:PORT]/PATH, postgres://USER@HOST/DATABASE, ws://HOST[:PORT]/PATH; https:// and wss:// too
     #[arg(required_unless_present = "plan")]
     url: Option<String>,
     /// Target, plan and thresholds from a file, .toml or .json, in the place of the options that say what is sent and when
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "url", "connections", "duration", "requests", "rate", "stage", "poisson", "seed", "method", "header", "body",
-        "timeout", "capacity",
+        "timeout", "capacity", "sql", "mode", "message",
     ])]
     pub(crate) plan: Option<PathBuf>,
     /// Connections: as many as send in a closed model, the most in an open one
@@ -53,15 +57,24 @@ pub(crate) struct Arguments {
     /// Of --poisson: the same seed gives the same arrivals
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Request method
-    #[arg(short = 'X', long, default_value = "GET")]
-    method: String,
+    /// Request method [default: GET]
+    #[arg(short = 'X', long)]
+    method: Option<String>,
     /// A request header, as `name: value`
     #[arg(short = 'H', long)]
     header: Vec<String>,
     /// Request body
     #[arg(short, long)]
     body: Option<String>,
+    /// The statement that PostgreSQL is sent [default: SELECT 1]; sessions are read-only
+    #[arg(long)]
+    sql: Option<String>,
+    /// How PostgreSQL is sent it [default: prepared]
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
+    /// The text that a WebSocket is sent, and sends back [default: ping]
+    #[arg(long)]
+    message: Option<String>,
     /// An answer that has not ended by then is an error
     #[arg(long, value_parser = seconds, default_value = "10s")]
     timeout: f64,
@@ -87,6 +100,35 @@ pub(crate) struct Arguments {
     pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// How a statement is sent.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Mode {
+    /// As text, parsed and planned each time
+    Simple,
+    /// Prepared once a connection
+    Prepared,
+    /// Prepared, several under way at once on each connection
+    Pipelined,
+}
+
+impl From<Mode> for PostgresMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Simple => Self::Simple,
+            Mode::Prepared => Self::Prepared,
+            Mode::Pipelined => Self::Pipelined,
+        }
+    }
+}
+
+/// A WebSocket's URL as that of its handshake (RFC 6455, 3).
+fn in_http(url: &str) -> String {
+    match url.strip_prefix("ws") {
+        Some(rest) if rest.starts_with("://") || rest.starts_with("s://") => format!("http{rest}"),
+        _ => url.to_owned(),
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -144,23 +186,104 @@ impl Output {
 
 impl Arguments {
     /// Where load goes, and what is sent.
-    pub(crate) fn target_and_plan(
-        &self,
-        file: Option<PlanFile>,
-    ) -> Result<(Target, HttpPlan), String> {
-        if let Some(file) = file {
-            let mut plan = file.http;
-            plan.part = self.part.or(plan.part);
-            return Ok((self.allowed(&file.target)?, plan));
+    pub(crate) fn work(&self, file: Option<PlanFile>) -> Result<Work, String> {
+        match file {
+            Some(file) => self.of_file(file),
+            None => self.of_options(),
         }
+    }
+
+    fn of_file(&self, file: PlanFile) -> Result<Work, String> {
+        let target = &file.target;
+        match (file.http, file.postgres, file.websocket) {
+            (Some(mut plan), None, None) => {
+                plan.part = self.part.or(plan.part);
+                Ok(Work::Http(self.allowed(target)?, plan))
+            }
+            (None, Some(plan), None) => {
+                self.refuse_part("postgres")?;
+                Ok(Work::Postgres(self.allowed_postgres(target)?, plan))
+            }
+            (None, None, Some(plan)) => {
+                self.refuse_part("websocket")?;
+                Ok(Work::WebSocket(self.allowed(&in_http(target))?, plan))
+            }
+            _ => Err("a plan wants one of `http`, `postgres` and `websocket`".to_owned()),
+        }
+    }
+
+    fn refuse_part(&self, of: &str) -> Result<(), String> {
+        match self.part {
+            Some(_) => Err(format!(
+                "--part is of `http`; a plan of `{of}` has no parts"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn of_options(&self) -> Result<Work, String> {
         let url = self.url.as_deref().unwrap_or_default();
-        let uri: http::Uri = url
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        let is_postgres = matches!(scheme, "postgres" | "postgresql");
+        let is_websocket = matches!(scheme, "ws" | "wss");
+        for (option, of, is_said, is_right) in [
+            ("--sql", "postgres://", self.sql.is_some(), is_postgres),
+            ("--mode", "postgres://", self.mode.is_some(), is_postgres),
+            ("--message", "ws://", self.message.is_some(), is_websocket),
+            (
+                "--method and --body",
+                "http://",
+                self.method.is_some() || self.body.is_some(),
+                !is_postgres && !is_websocket,
+            ),
+            (
+                "--header",
+                "http:// and ws://",
+                !self.header.is_empty(),
+                !is_postgres,
+            ),
+            (
+                "--part",
+                "http://",
+                self.part.is_some(),
+                !is_postgres && !is_websocket,
+            ),
+        ] {
+            if is_said && !is_right {
+                return Err(format!(
+                    "{option} is for {of}, and this is {scheme}://: leave it out"
+                ));
+            }
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked with the plan"
+        )]
+        let timeout_ms = (self.timeout * 1e3) as u64;
+        let open = self.open();
+        let duration_s = self.duration.filter(|_| open.is_none());
+        if is_postgres {
+            let plan = PostgresPlan {
+                sql: self.sql.clone().unwrap_or_else(|| "SELECT 1".to_owned()),
+                mode: self.mode.map(PostgresMode::from).unwrap_or_default(),
+                connections: self.connections,
+                duration_s,
+                requests: self.requests,
+                open,
+                timeout_ms,
+                ..PostgresPlan::default()
+            };
+            return Ok(Work::Postgres(self.allowed_postgres(url)?, plan));
+        }
+        let spelled = in_http(url);
+        let uri: http::Uri = spelled
             .parse()
             .map_err(|error| format!("`{url}` is no URL: {error}"))?;
-        let scheme = uri.scheme_str().unwrap_or_default();
         let Some(authority) = uri.authority() else {
             return Err(format!("`{url}` is no URL: write http://HOST[:PORT]/PATH"));
         };
+        let scheme = uri.scheme_str().unwrap_or_default();
         let target = self.allowed(&format!("{scheme}://{authority}"))?;
         let path = uri
             .path_and_query()
@@ -173,6 +296,39 @@ impl Arguments {
                 .ok_or_else(|| format!("`{header}` is no header: write `name: value`"))?;
             headers.insert(name.trim().to_owned(), value.trim().to_owned());
         }
+        if is_websocket {
+            let usual = WebSocketPlan::default();
+            let message = self.message.clone().map(WebSocketMessage::Text);
+            let plan = WebSocketPlan {
+                path,
+                headers,
+                message: message.unwrap_or(usual.message),
+                connections: self.connections,
+                duration_s,
+                requests: self.requests,
+                open,
+                timeout_ms,
+                ..WebSocketPlan::default()
+            };
+            return Ok(Work::WebSocket(target, plan));
+        }
+        let plan = HttpPlan {
+            path,
+            method: self.method.clone().unwrap_or_else(|| "GET".to_owned()),
+            headers,
+            body: self.body.clone(),
+            connections: self.connections,
+            duration_s,
+            requests: self.requests,
+            part: self.part,
+            open,
+            timeout_ms,
+            ..HttpPlan::default()
+        };
+        Ok(Work::Http(target, plan))
+    }
+
+    fn open(&self) -> Option<Open> {
         let mut stages = self.stage.clone();
         if let Some(rate_per_s) = self.rate {
             stages.push(Stage {
@@ -181,47 +337,41 @@ impl Arguments {
                 to_rate_per_s: None,
             });
         }
-        let is_open = !stages.is_empty();
-        let plan = HttpPlan {
-            path,
-            method: self.method.clone(),
-            headers,
-            body: self.body.clone(),
-            connections: self.connections,
-            duration_s: self.duration.filter(|_| !is_open),
-            requests: self.requests,
-            part: self.part,
-            open: is_open.then(|| Open {
-                stages,
-                spacing: self.spacing(),
-                seed: self.seed,
-            }),
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "checked with the plan"
-            )]
-            timeout_ms: (self.timeout * 1e3) as u64,
-            ..HttpPlan::default()
-        };
-        Ok((target, plan))
+        (!stages.is_empty()).then(|| Open {
+            stages,
+            spacing: self.spacing(),
+            seed: self.seed,
+        })
     }
 
     /// A target on this machine, or one that the command line names once more.
     fn allowed(&self, text: &str) -> Result<Target, String> {
         let target = Target::resolve(text).map_err(|error| error.to_string())?;
         let authority = target.authority();
-        let is_allowed = self
-            .allow_target
-            .as_deref()
-            .is_some_and(|allowed| allowed.eq_ignore_ascii_case(authority));
-        if !target.address().ip().is_loopback() && !is_allowed {
+        if !target.address().ip().is_loopback() && !self.is_allowed(authority) {
             return Err(format!(
                 "{authority} ({}) is not on this machine: where you may load it, say --allow-target {authority}",
                 target.address().ip()
             ));
         }
         Ok(target)
+    }
+
+    fn allowed_postgres(&self, text: &str) -> Result<PostgresTarget, String> {
+        let target = PostgresTarget::anywhere(text).map_err(|error| error.to_string())?;
+        let authority = target.authority();
+        if !target.is_local() && !self.is_allowed(&authority) {
+            return Err(format!(
+                "{authority} is not on this machine: where you may load it, say --allow-target {authority}"
+            ));
+        }
+        Ok(target)
+    }
+
+    fn is_allowed(&self, authority: &str) -> bool {
+        self.allow_target
+            .as_deref()
+            .is_some_and(|allowed| allowed.eq_ignore_ascii_case(authority))
     }
 
     /// Seconds of a probe of the capacity search.

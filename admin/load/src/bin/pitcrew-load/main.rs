@@ -10,17 +10,17 @@ mod live;
 mod plan_file;
 mod search;
 mod show;
+mod work;
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use pitcrew_load::{
-    Breach, HttpPlan, Report, Results, Run, Target, Watch, contradiction, merge, start,
-};
+use pitcrew_load::{Breach, Report, Results, Run, Watch, contradiction, merge};
 
 use self::arguments::{Arguments, Command};
 use self::live::Live;
+use self::work::Work;
 
 const BROKEN: u8 = 1;
 const WRONG: u8 = 2;
@@ -58,11 +58,17 @@ fn main() -> ExitCode {
 
 fn run(mut arguments: Arguments) -> Result<u8, String> {
     let file = arguments.plan.as_deref().map(plan_file::read).transpose()?;
-    let in_file = if file.is_some() { "http." } else { "" };
+    let is_file = file.is_some();
     let own = file.iter().flat_map(|file| &file.thresholds);
     arguments.thresholds.extend(own);
-    let (target, plan) = arguments.target_and_plan(file)?;
-    plan.check().map_err(|error| format!("{in_file}{error}"))?;
+    let work = arguments.work(file)?;
+    work.check().map_err(|error| {
+        if is_file {
+            format!("{}.{error}", work.name())
+        } else {
+            error.to_string()
+        }
+    })?;
     if let Some((one, other)) = contradiction(&arguments.thresholds) {
         return Err(format!("no run can keep both `{one}` and `{other}`"));
     }
@@ -80,14 +86,14 @@ fn run(mut arguments: Arguments) -> Result<u8, String> {
         .build()
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        reachable(&target).await?;
+        work.reachable().await?;
         if arguments.capacity {
-            return search::run(&arguments, &plan, &target).await;
+            return search::run(&arguments, &work).await;
         }
         let began = SystemTime::now();
-        let run = start("command-line", &plan, &target).map_err(|error| error.to_string())?;
-        let (report, end) = watched(&run, &arguments, &plan).await;
-        let mut results = Results::new(target.authority(), &plan, began, report);
+        let run = work.start().await.map_err(|error| error.to_string())?;
+        let (report, end) = watched(&run, &arguments, &work).await;
+        let mut results = work.results(began, report);
         results.thresholds.clone_from(&arguments.thresholds);
         if let End::Breach(breach) = end {
             results.stopped_by = Some(breach);
@@ -112,8 +118,8 @@ enum End {
 }
 
 /// Shows the run while it goes on, and ends it when it is interrupted or breaks a threshold that should end it.
-async fn watched(run: &Run, arguments: &Arguments, plan: &HttpPlan) -> (Report, End) {
-    let mut live = Live::new(length_s(plan), arguments.quiet);
+async fn watched(run: &Run, arguments: &Arguments, work: &Work) -> (Report, End) {
+    let mut live = Live::new(work.length_s(), arguments.quiet);
     let mut watch = Watch::new(&arguments.thresholds);
     let mut end = End::Usual;
     let mut ticks = tokio::time::interval(LOOK_EVERY);
@@ -140,14 +146,6 @@ async fn watched(run: &Run, arguments: &Arguments, plan: &HttpPlan) -> (Report, 
     (report, end)
 }
 
-/// How long the plan sends, in seconds.
-fn length_s(plan: &HttpPlan) -> f64 {
-    match &plan.open {
-        Some(open) => open.stages.iter().map(|stage| stage.duration_s).sum(),
-        None => plan.duration_s.unwrap_or(10.0),
-    }
-}
-
 fn code(results: &Results, is_interrupted: bool) -> u8 {
     if is_interrupted {
         INTERRUPTED
@@ -157,20 +155,6 @@ fn code(results: &Results, is_interrupted: bool) -> u8 {
         BROKEN
     } else {
         0
-    }
-}
-
-/// An unreachable target is known within a second, and with the reason.
-async fn reachable(target: &Target) -> Result<(), String> {
-    let limit = Duration::from_secs(1);
-    let connecting = tokio::net::TcpStream::connect(target.address());
-    match tokio::time::timeout(limit, connecting).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(format!("cannot connect to {}: {error}", target.authority())),
-        Err(_) => Err(format!(
-            "{} does not take a connection within a second",
-            target.authority()
-        )),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use pitcrew_load::{HttpPlan, Source, Threshold};
+use pitcrew_load::{HttpPlan, PostgresPlan, Source, Threshold, WebSocketPlan};
 use serde::{Deserialize, Deserializer};
 
 /// The largest plan and the largest file of rows: 8 MiB, where a body may have 1.
@@ -13,9 +13,14 @@ const MAX_BYTES: u64 = 8 << 20;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlanFile {
-    /// `http://HOST[:PORT]`.
+    /// Where to: a URL, or of PostgreSQL also `key=value` pairs.
     pub(crate) target: String,
-    pub(crate) http: HttpPlan,
+    #[serde(default)]
+    pub(crate) http: Option<HttpPlan>,
+    #[serde(default)]
+    pub(crate) postgres: Option<PostgresPlan>,
+    #[serde(default)]
+    pub(crate) websocket: Option<WebSocketPlan>,
     #[serde(default)]
     pub(crate) thresholds: Vec<Threshold>,
 }
@@ -38,7 +43,8 @@ pub(super) fn read(path: &Path) -> Result<PlanFile, String> {
 
 /// Reads the files of rows, which lie beside the plan.
 fn with_rows(mut plan: PlanFile, path: &Path) -> Result<PlanFile, String> {
-    for (name, source) in &mut plan.http.data {
+    let sources = plan.http.iter_mut().flat_map(|http| &mut http.data);
+    for (name, source) in sources {
         let Source::Rows(rows) = source else {
             continue;
         };
@@ -47,15 +53,18 @@ fn with_rows(mut plan: PlanFile, path: &Path) -> Result<PlanFile, String> {
         };
         let wrong = |what: String| format!("http.data.{name}.rows.file: {what}");
         if rows.csv.is_some() || rows.json.is_some() {
-            return Err(wrong("is there beside `csv` or `json`: leave one out".to_owned()));
+            return Err(wrong(
+                "is there beside `csv` or `json`: leave one out".to_owned(),
+            ));
         }
         let file = path.parent().unwrap_or_else(|| Path::new("")).join(file);
         let text = text_of(&file).map_err(wrong)?;
         match file.extension().and_then(|ending| ending.to_str()) {
             Some("csv") => rows.csv = Some(text),
             Some("json") => {
-                let list = serde_json::from_str(&text)
-                    .map_err(|error| wrong(format!("{} is no list of objects: {error}", file.display())))?;
+                let list = serde_json::from_str(&text).map_err(|error| {
+                    wrong(format!("{} is no list of objects: {error}", file.display()))
+                })?;
                 rows.json = Some(list);
             }
             _ => return Err(wrong("wants a name that ends in .csv or .json".to_owned())),
@@ -121,7 +130,7 @@ mod tests {
         let toml = parsed(toml::Deserializer::parse(toml).expect("TOML")).expect("a plan");
         let json = parsed(&mut serde_json::Deserializer::from_str(json)).expect("a plan");
         assert_eq!(format!("{toml:?}"), format!("{json:?}"));
-        assert_eq!(json.http.check(), Ok(()));
+        assert_eq!(json.http.map(|http| http.check()), Some(Ok(())));
         assert_eq!(json.thresholds.len(), 2);
     }
 
@@ -131,7 +140,6 @@ mod tests {
             |json: &str| parsed(&mut serde_json::Deserializer::from_str(json)).expect_err(json);
         for (json, wants) in [
             (r#"{"http": {}}"#, "missing field `target`"),
-            (r#"{"target": "a"}"#, "missing field `http`"),
             (
                 r#"{"target": "a", "htpp": {}}"#,
                 "htpp: unknown field `htpp`",

@@ -1,24 +1,21 @@
 //! `--capacity`: runs the probes of a search.
 
-use pitcrew_load::{Capacity, CapacityPlan, HttpPlan, Open, Outcome, Search, Stage, Target, start};
+use pitcrew_load::{Capacity, CapacityPlan, Open, Outcome, Search, Stage};
 
 use super::arguments::Arguments;
+use super::work::Work;
 use super::{BROKEN, INTERRUPTED, interrupted};
 
 /// A probe is preceded by so much of its own length at the same rate, which does not count: what an earlier probe left behind
 /// in queues and caches is gone by then.
 const SETTLE_SHARE: f64 = 0.25;
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    plan: &HttpPlan,
-    target: &Target,
-) -> Result<u8, String> {
+pub(super) async fn run(arguments: &Arguments, work: &Work) -> Result<u8, String> {
     let mut search = Search::new(CapacityPlan::default())
         .map_err(|(field, wants)| format!("{field} {wants}"))?;
     println!("| rate | p99 | errors | |\n|---|---|---|---|");
     while let Some(rate) = search.next_rate() {
-        let Some(outcome) = probe(arguments, plan, target, rate).await? else {
+        let Some(outcome) = probe(arguments, work, rate).await? else {
             return Ok(INTERRUPTED);
         };
         search.take(outcome);
@@ -44,27 +41,22 @@ pub(super) async fn run(
 /// `None` when it was interrupted.
 async fn probe(
     arguments: &Arguments,
-    plan: &HttpPlan,
-    target: &Target,
+    work: &Work,
     rate_per_s: f64,
 ) -> Result<Option<Outcome>, String> {
     let length = arguments.probe_s();
     let mut report = None;
     for duration_s in [length * SETTLE_SHARE, length] {
-        let plan = HttpPlan {
-            duration_s: None,
-            open: Some(Open {
-                stages: vec![Stage {
-                    duration_s,
-                    rate_per_s,
-                    to_rate_per_s: None,
-                }],
-                spacing: arguments.spacing(),
-                seed: 0,
-            }),
-            ..plan.clone()
-        };
-        let run = start("command-line", &plan, target).map_err(|error| error.to_string())?;
+        let work = work.with_open(Open {
+            stages: vec![Stage {
+                duration_s,
+                rate_per_s,
+                to_rate_per_s: None,
+            }],
+            spacing: arguments.spacing(),
+            seed: 0,
+        });
+        let run = work.start().await.map_err(|error| error.to_string())?;
         tokio::select! {
             told = run.finished() => report = Some(told.clone()),
             () = interrupted() => {

@@ -124,11 +124,7 @@ impl Answers {
     }
 
     /// A head and its length; `None` where it is not whole.
-    fn head(
-        &self,
-        bytes: &[u8],
-        heard: &mut impl Listen,
-    ) -> Result<Option<(usize, Body)>, Wrong> {
+    fn head(&self, bytes: &[u8], heard: &mut impl Listen) -> Result<Option<(usize, Body)>, Wrong> {
         let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut head = Response::new(&mut []);
         let parsed = ParserConfig::default()

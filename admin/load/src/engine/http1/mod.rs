@@ -90,7 +90,11 @@ impl Connection {
 
     /// Sends a request of a visit, and tells `reply` what is answered.
     #[cfg(feature = "scripts")]
-    pub(super) async fn send_one(&mut self, request: &Request, reply: &mut impl Listen) -> Exchange {
+    pub(super) async fn send_one(
+        &mut self,
+        request: &Request,
+        reply: &mut impl Listen,
+    ) -> Exchange {
         let bytes = bytes_of(request, &self.work.common);
         let have_body = request.method != Method::HEAD;
         Exchange::of(async |begin| self.attempt(begin, &bytes, have_body, reply).await).await
