@@ -26,13 +26,19 @@ pub(super) async fn run(connections: &Connections, count: usize) {
             workers.spawn_local(postgres::pipelined(thread, work, depth));
             continue;
         }
-        workers.spawn_local(worker(Rc::clone(thread), connections.make(number)));
+        let place = number / connections.work.streams();
+        workers.spawn_local(worker(Rc::clone(thread), connections.make(number), place));
     }
     while workers.join_next().await.is_some() {}
 }
 
-async fn worker(thread: Rc<Thread>, mut connection: Connection) {
-    while thread.may_send() {
+/// `place`: of its connection among those of the thread.
+async fn worker(thread: Rc<Thread>, mut connection: Connection, place: usize) {
+    loop {
+        thread.turn(place).await;
+        if !thread.may_send() {
+            return;
+        }
         let under_way = thread.under_way();
         let exchange = connection.send().await;
         drop(under_way);
