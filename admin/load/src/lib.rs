@@ -46,7 +46,7 @@ mod threshold;
 mod tls;
 
 pub use arrivals::{Spacing, Stage};
-pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Search};
+pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Probing, Search};
 pub use compare::{Change, Comparison, Movement, Tolerance, compare};
 pub use confidence::Estimate;
 pub use details::Details;
