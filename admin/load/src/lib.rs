@@ -14,14 +14,16 @@
 //! With the feature `scripts` a plan of HTTP may have [`Step`]s instead of one request: visits with data in their requests,
 //! values taken from answers, cookies and checks, each step with figures of its own.
 //!
-//! HTTP and WebSocket are spoken in clear or, with the feature `tls`, by rustls: [`Target::resolve`] takes `https://`, and
-//! certificates are checked, always.
+//! HTTP and WebSocket are spoken in clear or, with the feature `tls`, by rustls: [`Target::resolve`] takes `https://`. PostgreSQL
+//! too, with `postgres-tls`, where `sslmode=require` asks for it. Certificates are checked, always.
 //!
 //! Load is made by one of two models. In the **closed** one each connection sends its next request when the last answer has
 //! ended, so a stalled target also stalls the load. In the **open** one ([`HttpPlan::open`]) requests are due by the clock,
 //! and a response is timed from the moment it was due, so that percentiles show what independent visitors waited. How late
 //! the tester itself was is measured too, and a run in which that blurs the figures says so
 //! ([`Report::generator_limited`]).
+//!
+//! A run can be changed while it is under way: [`Run::set_rate`] of an open model, [`Run::set_users`] of a closed one.
 //!
 //! Nothing here needs axum, and nothing is spawned on the host's runtime: a run has its own threads, at most one a core.
 
@@ -50,7 +52,7 @@ mod threshold;
 mod tls;
 
 pub use arrivals::{Spacing, Stage};
-pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Search};
+pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Probing, Search};
 pub use compare::{Change, Comparison, Movement, Tolerance, compare};
 pub use confidence::Estimate;
 pub use details::Details;

@@ -16,16 +16,29 @@ const USUAL_PORT: u16 = 5_432;
 #[derive(Debug, Clone)]
 pub struct PostgresTarget {
     pub(crate) config: Config,
+    #[cfg(feature = "postgres-tls")]
+    pub(crate) tls: Option<crate::tls::Tls>,
 }
 
 impl PostgresTarget {
     /// A server on this machine, behind a unix socket or on a loopback address, by URL or `key=value` text.
     ///
+    /// With `sslmode=require` it is spoken to by TLS, and its certificate is checked against this machine's roots; otherwise in
+    /// clear. TLS needs the feature `postgres-tls`.
+    ///
     /// # Errors
-    /// [`TargetError`] when the text is of another form, names several hosts, wants TLS, does not resolve, or when the server is
-    /// on another machine.
+    /// [`TargetError`] when the text is of another form, names several hosts, does not resolve, wants TLS where that cannot be, or
+    /// when the server is on another machine.
     pub fn local(text: &str) -> Result<Self, TargetError> {
-        let (target, address) = Self::parse(text)?;
+        Self::local_with_roots(text, "")
+    }
+
+    /// The same, with more roots that a certificate may lead to: certificates in PEM.
+    ///
+    /// # Errors
+    /// As [`PostgresTarget::local`], and [`TargetError::Roots`] when a text is given that holds no roots.
+    pub fn local_with_roots(text: &str, roots: &str) -> Result<Self, TargetError> {
+        let (target, address) = Self::parse(text, roots)?;
         match address {
             Some(address) if !address.is_loopback() => {
                 Err(TargetError::NotAllowed(address.to_string()))
@@ -39,7 +52,15 @@ impl PostgresTarget {
     /// # Errors
     /// As [`PostgresTarget::local`], but for the last reason.
     pub fn anywhere(text: &str) -> Result<Self, TargetError> {
-        Self::parse(text).map(|(target, _)| target)
+        Self::anywhere_with_roots(text, "")
+    }
+
+    /// The same, with more roots, as [`PostgresTarget::local_with_roots`].
+    ///
+    /// # Errors
+    /// As [`PostgresTarget::local_with_roots`], but for an address elsewhere.
+    pub fn anywhere_with_roots(text: &str, roots: &str) -> Result<Self, TargetError> {
+        Self::parse(text, roots).map(|(target, _)| target)
     }
 
     /// `host:port/database`, for reports: nothing in it lets anybody in.
@@ -72,16 +93,11 @@ impl PostgresTarget {
     }
 
     /// The target, and its address where it has one.
-    fn parse(text: &str) -> Result<(Self, Option<IpAddr>), TargetError> {
+    fn parse(text: &str, roots: &str) -> Result<(Self, Option<IpAddr>), TargetError> {
         // The text may hold a password: no error repeats it.
         let mut config: Config = text
             .parse()
             .map_err(|error: tokio_postgres::Error| wrong(sentence(&error)))?;
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(wrong(
-                "`sslmode=require`: the load tester does not speak TLS to PostgreSQL".to_owned(),
-            ));
-        }
         let port = config.get_ports().first().copied().unwrap_or(USUAL_PORT);
         if config.get_hostaddrs().len() > 1 {
             return Err(wrong("several addresses: name one".to_owned()));
@@ -106,7 +122,28 @@ impl PostgresTarget {
             }
             _ => return Err(wrong("several hosts: name one".to_owned())),
         };
-        Ok((Self { config }, address))
+        let is_tls = config.get_ssl_mode() == SslMode::Require;
+        #[cfg(not(feature = "postgres-tls"))]
+        if is_tls {
+            let _ = roots;
+            return Err(wrong(
+                "`sslmode=require` asks for TLS, which this build does not speak: it has no feature `postgres-tls`".to_owned(),
+            ));
+        }
+        let target = Self {
+            #[cfg(feature = "postgres-tls")]
+            tls: match config.get_hosts() {
+                _ if !is_tls => None,
+                [Host::Tcp(name)] => Some(crate::tls::Tls::new(name, roots)?),
+                _ => {
+                    return Err(wrong(
+                        "`sslmode=require` wants the server's name as `host`: its certificate is checked".to_owned(),
+                    ));
+                }
+            },
+            config,
+        };
+        Ok((target, address))
     }
 }
 
@@ -167,7 +204,8 @@ mod tests {
             "postgres://u:secret@",
             "user=u password=secret",
             "postgres://u:secret@127.0.0.1,127.0.0.2/db",
-            "host=127.0.0.1 user=u password=secret sslmode=require",
+            "host=/var/run/postgresql user=u password=secret sslmode=require",
+            "hostaddr=127.0.0.1 user=u password=secret sslmode=require",
             "host=127.0.0.1 hostaddr=127.0.0.1,127.0.0.2 password=secret",
             "host=127.0.0.1 nonsense=secret",
             "host=127.0.0.1 port=secret",

@@ -65,6 +65,13 @@ impl Tls {
         }
     }
 
+    /// What tokio-postgres takes: it tells the server's name itself.
+    #[cfg(feature = "postgres-tls")]
+    pub(crate) fn of_postgres(&self) -> tokio_postgres_rustls::MakeRustlsConnect {
+        let config = ClientConfig::clone(&self.speaking(b"postgresql").config);
+        tokio_postgres_rustls::MakeRustlsConnect::new(config)
+    }
+
     /// The handshake.
     pub(crate) async fn connect(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         let connector = TlsConnector::from(Arc::clone(&self.config));

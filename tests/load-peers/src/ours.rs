@@ -1,8 +1,9 @@
 //! The load tester itself.
 
 use pitcrew_load::{
-    HttpPlan, Open, PostgresMode, PostgresPlan, PostgresTarget, Report, Run, Spacing, Stage,
-    Target, WebSocketMessage, WebSocketPlan, start, start_postgres, start_websocket,
+    Capacity, CapacityPlan, HttpPlan, Open, PostgresMode, PostgresPlan, PostgresTarget, Probing,
+    Report, Run, Search, Spacing, Stage, Target, Threshold, WebSocketMessage, WebSocketPlan, start,
+    start_postgres, start_websocket,
 };
 
 fn run(address: &str, plan: &HttpPlan) -> Report {
@@ -124,6 +125,78 @@ pub(crate) fn open(address: &str, rate_per_s: f64, duration_s: f64) -> Vec<f64> 
         report.response.p999_ms,
         report.lag.p50_ms * 1e3,
         f64::from(u8::from(report.generator_limited.is_some())),
+    ]
+}
+
+/// The interval that a capacity search states, in requests a second, and how many probes it took. Nothing where it states none.
+pub(crate) fn capacity(address: &str, threshold: &str, seconds: f64) -> Option<Vec<f64>> {
+    let target = Target::resolve(&format!("http://{address}")).expect("an address");
+    let threshold: Threshold = threshold.parse().ok()?;
+    let probing = Probing {
+        start: async |open| {
+            let plan = HttpPlan {
+                open: Some(open),
+                ..HttpPlan::default()
+            };
+            start("capacity", &plan, &target)
+        },
+        thresholds: &[threshold],
+        duration_s: seconds,
+        spacing: Spacing::Even,
+    };
+    let mut search = Search::new(CapacityPlan {
+        from_per_s: 700.0,
+        ..CapacityPlan::default()
+    })
+    .expect("a plan that can be");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    while let Some(rate) = search.next_rate() {
+        let (outcome, report) = runtime
+            .block_on(probing.at(rate))
+            .expect("a plan that can be");
+        eprintln!(
+            "{rate:.0}/s {outcome:?}: p95 {:.1} ms, errors {:.2} %, lag p99 {:.2} ms",
+            report.response.p95_ms, report.error_percent, report.lag.p99_ms
+        );
+        search.take(outcome);
+    }
+    let probes = search.probes().len() as f64;
+    match search.end()? {
+        Capacity::Found {
+            low_per_s,
+            high_per_s,
+        } => Some(vec![*low_per_s, *high_per_s, probes]),
+        Capacity::NotMeasurable { because } => {
+            eprintln!("not measurable: {because}");
+            Some(Vec::new())
+        }
+    }
+}
+
+/// So many WebSocket connections held without a message, for so long beside one that speaks: how many were there at the end, how
+/// many were lost or refused, CPU seconds and resident memory in MiB of the whole process.
+pub(crate) fn idle(address: &str, idle: u32, seconds: f64) -> Vec<f64> {
+    let plan = WebSocketPlan {
+        idle,
+        connections: Some(1),
+        duration_s: Some(seconds),
+        ..WebSocketPlan::default()
+    };
+    let target = Target::resolve(&format!("ws://{address}")).expect("an address");
+    let report =
+        finished(async { start_websocket("bench", &plan, &target).expect("a plan that can be") });
+    let (cpu, rss) = usage();
+    let details = &report.connections;
+    let lost = details.dropped + details.refused;
+    vec![
+        // One of them is the one that speaks.
+        details.connected as f64 - 1.0 - lost as f64,
+        lost as f64,
+        cpu,
+        rss,
     ]
 }
 

@@ -7,15 +7,42 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::queue::{Queue, Rules};
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 13\r\n\r\nHello, World!";
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 13\r\n\r\nHello, World!";
+const REFUSAL: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n";
 
-/// When the first request came, and the queue behind it.
-type Schedule = Rc<RefCell<Option<(Instant, Queue)>>>;
+/// How a request is answered.
+pub(crate) struct Served {
+    /// When, in seconds from the first request.
+    pub(crate) at_s: Option<f64>,
+    pub(crate) is_refused: bool,
+}
 
-/// Prints its address, then serves on one thread until it is ended.
-pub(crate) fn serve(rules: Option<Rules>) -> Vec<f64> {
+impl Served {
+    pub(crate) fn at_once() -> Self {
+        Self {
+            at_s: None,
+            is_refused: false,
+        }
+    }
+
+    pub(crate) fn at(at_s: f64) -> Self {
+        Self {
+            at_s: Some(at_s),
+            ..Self::at_once()
+        }
+    }
+}
+
+/// When the first request came, and what answers it and those after it.
+struct Schedule<R> {
+    begin: Option<Instant>,
+    rule: R,
+}
+
+/// Prints its address, then serves on one thread until it is ended. `rule` is told when a request came, in seconds from the first.
+pub(crate) fn serve_by(rule: impl FnMut(f64) -> Served + 'static) -> Vec<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -24,23 +51,22 @@ pub(crate) fn serve(rules: Option<Rules>) -> Vec<f64> {
     local.block_on(&runtime, async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         println!("{}", listener.local_addr().expect("an address"));
-        let schedule: Schedule = Rc::default();
+        let schedule = Rc::new(RefCell::new(Schedule { begin: None, rule }));
         loop {
             let Ok((stream, _)) = listener.accept().await else {
                 continue;
             };
             let schedule = Rc::clone(&schedule);
             tokio::task::spawn_local(async move {
-                let _ = connection(stream, rules, schedule).await;
+                let _ = connection(stream, schedule).await;
             });
         }
     })
 }
 
-async fn connection(
+async fn connection<R: FnMut(f64) -> Served>(
     mut stream: TcpStream,
-    rules: Option<Rules>,
-    schedule: Schedule,
+    schedule: Rc<RefCell<Schedule<R>>>,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = [0; 4_096];
@@ -56,17 +82,24 @@ async fn connection(
             continue;
         }
         filled = 0;
-        if let Some(rules) = rules {
-            tokio::time::sleep_until(due(&schedule, rules).into()).await;
+        let (is_refused, due) = schedule.borrow_mut().served();
+        if let Some(due) = due {
+            tokio::time::sleep_until(due.into()).await;
         }
-        stream.write_all(ANSWER).await?;
+        let answer = if is_refused { REFUSAL } else { ANSWER };
+        stream.write_all(answer).await?;
     }
 }
 
-fn due(schedule: &Schedule, rules: Rules) -> Instant {
-    let now = Instant::now();
-    let mut schedule = schedule.borrow_mut();
-    let (begin, queue) = schedule.get_or_insert_with(|| (now, Queue::new(rules)));
-    let at = queue.answered((now - *begin).as_secs_f64());
-    *begin + Duration::from_secs_f64(at)
+impl<R: FnMut(f64) -> Served> Schedule<R> {
+    /// Whether a request that comes now is refused, and when it is answered if not at once.
+    fn served(&mut self) -> (bool, Option<Instant>) {
+        let now = Instant::now();
+        let begin = *self.begin.get_or_insert(now);
+        let served = (self.rule)((now - begin).as_secs_f64());
+        let due = served
+            .at_s
+            .map(|at_s| begin + Duration::from_secs_f64(at_s));
+        (served.is_refused, due)
+    }
 }

@@ -10,8 +10,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// The packages that a build for this machine uses, as cargo resolved them.
-fn packages() -> Vec<Value> {
+/// What a build for this machine uses, as cargo resolved it.
+fn metadata() -> Value {
     let root = pitcrew_stack::checkout();
     let rustc = Command::new("rustc")
         .arg("-vV")
@@ -41,7 +41,11 @@ fn packages() -> Vec<Value> {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn packages() -> Vec<Value> {
+    let metadata = metadata();
     let used: BTreeSet<&str> = metadata["resolve"]["nodes"]
         .as_array()
         .unwrap()
@@ -218,4 +222,65 @@ fn a_crate_that_we_name_has_one_version_and_banned_ones_are_absent() {
             "deny.toml excuses {name} for nothing"
         );
     }
+}
+
+/// The names of a package and of all that it is built with, whatever its features; not what its tests use.
+fn built_with(name: &str) -> BTreeSet<String> {
+    let metadata = metadata();
+    let names: BTreeMap<&str, &str> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            (
+                package["id"].as_str().unwrap(),
+                package["name"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| (node["id"].as_str().unwrap(), node))
+        .collect();
+    let mut seen = BTreeSet::new();
+    let mut left: Vec<&str> = names
+        .iter()
+        .filter(|(_, other)| **other == name)
+        .map(|(id, _)| *id)
+        .collect();
+    while let Some(id) = left.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        for dependency in nodes[id]["deps"].as_array().unwrap() {
+            let is_for_tests = dependency["dep_kinds"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|kind| kind["kind"] == "dev");
+            if !is_for_tests {
+                left.push(dependency["pkg"].as_str().unwrap());
+            }
+        }
+    }
+    seen.iter().map(|id| names[id].to_owned()).collect()
+}
+
+#[test]
+fn the_load_tester_needs_no_web_framework() {
+    let load = built_with("pitcrew-load");
+    // It is the right graph, and deep enough.
+    assert!(load.contains("tokio") && load.contains("mio"), "{load:?}");
+    for framework in [
+        "axum",
+        "axum-core",
+        "tower-http",
+        "pitcrew-admin",
+        "pitcrew",
+    ] {
+        assert!(!load.contains(framework), "{framework}");
+    }
+    assert!(built_with("pitcrew-admin").contains("axum"));
 }

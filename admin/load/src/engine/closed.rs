@@ -25,13 +25,20 @@ pub(super) async fn run(connections: &Connections, count: usize) {
             workers.spawn_local(postgres::pipelined(thread, work, depth));
             continue;
         }
-        workers.spawn_local(worker(Rc::clone(thread), Sender::new(connections, number)));
+        let place = number / connections.work.streams();
+        let sender = Sender::new(connections, number);
+        workers.spawn_local(worker(Rc::clone(thread), sender, place));
     }
     while workers.join_next().await.is_some() {}
 }
 
-async fn worker(thread: Rc<Thread>, mut sender: Sender) {
-    while thread.may_send() {
+/// `place`: of its connection among those of the thread.
+async fn worker(thread: Rc<Thread>, mut sender: Sender, place: usize) {
+    loop {
+        thread.turn(place).await;
+        if !thread.may_send() {
+            return;
+        }
         sender.once(&thread, None).await;
     }
 }

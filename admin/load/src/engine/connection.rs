@@ -58,6 +58,15 @@ impl Work {
         Vec::new()
     }
 
+    /// Whether a connection of a closed model can be left out for a while.
+    pub(super) fn can_rest(&self) -> bool {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(work) => work.plan.depth.is_none(),
+            _ => true,
+        }
+    }
+
     /// Connections that are held without a request.
     pub(super) fn idle(&self) -> usize {
         match self {

@@ -142,12 +142,7 @@ fn run(id: String, load: Load, work: &Work) -> Result<Run, PlanError> {
     let load = Arc::new(load);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = cores.min(load.connections as usize);
-    let shared = Arc::new(Shared::new(
-        id,
-        threads,
-        load.arrivals.is_some(),
-        work.steps(),
-    ));
+    let shared = Arc::new(Shared::new(id, threads, &load, work));
     let no_thread = |error: std::io::Error| {
         shared.cancel.cancel();
         PlanError {
@@ -174,7 +169,7 @@ fn run(id: String, load: Load, work: &Work) -> Result<Run, PlanError> {
             .spawn(move || {
                 let (shared, load, work) = thread;
                 run_thread(
-                    &Connections::new(Thread::new(shared, load), work),
+                    &Connections::new(Thread::new(shared, load, index), work),
                     share,
                     arrivals,
                 );
@@ -183,7 +178,7 @@ fn run(id: String, load: Load, work: &Work) -> Result<Run, PlanError> {
     }
     if let Some(open) = &load.arrivals {
         pace::start(
-            open.arrivals(),
+            open.clone(),
             shared.begin,
             takers,
             Arc::clone(&shared.paced),

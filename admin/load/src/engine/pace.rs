@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
-use crate::arrivals::Arrivals;
+use crate::plan::Due;
 
 /// Arrivals that wait for a thread to take them up. One that finds no place is missed: it is due, and never sent.
 pub(crate) const MAX_BACKLOG: usize = 65_536;
@@ -24,13 +24,15 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 pub(crate) struct Paced {
     /// That were due so far.
     pub(crate) due: AtomicU64,
+    /// The rate that was asked for while it runs, as the bits of an `f64`; 0 where none was, or the thread has seen it.
+    pub(crate) asked_rate: AtomicU64,
     /// CPU time of the thread, in microseconds, once it has ended.
     pub(crate) cpu_us: AtomicU64,
 }
 
 /// Starts the thread. It ends with the last arrival, or when the run is cancelled; the receivers are closed then.
 pub(crate) fn start(
-    arrivals: Arrivals,
+    due: Due,
     begin: Instant,
     takers: Vec<mpsc::Sender<Instant>>,
     paced: Arc<Paced>,
@@ -39,7 +41,7 @@ pub(crate) fn start(
     std::thread::Builder::new()
         .name("pitcrew-pace".to_owned())
         .spawn(move || {
-            run(arrivals, begin, &takers, &paced, &cancel);
+            run(&due, begin, &takers, &paced, &cancel);
             let cpu = u64::try_from(super::thread::cpu().as_micros()).unwrap_or(0);
             paced.cpu_us.store(cpu, Relaxed);
         })
@@ -47,7 +49,7 @@ pub(crate) fn start(
 }
 
 fn run(
-    arrivals: Arrivals,
+    due: &Due,
     begin: Instant,
     takers: &[mpsc::Sender<Instant>],
     paced: &Paced,
@@ -55,10 +57,17 @@ fn run(
 ) {
     wake_on_time();
     let mut takers = takers.iter().cycle();
-    for moment in arrivals {
-        let intended = begin + Duration::from_secs_f64(moment);
-        if !sleep_until(intended, cancel) {
-            return;
+    let (mut arrivals, mut from_s) = (due.arrivals(), 0.0);
+    while let Some(moment) = arrivals.next() {
+        let intended = begin + Duration::from_secs_f64(from_s + moment);
+        match sleep_until(intended, paced, cancel) {
+            Woken::OnTime => {}
+            Woken::Cancelled => return,
+            Woken::Asked(rate_per_s) => {
+                from_s = begin.elapsed().as_secs_f64();
+                arrivals = due.rest(from_s, rate_per_s);
+                continue;
+            }
         }
         paced.due.fetch_add(1, Relaxed);
         let Some(taker) = takers.next() else { return };
@@ -70,15 +79,25 @@ fn run(
     }
 }
 
-/// Whether the moment has come; no when the run was cancelled before.
-fn sleep_until(moment: Instant, cancel: &CancellationToken) -> bool {
+/// Why a sleep has ended.
+enum Woken {
+    OnTime,
+    Cancelled,
+    /// Another rate was asked for before its time.
+    Asked(f64),
+}
+
+fn sleep_until(moment: Instant, paced: &Paced, cancel: &CancellationToken) -> Woken {
     loop {
         if cancel.is_cancelled() {
-            return false;
+            return Woken::Cancelled;
+        }
+        if paced.asked_rate.load(Relaxed) != 0 {
+            return Woken::Asked(f64::from_bits(paced.asked_rate.swap(0, Relaxed)));
         }
         let left = moment.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return true;
+            return Woken::OnTime;
         }
         std::thread::sleep(left.min(LONGEST_SLEEP));
     }
@@ -97,15 +116,19 @@ fn wake_on_time() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arrivals::{Curve, Part, Spacing, Stage};
+    use crate::arrivals::{Spacing, Stage};
+    use crate::plan::Open;
 
-    fn arrivals(rate_per_s: f64, duration_s: f64) -> Arrivals {
-        let stages = [Stage {
-            duration_s,
-            rate_per_s,
-            to_rate_per_s: None,
-        }];
-        Arrivals::new(Curve::new(&stages), Spacing::Even, 0, Part::WHOLE)
+    fn arrivals(rate_per_s: f64, duration_s: f64) -> Due {
+        Due::whole(Open {
+            stages: vec![Stage {
+                duration_s,
+                rate_per_s,
+                to_rate_per_s: None,
+            }],
+            spacing: Spacing::Even,
+            seed: 0,
+        })
     }
 
     #[test]
@@ -143,7 +166,7 @@ mod tests {
         let (taker, mut taken) = mpsc::channel(10);
         let paced = Paced::default();
         run(
-            arrivals(100_000.0, 0.001),
+            &arrivals(100_000.0, 0.001),
             Instant::now(),
             &[taker],
             &paced,
@@ -163,7 +186,7 @@ mod tests {
         let (paced, cancel) = (Paced::default(), CancellationToken::new());
         cancel.cancel();
         run(
-            arrivals(1.0, 1e9),
+            &arrivals(1.0, 1e9),
             Instant::now(),
             &[taker],
             &paced,
@@ -171,5 +194,31 @@ mod tests {
         );
         assert!(taken.try_recv().is_err());
         assert_eq!(paced.due.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn another_rate_holds_from_when_it_is_asked_for_to_the_plans_end() {
+        let (taker, mut taken) = mpsc::channel(1_000);
+        let paced = Paced::default();
+        // One arrival, at once, and then none for as long as it lasts.
+        let due = arrivals(1.0, 0.9);
+        paced.asked_rate.store(1_000_f64.to_bits(), Relaxed);
+        let begin = Instant::now();
+        run(&due, begin, &[taker], &paced, &CancellationToken::new());
+        let mut moments = Vec::new();
+        while let Ok(moment) = taken.try_recv() {
+            moments.push(moment);
+        }
+        // As many as fit between the change and the end.
+        assert!((1..=900).contains(&moments.len()), "{}", moments.len());
+        assert_eq!(paced.due.load(Relaxed), moments.len() as u64);
+        for pair in moments.windows(2) {
+            let gap = pair[1] - pair[0];
+            assert!(gap.abs_diff(Duration::from_millis(1)) < Duration::from_micros(1));
+        }
+        let last = *moments.last().expect("one at least");
+        let end = begin + Duration::from_millis(900);
+        assert!(end.saturating_duration_since(last) <= Duration::from_micros(1_001));
+        assert!(last <= end);
     }
 }

@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Work;
 use super::pace::Paced;
+use crate::plan::{Load, MAX_RATE_PER_S, PlanError, wrong};
 use crate::record::Recorder;
 use crate::report::{Ended, Progress, Report};
 use crate::series::{Interval, Series};
@@ -34,6 +37,11 @@ pub(super) struct Shared {
     pub(super) begin: Instant,
     pub(super) cancel: CancellationToken,
     pub(super) paced: Arc<Paced>,
+    /// How many of a closed model's connections send.
+    pub(super) users: watch::Sender<u32>,
+    /// As many as there can be; none where they cannot change.
+    most_users: Option<u32>,
+    pub(super) all_threads: usize,
     is_open: bool,
     done: CancellationToken,
     claimed: AtomicU64,
@@ -48,18 +56,21 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(id: String, threads: usize, is_open: bool, steps: Vec<String>) -> Self {
+    pub(super) fn new(id: String, threads: usize, load: &Load, work: &Work) -> Self {
         Self {
             id,
             begin: Instant::now(),
             cancel: CancellationToken::new(),
             paced: Arc::new(Paced::default()),
-            is_open,
+            users: watch::Sender::new(load.connections),
+            most_users: (work.can_rest() && load.arrivals.is_none()).then_some(load.connections),
+            all_threads: threads,
+            is_open: load.arrivals.is_some(),
             done: CancellationToken::new(),
             claimed: AtomicU64::new(0),
             unfinished: AtomicU64::new(0),
             unfinished_follow_ups: AtomicU64::new(0),
-            steps,
+            steps: work.steps(),
             cpu_us: AtomicU64::new(0),
             threads: AtomicU64::new(threads as u64),
             series: Mutex::new(Series::new()),
@@ -163,6 +174,46 @@ impl Run {
     #[must_use]
     pub fn intervals(&self) -> Vec<Interval> {
         self.shared.series().intervals.clone()
+    }
+
+    /// Sends at another rate from now on, until the plan's stages would have ended: an open model's requests a second, more than 0
+    /// and at most [`MAX_RATE_PER_S`]. It holds within 50 milliseconds.
+    ///
+    /// # Errors
+    /// [`PlanError`] when the rate is out of its range, or the model is closed.
+    pub fn set_rate(&self, rate_per_s: f64) -> Result<(), PlanError> {
+        if !self.shared.is_open {
+            return wrong("rate_per_s", "is of an open model; a closed one has users");
+        }
+        // A NaN fails both comparisons, so it is refused here too.
+        if !(rate_per_s > 0.0 && rate_per_s <= MAX_RATE_PER_S) {
+            return wrong(
+                "rate_per_s",
+                format!("wants more than 0 and at most {MAX_RATE_PER_S} arrivals a second"),
+            );
+        }
+        let asked = &self.shared.paced.asked_rate;
+        asked.store(rate_per_s.to_bits(), Relaxed);
+        Ok(())
+    }
+
+    /// Lets so many of a closed model's connections send from now on: 1 to the plan's `connections`. The others finish what they
+    /// have under way, and stay open.
+    ///
+    /// # Errors
+    /// [`PlanError`] when there are not so many, the model is open, or statements are pipelined.
+    pub fn set_users(&self, users: u32) -> Result<(), PlanError> {
+        let Some(most) = self.shared.most_users else {
+            return wrong(
+                "users",
+                "are of a closed model that is not pipelined; an open one has a rate",
+            );
+        };
+        if !(1..=most).contains(&users) {
+            return wrong("users", format!("wants 1 to the plan's {most} connections"));
+        }
+        self.shared.users.send_replace(users);
+        Ok(())
     }
 
     /// Stops it: no new request is sent, those under way get half a second.

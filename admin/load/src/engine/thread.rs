@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::run::Shared;
+use super::share_of;
 use crate::details::Details;
 use crate::plan::Load;
 use crate::record::{Recorder, Sample};
@@ -23,6 +24,10 @@ pub(super) struct Thread {
     under_way: Cell<u64>,
     #[cfg(feature = "scripts")]
     follow_ups: Cell<u64>,
+    /// Which of the run's threads it is.
+    index: usize,
+    /// How many of its connections send, of a closed model.
+    users: Cell<usize>,
     buffer: RefCell<Box<[u8]>>,
 }
 
@@ -43,8 +48,10 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Thread {
-    pub(super) fn new(shared: Arc<Shared>, load: Arc<Load>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, load: Arc<Load>, index: usize) -> Self {
         Self {
+            index,
+            users: Cell::new(usize::MAX),
             shared,
             load,
             recorder: RefCell::new(Recorder::new()),
@@ -66,6 +73,29 @@ impl Thread {
     /// What the thread's connections read into, one at a time: each has looked at it before another is asked.
     pub(super) fn buffer(&self) -> RefMut<'_, Box<[u8]>> {
         self.buffer.borrow_mut()
+    }
+
+    /// Lets a connection, counted from 0, send only while the run has users for it. Who asked for others is heard with the next
+    /// hand-in at the latest.
+    pub(super) async fn turn(&self, number: usize) {
+        if number < self.users.get() {
+            return;
+        }
+        let mut users = self.shared.users.subscribe();
+        let wanted = users.wait_for(|users| {
+            self.users.set(share_of(
+                *users as usize,
+                self.shared.all_threads,
+                self.index,
+            ));
+            number < self.users.get()
+        });
+        let end = self.shared.begin + self.load.duration;
+        tokio::select! {
+            _ = wanted => {}
+            () = tokio::time::sleep_until(end.into()) => {}
+            () = self.shared.cancel.cancelled() => {}
+        }
     }
 
     /// The plan's one request, or a visit's first.
@@ -123,6 +153,13 @@ impl Thread {
             let mut recorder = self.recorder.borrow_mut();
             self.shared.take(&recorder);
             recorder.clear();
+            drop(recorder);
+            let users = *self.shared.users.borrow();
+            self.users.set(share_of(
+                users as usize,
+                self.shared.all_threads,
+                self.index,
+            ));
         }
     }
 

@@ -55,6 +55,30 @@ impl Due {
         } = &self.open;
         Arrivals::new(Curve::new(stages), *spacing, *seed, self.part)
     }
+
+    /// What is due at another rate from a moment on, until the stages would have ended; counted from that moment.
+    pub(crate) fn rest(&self, from_s: f64, rate_per_s: f64) -> Arrivals {
+        let whole_s: f64 = self.open.stages.iter().map(|stage| stage.duration_s).sum();
+        let rest = Stage {
+            duration_s: (whole_s - from_s).max(0.0),
+            rate_per_s,
+            to_rate_per_s: None,
+        };
+        Arrivals::new(
+            Curve::new(&[rest]),
+            self.open.spacing,
+            self.open.seed,
+            self.part,
+        )
+    }
+
+    #[cfg(test)]
+    pub(crate) fn whole(open: Open) -> Self {
+        Self {
+            open,
+            part: Part::WHOLE,
+        }
+    }
 }
 
 impl Open {

@@ -16,7 +16,7 @@ pub(crate) use self::http::Checked;
 pub use self::http::{HttpPlan, HttpVersion, MAX_BODY_BYTES, MAX_STREAMS};
 #[cfg(feature = "scripts")]
 pub(crate) use self::http::{checked_headers, checked_path};
-pub(crate) use self::load::Load;
+pub(crate) use self::load::{Due, Load};
 pub use self::load::{
     MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS, MAX_STAGES, Open,
 };

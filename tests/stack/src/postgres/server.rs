@@ -262,6 +262,8 @@ impl Server {
             ])
             // Nothing here has to survive a power cut.
             .arg("--no-sync")
+            // On by default from 18 on; pg_upgrade wants a cluster to be as the older one.
+            .args((self.pg_config.major >= 18).then_some("--no-data-checksums"))
             .current_dir(place.path())
             .env_clear()
             .env("PATH", "/usr/bin:/bin")

@@ -6,9 +6,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Config, Error, NoTls, Socket, Statement};
+use tokio_postgres::{Client, Config, Error, NoTls, Statement};
 
 use super::super::driver::Driver;
 use super::super::exchange::CONNECT_TIMEOUT;
@@ -29,6 +28,8 @@ pub(super) const ANSWER: Answer = Answer {
 pub(in super::super) struct Work {
     pub(in super::super) plan: CheckedPostgres,
     pub(super) config: Config,
+    #[cfg(feature = "postgres-tls")]
+    tls: Option<crate::tls::Tls>,
     pub(super) parameters: Vec<Parameter>,
 }
 
@@ -48,6 +49,8 @@ impl Work {
         Self {
             parameters: plan.parameters.iter().cloned().map(Parameter).collect(),
             config,
+            #[cfg(feature = "postgres-tls")]
+            tls: target.tls.clone(),
             plan,
         }
     }
@@ -101,7 +104,8 @@ type Fate = Rc<OnceCell<Result<(), Error>>>;
 
 /// The library's connection, which notes how it ended.
 pub(super) struct Moving {
-    connection: tokio_postgres::Connection<Socket, NoTlsStream>,
+    /// In clear or by TLS.
+    connection: Pin<Box<dyn Future<Output = Result<(), Error>>>>,
     fate: Fate,
 }
 
@@ -110,7 +114,7 @@ impl Future for Moving {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let ended = ready!(Pin::new(&mut this.connection).poll(cx));
+        let ended = ready!(this.connection.as_mut().poll(cx));
         let _ = this.fate.set(ended);
         Poll::Ready(())
     }
@@ -129,9 +133,9 @@ impl Live {
     /// Connects, and prepares the statement where the plan wants that.
     pub(super) async fn connect(thread: &Rc<Thread>, work: &Work) -> Result<Self, ErrorKind> {
         let connecting = async {
-            let (client, driver, fate) = open(&work.config).await.map_err(|error| {
+            let (client, driver, fate) = open(work).await.map_err(|error| {
                 thread.count_sql_state(error.code());
-                ErrorKind::Connect
+                kind_of_refusal(&error)
             })?;
             let mut live = Self {
                 client,
@@ -159,7 +163,7 @@ impl Live {
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
             .unwrap_or(Err(ErrorKind::Connect));
-        if matches!(connected, Err(ErrorKind::Connect)) {
+        if matches!(connected, Err(ErrorKind::Connect | ErrorKind::Tls)) {
             thread.count(|details| details.refused += 1);
         }
         connected
@@ -196,8 +200,8 @@ impl Live {
     }
 }
 
-async fn open(config: &Config) -> Result<(Client, Driver<Moving>, Fate), Error> {
-    let (client, connection) = config.connect(NoTls).await?;
+async fn open(work: &Work) -> Result<(Client, Driver<Moving>, Fate), Error> {
+    let (client, connection) = connect(work).await?;
     let fate = Fate::default();
     let moving = Moving {
         connection,
@@ -206,10 +210,34 @@ async fn open(config: &Config) -> Result<(Client, Driver<Moving>, Fate), Error> 
     Ok((client, Driver::new(moving), fate))
 }
 
+type Connected = (Client, Pin<Box<dyn Future<Output = Result<(), Error>>>>);
+
+async fn connect(work: &Work) -> Result<Connected, Error> {
+    #[cfg(feature = "postgres-tls")]
+    if let Some(tls) = &work.tls {
+        let (client, connection) = work.config.connect(tls.of_postgres()).await?;
+        return Ok((client, Box::pin(connection)));
+    }
+    let (client, connection) = work.config.connect(NoTls).await?;
+    Ok((client, Box::pin(connection)))
+}
+
+/// The library tells apart a handshake that failed and a connection that could not be made by its words alone.
+fn kind_of_refusal(error: &Error) -> ErrorKind {
+    if error
+        .to_string()
+        .starts_with("error performing TLS handshake")
+    {
+        ErrorKind::Tls
+    } else {
+        ErrorKind::Connect
+    }
+}
+
 /// Connects once and has the statement prepared, so that a wrong plan is refused before the run.
 pub(in super::super) async fn try_out(work: &Work) -> Result<(), PlanError> {
     let trying = async {
-        let (client, mut driver, _) = match open(&work.config).await {
+        let (client, mut driver, _) = match open(work).await {
             Ok(opened) => opened,
             Err(error) => return wrong("target", format!("cannot connect: {}", sentence(&error))),
         };

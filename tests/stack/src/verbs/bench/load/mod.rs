@@ -2,6 +2,7 @@
 //!
 //! Server and client have a core each where `taskset` is there.
 
+mod capacity;
 mod http;
 mod postgres;
 mod websocket;
@@ -20,6 +21,7 @@ use super::peers::Peers;
 pub(super) fn run(signals: &Signals) -> Result<Vec<Figure>> {
     let peers = Peers::build(&checkout(), signals, "load-peers", None)?;
     let mut figures = http::run(&peers, signals)?;
+    figures.extend(capacity::run(&peers, signals)?);
     figures.extend(postgres::run(&peers, signals)?);
     figures.extend(websocket::run(&peers, signals)?);
     Ok(figures)

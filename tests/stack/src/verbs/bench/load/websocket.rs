@@ -10,10 +10,34 @@ use super::{Server, ours};
 const CONNECTIONS: &str = "64";
 const SECONDS: &str = "3";
 
+/// Connections that are held, and for how long after the first of them.
+const IDLE: [&str; 2] = ["5000", "10"];
+
 const PEERS: [&str; 3] = ["tokio-tungstenite", "fastwebsockets", "tokio-websockets"];
 
 pub(super) fn run(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
-    Progress::Print.step("an echo beside each library", || echo(peers, signals))
+    let mut figures =
+        Progress::Print.step("an echo beside each library", || echo(peers, signals))?;
+    figures.extend(Progress::Print.step("idle connections", || idle(peers, signals))?);
+    Ok(figures)
+}
+
+fn idle(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
+    let server = Server::start(peers, &["echo"])?;
+    let told = ours(peers, signals, &["idle", &server.address, IDLE[0], IDLE[1]])?;
+    let [held, lost, cpu, rss] = told[..] else {
+        return Err(Error::Program {
+            program: "load-peers idle".into(),
+            detail: format!("answered {told:?}"),
+        });
+    };
+    Progress::Print.say(format!(
+        "{held:.0} idle connections held, {lost:.0} lost or refused, {cpu:.2} s of CPU, {rss:.1} MiB"
+    ));
+    Ok(vec![
+        Figure::own("ws_idle_held", "connections", interval(&[held])),
+        Figure::own("ws_idle_lost", "connections", interval(&[lost])),
+    ])
 }
 
 fn echo(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
