@@ -118,11 +118,15 @@ pub struct Search {
     /// Times that each end was seen as it is.
     held_times: u32,
     broke_times: u32,
+    /// Times on end that the tester itself was late.
+    late_times: u32,
     end: Option<Capacity>,
 }
 
 /// So often an end of the interval is seen before it is stated.
 const CONFIRMED: u32 = 2;
+/// So often on end the tester may be late at a rate: a machine is busy for a moment, and that is no end of a search.
+const LATE: u32 = 3;
 
 impl Search {
     /// Begins a search.
@@ -138,6 +142,7 @@ impl Search {
             broke: None,
             held_times: 0,
             broke_times: 0,
+            late_times: 0,
             end: None,
         })
     }
@@ -188,11 +193,18 @@ impl Search {
             rate_per_s: rate,
             outcome,
         });
+        if outcome != Outcome::GeneratorLimited {
+            self.late_times = 0;
+        }
         match outcome {
             Outcome::GeneratorLimited => {
-                return self.fail(format!(
-                    "the tester itself was late at {rate:.0} a second, so nothing can be said of the target there"
-                ));
+                self.late_times += 1;
+                if self.late_times >= LATE || self.probes.len() >= self.plan.max_probes {
+                    self.fail(format!(
+                        "the tester itself was late at {rate:.0} a second, so nothing can be said of the target there"
+                    ));
+                }
+                return;
             }
             Outcome::Held => {
                 self.held_times = if self.held == Some(rate) {

@@ -93,6 +93,16 @@ fn what_cannot_be_measured_says_why() {
         }
     };
     assert!(because(plan, late).contains("the tester itself was late at 6400 a second"));
+    // Late now and then is no end.
+    let mut number = 0;
+    let (end, _) = search(plan, |rate| {
+        number += 1;
+        match number % 2 {
+            0 => sharp(2_000.0)(rate),
+            _ => Outcome::GeneratorLimited,
+        }
+    });
+    assert!(matches!(end, Capacity::Found { .. }), "{end:?}");
     let mut turn = false;
     let fickle = &mut |_: f64| {
         turn = !turn;
