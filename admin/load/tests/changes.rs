@@ -105,9 +105,9 @@ async fn an_open_run_goes_on_at_the_rate_that_is_asked_for() {
         open: Some(Open {
             stages: vec![Stage {
                 duration_s: 2.0,
-                // One at once, and the next one never.
-                rate_per_s: 0.5,
-                to_rate_per_s: Some(0.4),
+                // One at once, and the next one after a second: by then the run has heard.
+                rate_per_s: 1.0,
+                to_rate_per_s: None,
             }],
             spacing: Spacing::Even,
             seed: 0,
