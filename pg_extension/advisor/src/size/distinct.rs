@@ -6,6 +6,8 @@ use super::Group;
 
 /// A key seen this often in a sample is its own group; the others are taken together.
 const FREQUENT: u64 = 10;
+/// Group sizes that are told apart among the others.
+const MAX_SIZES: u32 = 20_000;
 
 /// How often each key of a sample was seen.
 #[derive(Debug, Clone, Default)]
@@ -35,8 +37,9 @@ impl Frequencies {
 
 /// The keys of a table with `rows` rows of which `seen` is a sample of single rows (not of whole pages).
 ///
-/// Keys that the sample shows often stand for themselves. The number of others is Haas and Stokes' estimate, the one that
-/// ANALYZE uses: n d / (n - f1 + f1 n / N).
+/// Keys that the sample shows often stand for themselves. The number of the others is Haas and Stokes' estimate `Duj2a`: what
+/// ANALYZE uses, corrected for keys that are unevenly frequent. Their frequencies are taken to be gamma-distributed, so that
+/// the rows of one follow a negative binomial distribution.
 pub fn groups(seen: &Frequencies, rows: f64) -> Vec<Group> {
     if seen.rows == 0 {
         return Vec::new();
@@ -47,7 +50,7 @@ pub fn groups(seen: &Frequencies, rows: f64) -> Vec<Group> {
     let mut counts: Vec<(u64, f64)> = seen.seen.values().copied().collect();
     counts.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut found: Vec<Group> = Vec::new();
-    let (mut n, mut d, mut once, mut bytes) = (0.0, 0.0, 0.0, 0.0);
+    let mut others = Others::default();
     for (count, tuple) in counts {
         if is_whole || count >= FREQUENT {
             let each = count as f64 * scale;
@@ -59,52 +62,117 @@ pub fn groups(seen: &Frequencies, rows: f64) -> Vec<Group> {
                     tuple,
                 }),
             }
-            continue;
+        } else {
+            others.add(count as f64, tuple);
         }
-        n += count as f64;
-        d += 1.0;
-        once += f64::from(u8::from(count == 1));
-        bytes += tuple;
     }
-    if d > 0.0 {
-        let all = n * scale;
-        let distinct = (n * d / (n - once + once * n / all)).clamp(d, all);
-        let mean = all / distinct;
-        let tuple = bytes / d;
-        spread(&mut found, distinct, mean, tuple);
-    }
+    others.spread(scale, &mut found);
     found
 }
 
-/// Values that occur `mean` times on average are not all that frequent: Poisson's shares, of those that occur at all.
-fn spread(found: &mut Vec<Group>, values: f64, mean: f64, tuple: f64) {
-    if !(1.01..=30.0).contains(&mean) {
-        found.push(Group {
-            values,
-            rows: mean,
-            tuple,
-        });
-        return;
+/// The keys of a sample that are not frequent.
+#[derive(Default)]
+struct Others {
+    rows: f64,
+    keys: f64,
+    once: f64,
+    /// Sum of i (i - 1) over the keys, i being how often one was seen.
+    pairs: f64,
+    bytes: f64,
+}
+
+impl Others {
+    fn add(&mut self, count: f64, tuple: f64) {
+        self.rows += count;
+        self.keys += 1.0;
+        self.once += f64::from(u8::from(count == 1.0));
+        self.pairs += count * (count - 1.0);
+        self.bytes += tuple;
     }
-    // The rate whose mean, zero left out, is `mean`.
-    let (mut low, mut high) = (1e-6, mean);
-    for _ in 0..60 {
-        let rate = f64::midpoint(low, high);
-        if rate / -(-rate).exp_m1() < mean {
-            low = rate;
-        } else {
-            high = rate;
+
+    /// Estimated number of keys in the table, and the squared coefficient of variation of their frequencies.
+    fn distinct(&self, scale: f64) -> (f64, f64) {
+        let all = self.rows * scale;
+        let unseen = self.once * (1.0 - 1.0 / scale) / self.rows;
+        if unseen >= 1.0 - 1e-9 {
+            return (all, 0.0);
         }
+        let first = self.keys / (1.0 - unseen);
+        let variation = (first * self.pairs / (self.rows * self.rows) + first / all - 1.0).max(0.0);
+        let share = 1.0 / scale;
+        let more = if scale > 1.0 {
+            self.once * (1.0 - share) * (1.0 - share).ln() * variation / share
+        } else {
+            0.0
+        };
+        let distinct = (self.keys - more) / (1.0 - unseen);
+        (distinct.clamp(self.keys, all), variation)
     }
-    let rate = low;
-    let mut share = (-rate).exp() / -(-rate).exp_m1();
-    for count in 1..=(mean * 4.0 + 20.0) as u32 {
-        share *= rate / f64::from(count);
-        found.push(Group {
-            values: values * share,
-            rows: f64::from(count),
+
+    fn spread(&self, scale: f64, found: &mut Vec<Group>) {
+        if self.keys == 0.0 {
+            return;
+        }
+        let (values, variation) = self.distinct(scale);
+        let mean = self.rows * scale / values;
+        let tuple = self.bytes / self.keys;
+        let group = |values, rows| Group {
+            values,
+            rows,
             tuple,
-        });
+        };
+        let largest = mean * (1.0 + 8.0 * (variation + 1.0 / mean).sqrt()) + 20.0;
+        if mean < 1.001 || largest > f64::from(MAX_SIZES) {
+            found.push(group(values, mean));
+            return;
+        }
+        // Shares of 0, 1, 2, ... rows by recurrence; keys with no rows are none, so the mean of the rest is made to fit.
+        let shares = |rate: f64| {
+            let ratio = rate * variation / (1.0 + rate * variation);
+            let shape = if variation > 1e-6 {
+                1.0 / variation
+            } else {
+                1e6
+            };
+            let none = -shape * (rate / shape).ln_1p();
+            let mut share = none.exp();
+            let ratio = if variation > 1e-6 {
+                ratio
+            } else {
+                rate / (shape + rate)
+            };
+            (1..=largest as u32)
+                .map(|count| {
+                    share *= ratio * (shape + f64::from(count) - 1.0) / f64::from(count);
+                    share
+                })
+                .collect::<Vec<f64>>()
+        };
+        let mean_of = |shares: &[f64]| {
+            let total: f64 = shares.iter().sum();
+            let rows: f64 = shares
+                .iter()
+                .zip(1..)
+                .map(|(share, n)| share * f64::from(n))
+                .sum();
+            rows / total.max(f64::MIN_POSITIVE)
+        };
+        let (mut low, mut high) = (1e-6, mean * 1.5);
+        for _ in 0..40 {
+            let rate = f64::midpoint(low, high);
+            if mean_of(&shares(rate)) < mean {
+                low = rate;
+            } else {
+                high = rate;
+            }
+        }
+        let shares = shares(low);
+        let total: f64 = shares.iter().sum();
+        for (share, rows) in shares.iter().zip(1..) {
+            if *share > total * 1e-9 {
+                found.push(group(values * share / total, f64::from(rows)));
+            }
+        }
     }
 }
 

@@ -29,18 +29,31 @@ pub fn hash_size(shape: &HashShape) -> IndexSize {
     let wanted = rows / (fill / TUPLE).max(10) as f64;
     let buckets = buckets(wanted);
     let capacity = ((BLOCK - OVERHEAD) / TUPLE) as f64;
-    // What else lies in the bucket of a frequent key.
-    let others = rows / buckets;
-    let overflow: f64 = shape
-        .groups
-        .iter()
-        .map(|group| {
-            let full = group.rows + others.min(rows - group.rows).max(0.0);
-            group.values * ((full / capacity).ceil() - 1.0).max(0.0)
-        })
-        .sum();
+    let overflow = overflow(&shape.groups, rows, buckets, capacity);
     // Meta page and one bitmap page for each 32,768 overflow pages.
     IndexSize::of(2.0 + (overflow / 32_768.0).floor() + buckets + overflow, 0)
+}
+
+/// Overflow pages, with the keys of many rows put into buckets at random (the same way each time).
+fn overflow(groups: &[Group], rows: f64, buckets: f64, capacity: f64) -> f64 {
+    let mut filled = vec![0.0; buckets as usize];
+    let (mut state, mut placed) = (0x9e37_79b9_7f4a_7c15_u64, 0.0);
+    // Keys of fewer rows lie evenly, near enough.
+    for group in groups.iter().filter(|group| group.rows > capacity / 40.0) {
+        for _ in 0..group.values.round() as usize {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let bucket = state as usize % filled.len();
+            filled[bucket] += group.rows;
+            placed += group.rows;
+        }
+    }
+    let others = (rows - placed).max(0.0) / buckets;
+    filled
+        .iter()
+        .map(|rows| (((rows + others) / capacity).ceil() - 1.0).max(0.0))
+        .sum()
 }
 
 /// Buckets of an index that is made for `wanted` of them.
