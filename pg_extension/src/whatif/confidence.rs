@@ -284,42 +284,47 @@ impl Range {
     }
 }
 
-/// Whether the condition holds for less than one part of the histogram.
+/// Frequent values that meet a condition outweigh the outermost part of the histogram from this many times its share on.
+const OUTWEIGHS: f64 = 20.0;
+/// Values are unevenly frequent where the first is so many times as frequent as those that are not listed.
+const UNEVEN: f64 = 3.0;
+
+/// Whether the condition holds for less than one part of the histogram, and for little else.
 unsafe fn is_at_the_end(
     tuple: pg_sys::HeapTuple,
     operator: pg_sys::Oid,
     range: Range,
     constant: pg_sys::Datum,
 ) -> bool {
-    // SAFETY: the slot is filled by the server and freed; the operator takes the column's type on its left.
+    // SAFETY: slots are filled by the server and freed; the operator takes the column's type on its left.
     unsafe {
-        let mut slot = pg_sys::AttStatsSlot::default();
-        if !pg_sys::get_attstatsslot(
-            &mut slot,
-            tuple,
-            pg_sys::STATISTIC_KIND_HISTOGRAM as i32,
-            pg_sys::InvalidOid,
-            pg_sys::ATTSTATSSLOT_VALUES as i32,
-        ) {
+        let Some(histogram) = Slot::of(tuple, pg_sys::STATISTIC_KIND_HISTOGRAM, false) else {
+            return false;
+        };
+        let parts = histogram.values().len().saturating_sub(1).max(1);
+        let bound = match range {
+            Range::Below => 1.min(histogram.values().len() - 1),
+            Range::Above => parts - 1,
+        };
+        if histogram.holds(operator, histogram.values()[bound], constant) {
             return false;
         }
-        let last = (slot.nvalues - 1).max(0);
-        let bound = match range {
-            Range::Below => last.min(1),
-            Range::Above => (last - 1).max(0),
+        let Some(common) = Slot::of(tuple, pg_sys::STATISTIC_KIND_MCV, true) else {
+            return true;
         };
-        let holds = pg_sys::OidFunctionCall2Coll(
-            pg_sys::get_opcode(operator),
-            slot.stacoll,
-            *slot.values.add(bound as usize),
-            constant,
-        );
-        pg_sys::free_attstatsslot(&mut slot);
-        holds.value() & 0xff == 0
+        let listed: f64 = common.shares().iter().copied().map(f64::from).sum();
+        let met: f64 = common
+            .values()
+            .iter()
+            .zip(common.shares())
+            .filter(|(value, _)| common.holds(operator, **value, constant))
+            .map(|(_, share)| f64::from(*share))
+            .sum();
+        met < OUTWEIGHS * (1.0 - listed).max(0.0) / parts as f64
     }
 }
 
-/// Whether some values are frequent and this one is not among them.
+/// Whether values are unevenly frequent and this one is not among the frequent ones.
 unsafe fn is_rare(
     tuple: pg_sys::HeapTuple,
     operator: pg_sys::Oid,
@@ -327,28 +332,84 @@ unsafe fn is_rare(
 ) -> bool {
     // SAFETY: as above.
     unsafe {
-        let mut slot = pg_sys::AttStatsSlot::default();
-        if !pg_sys::get_attstatsslot(
-            &mut slot,
-            tuple,
-            pg_sys::STATISTIC_KIND_MCV as i32,
-            pg_sys::InvalidOid,
-            pg_sys::ATTSTATSSLOT_VALUES as i32,
-        ) {
+        let Some(common) = Slot::of(tuple, pg_sys::STATISTIC_KIND_MCV, true) else {
             return false;
+        };
+        let header = (*tuple).t_data;
+        let statistics = &*header
+            .cast::<u8>()
+            .add(usize::from((*header).t_hoff))
+            .cast::<pg_sys::FormData_pg_statistic>();
+        let listed: f64 = common.shares().iter().copied().map(f64::from).sum();
+        // A negative number is a share of the rows, and those are many.
+        let others = if statistics.stadistinct > 0.0 {
+            f64::from(statistics.stadistinct) - common.values().len() as f64
+        } else {
+            f64::INFINITY
+        };
+        let first = common.shares().first().copied().map_or(0.0, f64::from);
+        let left = (1.0 - listed - f64::from(statistics.stanullfrac)).max(0.0);
+        let is_listed = |value: &pg_sys::Datum| common.holds(operator, *value, constant);
+        first > UNEVEN * left / others.max(1.0) && !common.values().iter().any(is_listed)
+    }
+}
+
+/// One kind of statistics of a column.
+struct Slot(pg_sys::AttStatsSlot);
+
+impl Slot {
+    unsafe fn of(tuple: pg_sys::HeapTuple, kind: u32, with_shares: bool) -> Option<Self> {
+        let shares = if with_shares {
+            pg_sys::ATTSTATSSLOT_NUMBERS
+        } else {
+            0
+        };
+        let mut slot = pg_sys::AttStatsSlot::default();
+        // SAFETY: a valid tuple of pg_statistic.
+        let found = unsafe {
+            pg_sys::get_attstatsslot(
+                &mut slot,
+                tuple,
+                kind as i32,
+                pg_sys::InvalidOid,
+                (pg_sys::ATTSTATSSLOT_VALUES | shares) as i32,
+            )
+        };
+        (found && slot.nvalues > 0).then_some(Self(slot))
+    }
+
+    fn values(&self) -> &[pg_sys::Datum] {
+        // SAFETY: the server filled the array.
+        unsafe { std::slice::from_raw_parts(self.0.values, self.0.nvalues as usize) }
+    }
+
+    fn shares(&self) -> &[f32] {
+        if self.0.numbers.is_null() {
+            return &[];
         }
-        let function = pg_sys::get_opcode(operator);
-        let known = (0..slot.nvalues as usize).any(|at| {
-            let equal = pg_sys::OidFunctionCall2Coll(
-                function,
-                slot.stacoll,
-                *slot.values.add(at),
-                constant,
-            );
-            equal.value() & 0xff != 0
-        });
-        pg_sys::free_attstatsslot(&mut slot);
-        !known
+        // SAFETY: the server filled the array.
+        unsafe { std::slice::from_raw_parts(self.0.numbers, self.0.nnumbers as usize) }
+    }
+
+    unsafe fn holds(
+        &self,
+        operator: pg_sys::Oid,
+        value: pg_sys::Datum,
+        constant: pg_sys::Datum,
+    ) -> bool {
+        // SAFETY: the operator takes such a value on its left and the constant on its right.
+        unsafe {
+            let function = pg_sys::get_opcode(operator);
+            let held = pg_sys::OidFunctionCall2Coll(function, self.0.stacoll, value, constant);
+            held.value() & 0xff != 0
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // SAFETY: filled by get_attstatsslot.
+        unsafe { pg_sys::free_attstatsslot(&mut self.0) };
     }
 }
 

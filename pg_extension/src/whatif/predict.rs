@@ -172,7 +172,8 @@ fn of_sample(
         }
     }
     for (position, key) in part.index.columns[..part.index.keys].iter().enumerate() {
-        if key.number == 0 {
+        // Those of a partial index say nothing of the whole table: the planner leaves them alone (`examine_variable`).
+        if key.number == 0 && part.predicate.is_none() {
             part.index.statistics[position] =
                 statistics(key, &mut sample.columns[position], entries);
         }
@@ -184,14 +185,16 @@ fn of_sample(
                 groups: groups(&seen, entries),
                 deduplicates: part.deduplicates,
                 fill_percent: part.fill_percent,
+                key_tuple: key_tuple(part, &sample),
             })
         }
         Method::Hash => {
             let seen = keys(part, &sample)?;
-            let rows = seen.rows() as f64 * scale;
+            let kept = seen.rows() as f64 * scale;
             hash_size(&HashShape {
-                rows,
-                groups: groups(&seen, rows),
+                rows: kept,
+                table_rows: rows,
+                groups: groups(&seen, kept),
                 fill_percent: part.fill_percent,
             })
         }
@@ -238,6 +241,29 @@ fn keys(part: &Part, sample: &Sample) -> Result<Frequencies, String> {
         seen.add(hasher.finish(), bytes as f64);
     }
     Ok(seen)
+}
+
+/// Mean bytes of a tuple without what is only stored; `None` where nothing is.
+fn key_tuple(part: &Part, sample: &Sample) -> Option<f64> {
+    if part.index.columns.len() == part.index.keys {
+        return None;
+    }
+    let layouts: Vec<Layout> = part.index.columns[..part.index.keys]
+        .iter()
+        .map(Layout::of_key)
+        .collect();
+    let mut hasher = DefaultHasher::new();
+    let (mut sum, mut columns) = (0, vec![None; layouts.len()]);
+    for row in 0..sample.kept() {
+        for (position, layout) in layouts.iter().enumerate() {
+            let column = &sample.columns[position];
+            columns[position] = (!column.nulls[row])
+                // SAFETY: a value of the column's type.
+                .then(|| unsafe { layout.bytes(column.values[row], &mut hasher) });
+        }
+        sum += tuple_bytes(&columns);
+    }
+    Some(sum as f64 / sample.kept().max(1) as f64)
 }
 
 /// Mean bytes of each column.

@@ -59,6 +59,8 @@ pub struct BtreeShape {
     pub deduplicates: bool,
     /// Percent of a leaf that is filled; 90 by default.
     pub fill_percent: Option<u64>,
+    /// Mean bytes of a tuple that holds the keys alone; `None` where there is no INCLUDE. Inner pages hold such tuples.
+    pub key_tuple: Option<f64>,
 }
 
 /// Expected number of different pairs of two independent columns among `rows` rows.
@@ -82,6 +84,7 @@ pub fn index_size(shape: &IndexShape) -> IndexSize {
         }],
         deduplicates: shape.deduplicates && rows / values >= WORTH_DEDUPLICATING,
         fill_percent: None,
+        key_tuple: None,
     })
 }
 
@@ -107,7 +110,9 @@ pub fn btree_size(shape: &BtreeShape) -> IndexSize {
         single
     };
     let inner = (BLOCK - PAGE_OVERHEAD - ITEM_ID - INNER_FREE) as f64;
-    let fan_out = (inner / (tuple + ITEM_ID as f64)).floor();
+    // Where equal keys lie on both sides of a page's end, the tuple above needs the row's place too.
+    let pivot = shape.key_tuple.unwrap_or(tuple) + 8.0 * share_inside(shape);
+    let fan_out = (inner / (pivot + ITEM_ID as f64)).floor();
     let mut level = leaves.ceil().max(1.0);
     let (mut pages, mut height) = (level, 0);
     while level > 1.0 {
@@ -116,6 +121,22 @@ pub fn btree_size(shape: &BtreeShape) -> IndexSize {
         height += 1;
     }
     IndexSize::of(pages + 1.0, height)
+}
+
+/// Of the ends of leaves, the share that lies between two tuples of one key.
+fn share_inside(shape: &BtreeShape) -> f64 {
+    let (mut inside, mut all) = (0.0, 0.0);
+    for group in &shape.groups {
+        let (tuples, bytes) = if shape.deduplicates {
+            let lists = (group.rows / most_in_list(group.tuple)).ceil();
+            (lists, group_bytes(group.rows, group.tuple))
+        } else {
+            (group.rows, group.rows * (group.tuple + ITEM_ID as f64))
+        };
+        all += group.values * bytes;
+        inside += group.values * bytes * (1.0 - 1.0 / tuples.max(1.0));
+    }
+    inside / all.max(f64::MIN_POSITIVE)
 }
 
 /// Mean size of an index tuple: the aligned size is averaged, not the width.
@@ -151,11 +172,16 @@ fn mean_tuple(columns: &[ColumnWidth]) -> f64 {
     }
 }
 
+/// Rows that one posting list holds.
+fn most_in_list(tuple: f64) -> f64 {
+    (((MAX_POSTING / 8 * 8) as f64 - tuple) / HEAP_POINTER)
+        .floor()
+        .max(2.0)
+}
+
 /// Bytes, line pointers included, that one key with `rows` rows takes as posting lists.
 fn group_bytes(rows: f64, tuple: f64) -> f64 {
-    let most = (((MAX_POSTING / 8 * 8) as f64 - tuple) / HEAP_POINTER)
-        .floor()
-        .max(2.0);
+    let most = most_in_list(tuple);
     let list = |pointers: f64| {
         if pointers <= 0.0 {
             0.0

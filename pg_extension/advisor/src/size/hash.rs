@@ -14,8 +14,10 @@ const ONE_STEP_GROUPS: u32 = 10;
 /// What the size depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HashShape {
-    /// Rows whose key is not NULL.
+    /// Rows whose key is in the index: not NULL, and met by the predicate.
     pub rows: f64,
+    /// Rows of the table: as many buckets are made as they would need.
+    pub table_rows: f64,
     /// Its keys by how often they occur; only frequent ones matter.
     pub groups: Vec<Group>,
     /// Percent of a page to which a bucket is filled; 75 unless the definition says otherwise.
@@ -26,7 +28,7 @@ pub struct HashShape {
 pub fn hash_size(shape: &HashShape) -> IndexSize {
     let rows = shape.rows.max(0.0);
     let fill = BLOCK * shape.fill_percent.unwrap_or(FILL_PERCENT).clamp(10, 100) / 100;
-    let wanted = rows / (fill / TUPLE).max(10) as f64;
+    let wanted = shape.table_rows / (fill / TUPLE).max(10) as f64;
     let buckets = buckets(wanted);
     let capacity = ((BLOCK - OVERHEAD) / TUPLE) as f64;
     let overflow = overflow(&shape.groups, rows, buckets, capacity);
@@ -89,6 +91,7 @@ mod tests {
     fn a_frequent_key_takes_overflow_pages() {
         let shape = |groups| HashShape {
             rows: 100_000.0,
+            table_rows: 100_000.0,
             groups,
             fill_percent: None,
         };
