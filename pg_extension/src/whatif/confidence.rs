@@ -214,7 +214,7 @@ impl Walk<'_> {
             };
             let varno = (*variable.cast::<pg_sys::Var>()).varno;
             let copy = pg_sys::copyObjectImpl(side.cast()).cast::<pg_sys::Node>();
-            pg_sys::ChangeVarNodes(copy, varno as i32, 1, 0);
+            pg_sys::ChangeVarNodes(copy, varno, 1, 0);
             let copy = pg_sys::eval_const_expressions(std::ptr::null_mut(), copy);
             for predicted in self.indexes {
                 if predicted.definition.table != (*place.entry).relid {
