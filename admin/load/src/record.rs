@@ -56,7 +56,7 @@ pub(crate) struct Sample {
 }
 
 /// An answer whose body has ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// Of protocols that have one.
     pub(crate) status: Option<u16>,
@@ -102,7 +102,7 @@ impl Recorder {
             let Some(status) = answer.status else {
                 return Ok(());
             };
-            // At most the 900 codes that the http crate lets through.
+            // At most the 900 codes of three digits.
             *self.statuses.entry(status).or_default() += 1;
             if status < 400 {
                 Ok(())

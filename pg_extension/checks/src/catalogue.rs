@@ -93,6 +93,10 @@ const COLLECTIONS: &[(&str, &str)] = &[
         include_str!("../../sql/collections/relations.sql"),
     ),
     ("indexes", include_str!("../../sql/collections/indexes.sql")),
+    (
+        "rival_indexes",
+        include_str!("../../sql/collections/rival_indexes.sql"),
+    ),
     ("columns", include_str!("../../sql/collections/columns.sql")),
     (
         "statements",

@@ -1,9 +1,11 @@
 //! One connection of any protocol, as the two models of load see it.
 
+#[cfg(feature = "http2")]
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
+use super::exchange::Exchange;
 use super::http1;
 #[cfg(feature = "http2")]
 use super::http2;
@@ -12,19 +14,13 @@ use super::postgres;
 use super::thread::Thread;
 #[cfg(feature = "websocket")]
 use super::websocket;
-use crate::record::{Answer, ErrorKind};
-
-/// Connecting takes at most a second: an unreachable target is to be known soon.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// After a refused connection the next try waits, so that a dead target is not hammered.
-pub(super) const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
 /// What a run sends, and where: one for each protocol.
 #[derive(Debug, Clone)]
 pub(super) enum Work {
     Http1(Arc<http1::Work>),
     #[cfg(feature = "http2")]
-    Http2(Arc<http1::Work>),
+    Http2(Arc<http2::Work>),
     #[cfg(feature = "postgres")]
     Postgres(Arc<postgres::Work>),
     #[cfg(feature = "websocket")]
@@ -51,6 +47,15 @@ impl Work {
     }
 }
 
+/// What a thread makes its connections by.
+pub(super) struct Connections {
+    pub(super) thread: Rc<Thread>,
+    pub(super) work: Work,
+    /// HTTP/2 connections, as far as they are needed.
+    #[cfg(feature = "http2")]
+    shared: RefCell<Vec<Rc<http2::Shared>>>,
+}
+
 /// Sends one request after the other, and connects when it has to.
 pub(super) enum Connection {
     Http1(http1::Connection),
@@ -62,35 +67,52 @@ pub(super) enum Connection {
     WebSocket(websocket::Connection),
 }
 
-/// What came of one request.
-pub(super) struct Exchange {
-    pub(super) sent: Instant,
-    pub(super) ended: Instant,
-    pub(super) outcome: Result<Answer, ErrorKind>,
-}
+impl Connections {
+    pub(super) fn new(thread: Thread, work: Work) -> Self {
+        Self {
+            thread: Rc::new(thread),
+            work,
+            #[cfg(feature = "http2")]
+            shared: RefCell::default(),
+        }
+    }
 
-impl Connection {
     /// `number` counts those of a thread from 0.
-    pub(super) fn new(thread: &Rc<Thread>, number: usize) -> Self {
+    pub(super) fn make(&self, number: usize) -> Connection {
         let _ = number;
-        match &thread.work {
-            Work::Http1(work) => Self::Http1(http1::Connection::new(thread, Arc::clone(work))),
+        let thread = &self.thread;
+        match &self.work {
+            Work::Http1(work) => {
+                Connection::Http1(http1::Connection::new(thread, Arc::clone(work)))
+            }
             #[cfg(feature = "http2")]
             Work::Http2(work) => {
-                let shared = thread.shared_connection(number / thread.work.streams());
-                Self::Http2(http2::Connection::new(thread, Arc::clone(work), shared))
+                let shared = self.shared(number / self.work.streams());
+                Connection::Http2(http2::Connection::new(thread, Arc::clone(work), shared))
             }
             #[cfg(feature = "postgres")]
             Work::Postgres(work) => {
-                Self::Postgres(postgres::Connection::new(thread, Arc::clone(work)))
+                Connection::Postgres(postgres::Connection::new(thread, Arc::clone(work)))
             }
             #[cfg(feature = "websocket")]
             Work::WebSocket(work) => {
-                Self::WebSocket(websocket::Connection::new(thread, Arc::clone(work)))
+                Connection::WebSocket(websocket::Connection::new(thread, Arc::clone(work)))
             }
         }
     }
 
+    /// One of the connections that several requests share.
+    #[cfg(feature = "http2")]
+    fn shared(&self, number: usize) -> Rc<http2::Shared> {
+        let mut shared = self.shared.borrow_mut();
+        if shared.len() <= number {
+            shared.resize_with(number + 1, Rc::default);
+        }
+        Rc::clone(&shared[number])
+    }
+}
+
+impl Connection {
     /// Sends one request and waits for the end of its answer. Connects first where there is no live connection.
     pub(super) async fn send(&mut self) -> Exchange {
         match self {

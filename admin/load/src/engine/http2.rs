@@ -12,13 +12,21 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 
-use super::connection::{CONNECT_TIMEOUT, Exchange, PAUSE_AFTER_REFUSAL};
-use super::http1::Work;
+use super::exchange::{Attempt, CONNECT_TIMEOUT, Exchange};
 use super::patience::Patience;
 use super::presence::Presence;
 use super::socket::Socket;
 use super::thread::Thread;
+use crate::plan::Checked;
 use crate::record::{Answer, ErrorKind};
+use crate::targets::Target;
+
+/// What is sent, and where.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) plan: Checked,
+    pub(super) target: Target,
+}
 
 /// One stream after the other on a connection that others use too.
 pub(super) struct Connection {
@@ -72,34 +80,13 @@ impl Connection {
 
     /// Sends one request and waits for the end of its answer. Connects first where there is no live connection.
     pub(super) async fn send(&mut self) -> Exchange {
-        let begin = Instant::now();
-        let (exchange, had_waited) = self.send_from(begin).await;
-        // What the target closed while nobody spoke is no error: the request never left.
-        match exchange {
-            None if had_waited => self.send_from(begin).await.0,
-            other => other,
-        }
-        .unwrap_or_else(|| Exchange {
-            sent: begin,
-            ended: Instant::now(),
-            outcome: Err(ErrorKind::Reset),
-        })
+        Exchange::of(async |begin| self.attempt(begin).await).await
     }
 
-    /// `None` where the connection ended before the request was written; and whether the connection was there before.
-    async fn send_from(&mut self, begin: Instant) -> (Option<Exchange>, bool) {
+    async fn attempt(&mut self, begin: Instant) -> Attempt {
         let (mut sender, is_new) = match self.sender().await {
             Ok(sender) => sender,
-            Err(kind) => {
-                let ended = Instant::now();
-                tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
-                let exchange = Exchange {
-                    sent: begin,
-                    ended,
-                    outcome: Err(kind),
-                };
-                return (Some(exchange), false);
-            }
+            Err(kind) => return Attempt::Made(Exchange::refused(begin, Err(kind)).await),
         };
         let sent = if is_new { Instant::now() } else { begin };
         let plan = &self.work.plan;
@@ -124,17 +111,18 @@ impl Connection {
         let ended = Instant::now();
         let outcome = match answer {
             Some(Ok(answer)) => Ok(answer),
-            Some(Err(error)) if error.is_canceled() => return (None, !is_new),
+            Some(Err(error)) if error.is_canceled() => {
+                return Attempt::NeverSent { was_kept: !is_new };
+            }
             Some(Err(error)) => Err(kind_of(&error)),
             // The stream is reset with it; the connection and its other streams go on.
             None => Err(ErrorKind::Timeout),
         };
-        let exchange = Exchange {
+        Attempt::Made(Exchange {
             sent,
             ended,
             outcome,
-        };
-        (Some(exchange), !is_new)
+        })
     }
 
     /// A handle on the live connection, and whether it was made now.

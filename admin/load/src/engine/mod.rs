@@ -7,6 +7,7 @@
 //! | `closed`, `open` | the two models of load |
 //! | `pace` | the thread that says when requests of an open model are due |
 //! | `connection` | one connection of any protocol |
+//! | `exchange` | one request on it, and what came of that |
 //! | `http1`, `http2`, `postgres`, `websocket` | one of a protocol |
 //! | `socket` | TCP in clear or by TLS |
 //! | `driver` | what moves a connection's bytes |
@@ -15,7 +16,9 @@
 
 mod closed;
 mod connection;
+#[cfg(feature = "postgres")]
 mod driver;
+mod exchange;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
@@ -31,14 +34,13 @@ mod thread;
 #[cfg(feature = "websocket")]
 mod websocket;
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 
-use self::connection::Work;
+use self::connection::{Connections, Work};
 use self::run::Shared;
 pub use self::run::{Run, RunState};
 use self::thread::Thread;
@@ -60,12 +62,13 @@ pub fn start(id: impl Into<String>, plan: &HttpPlan, target: &Target) -> Result<
     #[cfg(feature = "http2")]
     if plan.streams.is_some() {
         let target = target.speaking(b"h2");
-        let work = Arc::new(http1::Work { plan, target });
+        let work = Arc::new(http2::Work { plan, target });
         return run(id.into(), load, &Work::Http2(work));
     }
     let target = target.speaking(b"http/1.1");
-    let work = Arc::new(http1::Work { plan, target });
-    run(id.into(), load, &Work::Http1(work))
+    let id = id.into();
+    let work = Arc::new(http1::Work::new(&plan, target, &id));
+    run(id, load, &Work::Http1(work))
 }
 
 /// Checks the plan and starts it. Connects once before, so that a target which cannot be reached and a statement that the server
@@ -163,7 +166,11 @@ fn run(id: String, load: Load, work: &Work) -> Result<Run, PlanError> {
             .name(format!("pitcrew-load-{index}"))
             .spawn(move || {
                 let (shared, load, work) = thread;
-                run_thread(Thread::new(shared, load, work), share, arrivals);
+                run_thread(
+                    &Connections::new(Thread::new(shared, load), work),
+                    share,
+                    arrivals,
+                );
             })
             .map_err(no_thread)?;
     }
@@ -192,21 +199,26 @@ fn share_of(connections: usize, threads: usize, index: usize) -> usize {
     connections / threads + usize::from(index < connections % threads)
 }
 
-fn run_thread(thread: Thread, share: Share, arrivals: Option<mpsc::Receiver<std::time::Instant>>) {
+fn run_thread(
+    connections: &Connections,
+    share: Share,
+    arrivals: Option<mpsc::Receiver<std::time::Instant>>,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default());
     let Ok(runtime) = runtime else {
         return;
     };
-    let thread = Rc::new(thread);
+    let thread = &connections.thread;
+    let streams = connections.work.streams();
     runtime.block_on(async {
         let work = async {
             match arrivals {
                 Some(arrivals) => {
-                    open::run(&thread, share.connections * thread.work.streams(), arrivals).await
+                    open::run(connections, share.connections * streams, arrivals).await
                 }
-                None => closed::run(&thread, share.connections * thread.work.streams()).await,
+                None => closed::run(connections, share.connections * streams).await,
             }
         };
         let cancelled = async {
@@ -217,21 +229,21 @@ fn run_thread(thread: Thread, share: Share, arrivals: Option<mpsc::Receiver<std:
             () = work => {}
             () = cancelled => {}
             () = thread.hand_in() => {}
-            () = hold(&thread, share.idle) => {}
+            () = hold(connections, share.idle) => {}
         }
         thread.give_up();
     });
-    // Connections that are still open end here, and with the last of them the thread hands in.
+    // Connections that are still open end here, and when the last of them is gone the thread hands in.
     drop(runtime);
 }
 
 /// Holds connections that send nothing, for ever.
-async fn hold(thread: &Rc<Thread>, idle: usize) {
+async fn hold(connections: &Connections, idle: usize) {
     #[cfg(feature = "websocket")]
-    if let Work::WebSocket(work) = &thread.work {
-        websocket::hold(thread, work, idle).await;
+    if let Work::WebSocket(work) = &connections.work {
+        websocket::hold(&connections.thread, work, idle).await;
     }
-    let _ = (thread, idle);
+    let _ = (connections, idle);
     std::future::pending::<()>().await;
 }
 

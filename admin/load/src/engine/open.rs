@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
-use super::connection::Connection;
+use super::connection::{Connection, Connections};
 use super::pace::MAX_BACKLOG;
 use super::thread::Thread;
 use crate::record::Sample;
@@ -37,10 +37,11 @@ struct Pool {
 
 /// Sends what the pacing thread hands over, on at most so many connections, and waits for the answers.
 pub(super) async fn run(
-    thread: &Rc<Thread>,
-    connections: usize,
+    connections: &Connections,
+    count: usize,
     mut arrivals: mpsc::Receiver<Instant>,
 ) {
+    let thread = &connections.thread;
     let pool = Rc::new(Pool::default());
     let mut workers = JoinSet::new();
     while let Some(intended) = arrivals.recv().await {
@@ -60,9 +61,9 @@ pub(super) async fn run(
         if idle > 0 {
             pool.idle.set(idle - 1);
             pool.wake.notify_one();
-        } else if workers.len() < connections {
-            let number = workers.len();
-            workers.spawn_local(worker(Rc::clone(thread), Rc::clone(&pool), number));
+        } else if workers.len() < count {
+            let connection = connections.make(workers.len());
+            workers.spawn_local(worker(Rc::clone(thread), Rc::clone(&pool), connection));
         }
     }
     pool.is_over.set(true);
@@ -73,8 +74,7 @@ pub(super) async fn run(
     let _ = tokio::time::timeout_at((last + thread.load.timeout * 2).into(), drained).await;
 }
 
-async fn worker(thread: Rc<Thread>, pool: Rc<Pool>, number: usize) {
-    let mut connection = Connection::new(&thread, number);
+async fn worker(thread: Rc<Thread>, pool: Rc<Pool>, mut connection: Connection) {
     loop {
         let next = pool.due.borrow_mut().pop_front();
         let Some(due) = next else {

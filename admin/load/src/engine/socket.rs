@@ -32,6 +32,28 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Whether nothing has come and nothing has ended. Does not wait, and asks the system only where that may be so.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        match self {
+            Self::Clear(stream) => {
+                let read = stream.try_read(&mut [0]);
+                matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => {
+                // No task is woken by what comes later: whoever sends next looks again.
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                let mut byte = [0];
+                let mut buffer = ReadBuf::new(&mut byte);
+                Pin::new(&mut **stream)
+                    .poll_read(&mut cx, &mut buffer)
+                    .is_pending()
+            }
+        }
+    }
+}
+
 /// Both are `Unpin`.
 macro_rules! of_either {
     ($socket:expr, $stream:ident => $call:expr) => {

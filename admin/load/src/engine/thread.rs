@@ -1,10 +1,9 @@
 //! What one thread of a run has at hand, and what it hands in.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::Work;
 use super::run::Shared;
 use crate::details::Details;
 use crate::plan::Load;
@@ -13,16 +12,16 @@ use crate::record::{Recorder, Sample};
 /// How often a thread hands in what it recorded.
 const HAND_IN_EVERY: Duration = Duration::from_millis(100);
 
+/// A read of a connection takes at most so many bytes.
+const READ_BYTES: usize = 64 * 1_024;
+
 /// Hands in the rest when it is dropped, also by a panic, so that a run always ends.
 pub(super) struct Thread {
     pub(super) shared: Arc<Shared>,
     pub(super) load: Arc<Load>,
-    pub(super) work: Work,
     recorder: RefCell<Recorder>,
     under_way: Cell<u64>,
-    /// HTTP/2 connections, as far as they are needed. Who sends on them holds them: they know this thread.
-    #[cfg(feature = "http2")]
-    connections: RefCell<Vec<std::rc::Weak<super::http2::Shared>>>,
+    buffer: RefCell<Box<[u8]>>,
 }
 
 /// A request that was sent and not answered yet.
@@ -35,15 +34,13 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Thread {
-    pub(super) fn new(shared: Arc<Shared>, load: Arc<Load>, work: Work) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, load: Arc<Load>) -> Self {
         Self {
             shared,
             load,
-            work,
             recorder: RefCell::new(Recorder::new()),
             under_way: Cell::new(0),
-            #[cfg(feature = "http2")]
-            connections: RefCell::default(),
+            buffer: RefCell::new(vec![0; READ_BYTES].into()),
         }
     }
 
@@ -55,18 +52,9 @@ impl Thread {
             && shared.claim(self.load.requests)
     }
 
-    /// One of the connections that several requests share.
-    #[cfg(feature = "http2")]
-    pub(super) fn shared_connection(&self, number: usize) -> std::rc::Rc<super::http2::Shared> {
-        let mut connections = self.connections.borrow_mut();
-        if connections.len() <= number {
-            connections.resize_with(number + 1, Default::default);
-        }
-        connections[number].upgrade().unwrap_or_else(|| {
-            let shared = std::rc::Rc::default();
-            connections[number] = std::rc::Rc::downgrade(&shared);
-            shared
-        })
+    /// What the thread's connections read into, one at a time: each has looked at it before another is asked.
+    pub(super) fn buffer(&self) -> RefMut<'_, Box<[u8]>> {
+        self.buffer.borrow_mut()
     }
 
     pub(super) fn under_way(&self) -> UnderWay<'_> {

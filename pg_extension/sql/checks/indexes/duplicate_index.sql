@@ -1,5 +1,5 @@
 -- title: Two indexes that are the same
--- uses: relations, indexes
+-- uses: relations, indexes, rival_indexes
 -- looked at: SELECT count(*) || ' indexes' FROM indexes
 SELECT 'warn' AS severity,
        f.object,
@@ -11,10 +11,8 @@ SELECT 'warn' AS severity,
 FROM (SELECT i.*,
              row_number() OVER w AS place,
              first_value(i.object) OVER w AS kept
-      FROM indexes i
+      FROM rival_indexes i
       WHERE i.is_valid AND NOT i.is_partition AND NOT i.is_partitioned
-        -- Most indexes are alone with their first column, and need not be sorted.
-        AND (i.table_oid, i.first_column) IN (SELECT g.table_oid, g.first_column FROM indexes g GROUP BY 1, 2 HAVING count(*) > 1)
       -- A constraint's index stays, then a unique one, then the one that is used most.
       WINDOW w AS (PARTITION BY i.table_oid, i.method, i.columns, i.key_columns, i.classes, i.collations, i.directions,
                                 i.expressions, i.predicate

@@ -11,12 +11,11 @@ SELECT 'info' AS severity,
               pg_size_pretty(i.bytes)) AS detail,
        jsonb_build_object('null_share', c.null_share, 'bytes', i.bytes) AS evidence,
        format(E'CREATE INDEX CONCURRENTLY ON %s (%s) WHERE %2$s IS NOT NULL;\nDROP INDEX CONCURRENTLY %3$s',
-              i.table_object, quote_ident(a.attname), i.object) AS fix_sql,
+              i.table_object, (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = i.table_oid AND a.attnum = i.first_column), i.object) AS fix_sql,
        NULL AS fix_job,
        'low' AS confidence
 FROM indexes i
 JOIN columns c ON c.table_oid = i.table_oid AND c.number = i.first_column
-JOIN pg_attribute a ON a.attrelid = i.table_oid AND a.attnum = i.first_column
 WHERE i.key_columns = 1 AND cardinality(i.columns) = 1 AND i.method = 'btree'
   AND i.predicate IS NULL AND NOT i.is_unique AND NOT i.is_constraint AND NOT i.is_marked AND i.is_valid
   AND NOT i.is_partition AND NOT i.is_partitioned

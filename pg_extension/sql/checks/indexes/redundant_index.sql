@@ -1,5 +1,5 @@
 -- title: Index that a longer one replaces
--- uses: relations, indexes
+-- uses: relations, indexes, rival_indexes
 -- looked at: SELECT count(*) || ' B-tree indexes' FROM indexes WHERE method = 'btree'
 SELECT 'info' AS severity,
        f.object,
@@ -9,8 +9,8 @@ SELECT 'info' AS severity,
        NULL AS fix_job,
        'medium' AS confidence
 FROM (SELECT DISTINCT ON (s.oid) s.*, l.object AS longer
-      FROM indexes s
-      JOIN indexes l ON l.table_oid = s.table_oid AND l.first_column = s.first_column AND l.oid <> s.oid
+      FROM rival_indexes s
+      JOIN rival_indexes l ON l.table_oid = s.table_oid AND l.first_column = s.first_column AND l.oid <> s.oid
       WHERE s.method = 'btree' AND l.method = 'btree' AND s.is_valid AND l.is_valid
         AND NOT s.is_unique AND NOT s.is_constraint AND NOT s.is_marked AND NOT s.is_partition AND NOT s.is_partitioned
         AND s.expressions IS NULL AND l.expressions IS NULL AND s.predicate IS NOT DISTINCT FROM l.predicate

@@ -10,8 +10,8 @@ use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Config, Error, NoTls, Socket, Statement};
 
-use super::super::connection::CONNECT_TIMEOUT;
 use super::super::driver::Driver;
+use super::super::exchange::CONNECT_TIMEOUT;
 use super::super::presence::Presence;
 use super::super::thread::Thread;
 use crate::plan::{CheckedPostgres, PlanError, wrong};

@@ -19,7 +19,7 @@ use self::kind::Fault;
 use self::live::{ANSWER, Live};
 pub(super) use self::live::{Work, try_out};
 pub(super) use self::pipeline::run as pipelined;
-use super::connection::{Exchange, PAUSE_AFTER_REFUSAL};
+use super::exchange::{Attempt, Exchange};
 use super::patience::Patience;
 use super::thread::Thread;
 use crate::record::ErrorKind;
@@ -43,38 +43,18 @@ impl Connection {
 
     /// Executes the statement once. Connects first where there is no live connection.
     pub(super) async fn send(&mut self) -> Exchange {
-        let begin = Instant::now();
-        let has_waited = self.live.is_some();
-        let exchange = self.send_from(begin).await;
-        // What the server ended while nobody spoke is no error: the statement never left.
-        match exchange {
-            None if has_waited => self.send_from(begin).await,
-            other => other,
-        }
-        .unwrap_or_else(|| Exchange {
-            sent: begin,
-            ended: Instant::now(),
-            outcome: Err(ErrorKind::Reset),
-        })
+        Exchange::of(async |begin| self.attempt(begin).await).await
     }
 
-    /// `None` where the connection ended before the statement was written.
-    async fn send_from(&mut self, begin: Instant) -> Option<Exchange> {
+    async fn attempt(&mut self, begin: Instant) -> Attempt {
+        let was_kept = self.live.is_some();
         let keep_alive = self.work.plan.keep_alive;
         let (mut live, sent) = match self.live.take() {
             Some(live) => (live, begin),
             None => match Live::connect(&self.thread, &self.work).await {
                 // Where each request connects, connecting is what it measures.
                 Ok(live) => (live, if keep_alive { Instant::now() } else { begin }),
-                Err(kind) => {
-                    let ended = Instant::now();
-                    tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
-                    return Some(Exchange {
-                        sent: begin,
-                        ended,
-                        outcome: Err(kind),
-                    });
-                }
+                Err(kind) => return Attempt::Made(Exchange::refused(begin, Err(kind)).await),
             },
         };
         let answer = self.patience.wait(sent, live.execute(&self.work)).await;
@@ -84,7 +64,7 @@ impl Connection {
             Some(Err(error)) => match self.work.fault(&error, live.fate(), ended - sent) {
                 Fault::NeverSent => {
                     live.lost();
-                    return None;
+                    return Attempt::NeverSent { was_kept };
                 }
                 Fault::Of(kind, code) => {
                     self.thread.count_sql_state(code.as_ref());
@@ -100,7 +80,7 @@ impl Connection {
         } else {
             let _ = self.patience.wait(ended, live.disconnect()).await;
         }
-        Some(Exchange {
+        Attempt::Made(Exchange {
             sent,
             ended,
             outcome,

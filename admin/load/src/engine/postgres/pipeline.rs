@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::super::connection::PAUSE_AFTER_REFUSAL;
+use super::super::exchange::pause_after_refusal;
 use super::super::patience::Patience;
 use super::super::thread::Thread;
 use super::kind::Fault;
@@ -30,7 +30,7 @@ pub(in super::super) async fn run(thread: Rc<Thread>, work: Arc<Work>, depth: u3
                     return;
                 }
                 record(&thread, begin, Err(kind));
-                tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
+                pause_after_refusal().await;
             }
         }
     }

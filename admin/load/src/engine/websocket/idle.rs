@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::super::connection::PAUSE_AFTER_REFUSAL;
+use super::super::exchange::pause_after_refusal;
 use super::super::thread::Thread;
 use super::live::{Live, Work};
 
@@ -32,7 +32,7 @@ async fn connected(thread: &Rc<Thread>, work: &Work) -> Live {
     loop {
         match Live::connect(thread, work).await {
             Ok(live) => return live,
-            Err(_) => tokio::time::sleep(PAUSE_AFTER_REFUSAL).await,
+            Err(_) => pause_after_refusal().await,
         }
     }
 }

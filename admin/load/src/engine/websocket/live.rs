@@ -9,7 +9,7 @@ use futures_util::{SinkExt, Stream, StreamExt};
 use http::{HeaderName, HeaderValue};
 use tokio_websockets::{ClientBuilder, Error, Limits, Message, WebSocketStream, upgrade};
 
-use super::super::connection::CONNECT_TIMEOUT;
+use super::super::exchange::CONNECT_TIMEOUT;
 use super::super::presence::Presence;
 use super::super::socket::Socket;
 use super::super::thread::Thread;

@@ -16,7 +16,7 @@ use std::time::Instant;
 pub(super) use self::idle::hold;
 pub(super) use self::live::Work;
 use self::live::{Live, Refused};
-use super::connection::{Exchange, PAUSE_AFTER_REFUSAL};
+use super::exchange::Exchange;
 use super::patience::Patience;
 use super::thread::Thread;
 use crate::record::{Answer, ErrorKind};
@@ -45,21 +45,14 @@ impl Connection {
             Some(live) => (live, begin),
             None => match Live::connect(&self.thread, &self.work).await {
                 Ok(live) => (live, Instant::now()),
-                Err(refused) => {
-                    let ended = Instant::now();
-                    tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
-                    return Exchange {
-                        sent: begin,
-                        ended,
-                        outcome: match refused {
-                            Refused::Status(status) => Ok(Answer {
-                                status: Some(status),
-                                body_bytes: 0,
-                            }),
-                            Refused::Error(kind) => Err(kind),
-                        },
+                Err(Refused::Status(status)) => {
+                    let answer = Answer {
+                        status: Some(status),
+                        body_bytes: 0,
                     };
+                    return Exchange::refused(begin, Ok(answer)).await;
                 }
+                Err(Refused::Error(kind)) => return Exchange::refused(begin, Err(kind)).await,
             },
         };
         let answer = self.patience.wait(sent, live.converse(&self.work)).await;

@@ -20,6 +20,8 @@ pub(super) struct Report {
     passed: Vec<String>,
     failed: Vec<String>,
     skipped: Vec<Skip>,
+    /// Failed beside the others, passed alone: no failure, and never silent.
+    unsteady: Vec<String>,
     times: Vec<(String, f64)>,
 }
 
@@ -30,6 +32,7 @@ impl Report {
             passed: Vec::new(),
             failed: Vec::new(),
             skipped: Vec::new(),
+            unsteady: Vec::new(),
             times: Vec::new(),
         }
     }
@@ -76,6 +79,13 @@ impl Report {
         }
     }
 
+    /// A test that failed has passed when it ran again with nothing beside it.
+    pub(super) fn passed_alone(&mut self, name: &str) {
+        self.failed.retain(|failed| failed != name);
+        self.passed.push(name.to_owned());
+        self.unsteady.push(name.to_owned());
+    }
+
     /// Whether a test of that name ran and passed.
     pub(super) fn has_passed(&self, name: &str) -> bool {
         self.passed.iter().any(|passed| passed == name)
@@ -116,6 +126,12 @@ impl Report {
             };
             let _ = writeln!(text, "{word}: {}: {}", skip.test, skip.reason);
         }
+        for name in &self.unsteady {
+            let _ = writeln!(
+                text,
+                "UNSTEADY: {name}: failed beside the other tests (its output is above), passed alone"
+            );
+        }
         for name in &self.failed {
             let _ = writeln!(text, "FAILED: {name}");
         }
@@ -124,11 +140,15 @@ impl Report {
         }
         let failures = self.failures();
         let skipped = self.skipped.len() - (failures - self.failed.len());
-        let _ = writeln!(
+        let _ = write!(
             text,
             "\n{} passed, {failures} failed, {skipped} skipped",
             self.passed.len()
         );
+        if !self.unsteady.is_empty() {
+            let _ = write!(text, ", {} unsteady", self.unsteady.len());
+        }
+        text.push('\n');
         text
     }
 }
@@ -193,6 +213,21 @@ mod tests {
         assert!(!strict.is_green());
         assert!(strict.has_passed("a::ok") && !strict.has_passed("a::left_out"));
         assert!(strict.is_excused("a::cannot") && !strict.is_excused("a::left_out"));
+    }
+
+    #[test]
+    fn what_passes_alone_is_no_failure_and_is_told() {
+        let mut report = filled(false);
+        report.fail("a::shaken".into());
+        report.fail("a::broken".into());
+        report.passed_alone("a::shaken");
+        let summary = report.summary();
+        assert!(summary.contains("UNSTEADY: a::shaken: "), "{summary}");
+        assert!(
+            summary.ends_with("\n3 passed, 1 failed, 2 skipped, 1 unsteady\n"),
+            "{summary}"
+        );
+        assert!(!report.is_green());
     }
 
     #[test]

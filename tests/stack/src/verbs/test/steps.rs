@@ -9,13 +9,16 @@ use pitcrew_stack::signals::Signals;
 use pitcrew_stack::testing::{SKIPS_VARIABLE, STACK_VARIABLE};
 use pitcrew_stack::{Error, Extension, Options, PgConfig, Progress, Result, Stack};
 
-use super::libtest::Reader;
+use super::libtest::{Outcome, Reader};
 use super::promises;
 use super::report::{Report, read_skips};
 use crate::verbs::{child, demo};
 
 /// Which named feature combinations of which package must compile.
 const FEATURES: &str = "tests/stack/features.toml";
+
+/// Up to so many tests that failed are run again alone. More of them are no matter of what ran beside them.
+const TRIED_AGAIN: usize = 3;
 
 /// One run of the tests.
 pub(super) struct Run<'a> {
@@ -76,30 +79,48 @@ impl Run<'_> {
                 return Ok(());
             }
         };
-        let mut tests = child::cargo(self.root, &["test", "--no-fail-fast"]);
-        tests.args(child::SELECTION);
-        self.cargo_test("tests", tests, filter, &stack)?;
+        let root = self.root;
+        let tests = || {
+            let mut tests = child::cargo(root, &["test", "--no-fail-fast"]);
+            tests.args(child::SELECTION);
+            tests
+        };
+        self.cargo_test("tests", &tests, filter, &stack)?;
         if filter.is_some_and(|filter| is_test_file(self.root, filter)) {
             return Ok(());
         }
-        let mut tests = Extension::cargo(self.root, self.pg_config, "test");
-        tests.args(["--lib", "--no-fail-fast"]);
-        self.cargo_test("tests of the extension's plain code", tests, filter, &stack)
+        let pg_config = self.pg_config;
+        let tests = || {
+            let mut tests = Extension::cargo(root, pg_config, "test");
+            tests.args(["--lib", "--no-fail-fast"]);
+            tests
+        };
+        self.cargo_test(
+            "tests of the extension's plain code",
+            &tests,
+            filter,
+            &stack,
+        )
     }
 
     fn cargo_test(
         &mut self,
         step: &str,
-        mut command: Command,
+        tests: &dyn Fn() -> Command,
         filter: Option<&str>,
         stack: &Stack,
     ) -> Result<()> {
         let description = stack.write_description()?;
         let skips = description.with_file_name("skips.tsv");
+        let on_the_stack = || {
+            let mut command = tests();
+            command
+                .env(STACK_VARIABLE, &description)
+                .env(SKIPS_VARIABLE, &skips);
+            command
+        };
         let _ = std::fs::remove_file(&skips);
-        command
-            .env(STACK_VARIABLE, &description)
-            .env(SKIPS_VARIABLE, &skips);
+        let mut command = on_the_stack();
         match filter {
             None => {}
             // Names as the report prints them: a file of tests, or BINARY::PATH.
@@ -111,11 +132,46 @@ impl Run<'_> {
                 command.args(["--", filter, path]);
             }
         }
-        self.libtest(step, command, Some(&skips))
+        let failed = self.libtest(step, command, Some(&skips))?;
+        // What fails beside a thousand others and holds alone is told apart from what is broken: both are told.
+        if failed.len() > TRIED_AGAIN {
+            return Ok(());
+        }
+        for name in failed {
+            let Some((binary, path)) = name.split_once("::") else {
+                continue;
+            };
+            let mut command = on_the_stack();
+            if is_test_file(self.root, binary) {
+                command.args(["--test", binary]);
+            }
+            command.args(["--", "--exact", path]);
+            self.alone(&name, command)?;
+        }
+        Ok(())
     }
 
-    /// Runs tests and counts them.
-    fn libtest(&mut self, step: &str, command: Command, skips: Option<&Path>) -> Result<()> {
+    /// Runs one test that failed beside the others a second time, with nothing beside it.
+    fn alone(&mut self, name: &str, command: Command) -> Result<()> {
+        let mut reader = Reader::default();
+        let signals = self.signals;
+        self.timed(&format!("{name} again, alone"), || {
+            child::stream(command, signals, &mut |line| reader.line(line))
+        })?;
+        let mut again = reader.tests.iter().filter(|test| test.name == name);
+        if again.any(|test| test.outcome == Outcome::Passed) {
+            self.report.passed_alone(name);
+        }
+        Ok(())
+    }
+
+    /// Runs tests and counts them; answers which failed.
+    fn libtest(
+        &mut self,
+        step: &str,
+        command: Command,
+        skips: Option<&Path>,
+    ) -> Result<Vec<String>> {
         let mut reader = Reader::default();
         let signals = self.signals;
         let status = self.timed(step, || {
@@ -126,14 +182,16 @@ impl Run<'_> {
         let failed = reader
             .tests
             .iter()
-            .any(|test| test.outcome == super::libtest::Outcome::Failed);
+            .filter(|test| test.outcome == Outcome::Failed)
+            .map(|test| test.name.clone())
+            .collect::<Vec<_>>();
         self.report.tests(&reader.tests, &skipped);
-        if !status.success() && !failed {
+        if !status.success() && failed.is_empty() {
             // It did not compile, or a test binary crashed.
             self.report
                 .fail(format!("{step}: cargo test ended with {status}"));
         }
-        Ok(())
+        Ok(failed)
     }
 
     /// The tests that go through every order of two threads' steps. Their locks and atomics are not the standard library's,
@@ -151,7 +209,8 @@ impl Run<'_> {
             .env("RUSTFLAGS", flags.trim())
             // Optimised: there are many orders.
             .env("CARGO_PROFILE_DEV_OPT_LEVEL", "3");
-        self.libtest("interleavings", command, None)
+        self.libtest("interleavings", command, None)?;
+        Ok(())
     }
 
     /// `cargo check` of every named combination, without warnings.

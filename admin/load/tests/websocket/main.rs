@@ -1,0 +1,8 @@
+//! Runs against WebSocket servers on loopback.
+
+#![cfg(feature = "websocket")]
+
+mod connections;
+mod idle;
+mod replies;
+mod server;
