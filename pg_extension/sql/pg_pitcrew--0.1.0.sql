@@ -270,6 +270,20 @@ COMMENT ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- pg_pitcrew::explain_with::explain_with
+
+CREATE FUNCTION pitcrew.explain_with(
+    query text, indexes text[] DEFAULT '{}', without regclass[] DEFAULT '{}'
+) RETURNS TABLE (
+    cost_before double precision, cost_after double precision, plan_before text, plan_after text,
+    confidence text, because text[], indexes_predicted jsonb
+)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'explain_with_wrapper';
+COMMENT ON FUNCTION pitcrew.explain_with(text, text[], regclass[]) IS
+    'Plan and planner''s cost of a query as things are, and with the given CREATE INDEX statements and without the given existing indexes. Nothing is executed, created or dropped. Confidence is high, medium or low, and because says what it rests on.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::install::grant_access
 
 CREATE FUNCTION pitcrew.grant_access(role regrole, level text) RETURNS void
@@ -725,6 +739,18 @@ COMMENT ON FUNCTION pitcrew.pause_schedule(text, text) IS 'Pauses a schedule unt
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- pg_pitcrew::explain_with::predict_index
+
+CREATE FUNCTION pitcrew.predict_index(ddl text) RETURNS TABLE (
+    index_name text, table_name text, method text, bytes bigint, pages bigint, height integer,
+    entries double precision, confidence text, because text[]
+)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'predict_index_wrapper';
+COMMENT ON FUNCTION pitcrew.predict_index(text) IS
+    'Size and height that the index of a CREATE INDEX statement would have once built, from a sample of its table''s rows. Nothing is created.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::checks::report
 
 CREATE FUNCTION pitcrew.report(thresholds jsonb DEFAULT '{}') RETURNS TABLE (
@@ -928,6 +954,8 @@ REVOKE EXECUTE ON FUNCTION pitcrew.run_schedule(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.explain_with(text, text[], regclass[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.predict_index(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.check(text, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.report(jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.checks() FROM PUBLIC;

@@ -18,6 +18,8 @@ REVOKE EXECUTE ON FUNCTION pitcrew.run_schedule(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.explain_with(text, text[], regclass[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.predict_index(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.check(text, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.report(jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.checks() FROM PUBLIC;

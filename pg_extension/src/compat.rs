@@ -107,3 +107,27 @@ pub(crate) unsafe fn signal(number: i32, handler: unsafe extern "C-unwind" fn(i3
         let _ = pqsignal(number, handler);
     }
 }
+
+/// Asks for as many statistics as ANALYZE keeps by default.
+pub(crate) fn set_statistics_target(stats: &mut pg_sys::VacAttrStats) {
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    {
+        stats.attstattarget = -1;
+    }
+    #[cfg(not(any(feature = "pg17", feature = "pg18")))]
+    // SAFETY: palloc'd and filled; the type's own function reads the target alone, and sets it where it is the default.
+    unsafe {
+        let attribute = pg_sys::palloc0(size_of::<pg_sys::FormData_pg_attribute>())
+            .cast::<pg_sys::FormData_pg_attribute>();
+        (*attribute).attstattarget = -1;
+        stats.attr = attribute;
+    }
+}
+
+/// Flags to start the executor with for a plan that is only shown, and whose parameters are not known.
+pub(crate) fn explain_flags() -> i32 {
+    #[cfg(not(feature = "pg15"))]
+    return (pg_sys::EXEC_FLAG_EXPLAIN_ONLY | pg_sys::EXEC_FLAG_EXPLAIN_GENERIC) as i32;
+    #[cfg(feature = "pg15")]
+    return pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32;
+}

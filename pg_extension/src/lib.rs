@@ -37,6 +37,7 @@ mod autovacuum;
 mod checks;
 mod compat;
 mod disk;
+mod explain_with;
 mod failure;
 mod guc;
 mod history;

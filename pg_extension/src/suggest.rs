@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::failure::{Failure, or_raise, read_one};
 use crate::whatif::guarded::guarded;
-use crate::whatif::hypothetical::Hypothetical;
+use crate::whatif::hypothetical::{Hypothetical, Supposed};
 use crate::whatif::plan;
 use crate::whatif::table::Table;
 use crate::workload::analysis::{self, Context};
@@ -75,8 +75,8 @@ fn look_at(
         .trust()
         .check_relations(&relations)
         .map_err(Skip::Because)?;
-    let cost =
-        plan::cost(&text, context, &[]).map_err(|caught| Skip::Because(caught.message))??;
+    let cost = plan::cost(&text, context, &Supposed::default())
+        .map_err(|caught| Skip::Because(caught.message))??;
     Ok(Planned { text, cost, uses })
 }
 
@@ -122,11 +122,14 @@ impl CostModel for Model<'_> {
         if set.is_empty() {
             return Some(planned.cost);
         }
-        let indexes: Vec<Hypothetical> = set
-            .iter()
-            .map(|index| self.indexes[*index].hypothetical.clone())
-            .collect();
-        match plan::cost(&planned.text, self.context, &indexes) {
+        let supposed = Supposed {
+            indexes: set
+                .iter()
+                .map(|index| self.indexes[*index].hypothetical.clone())
+                .collect(),
+            absent: Vec::new(),
+        };
+        match plan::cost(&planned.text, self.context, &supposed) {
             Ok(Ok(cost)) => Some(cost),
             Ok(Err(_)) | Err(_) => None,
         }
@@ -160,12 +163,8 @@ fn index_candidates(
                         return None;
                     }
                     let size = table.index_size(&candidate.columns)?;
-                    let hypothetical = Hypothetical {
-                        table: table.oid,
-                        columns: table.keys(&candidate.columns)?,
-                        pages: size.pages,
-                        height: size.height,
-                    };
+                    let hypothetical =
+                        Hypothetical::plain(table.oid, table.keys(&candidate.columns)?, size);
                     indexes.push(Index {
                         candidate,
                         hypothetical,

@@ -9,6 +9,8 @@ GRANT EXECUTE ON FUNCTION pitcrew.status() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.slow_query_rows() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.workload() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.explain_with(text, text[], regclass[]) TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.predict_index(text) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) TO {role};
 GRANT EXECUTE ON PROCEDURE pitcrew.wait_job(bigint, integer) TO {role};
 GRANT SELECT ON pitcrew.suppressed_findings TO {role};

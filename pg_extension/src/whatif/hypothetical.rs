@@ -1,66 +1,141 @@
-//! The planner hook: while a plan is made with [`with_indexes`], the planner sees these indexes too.
+//! Indexes that do not exist, and indexes that are not there: what the planner sees while a plan is made with [`with`].
 
+use std::ffi::{CStr, CString};
+use std::rc::Rc;
+
+use pg_pitcrew_advisor::IndexSize;
 use pgrx::prelude::*;
+
+use super::describe::describe;
+use super::statistics::StoredTuple;
+use crate::lists::pointers;
 
 /// An index that does not exist.
 #[derive(Debug, Clone)]
 pub(crate) struct Hypothetical {
     /// Table that it would be on.
     pub(crate) table: pg_sys::Oid,
-    /// Key columns in index order.
+    /// Name, for a plan that is shown.
+    pub(crate) name: CString,
+    /// Access method.
+    pub(crate) method: pg_sys::Oid,
+    /// Key columns in index order, then those that are only stored.
     pub(crate) columns: Vec<Key>,
+    /// How many of them are keys.
+    pub(crate) keys: usize,
+    /// Expressions in index order, as `nodeToString` writes a list; `None` when there is none.
+    pub(crate) expressions: Option<CString>,
+    /// Predicate, in the same way.
+    pub(crate) predicate: Option<CString>,
+    /// Equal keys are refused.
+    pub(crate) unique: bool,
     /// Pages, the meta page included.
     pub(crate) pages: u32,
     /// Levels above the leaves. The planner charges a descent by it: unset, nested loops look cheap.
     pub(crate) height: u32,
+    /// Entries; as many as rows when `None`.
+    pub(crate) tuples: Option<f64>,
+    /// Statistics of the columns that are expressions.
+    pub(crate) statistics: Vec<Option<Rc<StoredTuple>>>,
 }
 
-/// One key column.
+impl Hypothetical {
+    /// A B-tree on plain columns.
+    pub(crate) fn plain(table: pg_sys::Oid, columns: Vec<Key>, size: IndexSize) -> Self {
+        Self {
+            table,
+            name: c"hypothetical".to_owned(),
+            method: pg_sys::BTREE_AM_OID,
+            keys: columns.len(),
+            expressions: None,
+            predicate: None,
+            unique: false,
+            pages: size.pages,
+            height: size.height,
+            tuples: None,
+            statistics: Vec::new(),
+            columns,
+        }
+    }
+}
+
+/// One column of an index.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key {
-    /// Column number.
+    /// Column number; 0 for an expression.
     pub(crate) number: i16,
-    /// Type and modifier of the column.
+    /// Type of the column or expression.
     pub(crate) type_oid: pg_sys::Oid,
-    /// Type modifier of the column.
+    /// Type modifier.
     pub(crate) typmod: i32,
-    /// Collation of the column, and so of the index.
+    /// Collation of the column.
     pub(crate) collation: pg_sys::Oid,
-    /// B-tree operator family of the type's default operator class.
+    /// Collation that the index sorts by.
+    pub(crate) index_collation: pg_sys::Oid,
+    /// Operator family of the operator class.
     pub(crate) family: pg_sys::Oid,
     /// Input type of that class.
     pub(crate) input_type: pg_sys::Oid,
+    /// Descending.
+    pub(crate) reverse: bool,
+    /// NULLs come first.
+    pub(crate) nulls_first: bool,
 }
 
-/// Indexes of the plan being made; null between plans.
-static mut ACTIVE: *const [Hypothetical] = std::ptr::slice_from_raw_parts(std::ptr::null(), 0);
-static mut PREVIOUS: pg_sys::get_relation_info_hook_type = None;
+/// What is supposed while a plan is made.
+#[derive(Debug, Default)]
+pub(crate) struct Supposed {
+    /// Indexes that do not exist.
+    pub(crate) indexes: Vec<Hypothetical>,
+    /// Indexes that exist and are not looked at.
+    pub(crate) absent: Vec<pg_sys::Oid>,
+}
+
+/// Of the plan being made; null between plans.
+static mut ACTIVE: *const Supposed = std::ptr::null();
+static mut PREVIOUS_INFO: pg_sys::get_relation_info_hook_type = None;
+static mut PREVIOUS_STATS: pg_sys::get_index_stats_hook_type = None;
+static mut PREVIOUS_NAME: pg_sys::explain_get_index_name_hook_type = None;
 
 /// OIDs that catalogues do not reach before four billion objects; only the plan tree carries them.
 const FIRST_FAKE_OID: u32 = u32::MAX - 0xffff;
 
-/// Sets the hook, in front of whoever did so earlier. Called from `_PG_init`, preloaded or not.
+/// Sets the hooks, in front of whoever did so earlier. Called from `_PG_init`, preloaded or not.
 pub(crate) fn install() {
     // SAFETY: called once a process tree, on the only thread.
     unsafe {
-        PREVIOUS = pg_sys::get_relation_info_hook;
+        PREVIOUS_INFO = pg_sys::get_relation_info_hook;
         pg_sys::get_relation_info_hook = Some(on_relation_info);
+        PREVIOUS_STATS = pg_sys::get_index_stats_hook;
+        pg_sys::get_index_stats_hook = Some(on_index_stats);
+        PREVIOUS_NAME = pg_sys::explain_get_index_name_hook;
+        pg_sys::explain_get_index_name_hook = Some(on_index_name);
     }
 }
 
-/// Runs `work` while the planner sees `indexes`, also when it ends in an error.
-pub(crate) fn with_indexes<R>(indexes: &[Hypothetical], work: impl FnOnce() -> R) -> R {
+/// Runs `work` while the planner sees what is supposed, also when it ends in an error.
+pub(crate) fn with<R>(supposed: &Supposed, work: impl FnOnce() -> R) -> R {
     struct Reset;
     impl Drop for Reset {
         fn drop(&mut self) {
             // SAFETY: single-threaded; errors unwind through here.
-            unsafe { ACTIVE = std::ptr::slice_from_raw_parts(std::ptr::null(), 0) };
+            unsafe { ACTIVE = std::ptr::null() };
         }
     }
     let _reset = Reset;
-    // SAFETY: single-threaded; the slice outlives `work`.
-    unsafe { ACTIVE = indexes };
+    // SAFETY: single-threaded; the reference outlives `work`.
+    unsafe { ACTIVE = supposed };
     work()
+}
+
+/// The index behind one of our OIDs in the plan that is being made.
+unsafe fn active(index: pg_sys::Oid) -> Option<&'static Hypothetical> {
+    // SAFETY: ACTIVE is null or points to what `with` was called with, which outlives the hooks' calls.
+    unsafe {
+        let position = index.to_u32().checked_sub(FIRST_FAKE_OID)? as usize;
+        let active = ACTIVE.as_ref()?;
+        active.indexes.get(position)
+    }
 }
 
 #[pg_guard]
@@ -70,18 +145,31 @@ unsafe extern "C-unwind" fn on_relation_info(
     is_parent: bool,
     info: *mut pg_sys::RelOptInfo,
 ) {
-    // SAFETY: the server passes valid structures; ACTIVE is null or points to a live slice.
+    // SAFETY: the server passes valid structures; ACTIVE is null or points to a live value.
     unsafe {
-        if let Some(previous) = PREVIOUS {
+        if let Some(previous) = PREVIOUS_INFO {
             pg_sys::ffi::pg_guard_ffi_boundary(|| previous(root, relation, is_parent, info));
         }
-        let active = ACTIVE;
-        if active.is_null() || is_parent {
+        let Some(active) = ACTIVE.as_ref() else {
+            return;
+        };
+        if !active.absent.is_empty() {
+            for &index in pointers::<pg_sys::IndexOptInfo>((*info).indexlist)
+                .to_vec()
+                .iter()
+            {
+                if active.absent.contains(&(*index).indexoid) {
+                    (*info).indexlist = pg_sys::list_delete_ptr((*info).indexlist, index.cast());
+                }
+            }
+        }
+        if is_parent {
             return;
         }
-        for (number, index) in (&*active).iter().enumerate() {
+        for (number, index) in active.indexes.iter().enumerate() {
             if index.table == relation {
-                let described = describe(index, number, info);
+                let oid = pg_sys::Oid::from(FIRST_FAKE_OID.saturating_add(number as u32));
+                let described = describe(index, oid, info);
                 // In front, where the server puts a newer index: ties in cost then fall the same way.
                 (*info).indexlist = pg_sys::lcons(described.cast(), (*info).indexlist);
             }
@@ -89,83 +177,52 @@ unsafe extern "C-unwind" fn on_relation_info(
     }
 }
 
-/// Builds what `get_relation_info` builds for a real B-tree on plain columns.
-unsafe fn describe(
-    index: &Hypothetical,
-    number: usize,
-    info: *mut pg_sys::RelOptInfo,
-) -> *mut pg_sys::IndexOptInfo {
-    // SAFETY: palloc'd in the planner's context and filled completely.
+/// Statistics of an expression that no index has yet.
+#[pg_guard]
+unsafe extern "C-unwind" fn on_index_stats(
+    root: *mut pg_sys::PlannerInfo,
+    index: pg_sys::Oid,
+    column: pg_sys::AttrNumber,
+    variable: *mut pg_sys::VariableStatData,
+) -> bool {
+    // SAFETY: the server passes valid structures.
     unsafe {
-        let count = index.columns.len();
-        let routine = pg_sys::GetIndexAmRoutineByAmId(pg_sys::BTREE_AM_OID, false);
-        let node =
-            pg_sys::palloc0(size_of::<pg_sys::IndexOptInfo>()).cast::<pg_sys::IndexOptInfo>();
-        let out = &mut *node;
-        out.type_ = pg_sys::NodeTag::T_IndexOptInfo;
-        out.indexoid = pg_sys::Oid::from(FIRST_FAKE_OID.saturating_add(number as u32));
-        out.reltablespace = (*info).reltablespace;
-        out.rel = info;
-        out.pages = index.pages;
-        out.tuples = (*info).tuples;
-        out.tree_height = index.height as i32;
-        out.ncolumns = count as i32;
-        out.nkeycolumns = count as i32;
-        out.relam = pg_sys::BTREE_AM_OID;
-
-        out.indexkeys = array(&index.columns, |key| i32::from(key.number));
-        out.indexcollations = array(&index.columns, |key| key.collation);
-        out.opfamily = array(&index.columns, |key| key.family);
-        out.opcintype = array(&index.columns, |key| key.input_type);
-        // B-trees are ordered by their own family.
-        out.sortopfamily = array(&index.columns, |key| key.family);
-        out.reverse_sort = array(&index.columns, |_| false);
-        out.nulls_first = array(&index.columns, |_| false);
-        out.canreturn = array(&index.columns, |_| true);
-        out.opclassoptions = array(&index.columns, |_| std::ptr::null_mut());
-        for (position, key) in index.columns.iter().enumerate() {
-            let variable = pg_sys::makeVar(
-                (*info).relid as _,
-                key.number,
-                key.type_oid,
-                key.typmod,
-                key.collation,
-                0,
-            );
-            let entry = pg_sys::makeTargetEntry(
-                variable.cast(),
-                position as i16 + 1,
-                std::ptr::null_mut(),
-                false,
-            );
-            out.indextlist = pg_sys::lappend(out.indextlist, entry.cast());
+        if let Some(index) = active(index) {
+            let stored = usize::try_from(column - 1)
+                .ok()
+                .and_then(|position| index.statistics.get(position)?.as_ref());
+            if let Some(stored) = stored {
+                (*variable).statsTuple = stored.tuple();
+                (*variable).freefunc = Some(free_nothing);
+                // The rows that these were made from were read with the current role's rights.
+                (*variable).acl_ok = true;
+            }
+            // The catalogue knows nothing of it.
+            return true;
         }
-        out.immediate = true;
-        out.hypothetical = true;
-        out.amcanorderbyop = (*routine).amcanorderbyop;
-        out.amoptionalkey = (*routine).amoptionalkey;
-        out.amsearcharray = (*routine).amsearcharray;
-        out.amsearchnulls = (*routine).amsearchnulls;
-        out.amhasgettuple = (*routine).amgettuple.is_some();
-        out.amhasgetbitmap = (*routine).amgetbitmap.is_some();
-        out.amcanparallel = (*routine).amcanparallel;
-        out.amcanmarkpos = (*routine).ammarkpos.is_some();
-        // The header declares the field without its arguments before 18; it is the same function.
-        #[allow(clippy::missing_transmute_annotations, clippy::useless_transmute)]
-        {
-            out.amcostestimate = std::mem::transmute((*routine).amcostestimate);
+        match PREVIOUS_STATS {
+            Some(previous) => {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| previous(root, index, column, variable))
+            }
+            None => false,
         }
-        node
     }
 }
 
-unsafe fn array<T>(keys: &[Key], value: impl Fn(&Key) -> T) -> *mut T {
-    // SAFETY: palloc aborts the statement when there is no memory; every element is written.
+/// The tuple lives in the planner's memory, which goes as a whole.
+unsafe extern "C-unwind" fn free_nothing(_tuple: pg_sys::HeapTuple) {}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_index_name(index: pg_sys::Oid) -> *const std::ffi::c_char {
+    // SAFETY: the name lives as long as the supposition.
     unsafe {
-        let out = pg_sys::palloc(size_of::<T>() * keys.len()).cast::<T>();
-        for (position, key) in keys.iter().enumerate() {
-            out.add(position).write(value(key));
+        if let Some(index) = active(index) {
+            let name: &CStr = &index.name;
+            return name.as_ptr();
         }
-        out
+        match PREVIOUS_NAME {
+            Some(previous) => pg_sys::ffi::pg_guard_ffi_boundary(|| previous(index)),
+            None => std::ptr::null(),
+        }
     }
 }

@@ -4,7 +4,16 @@
 //! descriptions of indexes. Nothing is executed and nothing is kept: each plan is made in a subtransaction that is
 //! rolled back, so that locks, settings and memory are given back whatever happens inside.
 
+mod confidence;
+mod definition;
+mod describe;
 pub(crate) mod guarded;
 pub(crate) mod hypothetical;
 pub(crate) mod plan;
+pub(crate) mod predict;
+mod sample;
+mod statistics;
 pub(crate) mod table;
+
+pub(crate) use confidence::{Trusted, of_query};
+pub(crate) use definition::family;

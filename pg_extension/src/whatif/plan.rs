@@ -1,32 +1,74 @@
-//! One what-if: the cost of a statement when some indexes exist.
+//! One what-if: the cost of a statement, or its plan, when some indexes exist and others do not.
 
 use std::ffi::CStr;
 
 use pgrx::prelude::*;
 
 use super::guarded::{Caught, guarded};
-use super::hypothetical::{Hypothetical, with_indexes};
+use super::hypothetical::{Supposed, with};
+use crate::compat;
+use crate::names;
 use crate::workload::analysis::{self, Analysed};
 use crate::workload::skip::Skip;
 
 /// The planner's total cost of one execution, or why it cannot be had.
 pub(crate) type Cost = Result<Result<f64, Skip>, Caught>;
 
-/// Plans `text` with `indexes` beside what is there. Parameters stay unknown, so it is the generic plan.
+/// Plans `text` under what is supposed. Parameters stay unknown, so it is the generic plan.
 ///
 /// The text is analysed anew each time (30 us): then no lock or tree is held between two plans, and whether planning
 /// is safe is checked on the very tree that is planned.
-pub(crate) fn cost(text: &CStr, context: &analysis::Context, indexes: &[Hypothetical]) -> Cost {
+pub(crate) fn cost(text: &CStr, context: &analysis::Context, supposed: &Supposed) -> Cost {
     guarded(|| {
         analysis::enter(context);
         let Analysed { query, .. } = analysis::analyse(text, context)?;
-        with_indexes(indexes, || {
+        with(supposed, || {
             // SAFETY: the tree was just made, in the scratch context.
+            unsafe { Ok((*(*planned(query, text)).planTree).total_cost) }
+        })
+    })
+}
+
+/// The plan as EXPLAIN shows it.
+pub(crate) fn explained(
+    text: &CStr,
+    context: &analysis::Context,
+    supposed: &Supposed,
+) -> Result<Result<String, Skip>, Caught> {
+    guarded(|| {
+        analysis::enter(context);
+        let Analysed { query, .. } = analysis::analyse(text, context)?;
+        with(supposed, || {
+            // SAFETY: everything lives in the scratch context, and the subtransaction ends the executor's resources; no
+            // hook of another extension sees a start that is no execution.
             unsafe {
-                let options = pg_sys::CURSOR_OPT_PARALLEL_OK as i32;
-                let plan = pg_sys::planner(query, text.as_ptr(), options, std::ptr::null_mut());
-                Ok((*(*plan).planTree).total_cost)
+                let plan = planned(query, text);
+                let state = pg_sys::NewExplainState();
+                let description = pg_sys::CreateQueryDesc(
+                    plan,
+                    text.as_ptr(),
+                    pg_sys::GetActiveSnapshot(),
+                    std::ptr::null_mut(),
+                    pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestNone),
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                    0,
+                );
+                (*state).costs = true;
+                pg_sys::standard_ExecutorStart(description, compat::explain_flags());
+                pg_sys::ExplainPrintPlan(state, description);
+                let shown = names::text((*(*state).str_).data).unwrap_or_default();
+                pg_sys::standard_ExecutorEnd(description);
+                Ok(shown)
             }
         })
     })
+}
+
+unsafe fn planned(query: *mut pg_sys::Query, text: &CStr) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: an analysed and rewritten tree in the current context.
+    unsafe {
+        let options = pg_sys::CURSOR_OPT_PARALLEL_OK as i32;
+        pg_sys::planner(query, text.as_ptr(), options, std::ptr::null_mut())
+    }
 }

@@ -144,6 +144,75 @@ impl Table {
     }
 }
 
+/// Pages and rows of a relation, as the planner takes them; `None` when it is gone.
+pub(super) fn measure(oid: pg_sys::Oid) -> Option<(f64, f64)> {
+    // SAFETY: the relation is opened with a lock and closed.
+    unsafe {
+        let relation = pg_sys::try_relation_open(oid, pg_sys::AccessShareLock as _);
+        if relation.is_null() {
+            return None;
+        }
+        let (mut pages, mut rows, mut visible) = (0, 0.0, 0.0);
+        pg_sys::estimate_rel_size(
+            relation,
+            std::ptr::null_mut(),
+            &mut pages,
+            &mut rows,
+            &mut visible,
+        );
+        pg_sys::relation_close(relation, pg_sys::AccessShareLock as _);
+        Some((f64::from(pages), rows))
+    }
+}
+
+/// Whether ANALYZE has looked at a column.
+pub(super) fn has_statistics(table: pg_sys::Oid, column: i16) -> bool {
+    // SAFETY: a system cache look-up, released.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache3(
+            pg_sys::SysCacheIdentifier::STATRELATTINH as _,
+            pg_sys::Datum::from(table),
+            pg_sys::Datum::from(column),
+            pg_sys::Datum::from(false),
+        );
+        if tuple.is_null() {
+            return false;
+        }
+        pg_sys::ReleaseSysCache(tuple);
+        true
+    }
+}
+
+/// Whether policies filter what the current role reads of a table.
+pub(super) fn hides_rows(table: pg_sys::Oid) -> bool {
+    // SAFETY: a catalogue look-up that raises no error of its own.
+    let enabled = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
+    enabled == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+}
+
+/// The type that an operator class stores for a column of type `column`.
+pub(super) fn key_type(class: pg_sys::Oid, column: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: system cache look-ups; the tuple is released after its field was copied.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::CLAOID as _,
+            pg_sys::Datum::from(class),
+        );
+        if tuple.is_null() {
+            return column;
+        }
+        let stored = struct_of::<pg_sys::FormData_pg_opclass>(tuple).opckeytype;
+        pg_sys::ReleaseSysCache(tuple);
+        if stored == pg_sys::InvalidOid {
+            column
+        } else if stored == pg_sys::ANYELEMENTOID {
+            pg_sys::get_base_element_type(column)
+        } else {
+            stored
+        }
+    }
+}
+
 /// Schemas whose tables are not advised on.
 pub(crate) fn is_system(schema: &str) -> bool {
     matches!(
@@ -192,8 +261,11 @@ impl Column {
                 type_oid: form.atttypid,
                 typmod: form.atttypmod,
                 collation: form.attcollation,
+                index_collation: form.attcollation,
                 family,
                 input_type,
+                reverse: false,
+                nulls_first: false,
             };
             let statistics = Statistics::load(table, number, &form, rows);
             let mean = statistics.mean_width;
@@ -212,7 +284,7 @@ impl Column {
 }
 
 /// Whether the server's build would deduplicate this column (`_bt_allequalimage`).
-unsafe fn is_equal_image(
+pub(super) fn is_equal_image(
     family: pg_sys::Oid,
     input_type: pg_sys::Oid,
     collation: pg_sys::Oid,

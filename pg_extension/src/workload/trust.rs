@@ -71,7 +71,7 @@ impl Trust {
     ///
     /// # Errors
     /// The reason not to analyse it.
-    pub(super) fn check_literals(&self, raw: *mut pg_sys::RawStmt) -> Result<(), String> {
+    pub(crate) fn check_literals(&self, raw: *mut pg_sys::RawStmt) -> Result<(), String> {
         // SAFETY: a tree that the parser just made.
         if self.has_foreign_types
             && unsafe { has_string_literal((*raw).stmt, std::ptr::null_mut()) }
@@ -99,6 +99,23 @@ impl Trust {
                 "planning would run {}()",
                 function_name(function)
             ))),
+        }
+    }
+
+    /// Checks every function in an analysed expression.
+    ///
+    /// # Errors
+    /// Names the function that would run.
+    pub(crate) fn check_expression(&self, node: *mut pg_sys::Node) -> Result<(), String> {
+        let mut walk = Walk {
+            trust: self,
+            found: None,
+        };
+        // SAFETY: the walker gets the context that it expects.
+        unsafe { check_node(node, (&raw mut walk).cast()) };
+        match walk.found {
+            None => Ok(()),
+            Some(function) => Err(format!("it would run {}()", function_name(function))),
         }
     }
 

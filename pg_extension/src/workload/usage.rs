@@ -40,9 +40,9 @@ struct Reader {
 
 /// A column of one occurrence of a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Place {
-    entry: *mut pg_sys::RangeTblEntry,
-    column: i16,
+pub(crate) struct Place {
+    pub(crate) entry: *mut pg_sys::RangeTblEntry,
+    pub(crate) column: i16,
     type_oid: pg_sys::Oid,
 }
 
@@ -291,7 +291,7 @@ impl Reader {
 }
 
 /// Follows a column through joins, views and subqueries to the table that it comes from.
-unsafe fn resolve(
+pub(crate) unsafe fn resolve(
     node: *mut pg_sys::Node,
     stack: &[*mut pg_sys::Query],
     depth: usize,

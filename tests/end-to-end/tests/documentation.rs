@@ -13,14 +13,16 @@ use std::{
 
 use pitcrew_stack::{require, testing};
 
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("README.md", include_str!("../../../README.md")),
     ("CHANGELOG.md", include_str!("../../../CHANGELOG.md")),
+    ("docs/advice.md", ADVICE),
     ("docs/database.md", DATABASE),
     ("docs/history.md", HISTORY),
     ("docs/maintenance.md", MAINTENANCE),
 ];
 /// These name tests and constants.
+const ADVICE: &str = include_str!("../../../docs/advice.md");
 const CACHE: &str = include_str!("../../../docs/cache.md");
 const HISTORY: &str = include_str!("../../../docs/history.md");
 const MAINTENANCE: &str = include_str!("../../../docs/maintenance.md");
@@ -200,6 +202,7 @@ fn the_tests_and_bounds_that_the_pages_name_exist() {
     let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let sources = Sources::read(&root.canonicalize().unwrap());
     for (page, least) in [
+        (ADVICE, 0),
         (CACHE, 120),
         (DATABASE, 120),
         (HISTORY, 8),

@@ -1,5 +1,6 @@
 //! `bench`: suites of figures.
 
+mod advisor;
 mod cache;
 mod care;
 mod faults;
@@ -48,11 +49,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 type Suite = fn(&Signals) -> Result<Vec<Figure>>;
 
 /// The suites, by name.
-const SUITES: [(&str, Suite); 6] = [
+const SUITES: [(&str, Suite); 7] = [
     ("stack", stack::run),
     ("cache", cache::run),
     ("layers", layers::run),
     ("faults", faults::run),
     ("care", care::run),
+    ("advisor", advisor::run_suite),
     ("load", load::run),
 ];

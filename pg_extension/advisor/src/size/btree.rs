@@ -1,16 +1,13 @@
-//! How large a B-tree would be: pages, height and bytes, with deduplication.
-//!
-//! Constants are those of PostgreSQL's `nbtree.h` and `nbtsort.c` (8 kB blocks), which have not changed from 13 to 18.
+//! A B-tree as its build makes it, with deduplication (`nbtsort.c`, `nbtdedup.c`).
 
-const BLOCK: u64 = 8192;
+use super::{BLOCK, ITEM_ID, IndexSize, round_up};
+
 /// Page header (24) and B-tree's special space (16).
 const PAGE_OVERHEAD: u64 = 40;
-/// One line pointer.
-const ITEM_ID: u64 = 4;
 /// Index tuple header.
 const TUPLE_HEADER: f64 = 8.0;
-/// What a leaf leaves free at fillfactor 90, and an inner page at 70.
-const LEAF_FREE: u64 = BLOCK * 10 / 100;
+/// Percent of a leaf that a build fills, unless the definition says otherwise; inner pages are filled to 70.
+const FILL_PERCENT: u64 = 90;
 const INNER_FREE: u64 = BLOCK * 30 / 100;
 /// Largest posting list that a build makes (`_bt_sort_dedup_finish_pending`).
 const MAX_POSTING: u64 = (BLOCK * 10 / 100) / 8 * 8 - ITEM_ID;
@@ -42,20 +39,28 @@ pub struct IndexShape {
     pub deduplicates: bool,
 }
 
-/// The answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IndexSize {
-    /// All pages, the meta page included.
-    pub pages: u32,
-    /// Levels above the leaves.
-    pub height: u32,
+/// Keys that occur equally often.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Group {
+    /// How many such keys.
+    pub values: f64,
+    /// Rows of each.
+    pub rows: f64,
+    /// Bytes of an index tuple with such a key, without its line pointer.
+    pub tuple: f64,
 }
 
-impl IndexSize {
-    /// Size on disk in bytes.
-    pub fn bytes(self) -> u64 {
-        u64::from(self.pages) * BLOCK
-    }
+/// What the size depends on, where a sample says how often keys occur.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BtreeShape {
+    /// All keys.
+    pub groups: Vec<Group>,
+    /// Whether the server deduplicates: each operator class is equal-image, and the index neither is unique nor has INCLUDE.
+    pub deduplicates: bool,
+    /// Percent of a leaf that is filled; 90 by default.
+    pub fill_percent: Option<u64>,
+    /// Mean bytes of a tuple that holds the keys alone; `None` where there is no INCLUDE. Inner pages hold such tuples.
+    pub key_tuple: Option<f64>,
 }
 
 /// Expected number of different pairs of two independent columns among `rows` rows.
@@ -67,21 +72,47 @@ pub fn distinct_pairs(first: f64, second: f64, rows: f64) -> f64 {
     expected.clamp(1.0, rows.max(1.0))
 }
 
-/// Estimates the size of a freshly built index.
+/// Estimates the size of a freshly built index from column statistics.
 pub fn index_size(shape: &IndexShape) -> IndexSize {
     let rows = shape.rows.max(0.0);
-    let tuple = tuple_bytes(&shape.columns);
-    let per_value = rows / shape.distinct.max(1.0);
-    let usable = (BLOCK - PAGE_OVERHEAD - ITEM_ID - LEAF_FREE) as f64;
-    let leaves = if shape.deduplicates && per_value >= WORTH_DEDUPLICATING {
-        let bytes = shape.distinct.max(1.0) * group_bytes(per_value, tuple);
-        bytes / usable
+    let values = shape.distinct.max(1.0);
+    btree_size(&BtreeShape {
+        groups: vec![Group {
+            values,
+            rows: rows / values,
+            tuple: mean_tuple(&shape.columns),
+        }],
+        deduplicates: shape.deduplicates && rows / values >= WORTH_DEDUPLICATING,
+        fill_percent: None,
+        key_tuple: None,
+    })
+}
+
+/// Estimates the size of a freshly built index.
+pub fn btree_size(shape: &BtreeShape) -> IndexSize {
+    let fill = shape.fill_percent.unwrap_or(FILL_PERCENT).clamp(10, 100);
+    let leaf_free = BLOCK * (100 - fill) / 100;
+    let usable = (BLOCK - PAGE_OVERHEAD - ITEM_ID - leaf_free) as f64;
+    let rows: f64 = shape
+        .groups
+        .iter()
+        .map(|group| group.values * group.rows)
+        .sum();
+    let sum = |bytes: &dyn Fn(&Group) -> f64| shape.groups.iter().map(bytes).sum::<f64>();
+    let tuple = sum(&|group| group.values * group.rows * group.tuple) / rows.max(1e-9);
+    let single = rows / (usable / (tuple + ITEM_ID as f64)).floor().max(1.0);
+    let leaves = if shape.deduplicates {
+        let bytes = sum(&|group| group.values * group_bytes(group.rows, group.tuple));
+        // A page's last tuple moves on to the next one, and what stays of it is the high key: without posting lists a page
+        // holds a whole number of tuples.
+        single.min(bytes / usable)
     } else {
-        // The tuple that crosses into the free share moves on and stays behind as the page's high key.
-        rows / (usable / (tuple + ITEM_ID as f64)).floor().max(1.0)
+        single
     };
     let inner = (BLOCK - PAGE_OVERHEAD - ITEM_ID - INNER_FREE) as f64;
-    let fan_out = (inner / (tuple + ITEM_ID as f64)).floor();
+    // Where equal keys lie on both sides of a page's end, the tuple above needs the row's place too.
+    let pivot = shape.key_tuple.unwrap_or(tuple) + 8.0 * share_inside(shape);
+    let fan_out = (inner / (pivot + ITEM_ID as f64)).floor();
     let mut level = leaves.ceil().max(1.0);
     let (mut pages, mut height) = (level, 0);
     while level > 1.0 {
@@ -89,14 +120,27 @@ pub fn index_size(shape: &IndexShape) -> IndexSize {
         pages += level;
         height += 1;
     }
-    IndexSize {
-        pages: (pages + 1.0).min(f64::from(u32::MAX)) as u32,
-        height,
+    IndexSize::of(pages + 1.0, height)
+}
+
+/// Of the ends of leaves, the share that lies between two tuples of one key.
+fn share_inside(shape: &BtreeShape) -> f64 {
+    let (mut inside, mut all) = (0.0, 0.0);
+    for group in &shape.groups {
+        let (tuples, bytes) = if shape.deduplicates {
+            let lists = (group.rows / most_in_list(group.tuple)).ceil();
+            (lists, group_bytes(group.rows, group.tuple))
+        } else {
+            (group.rows, group.rows * (group.tuple + ITEM_ID as f64))
+        };
+        all += group.values * bytes;
+        inside += group.values * bytes * (1.0 - 1.0 / tuples.max(1.0));
     }
+    inside / all.max(f64::MIN_POSITIVE)
 }
 
 /// Mean size of an index tuple: the aligned size is averaged, not the width.
-fn tuple_bytes(columns: &[ColumnWidth]) -> f64 {
+fn mean_tuple(columns: &[ColumnWidth]) -> f64 {
     // (share, offset) of every combination; samples are small and there are at most two columns.
     let mut offsets = vec![(1.0, TUPLE_HEADER)];
     for column in columns {
@@ -128,11 +172,16 @@ fn tuple_bytes(columns: &[ColumnWidth]) -> f64 {
     }
 }
 
+/// Rows that one posting list holds.
+fn most_in_list(tuple: f64) -> f64 {
+    (((MAX_POSTING / 8 * 8) as f64 - tuple) / HEAP_POINTER)
+        .floor()
+        .max(2.0)
+}
+
 /// Bytes, line pointers included, that one key with `rows` rows takes as posting lists.
 fn group_bytes(rows: f64, tuple: f64) -> f64 {
-    let most = (((MAX_POSTING / 8 * 8) as f64 - tuple) / HEAP_POINTER)
-        .floor()
-        .max(2.0);
+    let most = most_in_list(tuple);
     let list = |pointers: f64| {
         if pointers <= 0.0 {
             0.0
@@ -144,10 +193,6 @@ fn group_bytes(rows: f64, tuple: f64) -> f64 {
     };
     let full = (rows / most).floor();
     full * list(most) + list(rows - full * most)
-}
-
-fn round_up(value: f64, to: f64) -> f64 {
-    (value / to).ceil() * to
 }
 
 #[cfg(test)]
@@ -191,7 +236,7 @@ mod tests {
 
     #[test]
     fn mixed_widths_average_the_aligned_size() {
-        let mixed = tuple_bytes(&[ColumnWidth::Sampled(vec![(0.5, 8.0), (0.5, 9.0)])]);
+        let mixed = mean_tuple(&[ColumnWidth::Sampled(vec![(0.5, 8.0), (0.5, 9.0)])]);
         assert!((mixed - 20.0).abs() < 1e-9, "{mixed}");
     }
 

@@ -1,0 +1,210 @@
+//! `pitcrew.explain_with` and `pitcrew.predict_index`: what indexes would do, without advice.
+
+use std::ffi::{CStr, CString};
+
+use pgrx::JsonB;
+use pgrx::prelude::*;
+use serde_json::json;
+
+use crate::failure::{Failure, or_raise};
+use crate::names;
+use crate::whatif::guarded::guarded;
+use crate::whatif::hypothetical::Supposed;
+use crate::whatif::predict::{Predicted, predict};
+use crate::whatif::{Trusted, family, of_query, plan};
+use crate::workload::analysis::{self, Context};
+use crate::workload::skip::Skip;
+
+/// Definitions of one call.
+const MAX_INDEXES: usize = 100;
+
+fn c_text(what: &str, text: &str) -> CString {
+    or_raise(CString::new(text).map_err(|_| Failure::argument(format!("{what} holds a NUL byte"))))
+}
+
+/// Raises the reason why a statement is not planned.
+fn planned<T>(result: Result<Result<T, Skip>, crate::whatif::guarded::Caught>) -> T {
+    let reason = match result {
+        Ok(Ok(value)) => return value,
+        Ok(Err(Skip::Because(reason))) => reason,
+        Ok(Err(Skip::System)) => "it reads the system's tables or pitcrew's own alone".to_owned(),
+        Err(caught) => caught.message,
+    };
+    Failure::argument(format!("the query is not planned: {reason}"))
+        .hint("Give one SELECT, UPDATE or DELETE; its parameters may be $1, $2 and so on.")
+        .raise()
+}
+
+fn predicted(text: &str, context: &Context) -> Predicted {
+    let found = predict(&c_text("the definition", text), context);
+    or_raise(found.map_err(|reason| {
+        Failure::argument(format!("the index cannot be predicted: {reason}")).hint(
+            "Give one CREATE INDEX statement on a table, as in CREATE INDEX ON orders (customer).",
+        )
+    }))
+}
+
+/// Plan and cost of a query without and with indexes.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.explain_with(
+    query text, indexes text[] DEFAULT '{}', without regclass[] DEFAULT '{}'
+) RETURNS TABLE (
+    cost_before double precision, cost_after double precision, plan_before text, plan_after text,
+    confidence text, because text[], indexes_predicted jsonb
+)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'explain_with_wrapper';
+COMMENT ON FUNCTION pitcrew.explain_with(text, text[], regclass[]) IS
+    'Plan and planner''s cost of a query as things are, and with the given CREATE INDEX statements and without the given existing indexes. Nothing is executed, created or dropped. Confidence is high, medium or low, and because says what it rests on.';
+"#)]
+#[allow(clippy::type_complexity, clippy::needless_pass_by_value)]
+fn explain_with(
+    query: &str,
+    indexes: Vec<Option<String>>,
+    without: Vec<Option<pg_sys::Oid>>,
+) -> TableIterator<
+    'static,
+    (
+        name!(cost_before, f64),
+        name!(cost_after, f64),
+        name!(plan_before, Option<String>),
+        name!(plan_after, Option<String>),
+        name!(confidence, String),
+        name!(because, Vec<String>),
+        name!(indexes_predicted, JsonB),
+    ),
+> {
+    if indexes.len() > MAX_INDEXES || without.len() > MAX_INDEXES {
+        Failure::argument(format!("at most {MAX_INDEXES} indexes in one call")).raise();
+    }
+    let context = Context::new();
+    let text = c_text("the query", query);
+    // Before its indexes: a query that may not be planned is the first thing to know.
+    let relations = planned(guarded(|| {
+        analysis::enter(&context);
+        analysis::analyse(&text, &context).map(|analysed| analysed.relations)
+    }));
+    planned(Ok(context
+        .trust()
+        .check_relations(&relations)
+        .map_err(Skip::Because)));
+    let absent = without.into_iter().flatten().flat_map(existing).collect();
+    let found: Vec<Predicted> = indexes
+        .iter()
+        .flatten()
+        .map(|text| predicted(text, &context))
+        .collect();
+    let nothing = Supposed::default();
+    let supposed = Supposed {
+        indexes: found.iter().flat_map(Predicted::indexes).cloned().collect(),
+        absent,
+    };
+    let cost_before = planned(plan::cost(&text, &context, &nothing));
+    let cost_after = planned(plan::cost(&text, &context, &supposed));
+    let mut trusted = trusted(&text, &context, &found);
+    let mut shown = |supposed: &Supposed| {
+        match plan::explained(&text, &context, supposed) {
+            Ok(Ok(plan)) => return Some(plan),
+            Ok(Err(Skip::Because(reason))) => trusted.because.push(reason),
+            Ok(Err(Skip::System)) => {}
+            Err(caught) => trusted
+                .because
+                .push(format!("the plan cannot be shown: {}", caught.message)),
+        }
+        None
+    };
+    let plan_before = shown(&nothing);
+    let plan_after = shown(&supposed);
+    let described = found.iter().map(described).collect();
+    TableIterator::once((
+        cost_before,
+        cost_after,
+        plan_before,
+        plan_after,
+        trusted.confidence.as_str().to_owned(),
+        trusted.because,
+        JsonB(serde_json::Value::Array(described)),
+    ))
+}
+
+/// What the cost with the indexes rests on.
+fn trusted(text: &CStr, context: &Context, found: &[Predicted]) -> Trusted {
+    let mut trusted = Trusted::default();
+    for predicted in found {
+        trusted.merge(predicted.trusted.clone());
+    }
+    let all: Vec<&Predicted> = found.iter().collect();
+    let of_constants = planned(guarded(|| {
+        analysis::enter(context);
+        let analysed = analysis::analyse(text, context)?;
+        Ok(of_query(analysed.query, &all))
+    }));
+    trusted.merge(of_constants);
+    trusted
+}
+
+/// An index that is there, and its parts where it is partitioned.
+fn existing(index: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    // SAFETY: a catalogue look-up.
+    let kind = unsafe { pg_sys::get_rel_relkind(index) as u8 };
+    if !matches!(kind, b'i' | b'I') {
+        let name = names::qualified(index).unwrap_or_else(|| index.to_u32().to_string());
+        Failure::argument(format!("{name} is not an index")).raise();
+    }
+    family(index)
+}
+
+fn described(predicted: &Predicted) -> serde_json::Value {
+    json!({
+        "name": predicted.indexes().next().and_then(|index| index.name.to_str().ok()),
+        "table": names::qualified(predicted.definition.table),
+        "method": predicted.definition.method.as_str(),
+        "bytes": predicted.bytes,
+        "pages": predicted.pages,
+        "height": predicted.height,
+        "entries": predicted.entries,
+        "confidence": predicted.trusted.confidence.as_str(),
+        "because": predicted.trusted.because,
+    })
+}
+
+/// The size that an index would have.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.predict_index(ddl text) RETURNS TABLE (
+    index_name text, table_name text, method text, bytes bigint, pages bigint, height integer,
+    entries double precision, confidence text, because text[]
+)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'predict_index_wrapper';
+COMMENT ON FUNCTION pitcrew.predict_index(text) IS
+    'Size and height that the index of a CREATE INDEX statement would have once built, from a sample of its table''s rows. Nothing is created.';
+"#)]
+#[allow(clippy::type_complexity)]
+fn predict_index(
+    ddl: &str,
+) -> TableIterator<
+    'static,
+    (
+        name!(index_name, Option<String>),
+        name!(table_name, Option<String>),
+        name!(method, String),
+        name!(bytes, i64),
+        name!(pages, i64),
+        name!(height, i32),
+        name!(entries, f64),
+        name!(confidence, String),
+        name!(because, Vec<String>),
+    ),
+> {
+    let found = predicted(ddl, &Context::new());
+    let name = found.indexes().next().map(|index| index.name.clone());
+    TableIterator::once((
+        name.and_then(|name| name.into_string().ok()),
+        names::qualified(found.definition.table),
+        found.definition.method.as_str().to_owned(),
+        found.bytes as i64,
+        found.pages as i64,
+        found.height as i32,
+        found.entries,
+        found.trusted.confidence.as_str().to_owned(),
+        found.trusted.because,
+    ))
+}

@@ -1,0 +1,518 @@
+//! Reads `CREATE INDEX ...` the way the server does, without running it.
+
+use std::ffi::{CStr, CString, c_char};
+
+use pg_pitcrew_advisor::index_name;
+use pgrx::prelude::*;
+
+use super::hypothetical::{Hypothetical, Key};
+use super::table::{is_equal_image, is_system};
+use crate::lists::pointers;
+use crate::names;
+use crate::workload::analysis::Context;
+
+// Headers that pgrx does not bind.
+unsafe extern "C-unwind" {
+    fn transformIndexStmt(
+        relation: pg_sys::Oid,
+        statement: *mut pg_sys::IndexStmt,
+        text: *const c_char,
+    ) -> *mut pg_sys::IndexStmt;
+    fn find_all_inheritors(
+        parent: pg_sys::Oid,
+        lock: pg_sys::LOCKMODE,
+        parents: *mut *mut pg_sys::List,
+    ) -> *mut pg_sys::List;
+}
+
+/// Longest definition that is read.
+const MAX_TEXT_BYTES: usize = 10_000;
+/// Leaves of a partitioned table that are looked at.
+const MAX_PARTS: usize = 1_000;
+
+/// Access methods whose size and cost can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// `btree`.
+    Btree,
+    /// `hash`.
+    Hash,
+    /// `gin`.
+    Gin,
+    /// `brin`.
+    Brin,
+}
+
+impl Method {
+    fn of(oid: pg_sys::Oid) -> Option<Self> {
+        [
+            (pg_sys::BTREE_AM_OID, Self::Btree),
+            (pg_sys::HASH_AM_OID, Self::Hash),
+            (pg_sys::GIN_AM_OID, Self::Gin),
+            (pg_sys::BRIN_AM_OID, Self::Brin),
+        ]
+        .into_iter()
+        .find_map(|(known, method)| (known == oid).then_some(method))
+    }
+
+    /// Its name in SQL.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Btree => "btree",
+            Self::Hash => "hash",
+            Self::Gin => "gin",
+            Self::Brin => "brin",
+        }
+    }
+}
+
+/// What a `CREATE INDEX` says.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition {
+    /// The table that it names.
+    pub(crate) table: pg_sys::Oid,
+    /// Access method.
+    pub(crate) method: Method,
+    /// One index for each table with rows of its own: the leaves where `table` is partitioned.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// The index on one table.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    /// For the planner; size and statistics still to be filled in.
+    pub(crate) index: Hypothetical,
+    /// SQL of each column, over the table.
+    pub(crate) columns: Vec<String>,
+    /// SQL of the predicate.
+    pub(crate) predicate: Option<String>,
+    /// Operator classes, of the keys.
+    pub(crate) classes: Vec<pg_sys::Oid>,
+    /// Equal keys are stored once.
+    pub(crate) deduplicates: bool,
+    /// `fillfactor`.
+    pub(crate) fill_percent: Option<u64>,
+    /// `pages_per_range`.
+    pub(crate) pages_a_range: Option<f64>,
+}
+
+/// Reads one definition; errors of the server's own (a column that does not exist) are raised.
+///
+/// Call inside `guarded`, after `analysis::enter`.
+///
+/// # Errors
+/// The reason why it is not predicted.
+pub(crate) fn read(text: &CStr, context: &Context) -> Result<Definition, String> {
+    if text.to_bytes().len() > MAX_TEXT_BYTES {
+        return Err(format!(
+            "the definition is longer than {MAX_TEXT_BYTES} bytes"
+        ));
+    }
+    // SAFETY: everything is allocated in the current context; casts follow the nodes' tags.
+    unsafe {
+        let &[raw] = pointers::<pg_sys::RawStmt>(pg_sys::pg_parse_query(text.as_ptr())) else {
+            return Err("not one CREATE INDEX statement".to_owned());
+        };
+        if (*(*raw).stmt).type_ != pg_sys::NodeTag::T_IndexStmt {
+            return Err("not a CREATE INDEX statement".to_owned());
+        }
+        context.trust().check_literals(raw)?;
+        let statement = (*raw).stmt.cast::<pg_sys::IndexStmt>();
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let table = pg_sys::RangeVarGetRelidExtended(
+            (*statement).relation,
+            lock,
+            0,
+            None,
+            std::ptr::null_mut(),
+        );
+        check_table(table)?;
+        let oid = pg_sys::get_index_am_oid((*statement).accessMethod, false);
+        let method = Method::of(oid).ok_or_else(|| {
+            format!(
+                "access method {} is not predicted: btree, hash, gin and brin are",
+                names::text((*statement).accessMethod).unwrap_or_default()
+            )
+        })?;
+        let leaves = if pg_sys::get_rel_relkind(table) as u8 == b'p' {
+            leaves(table)
+        } else {
+            vec![table]
+        };
+        if leaves.len() > MAX_PARTS {
+            return Err(format!("the table has more than {MAX_PARTS} partitions"));
+        }
+        let mut parts = Vec::new();
+        for leaf in leaves {
+            let statement = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                transformIndexStmt(leaf, statement, text.as_ptr())
+            });
+            parts.push(part(leaf, statement, oid, method, context)?);
+        }
+        Ok(Definition {
+            table,
+            method,
+            parts,
+        })
+    }
+}
+
+/// The relation and everything below it that stands in `pg_inherits`.
+pub(crate) fn family(parent: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    // SAFETY: a list of OIDs in the current context.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let list = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            find_all_inheritors(parent, lock, std::ptr::null_mut())
+        });
+        (0..if list.is_null() { 0 } else { (*list).length })
+            .map(|position| (*(*list).elements.add(position as usize)).oid_value)
+            .collect()
+    }
+}
+
+fn leaves(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    let mut found = family(table);
+    // SAFETY: a catalogue look-up. The server skips foreign partitions too.
+    found.retain(|oid| unsafe { pg_sys::get_rel_relkind(*oid) as u8 == b'r' });
+    found
+}
+
+fn check_table(table: pg_sys::Oid) -> Result<(), String> {
+    let name = names::qualified(table).unwrap_or_default();
+    // SAFETY: catalogue look-ups for a relation that is locked.
+    unsafe {
+        let why = match pg_sys::get_rel_relkind(table) as u8 {
+            b'r' | b'm' | b'p' => None,
+            b'f' => Some("is a foreign table: its rows and their indexes are another server's"),
+            b'v' => Some("is a view: index the tables that it reads"),
+            _ => Some("is not a table"),
+        };
+        if let Some(why) = why {
+            return Err(format!("{name} {why}"));
+        }
+        if names::relation(table).is_some_and(|(schema, _)| is_system(&schema)) {
+            return Err(format!("{name} belongs to the system"));
+        }
+        let mode = pg_sys::ACL_SELECT as pg_sys::AclMode;
+        if pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), mode)
+            != pg_sys::AclResult::ACLCHECK_OK
+        {
+            return Err(format!("permission denied to read {name}"));
+        }
+    }
+    Ok(())
+}
+
+unsafe fn part(
+    table: pg_sys::Oid,
+    statement: *mut pg_sys::IndexStmt,
+    oid: pg_sys::Oid,
+    method: Method,
+    context: &Context,
+) -> Result<Part, String> {
+    // SAFETY: the tree was just made; see above.
+    unsafe {
+        let routine = pg_sys::GetIndexAmRoutineByAmId(oid, false);
+        let relation = names::text(pg_sys::get_rel_name(table)).unwrap_or_default();
+        let mut reader = Reader {
+            table,
+            relation: names::c_string(&relation).map_err(|failure| failure.message)?,
+            oid,
+            method,
+            context,
+            columns: Vec::new(),
+            shown: Vec::new(),
+            classes: Vec::new(),
+            expressions: std::ptr::null_mut(),
+        };
+        let keys = pointers::<pg_sys::IndexElem>((*statement).indexParams);
+        let stored = pointers::<pg_sys::IndexElem>((*statement).indexIncludingParams);
+        if keys.len() > 1 && !(*routine).amcanmulticol {
+            return Err(format!("a {} index has one column", method.as_str()));
+        }
+        if !stored.is_empty() && !(*routine).amcaninclude {
+            return Err(format!("a {} index has no INCLUDE", method.as_str()));
+        }
+        if keys.len() + stored.len() > pg_sys::INDEX_MAX_KEYS as usize {
+            return Err(format!(
+                "an index has at most {} columns",
+                pg_sys::INDEX_MAX_KEYS
+            ));
+        }
+        for &element in keys {
+            reader.key(element)?;
+        }
+        for &element in stored {
+            reader.stored(element)?;
+        }
+        let predicate = reader.predicate((*statement).whereClause)?;
+        let name = names::text((*statement).idxname)
+            .unwrap_or_else(|| index_name(&relation, &reader.words(keys)));
+        let unique = (*statement).unique;
+        let options = Options::read((*statement).options);
+        // Support function 4 is this one in a B-tree's family alone.
+        let deduplicates = method == Method::Btree
+            && stored.is_empty()
+            && !unique
+            && options.deduplicates
+            && reader
+                .columns
+                .iter()
+                .all(|key| is_equal_image(key.family, key.input_type, key.index_collation));
+        Ok(Part {
+            deduplicates,
+            fill_percent: options.fill_percent,
+            pages_a_range: options.pages_a_range,
+            predicate: predicate.as_ref().map(|(_, shown)| shown.clone()),
+            index: Hypothetical {
+                table,
+                name: names::c_string(&name).map_err(|failure| failure.message)?,
+                method: oid,
+                keys: keys.len(),
+                expressions: written(reader.expressions),
+                predicate: predicate.and_then(|(list, _)| written(list)),
+                unique,
+                pages: 0,
+                height: 0,
+                tuples: None,
+                statistics: vec![None; reader.columns.len()],
+                columns: reader.columns,
+            },
+            columns: reader.shown,
+            classes: reader.classes,
+        })
+    }
+}
+
+/// `nodeToString` of a list; `None` for NIL.
+unsafe fn written(list: *mut pg_sys::List) -> Option<CString> {
+    if list.is_null() {
+        return None;
+    }
+    // SAFETY: a valid list; the text is copied.
+    unsafe { Some(CStr::from_ptr(pg_sys::nodeToString(list.cast())).to_owned()) }
+}
+
+struct Reader<'a> {
+    table: pg_sys::Oid,
+    relation: CString,
+    oid: pg_sys::Oid,
+    method: Method,
+    context: &'a Context,
+    columns: Vec<Key>,
+    shown: Vec<String>,
+    classes: Vec<pg_sys::Oid>,
+    expressions: *mut pg_sys::List,
+}
+
+impl Reader<'_> {
+    /// One key, as `ComputeIndexAttrs` reads it.
+    unsafe fn key(&mut self, element: *mut pg_sys::IndexElem) -> Result<(), String> {
+        // SAFETY: an element of an analysed statement.
+        unsafe {
+            let element = &*element;
+            let mut key = if element.name.is_null() {
+                self.expression(element.expr)?
+            } else {
+                self.column(element.name)?
+            };
+            if !element.collation.is_null() {
+                key.index_collation = pg_sys::get_collation_oid(element.collation, false);
+            }
+            let name = names::c_string(self.method.as_str()).map_err(|failure| failure.message)?;
+            let class =
+                pg_sys::ResolveOpClass(element.opclass, key.type_oid, name.as_ptr(), self.oid);
+            pg_sys::get_opclass_opfamily_and_input_type(
+                class,
+                &mut key.family,
+                &mut key.input_type,
+            );
+            let descends = element.ordering == pg_sys::SortByDir::SORTBY_DESC;
+            let says_nulls = element.nulls_ordering != pg_sys::SortByNulls::SORTBY_NULLS_DEFAULT;
+            let says_order = element.ordering != pg_sys::SortByDir::SORTBY_DEFAULT;
+            if (says_order || says_nulls) && self.method != Method::Btree {
+                return Err(format!("a {} index has no order", self.method.as_str()));
+            }
+            key.reverse = descends;
+            key.nulls_first = if says_nulls {
+                element.nulls_ordering == pg_sys::SortByNulls::SORTBY_NULLS_FIRST
+            } else {
+                descends
+            };
+            self.columns.push(key);
+            self.classes.push(class);
+            Ok(())
+        }
+    }
+
+    /// A column that is only stored.
+    unsafe fn stored(&mut self, element: *mut pg_sys::IndexElem) -> Result<(), String> {
+        // SAFETY: an element of an analysed statement.
+        unsafe {
+            if (*element).name.is_null() {
+                return Err("INCLUDE takes no expressions".to_owned());
+            }
+            let mut key = self.column((*element).name)?;
+            key.index_collation = pg_sys::InvalidOid;
+            self.columns.push(key);
+            Ok(())
+        }
+    }
+
+    unsafe fn column(&mut self, name: *const c_char) -> Result<Key, String> {
+        // SAFETY: catalogue look-ups.
+        unsafe {
+            let number = pg_sys::get_attnum(self.table, name);
+            let name = names::text(name).unwrap_or_default();
+            if number <= 0 {
+                return Err(format!("column \"{name}\" does not exist"));
+            }
+            self.shown.push(names::quote(&name));
+            Ok(self.key_of(number))
+        }
+    }
+
+    unsafe fn key_of(&self, number: i16) -> Key {
+        let mut key = Key {
+            number,
+            type_oid: pg_sys::InvalidOid,
+            typmod: -1,
+            collation: pg_sys::InvalidOid,
+            index_collation: pg_sys::InvalidOid,
+            family: pg_sys::InvalidOid,
+            input_type: pg_sys::InvalidOid,
+            reverse: false,
+            nulls_first: false,
+        };
+        // SAFETY: a catalogue look-up for a column that exists.
+        unsafe {
+            pg_sys::get_atttypetypmodcoll(
+                self.table,
+                number,
+                &mut key.type_oid,
+                &mut key.typmod,
+                &mut key.collation,
+            );
+        }
+        key.index_collation = key.collation;
+        key
+    }
+
+    unsafe fn expression(&mut self, node: *mut pg_sys::Node) -> Result<Key, String> {
+        // SAFETY: an analysed expression.
+        unsafe {
+            self.check(node, "an index expression")?;
+            let collation = pg_sys::exprCollation(node);
+            let mut inner = node;
+            while (*inner).type_ == pg_sys::NodeTag::T_CollateExpr {
+                inner = (*inner.cast::<pg_sys::CollateExpr>()).arg.cast();
+            }
+            self.shown.push(self.sql(node));
+            if (*inner).type_ == pg_sys::NodeTag::T_Var {
+                let mut key = self.key_of((*inner.cast::<pg_sys::Var>()).varattno);
+                key.index_collation = collation;
+                return Ok(key);
+            }
+            let folded = pg_sys::eval_const_expressions(std::ptr::null_mut(), inner);
+            pg_sys::fix_opfuncids(folded);
+            self.expressions = pg_sys::lappend(self.expressions, folded.cast());
+            Ok(Key {
+                number: 0,
+                type_oid: pg_sys::exprType(inner),
+                typmod: pg_sys::exprTypmod(inner),
+                collation,
+                index_collation: collation,
+                family: pg_sys::InvalidOid,
+                input_type: pg_sys::InvalidOid,
+                reverse: false,
+                nulls_first: false,
+            })
+        }
+    }
+
+    /// The predicate as a list for the planner (`RelationGetIndexPredicate`), and as SQL.
+    unsafe fn predicate(
+        &self,
+        node: *mut pg_sys::Node,
+    ) -> Result<Option<(*mut pg_sys::List, String)>, String> {
+        if node.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: an analysed condition.
+        unsafe {
+            self.check(node, "an index predicate")?;
+            let shown = self.sql(node);
+            let folded = pg_sys::eval_const_expressions(std::ptr::null_mut(), node);
+            let clause = pg_sys::canonicalize_qual(folded.cast(), false);
+            let list = pg_sys::make_ands_implicit(clause);
+            pg_sys::fix_opfuncids(list.cast());
+            Ok(Some((list, shown)))
+        }
+    }
+
+    /// Folding and sampling run its functions.
+    unsafe fn check(&self, node: *mut pg_sys::Node, what: &str) -> Result<(), String> {
+        // SAFETY: an analysed expression.
+        unsafe {
+            self.context.trust().check_expression(node)?;
+            if pg_sys::contain_mutable_functions(node) {
+                return Err(format!("functions in {what} must be marked IMMUTABLE"));
+            }
+        }
+        Ok(())
+    }
+
+    unsafe fn sql(&self, node: *mut pg_sys::Node) -> String {
+        // SAFETY: the table has number 1 in an analysed CREATE INDEX.
+        unsafe {
+            let names = pg_sys::deparse_context_for(self.relation.as_ptr(), self.table);
+            let text = pg_sys::deparse_expression(node, names, false, false);
+            format!("({})", names::text(text).unwrap_or_default())
+        }
+    }
+
+    /// Words for a name.
+    unsafe fn words(&self, keys: &[*mut pg_sys::IndexElem]) -> Vec<String> {
+        keys.iter()
+            // SAFETY: elements of an analysed statement.
+            .map(|element| unsafe {
+                names::text((**element).name).unwrap_or_else(|| "expr".to_owned())
+            })
+            .collect()
+    }
+}
+
+struct Options {
+    fill_percent: Option<u64>,
+    pages_a_range: Option<f64>,
+    deduplicates: bool,
+}
+
+impl Options {
+    unsafe fn read(list: *mut pg_sys::List) -> Self {
+        let mut options = Self {
+            fill_percent: None,
+            pages_a_range: None,
+            deduplicates: true,
+        };
+        // SAFETY: a list of DefElem nodes.
+        unsafe {
+            for &option in pointers::<pg_sys::DefElem>(list) {
+                match names::text((*option).defname).as_deref() {
+                    Some("fillfactor") => {
+                        options.fill_percent = u64::try_from(pg_sys::defGetInt32(option)).ok();
+                    }
+                    Some("pages_per_range") => {
+                        options.pages_a_range = Some(f64::from(pg_sys::defGetInt32(option)));
+                    }
+                    Some("deduplicate_items") => {
+                        options.deduplicates = pg_sys::defGetBoolean(option);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        options
+    }
+}

@@ -1,0 +1,355 @@
+//! The size that an index would have, and the statistics of its expressions, from a sample of its table.
+
+use std::ffi::{CStr, c_void};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use pg_pitcrew_advisor::{
+    BrinShape, BtreeShape, Frequencies, GinKey, GinShape, HashShape, IndexSize, brin_size,
+    btree_size, gin_size, groups, hash_size, tuple_bytes,
+};
+use pgrx::prelude::*;
+
+use super::confidence::{Confidence, Trusted};
+use super::definition::{self, Definition, Method, Part};
+use super::guarded::guarded;
+use super::hypothetical::Hypothetical;
+use super::sample::{self, Layout, Sample};
+use super::statistics::statistics;
+use super::table;
+use crate::workload::analysis::{self, Context};
+
+/// Longest key of a B-tree (`BTMaxItemSize`).
+const MAX_KEY: usize = 2704;
+/// Rows in a sample from which a share is told.
+const ENOUGH_ROWS: usize = 100;
+
+/// An index that was thought through.
+#[derive(Debug, Clone)]
+pub(crate) struct Predicted {
+    /// What its definition says.
+    pub(crate) definition: Definition,
+    /// Bytes of all its parts.
+    pub(crate) bytes: u64,
+    /// Pages of all its parts.
+    pub(crate) pages: u64,
+    /// Levels above the leaves, of the highest part.
+    pub(crate) height: u32,
+    /// Entries of all its parts.
+    pub(crate) entries: f64,
+    /// How far this can be relied on.
+    pub(crate) trusted: Trusted,
+}
+
+impl Predicted {
+    /// Its parts for the planner.
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = &Hypothetical> {
+        self.definition.parts.iter().map(|part| &part.index)
+    }
+}
+
+/// Reads a definition and predicts its size. Nothing is built.
+///
+/// # Errors
+/// The reason why it cannot be told.
+pub(crate) fn predict(text: &CStr, context: &Context) -> Result<Predicted, String> {
+    let read = guarded(|| {
+        analysis::enter(context);
+        definition::read(text, context)
+    });
+    let mut definition = read.map_err(|caught| caught.message)??;
+    let mut predicted = Predicted {
+        bytes: 0,
+        pages: 0,
+        height: 0,
+        entries: 0.0,
+        trusted: Trusted::default(),
+        definition: definition.clone(),
+    };
+    for part in &mut definition.parts {
+        pgrx::check_for_interrupts!();
+        // Index expressions, constraints and policies of the table run while it is read.
+        context.trust().check_relations(&[part.index.table])?;
+        let measured = guarded(|| {
+            analysis::enter(context);
+            measure(part, definition.method, context)
+        });
+        let (size, entries, trusted) = measured.map_err(|caught| caught.message)??;
+        part.index.pages = size.pages;
+        part.index.height = size.height;
+        predicted.bytes += size.bytes();
+        predicted.pages += u64::from(size.pages);
+        predicted.height = predicted.height.max(size.height);
+        predicted.entries += entries;
+        predicted.trusted.merge(trusted);
+    }
+    predicted.definition = definition;
+    Ok(predicted)
+}
+
+/// Fills in what only the table's rows tell: size, entries, statistics of expressions.
+fn measure(
+    part: &mut Part,
+    method: Method,
+    context: &Context,
+) -> Result<(IndexSize, f64, Trusted), String> {
+    let (pages, rows) = table::measure(part.index.table).ok_or("the table is gone")?;
+    let mut trusted = Trusted::default();
+    for (position, key) in part.index.columns[..part.index.keys].iter().enumerate() {
+        if key.number == 0 {
+            trusted.at_most(
+                Confidence::Medium,
+                format!(
+                    "statistics of {} come from a sample",
+                    part.columns[position]
+                ),
+            );
+        } else if !table::has_statistics(part.index.table, key.number) {
+            trusted.at_most(
+                Confidence::Low,
+                format!(
+                    "column {} has no statistics: run ANALYZE",
+                    part.columns[position]
+                ),
+            );
+        }
+    }
+    match method {
+        Method::Gin => trusted.at_most(
+            Confidence::Low,
+            "the planner knows the inside of a GIN index only once it is built".to_owned(),
+        ),
+        Method::Brin => trusted.at_most(
+            Confidence::Low,
+            "the planner knows the ranges of a BRIN index only once it is built".to_owned(),
+        ),
+        Method::Btree | Method::Hash => {}
+    }
+    let (columns, predicate) = (part.columns.clone(), part.predicate.clone());
+    let table = part.index.table;
+    sample::take(
+        table,
+        &columns,
+        predicate.as_deref(),
+        (pages, rows),
+        context,
+        |sample| of_sample(part, method, (pages, rows), sample, trusted),
+    )?
+}
+
+fn of_sample(
+    part: &mut Part,
+    method: Method,
+    (pages, rows): (f64, f64),
+    mut sample: Sample,
+    mut trusted: Trusted,
+) -> Result<(IndexSize, f64, Trusted), String> {
+    let kept = sample.kept();
+    let hides_rows = table::hides_rows(part.index.table);
+    if hides_rows {
+        trusted.at_most(
+            Confidence::Low,
+            "row security hides rows of the table from this role".to_owned(),
+        );
+    }
+    // The index holds the hidden rows too.
+    let scale = if (sample.is_whole && !hides_rows) || sample.seen == 0 {
+        1.0
+    } else {
+        rows / sample.seen as f64
+    };
+    let entries = kept as f64 * scale;
+    if part.predicate.is_some() {
+        part.index.tuples = Some(entries.max(1.0));
+        trusted.at_most(
+            Confidence::Medium,
+            format!("{kept} of {} sampled rows meet the predicate", sample.seen),
+        );
+        if !sample.is_whole && kept < ENOUGH_ROWS {
+            trusted.at_most(
+                Confidence::Low,
+                format!("only {kept} sampled rows meet the predicate"),
+            );
+        }
+    }
+    for (position, key) in part.index.columns[..part.index.keys].iter().enumerate() {
+        // Those of a partial index say nothing of the whole table: the planner leaves them alone (`examine_variable`).
+        if key.number == 0 && part.predicate.is_none() {
+            part.index.statistics[position] =
+                statistics(key, &mut sample.columns[position], entries);
+        }
+    }
+    let size = match method {
+        Method::Btree => {
+            let seen = keys(part, &sample)?;
+            btree_size(&BtreeShape {
+                groups: groups(&seen, entries),
+                deduplicates: part.deduplicates,
+                fill_percent: part.fill_percent,
+                key_tuple: key_tuple(part, &sample),
+            })
+        }
+        Method::Hash => {
+            let seen = keys(part, &sample)?;
+            let kept = seen.rows() as f64 * scale;
+            hash_size(&HashShape {
+                rows: kept,
+                table_rows: rows,
+                groups: groups(&seen, kept),
+                fill_percent: part.fill_percent,
+            })
+        }
+        Method::Brin => brin_size(&BrinShape {
+            table_pages: pages,
+            pages_a_range: part.pages_a_range,
+            widths: widths(part, &sample),
+        }),
+        Method::Gin => gin_size(&GinShape {
+            table_pages: pages,
+            keys: gin_keys(part, &sample, scale)?,
+        }),
+    };
+    Ok((size, entries, trusted))
+}
+
+/// How often each key occurs in the sample. A hash index leaves NULLs out.
+fn keys(part: &Part, sample: &Sample) -> Result<Frequencies, String> {
+    let layouts: Vec<Layout> = part.index.columns.iter().map(Layout::of_key).collect();
+    let skips_null = part.index.method == pg_sys::HASH_AM_OID;
+    let mut seen = Frequencies::default();
+    let mut columns = vec![None; layouts.len()];
+    for row in 0..sample.kept() {
+        if row % 1000 == 0 {
+            pgrx::check_for_interrupts!();
+        }
+        let mut hasher = DefaultHasher::new();
+        for (position, layout) in layouts.iter().enumerate() {
+            let column = &sample.columns[position];
+            columns[position] = (!column.nulls[row])
+                // SAFETY: a value of the column's type.
+                .then(|| unsafe { layout.bytes(column.values[row], &mut hasher) });
+            column.nulls[row].hash(&mut hasher);
+        }
+        if skips_null && columns[0].is_none() {
+            continue;
+        }
+        let bytes = tuple_bytes(&columns);
+        if bytes > MAX_KEY && part.index.method == pg_sys::BTREE_AM_OID {
+            return Err(format!(
+                "building it fails: a row's key takes {bytes} bytes, a B-tree's at most {MAX_KEY}"
+            ));
+        }
+        seen.add(hasher.finish(), bytes as f64);
+    }
+    Ok(seen)
+}
+
+/// Mean bytes of a tuple without what is only stored; `None` where nothing is.
+fn key_tuple(part: &Part, sample: &Sample) -> Option<f64> {
+    if part.index.columns.len() == part.index.keys {
+        return None;
+    }
+    let layouts: Vec<Layout> = part.index.columns[..part.index.keys]
+        .iter()
+        .map(Layout::of_key)
+        .collect();
+    let mut hasher = DefaultHasher::new();
+    let (mut sum, mut columns) = (0, vec![None; layouts.len()]);
+    for row in 0..sample.kept() {
+        for (position, layout) in layouts.iter().enumerate() {
+            let column = &sample.columns[position];
+            columns[position] = (!column.nulls[row])
+                // SAFETY: a value of the column's type.
+                .then(|| unsafe { layout.bytes(column.values[row], &mut hasher) });
+        }
+        sum += tuple_bytes(&columns);
+    }
+    Some(sum as f64 / sample.kept().max(1) as f64)
+}
+
+/// Mean bytes of each column.
+fn widths(part: &Part, sample: &Sample) -> Vec<f64> {
+    part.index
+        .columns
+        .iter()
+        .zip(&sample.columns)
+        .map(|(key, column)| {
+            let layout = Layout::of_key(key);
+            let mut hasher = DefaultHasher::new();
+            let (mut sum, mut count) = (0, 0);
+            for (value, _) in column
+                .values
+                .iter()
+                .zip(&column.nulls)
+                .filter(|(_, null)| !**null)
+            {
+                // SAFETY: a value of the column's type.
+                sum += unsafe { layout.bytes(*value, &mut hasher) }.0;
+                count += 1;
+            }
+            sum as f64 / f64::from(count.max(1))
+        })
+        .collect()
+}
+
+/// Support function 2 of a GIN operator class takes the keys out of a value.
+const EXTRACT_VALUE: i16 = 2;
+
+/// The keys of a GIN index and how many rows hold each.
+fn gin_keys(part: &Part, sample: &Sample, scale: f64) -> Result<Vec<GinKey>, String> {
+    let mut seen = Frequencies::default();
+    for (position, key) in part.index.columns.iter().enumerate() {
+        // SAFETY: the support function takes a value, a count and null flags, and answers an array of keys.
+        unsafe {
+            let function = pg_sys::get_opfamily_proc(
+                key.family,
+                key.input_type,
+                key.input_type,
+                EXTRACT_VALUE,
+            );
+            if function == pg_sys::InvalidOid {
+                return Err("the operator class takes no keys out of a value".to_owned());
+            }
+            let layout = Layout::of(table::key_type(part.classes[position], key.type_oid));
+            let column = &sample.columns[position];
+            let mut flinfo = pg_sys::FmgrInfo::default();
+            pg_sys::fmgr_info(function, &mut flinfo);
+            for (value, _) in column
+                .values
+                .iter()
+                .zip(&column.nulls)
+                .filter(|(_, null)| !**null)
+            {
+                pgrx::check_for_interrupts!();
+                let (mut count, mut flags) = (0_i32, std::ptr::null_mut::<bool>());
+                let found = pg_sys::FunctionCall3Coll(
+                    &mut flinfo,
+                    key.index_collation,
+                    *value,
+                    pg_sys::Datum::from((&raw mut count).cast::<c_void>()),
+                    pg_sys::Datum::from((&raw mut flags).cast::<c_void>()),
+                );
+                let mut of_row = std::collections::BTreeMap::new();
+                for at in 0..usize::try_from(count).unwrap_or(0) {
+                    if !flags.is_null() && *flags.add(at) {
+                        continue;
+                    }
+                    let mut hasher = DefaultHasher::new();
+                    position.hash(&mut hasher);
+                    let key = *found.cast_mut_ptr::<pg_sys::Datum>().add(at);
+                    let bytes = layout.bytes(key, &mut hasher).0;
+                    of_row.insert(hasher.finish(), bytes);
+                }
+                for (key, bytes) in of_row {
+                    seen.add(key, bytes as f64);
+                }
+            }
+        }
+    }
+    let all = seen.rows() as f64 * scale;
+    let keys = groups(&seen, all).into_iter().map(|group| GinKey {
+        values: group.values,
+        rows: group.rows,
+        bytes: group.tuple,
+    });
+    Ok(keys.collect())
+}
