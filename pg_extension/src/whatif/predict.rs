@@ -7,6 +7,7 @@ use pg_pitcrew_advisor::{
     BrinShape, BtreeShape, Frequencies, GinKey, GinShape, HashShape, IndexSize, brin_size,
     btree_size, gin_size, groups, hash_size, tuple_bytes,
 };
+use pgrx::PgMemoryContexts;
 use pgrx::prelude::*;
 
 use super::confidence::{Confidence, Trusted};
@@ -313,6 +314,8 @@ fn gin_keys(part: &Part, sample: &Sample, scale: f64) -> Result<Vec<GinKey>, Str
             let column = &sample.columns[position];
             let mut flinfo = pg_sys::FmgrInfo::default();
             pg_sys::fmgr_info(function, &mut flinfo);
+            // Values may be large, and their keys many: no more than one row's is held.
+            let mut scratch = PgMemoryContexts::new("pitcrew keys of a row");
             for (value, _) in column
                 .values
                 .iter()
@@ -320,28 +323,31 @@ fn gin_keys(part: &Part, sample: &Sample, scale: f64) -> Result<Vec<GinKey>, Str
                 .filter(|(_, null)| !**null)
             {
                 pgrx::check_for_interrupts!();
-                let (mut count, mut flags) = (0_i32, std::ptr::null_mut::<bool>());
-                let found = pg_sys::FunctionCall3Coll(
-                    &mut flinfo,
-                    key.index_collation,
-                    *value,
-                    pg_sys::Datum::from((&raw mut count).cast::<c_void>()),
-                    pg_sys::Datum::from((&raw mut flags).cast::<c_void>()),
-                );
-                let mut of_row = std::collections::BTreeMap::new();
-                for at in 0..usize::try_from(count).unwrap_or(0) {
-                    if !flags.is_null() && *flags.add(at) {
-                        continue;
+                scratch.switch_to(|_| {
+                    let (mut count, mut flags) = (0_i32, std::ptr::null_mut::<bool>());
+                    let found = pg_sys::FunctionCall3Coll(
+                        &mut flinfo,
+                        key.index_collation,
+                        *value,
+                        pg_sys::Datum::from((&raw mut count).cast::<c_void>()),
+                        pg_sys::Datum::from((&raw mut flags).cast::<c_void>()),
+                    );
+                    let mut of_row = std::collections::BTreeMap::new();
+                    for at in 0..usize::try_from(count).unwrap_or(0) {
+                        if !flags.is_null() && *flags.add(at) {
+                            continue;
+                        }
+                        let mut hasher = DefaultHasher::new();
+                        position.hash(&mut hasher);
+                        let key = *found.cast_mut_ptr::<pg_sys::Datum>().add(at);
+                        let bytes = layout.bytes(key, &mut hasher).0;
+                        of_row.insert(hasher.finish(), bytes);
                     }
-                    let mut hasher = DefaultHasher::new();
-                    position.hash(&mut hasher);
-                    let key = *found.cast_mut_ptr::<pg_sys::Datum>().add(at);
-                    let bytes = layout.bytes(key, &mut hasher).0;
-                    of_row.insert(hasher.finish(), bytes);
-                }
-                for (key, bytes) in of_row {
-                    seen.add(key, bytes as f64);
-                }
+                    for (key, bytes) in of_row {
+                        seen.add(key, bytes as f64);
+                    }
+                });
+                scratch.reset();
             }
         }
     }

@@ -168,7 +168,7 @@ impl Layout {
         value: pg_sys::Datum,
         hasher: &mut DefaultHasher,
     ) -> (usize, usize) {
-        // SAFETY: the caller's promise; a detoasted copy lives in the current context.
+        // SAFETY: the caller's promise; what is copied is freed.
         unsafe {
             if self.by_value {
                 value.value().hash(hasher);
@@ -189,20 +189,27 @@ impl Layout {
             std::slice::from_raw_parts(pgrx::vardata_any(packed).cast::<u8>(), payload)
                 .hash(hasher);
             // Short values have a header of one byte and no alignment.
+            let (mut bytes, mut align) = (payload + 4, self.align);
             if payload <= 126 {
-                return (payload + 1, 1);
-            }
-            let mut bytes = payload + 4;
-            if payload > COMPRESS_OVER {
+                (bytes, align) = (payload + 1, 1);
+            } else if payload > COMPRESS_OVER {
                 let whole = pg_sys::pg_detoast_datum(packed);
-                let whole = pg_sys::Datum::from(whole.cast::<std::ffi::c_void>());
+                let datum = pg_sys::Datum::from(whole.cast::<std::ffi::c_void>());
                 let smaller =
-                    pg_sys::ffi::pg_guard_ffi_boundary(|| toast_compress_datum(whole, b'p' as _));
+                    pg_sys::ffi::pg_guard_ffi_boundary(|| toast_compress_datum(datum, b'p' as _));
                 if smaller.value() != 0 {
                     bytes = pgrx::varsize_any(smaller.cast_mut_ptr::<pg_sys::varlena>());
+                    pg_sys::pfree(smaller.cast_mut_ptr());
+                }
+                if whole != packed {
+                    pg_sys::pfree(whole.cast());
                 }
             }
-            (bytes, self.align)
+            // A value that lay outside its row: no more than one is held.
+            if packed != pointer.cast() {
+                pg_sys::pfree(packed.cast());
+            }
+            (bytes, align)
         }
     }
 }
