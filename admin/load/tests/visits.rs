@@ -254,6 +254,12 @@ async fn parts_of_a_plan_with_steps_merge_to_the_whole() {
         "{}",
         merged.markdown()
     );
+    let page = merged.html();
+    assert!(
+        page.contains("<td class=\"left\">browse</td><td>50</td>"),
+        "{page}"
+    );
+    assert!(!page.contains("cem"), "rows may hold secrets: {page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,7 +24,7 @@ pub struct Parts {
 pub struct Results {
     /// Where load went: `host:port`.
     pub target: String,
-    /// The plan as JSON. Headers that may hold a secret have no value.
+    /// The plan as JSON. Headers that may hold a secret have no value, and rows of data, which may hold passwords, are left out.
     pub plan: Value,
     /// Which parts of it these results are of.
     pub parts: Parts,
@@ -109,7 +109,7 @@ const SECRET_NAMES: [&str; 7] = [
     "token",
 ];
 
-/// In the place of a header's value.
+/// In the place of a value.
 const HIDDEN: &str = "(hidden)";
 
 fn hide_secrets(value: &mut Value) {
@@ -118,6 +118,8 @@ fn hide_secrets(value: &mut Value) {
             for (name, field) in fields {
                 if name == "headers" {
                     hide_headers(field);
+                } else if name == "rows" {
+                    hide_rows(field);
                 } else {
                     hide_secrets(field);
                 }
@@ -125,6 +127,15 @@ fn hide_secrets(value: &mut Value) {
         }
         Value::Array(values) => values.iter_mut().for_each(hide_secrets),
         _ => {}
+    }
+}
+
+/// Users of a service and their passwords, perhaps.
+fn hide_rows(rows: &mut Value) {
+    for name in ["csv", "json"] {
+        if let Some(text) = rows.get_mut(name) {
+            *text = Value::from(HIDDEN);
+        }
     }
 }
 
@@ -149,11 +160,17 @@ mod tests {
         let mut plan = serde_json::json!({
             "path": "/?token=shown",
             "scenarios": [{"headers": {"Authorization": "Bearer x", "accept": "*/*"}}],
+            "data": {"user": {"rows": {"csv": "name,password\nann,x", "order": "random"}}},
             "headers": {"X-Api-Key": "x", "cookie": "a=b", "Proxy-Authorization": "x", "x-csrf-token": "x"},
         });
         hide_secrets(&mut plan);
         assert_eq!(plan["scenarios"][0]["headers"]["Authorization"], HIDDEN);
         assert_eq!(plan["scenarios"][0]["headers"]["accept"], "*/*");
+        let rows = &plan["data"]["user"]["rows"];
+        assert_eq!(
+            (&rows["csv"], &rows["order"]),
+            (&HIDDEN.into(), &"random".into())
+        );
         for (name, value) in plan["headers"].as_object().expect("headers") {
             assert_eq!(value, HIDDEN, "{name}");
         }

@@ -45,6 +45,7 @@ impl Results {
         } else if !self.report.intervals.is_empty() {
             let _ = writeln!(page, "<section>{}</section>", pictures::rate(self));
         }
+        self.steps(&mut page);
         self.counts(&mut page);
         self.shown_plan(&mut page);
         page.push_str("</div></main></body></html>\n");
@@ -168,6 +169,44 @@ impl Results {
              The intervals take answers for independent; those of a short stall are not, so take them as the least that is uncertain.\
              </p></section>\n",
         );
+    }
+
+    fn steps(&self, page: &mut String) {
+        if self.report.steps.is_empty() {
+            return;
+        }
+        page.push_str(
+            "<section class=\"wide\"><h2>Steps</h2><div class=\"scroll\"><table><tr><th class=\"left\">step</th><th>requests</th>\
+             <th>errors</th><th>median</th><th>p95</th><th>p99</th><th>slowest</th><th class=\"left\">not met</th></tr>",
+        );
+        for step in &self.report.steps {
+            let of_answers = |ms: f64| {
+                if step.ok > 0 {
+                    time(ms)
+                } else {
+                    "none".to_owned()
+                }
+            };
+            let unmet: Vec<_> = step
+                .unmet
+                .iter()
+                .map(|(name, count)| format!("{} {}", thousands(*count), escaped(name)))
+                .collect();
+            let _ = write!(
+                page,
+                "<tr><td class=\"left\">{}</td><td>{}</td><td>{} %</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+                 <td class=\"left\">{}</td></tr>",
+                escaped(&step.name),
+                thousands(step.requests),
+                figure(step.error_percent),
+                of_answers(step.response.p50_ms),
+                of_answers(step.response.p95_ms),
+                of_answers(step.response.p99_ms),
+                of_answers(step.response.max_ms),
+                unmet.join("<br>")
+            );
+        }
+        page.push_str("</table></div></section>\n");
     }
 
     fn counts(&self, page: &mut String) {
