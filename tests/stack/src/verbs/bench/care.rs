@@ -1,4 +1,5 @@
-//! Suite `care`: what a report costs where the catalogue is big, and what history costs (`history`).
+//! Suite `care`: what a report costs where the catalogue is big, also beside rust-pg-extras (`peer`), and what history costs
+//! (`history`).
 //!
 //! 10,000 tables with 40,000 indexes, all of them analyzed; the report of all checks in the extension, and the same over a
 //! plain connection. Both are warm: one report goes before the first reading, on the session that is measured.
@@ -13,6 +14,7 @@ use pitcrew_stack::{Error, Options, Postgres, PostgresOptions, Progress, Result,
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 mod history;
+mod peer;
 
 const TABLES: usize = 10_000;
 /// Tables of one transaction, within the lock table.
@@ -50,7 +52,8 @@ pub(super) fn run(signals: &Signals) -> Result<Vec<Figure>> {
         .enable_all()
         .build()
         .map_err(|error| Error::Extension(error.to_string()))?;
-    let readings = runtime.block_on(measure(&postgres.socket_url("postgres", "shop"), signals))?;
+    let url = postgres.socket_url("postgres", "shop");
+    let readings = runtime.block_on(measure(&url, signals))?;
     let mut figures: Vec<Figure> = BARS
         .iter()
         .zip(readings)
@@ -59,6 +62,7 @@ pub(super) fn run(signals: &Signals) -> Result<Vec<Figure>> {
             Figure::own(figure, "ms", interval(&readings))
         })
         .collect();
+    figures.extend(peer::run(&url, signals)?);
     figures.extend(history::run(&postgres, signals)?);
     Ok(figures)
 }
