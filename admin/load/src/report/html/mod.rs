@@ -45,7 +45,7 @@ impl Results {
         } else if !self.report.intervals.is_empty() {
             let _ = writeln!(page, "<section>{}</section>", pictures::rate(self));
         }
-        self.steps(&mut page);
+        self.step_table(&mut page);
         self.counts(&mut page);
         self.shown_plan(&mut page);
         page.push_str("</div></main></body></html>\n");
@@ -171,7 +171,7 @@ impl Results {
         );
     }
 
-    fn steps(&self, page: &mut String) {
+    fn step_table(&self, page: &mut String) {
         if self.report.steps.is_empty() {
             return;
         }
