@@ -46,10 +46,11 @@ pub(super) fn run(url: &str, signals: &Signals) -> Result<Vec<Figure>> {
     })?;
     let checks: Option<Vec<&Check>> = CHECKS.iter().map(|name| find(name)).collect();
     let checks = checks.ok_or_else(|| Error::Extension("a check has another name".into()))?;
+    let (thresholds, suppressed) = (Thresholds::default(), BTreeSet::new());
     let ours = || {
         let begin = Instant::now();
         let checks = checks.iter().copied();
-        let report = plain::report(&client, checks, &Thresholds::default(), &BTreeSet::new());
+        let report = plain::report(&client, checks, &thresholds, &suppressed);
         let found = runtime.block_on(report).map_err(fault)?;
         // A check that failed was fast.
         match found
