@@ -181,7 +181,8 @@ pub(crate) fn output(command: &mut Command) -> crate::error::Result<String> {
 /// Runs a program to its end and answers both its outputs.
 ///
 /// # Errors
-/// [`Error::Program`](crate::Error::Program) with the last lines of its standard error where it fails.
+/// [`Error::Program`](crate::Error::Program) with the last lines of its standard error where it fails, or of its standard
+/// output where standard error is silent (`pg_upgrade` says there what is wrong).
 pub fn output_of(command: &mut Command) -> crate::error::Result<(String, String)> {
     use crate::error::Error;
     let program = describe(command);
@@ -192,11 +193,22 @@ pub fn output_of(command: &mut Command) -> crate::error::Result<(String, String)
             program: program.clone(),
             detail: error.to_string(),
         })?;
+    let stdout = String::from_utf8_lossy(&done.stdout).into_owned();
     let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
     if done.status.success() {
-        return Ok((String::from_utf8_lossy(&done.stdout).into_owned(), stderr));
+        return Ok((stdout, stderr));
     }
-    let last: Vec<&str> = stderr.lines().rev().take(5).collect();
+    let said = if stderr.trim().is_empty() {
+        &stdout
+    } else {
+        &stderr
+    };
+    let last: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .rev()
+        .take(5)
+        .collect();
     let detail = format!(
         "{}: {}",
         done.status,

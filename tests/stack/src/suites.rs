@@ -1,4 +1,5 @@
-//! Another major version of the server than the machine has: unpacked from a newer Debian suite, beside the system.
+//! Another major version of the server than the machine has: unpacked from another Debian suite, or from a Python package,
+//! beside the system.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,8 +8,21 @@ use crate::error::{Error, Result};
 use crate::postgres::{MAJORS, PgConfig};
 use crate::progress::Progress;
 
-/// Which suite has which major version. 16 was never in one.
-const SUITES: [(u32, &str); 3] = [(15, "bookworm"), (17, "trixie"), (18, "sid")];
+/// Where a major version is had from.
+enum Source {
+    /// A Debian suite.
+    Suite(&'static str),
+    /// The Python package that `server-from-wheel.sh` names: without contrib, so what needs pg_stat_statements is skipped there.
+    Wheel,
+}
+
+/// 16 was in no Debian suite.
+const SOURCES: [(u32, Source); 4] = [
+    (15, Source::Suite("bookworm")),
+    (16, Source::Wheel),
+    (17, Source::Suite("trixie")),
+    (18, Source::Suite("sid")),
+];
 
 /// The installed server of that major version, else one from a Debian suite, cached below `target/`.
 ///
@@ -37,31 +51,40 @@ pub fn find_or_fetch_major(checkout: &Path, major: u32, progress: Progress) -> R
     let root = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| checkout.join("target"), std::path::PathBuf::from)
         .join(format!("servers/{major}"));
-    let program = root.join(format!("lib/postgresql/{major}/bin/pg_config"));
+    let Some((_, source)) = SOURCES.iter().find(|(number, _)| *number == major) else {
+        return Err(Error::Missing {
+            what: format!("PostgreSQL {major}"),
+            fix:
+                "it can be had from nowhere; install it and name its pg_config in PITCREW_PG_CONFIG"
+                    .into(),
+        });
+    };
+    let (program, from) = match source {
+        Source::Suite(suite) => (
+            root.join(format!("lib/postgresql/{major}/bin/pg_config")),
+            format!("Debian {suite}"),
+        ),
+        Source::Wheel => (
+            root.join("bin/pg_config"),
+            "a Python package".to_owned(),
+        ),
+    };
     if program.exists() && root.join("complete").exists() {
         return PgConfig::ask(&program);
     }
-    let Some((_, suite)) = SUITES.iter().find(|(number, _)| *number == major) else {
-        return Err(Error::Missing {
-            what: format!("PostgreSQL {major}"),
-            fix: "no Debian suite has it; install it and name its pg_config in PITCREW_PG_CONFIG"
-                .into(),
-        });
-    };
-    progress.step(
-        format!("unpack PostgreSQL {major} from Debian {suite}"),
-        || {
-            let script = checkout.join("tests/stack/server-from-suite.sh");
-            let mut command = Command::new("sh");
-            command
-                .arg(&script)
+    progress.step(format!("unpack PostgreSQL {major} from {from}"), || {
+        let mut command = Command::new("sh");
+        let script = |name: &str| checkout.join("tests/stack").join(name);
+        match source {
+            Source::Suite(suite) => command
+                .arg(script("server-from-suite.sh"))
                 .arg(&root)
                 .arg(suite)
-                .arg(major.to_string())
-                .stdin(Stdio::null());
-            crate::process::output(&mut command)
-        },
-    )?;
+                .arg(major.to_string()),
+            Source::Wheel => command.arg(script("server-from-wheel.sh")).arg(&root),
+        };
+        crate::process::output(command.stdin(Stdio::null()))
+    })?;
     std::fs::write(root.join("complete"), "").map_err(Error::io("write", root.join("complete")))?;
     PgConfig::ask(&program)
 }

@@ -3,7 +3,6 @@
 //! PostgreSQL finds its `lib` and `share` relative to its own `bin`, so a copied tree works as long as the three keep
 //! their places towards one another. Nothing is ever written to the tree that was copied.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -235,15 +234,6 @@ impl Server {
             files::copy_tree(&libraries, &copied, &|_| true)?;
             loader::point_to_loader(&self.bin, &copied)?;
         }
-        // A packaged server may have its libraries beside its tree, under a relative run path (`$ORIGIN/../../NAME.libs`).
-        if let (Some(parent), Some(root_parent)) = (prefix.parent(), root.parent()) {
-            for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-                let target = root_parent.join(entry.file_name());
-                if entry.path().extension() == Some(OsStr::new("libs")) && !target.exists() {
-                    files::copy_tree(&entry.path(), &target, &|_| true)?;
-                }
-            }
-        }
         Ok(())
     }
 
@@ -254,16 +244,7 @@ impl Server {
         command
             .arg("--pgdata")
             .arg(&self.seed)
-            .args([
-                "--username=postgres",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                "--auth=trust",
-            ])
-            // Nothing here has to survive a power cut.
-            .arg("--no-sync")
-            // On by default from 18 on; pg_upgrade wants a cluster to be as the older one.
-            .args((self.pg_config.major >= 18).then_some("--no-data-checksums"))
+            .args(init_arguments(self.pg_config.major))
             .current_dir(place.path())
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -299,7 +280,22 @@ fn common_prefix(pg_config: &PgConfig) -> Result<PathBuf> {
         })
 }
 
-/// A number for "this very server": its folder, its version, and the time its program was written.
+/// How a cluster is initialised.
+fn init_arguments(major: u32) -> impl Iterator<Item = &'static str> {
+    let all = [
+        "--username=postgres",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--auth=trust",
+        // Nothing here has to survive a power cut.
+        "--no-sync",
+    ];
+    // On by default from 18 on; pg_upgrade wants a cluster to be as the older one.
+    let newer = (major >= 18).then_some("--no-data-checksums");
+    all.into_iter().chain(newer)
+}
+
+/// A number for "this very server": its folder, its version, the time its program was written, how clusters are initialised.
 fn fingerprint(pg_config: &PgConfig) -> Result<u32> {
     let program = pg_config.bin.join("postgres");
     let written = fs::metadata(&program)
@@ -308,10 +304,12 @@ fn fingerprint(pg_config: &PgConfig) -> Result<u32> {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_nanos();
+    let init: Vec<&str> = init_arguments(pg_config.major).collect();
     let text = format!(
-        "{} {} {written}",
+        "{} {} {written} {}",
         pg_config.bin.display(),
-        pg_config.version
+        pg_config.version,
+        init.join(" ")
     );
     Ok(fnv1a(text.as_bytes()))
 }
