@@ -3,6 +3,7 @@
 mod advisor;
 mod cache;
 mod care;
+mod choices;
 mod faults;
 mod layers;
 mod load;

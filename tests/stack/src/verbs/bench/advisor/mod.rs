@@ -1,6 +1,8 @@
-//! Suite `advisor`: what the index advisor predicts against what is then there.
+//! Suite `advisor`: what the index advisor predicts against what is then there, and what it suggests against what others do.
 
+mod advice;
 mod cases;
+mod parameters;
 mod prediction;
 mod tpch;
 
@@ -11,6 +13,8 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 /// TPC-H's scale, for predictions.
 const SCALE: f64 = 0.1;
+/// And for advice; `PITCREW_TPCH_SCALE` sets another one, for a try.
+const ADVICE_SCALE: f64 = 1.0;
 /// The server's settings: those of the peers' measurements, and statistics that stay.
 const SETTINGS: [(&str, &str); 8] = [
     ("autovacuum", "off"),
@@ -53,7 +57,23 @@ async fn measure(postgres: &Postgres, signals: &Signals) -> Result<Vec<Figure>> 
     tpch::load(&client, &root, SCALE).await?;
     let (sets, queries) = (tpch::peers(&root)?, tpch::queries(&root)?);
     found.extend(prediction::sets(&client, &sets, &queries, signals).await?);
-    prediction::figures(&found)
+    let mut figures = prediction::figures(&found)?;
+    let client = connect(postgres, "advice").await?;
+    tpch::load(&client, &root, advice_scale()?).await?;
+    figures.extend(advice::measure(&client, &sets, &queries, signals).await?);
+    Ok(figures)
+}
+
+fn advice_scale() -> Result<f64> {
+    match std::env::var("PITCREW_TPCH_SCALE") {
+        Err(_) => Ok(ADVICE_SCALE),
+        Ok(text) => match text.parse() {
+            Ok(scale) if (0.01..=10.0).contains(&scale) => Ok(scale),
+            _ => Err(Error::Usage(format!(
+                "PITCREW_TPCH_SCALE is a number from 0.01 to 10, not `{text}`"
+            ))),
+        },
+    }
 }
 
 /// A connection to a new database with the extension.

@@ -229,7 +229,7 @@ fn named(ddl: &str) -> String {
     ddl.replacen("INDEX ON", "INDEX built ON", 1)
 }
 
-async fn cost(client: &Client, query: &str) -> Result<f64> {
+pub(super) async fn cost(client: &Client, query: &str) -> Result<f64> {
     let plan = one(client, &format!("EXPLAIN (FORMAT JSON) {query}")).await?;
     let read: serde_json::Value =
         serde_json::from_str(&plan[0]).map_err(|error| Error::Extension(error.to_string()))?;
@@ -238,7 +238,7 @@ async fn cost(client: &Client, query: &str) -> Result<f64> {
         .ok_or_else(|| Error::Extension(format!("EXPLAIN has no cost: {}", plan[0])))
 }
 
-fn number(text: &str) -> Result<f64> {
+pub(super) fn number(text: &str) -> Result<f64> {
     text.parse()
         .map_err(|_| Error::Extension(format!("`{text}` is no number")))
 }

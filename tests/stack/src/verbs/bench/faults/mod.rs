@@ -3,7 +3,6 @@
 //! Nothing is timed. The figures count what must never happen, and the suite fails where one of them is not zero. The
 //! seed is printed; `PITCREW_SEED` repeats the same choices (the moments at which they strike are the machine's).
 
-mod choices;
 mod verdict;
 mod world;
 
@@ -11,7 +10,7 @@ use pitcrew_stack::bench::Figure;
 use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{Error, Options, Progress, Result, Stack};
 
-use choices::Choices;
+use super::choices::Choices;
 use world::World;
 
 /// Jobs that are accepted by the server, in all.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{Error, Postgres, PostgresOptions, Result, Server, Slot, sql};
 
-use super::choices::Choices;
+use super::super::choices::Choices;
 
 /// Tables of each role.
 const TABLES: usize = 6;

@@ -23,11 +23,16 @@ impl Choices {
                 .duration_since(UNIX_EPOCH)
                 .map_or(1, |since| since.as_nanos() as u64),
         };
-        Ok(Self {
+        Ok(Self::from_seed(seed))
+    }
+
+    /// The same choices for the same seed.
+    pub(super) fn from_seed(seed: u64) -> Self {
+        Self {
             seed,
             // Zero would stay zero.
             state: seed.max(1),
-        })
+        }
     }
 
     pub(super) fn seed(&self) -> u64 {
@@ -41,5 +46,18 @@ impl Choices {
         self.state ^= self.state >> 27;
         let high = self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
         (high % end.max(1) as u64) as usize
+    }
+
+    /// One of them.
+    pub(super) fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len())]
+    }
+
+    /// `count` different ones.
+    pub(super) fn several<'a>(&mut self, of: &[&'a str], count: usize) -> Vec<&'a str> {
+        let mut left = of.to_vec();
+        (0..count.min(of.len()))
+            .map(|_| left.swap_remove(self.below(left.len())))
+            .collect()
     }
 }
