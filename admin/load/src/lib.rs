@@ -18,7 +18,7 @@
 //! too, with `postgres-tls`, where `sslmode=require` asks for it. Certificates are checked, always.
 //!
 //! Load is made by one of two models. In the **closed** one each connection sends its next request when the last answer has
-//! ended, so a stalled target also stalls the load. In the **open** one ([`HttpPlan::open`]) requests are due by the clock,
+//! ended, so a stalled target also stalls the load. In the **open** one ([`Load::open`]) requests are due by the clock,
 //! and a response is timed from the moment it was due, so that percentiles show what independent visitors waited. How late
 //! the tester itself was is measured too, and a run in which that blurs the figures says so
 //! ([`Report::generator_limited`]).
@@ -64,7 +64,7 @@ pub use engine::{Run, RunState, start};
 pub use part::{MAX_PARTS, Part, PartError};
 pub use percentiles::Percentiles;
 pub use plan::{
-    HttpPlan, HttpVersion, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S,
+    HttpPlan, HttpVersion, Load, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S,
     MAX_REQUESTS, MAX_STAGES, MAX_STREAMS, Open, PlanError,
 };
 #[cfg(feature = "postgres")]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use pitcrew_admin::load::{
-    ErrorKind, Open, PostgresMode, PostgresPlan, PostgresTarget, Report, Spacing, Stage,
+    ErrorKind, Load, Open, PostgresMode, PostgresPlan, PostgresTarget, Report, Spacing, Stage,
     start_postgres,
 };
 use pitcrew_stack::require;
@@ -16,8 +16,11 @@ fn target(database: &TestDatabase) -> PostgresTarget {
 fn plan(sql: &str, requests: u64) -> PostgresPlan {
     PostgresPlan {
         sql: sql.to_owned(),
-        connections: Some(4),
-        requests: Some(requests),
+        load: Load {
+            connections: Some(4),
+            requests: Some(requests),
+            ..Load::default()
+        },
         ..PostgresPlan::default()
     }
 }
@@ -74,17 +77,20 @@ async fn an_open_model_executes_what_is_due() {
     require!(database);
     let database = testing::database();
     let plan = PostgresPlan {
-        connections: Some(8),
-        requests: None,
-        open: Some(Open {
-            stages: vec![Stage {
-                duration_s: 0.2,
-                rate_per_s: 500.0,
-                to_rate_per_s: None,
-            }],
-            spacing: Spacing::Even,
-            seed: 0,
-        }),
+        load: Load {
+            connections: Some(8),
+            requests: None,
+            open: Some(Open {
+                stages: vec![Stage {
+                    duration_s: 0.2,
+                    rate_per_s: 500.0,
+                    to_rate_per_s: None,
+                }],
+                spacing: Spacing::Even,
+                seed: 0,
+            }),
+            ..plan("SELECT 1", 1).load
+        },
         ..plan("SELECT 1", 1)
     };
     let report = report(&database, &plan).await;
@@ -117,7 +123,10 @@ async fn a_statement_that_takes_too_long_is_a_timeout_and_is_ended_on_the_server
     require!(database);
     let database = testing::database();
     let plan = PostgresPlan {
-        timeout_ms: 50,
+        load: Load {
+            timeout_ms: 50,
+            ..plan("SELECT pg_sleep(600)", 8).load
+        },
         ..plan("SELECT pg_sleep(600)", 8)
     };
     let report = report(&database, &plan).await;
@@ -138,7 +147,10 @@ async fn sessions_that_are_terminated_are_resets_and_are_made_anew() {
         let plan = PostgresPlan {
             mode,
             depth: (mode == PostgresMode::Pipelined).then_some(3),
-            connections: Some(2),
+            load: Load {
+                connections: Some(2),
+                ..plan("SELECT pg_terminate_backend(pg_backend_pid())", 20).load
+            },
             ..plan("SELECT pg_terminate_backend(pg_backend_pid())", 20)
         };
         let report = report(&database, &plan).await;
@@ -164,7 +176,10 @@ async fn connections_that_the_server_has_no_room_for_are_counted_with_its_reason
     let target = PostgresTarget::local(&database.url_as(&role)).unwrap();
     let plan = PostgresPlan {
         keep_alive: false,
-        connections: Some(8),
+        load: Load {
+            connections: Some(8),
+            ..plan("SELECT pg_sleep(0.02)", 64).load
+        },
         ..plan("SELECT pg_sleep(0.02)", 64)
     };
     let run = start_postgres("7", &plan, &target).await.unwrap();
@@ -233,9 +248,12 @@ async fn l3_a_cancelled_run_ends_although_its_statements_go_on() {
     for mode in [PostgresMode::Prepared, PostgresMode::Pipelined] {
         let plan = PostgresPlan {
             mode,
-            requests: None,
-            duration_s: Some(600.0),
-            timeout_ms: 60_000,
+            load: Load {
+                requests: None,
+                duration_s: Some(600.0),
+                timeout_ms: 60_000,
+                ..plan("SELECT pg_sleep(600)", 1).load
+            },
             ..plan("SELECT pg_sleep(600)", 1)
         };
         let run = start_postgres("7", &plan, &target(&database))

@@ -46,7 +46,7 @@ use self::connection::{Connections, Work};
 use self::run::Shared;
 pub use self::run::{Run, RunState};
 use self::thread::Thread;
-use crate::plan::{HttpPlan, Load, PlanError};
+use crate::plan::{CheckedLoad, HttpPlan, PlanError};
 use crate::targets::Target;
 
 /// After a cancel, requests under way get so long before their connections are dropped.
@@ -138,7 +138,7 @@ fn open_files() -> u64 {
     if told == 0 { limit.rlim_cur } else { u64::MAX }
 }
 
-fn run(id: String, load: Load, work: &Work) -> Result<Run, PlanError> {
+fn run(id: String, load: CheckedLoad, work: &Work) -> Result<Run, PlanError> {
     let load = Arc::new(load);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = cores.min(load.connections as usize);

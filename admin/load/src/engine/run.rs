@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Work;
 use super::pace::Paced;
-use crate::plan::{Load, MAX_RATE_PER_S, PlanError, wrong};
+use crate::plan::{CheckedLoad, MAX_RATE_PER_S, PlanError, wrong};
 use crate::record::Recorder;
 use crate::report::{Ended, Progress, Report};
 use crate::series::{Interval, Series};
@@ -56,7 +56,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(id: String, threads: usize, load: &Load, work: &Work) -> Self {
+    pub(super) fn new(id: String, threads: usize, load: &CheckedLoad, work: &Work) -> Self {
         Self {
             id,
             begin: Instant::now(),

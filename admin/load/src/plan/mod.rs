@@ -3,8 +3,10 @@
 //! | file | role |
 //! |---|---|
 //! | `load` | how much load, and when: the same for each protocol |
+//! | `flat` | reads the two from one object |
 //! | `http`, `postgres`, `websocket` | what a protocol sends |
 
+mod flat;
 mod http;
 mod load;
 #[cfg(feature = "postgres")]
@@ -16,9 +18,9 @@ pub(crate) use self::http::Checked;
 pub use self::http::{HttpPlan, HttpVersion, MAX_BODY_BYTES, MAX_STREAMS};
 #[cfg(feature = "scripts")]
 pub(crate) use self::http::{checked_headers, checked_path};
-pub(crate) use self::load::{Due, Load};
+pub(crate) use self::load::{CheckedLoad, Due};
 pub use self::load::{
-    MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS, MAX_STAGES, Open,
+    Load, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS, MAX_STAGES, Open,
 };
 #[cfg(feature = "postgres")]
 pub(crate) use self::postgres::CheckedPostgres;

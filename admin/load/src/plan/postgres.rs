@@ -4,9 +4,9 @@ use std::ffi::CString;
 
 use serde::{Deserialize, Serialize};
 
-use super::load::{Asked, Load, Open};
+use super::flat::flat;
+use super::load::{CheckedLoad, Load};
 use super::{MAX_BODY_BYTES, PlanError, wrong};
-use crate::part::Part;
 
 /// The most statements under way on one pipelined connection: 256.
 pub const MAX_DEPTH: u32 = 256;
@@ -33,7 +33,7 @@ pub enum PostgresMode {
 ///
 /// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct PostgresPlan {
     /// The statement. Default `SELECT 1`.
     pub sql: String,
@@ -50,18 +50,9 @@ pub struct PostgresPlan {
     /// Whether connections are kept. If not, each request connects, executes the statement once and disconnects, and the time
     /// that connecting takes is part of the request. Default true.
     pub keep_alive: bool,
-    /// Connections, 1 to [`MAX_CONNECTIONS`](crate::MAX_CONNECTIONS). In a closed model so many are open; default 16. In an open
-    /// model so many are opened at most; default 1,024.
-    pub connections: Option<u32>,
-    /// How long new requests of a closed model are sent, in seconds: more than 0, at most 600. Default 10.
-    pub duration_s: Option<f64>,
-    /// Stop a closed model after so many requests: 1 to 100 million. Default: the duration alone decides.
-    pub requests: Option<u64>,
-    /// An open model: requests go out when they are due. Its stages say how many and how long. Default: a closed model.
-    pub open: Option<Open>,
-    /// A statement that has not ended after so many milliseconds is an error: 1 to 60,000. It is also the sessions'
-    /// `statement_timeout`. Default 10,000.
-    pub timeout_ms: u64,
+    /// How much load, and when. Its fields stand among the others in JSON.
+    #[serde(flatten, skip_deserializing)]
+    pub load: Load,
 }
 
 impl Default for PostgresPlan {
@@ -73,14 +64,12 @@ impl Default for PostgresPlan {
             parameters: Vec::new(),
             allow_writes: false,
             keep_alive: true,
-            connections: None,
-            duration_s: None,
-            requests: None,
-            open: None,
-            timeout_ms: 10_000,
+            load: Load::default(),
         }
     }
 }
+
+flat!(PostgresPlan);
 
 /// A PostgreSQL plan whose every field was checked.
 #[derive(Debug, Clone)]
@@ -92,7 +81,7 @@ pub(crate) struct CheckedPostgres {
     pub(crate) parameters: Vec<Option<String>>,
     pub(crate) allow_writes: bool,
     pub(crate) keep_alive: bool,
-    pub(crate) load: Load,
+    pub(crate) load: CheckedLoad,
 }
 
 impl PostgresPlan {
@@ -155,7 +144,7 @@ impl PostgresPlan {
         if !(1..=MAX_DEPTH).contains(&depth) {
             return wrong("depth", format!("wants 1 to {MAX_DEPTH}"));
         }
-        if is_pipelined && self.open.is_some() {
+        if is_pipelined && self.load.open.is_some() {
             return wrong(
                 "mode",
                 "`pipelined` is of a closed model; with `open` say `prepared`",
@@ -167,15 +156,7 @@ impl PostgresPlan {
                 "false leaves nothing to pipeline; with it say mode `prepared` or `simple`",
             );
         }
-        let load = Asked {
-            connections: self.connections,
-            duration_s: self.duration_s,
-            requests: self.requests,
-            open: self.open.as_ref(),
-            part: Part::WHOLE,
-            timeout_ms: self.timeout_ms,
-        }
-        .checked()?;
+        let load = self.load.checked()?;
         Ok(CheckedPostgres {
             sql: self.sql.clone(),
             is_simple,
@@ -278,7 +259,10 @@ mod tests {
                 "mode",
                 PostgresPlan {
                     mode: PostgresMode::Pipelined,
-                    open: Some(open()),
+                    load: Load {
+                        open: Some(open()),
+                        ..plan().load
+                    },
                     ..plan()
                 },
             ),
@@ -293,14 +277,20 @@ mod tests {
             (
                 "connections",
                 PostgresPlan {
-                    connections: Some(0),
+                    load: Load {
+                        connections: Some(0),
+                        ..plan().load
+                    },
                     ..plan()
                 },
             ),
             (
                 "timeout_ms",
                 PostgresPlan {
-                    timeout_ms: 60_001,
+                    load: Load {
+                        timeout_ms: 60_001,
+                        ..plan().load
+                    },
                     ..plan()
                 },
             ),

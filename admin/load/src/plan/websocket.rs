@@ -4,10 +4,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
+use super::flat::flat;
 use super::http::{checked_headers, checked_path};
-use super::load::{Asked, Load, Open};
+use super::load::{CheckedLoad, Load};
 use super::{MAX_BODY_BYTES, MAX_DURATION_S, PlanError, wrong};
-use crate::part::Part;
 
 /// The most connections that are held without a message: 10,000.
 pub const MAX_IDLE: u32 = 10_000;
@@ -41,7 +41,7 @@ pub enum Reply {
 ///
 /// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct WebSocketPlan {
     /// Path and query of the target, from `/`. Default `/`.
     pub path: String,
@@ -57,17 +57,9 @@ pub struct WebSocketPlan {
     /// So many more connections are made and held without a message; pings are answered, and one that is lost is made anew.
     /// 0 to [`MAX_IDLE`]. Default 0.
     pub idle: u32,
-    /// Connections, 1 to [`MAX_CONNECTIONS`](crate::MAX_CONNECTIONS). In a closed model so many are open; default 16. In an open
-    /// model so many are opened at most; default 1,024.
-    pub connections: Option<u32>,
-    /// How long new messages of a closed model are sent, in seconds: more than 0, at most 600. Default 10.
-    pub duration_s: Option<f64>,
-    /// Stop a closed model after so many messages: 1 to 100 million. Default: the duration alone decides.
-    pub requests: Option<u64>,
-    /// An open model: messages go out when they are due. Its stages say how many and how long. Default: a closed model.
-    pub open: Option<Open>,
-    /// A reply that has not come after so many milliseconds is an error: 1 to 60,000. Default 10,000.
-    pub timeout_ms: u64,
+    /// How much load, and when. Its fields stand among the others in JSON.
+    #[serde(flatten, skip_deserializing)]
+    pub load: Load,
 }
 
 impl Default for WebSocketPlan {
@@ -79,14 +71,12 @@ impl Default for WebSocketPlan {
             reply: Reply::default(),
             hold_s: None,
             idle: 0,
-            connections: None,
-            duration_s: None,
-            requests: None,
-            open: None,
-            timeout_ms: 10_000,
+            load: Load::default(),
         }
     }
 }
+
+flat!(WebSocketPlan);
 
 /// A WebSocket plan whose every field was checked and parsed.
 #[derive(Debug, Clone)]
@@ -98,7 +88,7 @@ pub(crate) struct CheckedWebSocket {
     pub(crate) reply: Reply,
     pub(crate) hold: Option<std::time::Duration>,
     pub(crate) idle: u32,
-    pub(crate) load: Load,
+    pub(crate) load: CheckedLoad,
 }
 
 impl WebSocketPlan {
@@ -161,15 +151,7 @@ impl WebSocketPlan {
         if self.idle > MAX_IDLE {
             return wrong("idle", format!("wants 0 to {MAX_IDLE}"));
         }
-        let load = Asked {
-            connections: self.connections,
-            duration_s: self.duration_s,
-            requests: self.requests,
-            open: self.open.as_ref(),
-            part: Part::WHOLE,
-            timeout_ms: self.timeout_ms,
-        }
-        .checked()?;
+        let load = self.load.checked()?;
         Ok(CheckedWebSocket {
             path,
             headers,
@@ -251,7 +233,10 @@ mod tests {
             (
                 "requests",
                 WebSocketPlan {
-                    requests: Some(0),
+                    load: Load {
+                        requests: Some(0),
+                        ..plan().load
+                    },
                     ..plan()
                 },
             ),

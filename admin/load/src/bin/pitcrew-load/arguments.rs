@@ -7,7 +7,7 @@ use super::plan_file::PlanFile;
 use super::work::Work;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pitcrew_load::{
-    HttpPlan, Open, Part, PostgresMode, PostgresPlan, PostgresTarget, Spacing, Stage, Target,
+    HttpPlan, Load, Open, Part, PostgresMode, PostgresPlan, PostgresTarget, Spacing, Stage, Target,
     Threshold, WebSocketMessage, WebSocketPlan, seconds,
 };
 
@@ -197,27 +197,18 @@ impl Arguments {
         let target = &file.target;
         match (file.http, file.postgres, file.websocket) {
             (Some(mut plan), None, None) => {
-                plan.part = self.part.or(plan.part);
+                plan.load.part = self.part.or(plan.load.part);
                 Ok(Work::Http(self.allowed(target)?, plan))
             }
-            (None, Some(plan), None) => {
-                self.refuse_part("postgres")?;
+            (None, Some(mut plan), None) => {
+                plan.load.part = self.part.or(plan.load.part);
                 Ok(Work::Postgres(self.allowed_postgres(target)?, plan))
             }
-            (None, None, Some(plan)) => {
-                self.refuse_part("websocket")?;
+            (None, None, Some(mut plan)) => {
+                plan.load.part = self.part.or(plan.load.part);
                 Ok(Work::WebSocket(self.allowed(&in_http(target))?, plan))
             }
             _ => Err("a plan wants one of `http`, `postgres` and `websocket`".to_owned()),
-        }
-    }
-
-    fn refuse_part(&self, of: &str) -> Result<(), String> {
-        match self.part {
-            Some(_) => Err(format!(
-                "--part is of `http`; a plan of `{of}` has no parts"
-            )),
-            None => Ok(()),
         }
     }
 
@@ -242,12 +233,6 @@ impl Arguments {
                 !self.header.is_empty(),
                 !is_postgres,
             ),
-            (
-                "--part",
-                "http://",
-                self.part.is_some(),
-                !is_postgres && !is_websocket,
-            ),
         ] {
             if is_said && !is_right {
                 return Err(format!(
@@ -255,23 +240,12 @@ impl Arguments {
                 ));
             }
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked with the plan"
-        )]
-        let timeout_ms = (self.timeout * 1e3) as u64;
-        let open = self.open();
-        let duration_s = self.duration.filter(|_| open.is_none());
+        let load = self.load();
         if is_postgres {
             let plan = PostgresPlan {
                 sql: self.sql.clone().unwrap_or_else(|| "SELECT 1".to_owned()),
                 mode: self.mode.map(PostgresMode::from).unwrap_or_default(),
-                connections: self.connections,
-                duration_s,
-                requests: self.requests,
-                open,
-                timeout_ms,
+                load,
                 ..PostgresPlan::default()
             };
             return Ok(Work::Postgres(self.allowed_postgres(url)?, plan));
@@ -303,11 +277,7 @@ impl Arguments {
                 path,
                 headers,
                 message: message.unwrap_or(usual.message),
-                connections: self.connections,
-                duration_s,
-                requests: self.requests,
-                open,
-                timeout_ms,
+                load,
                 ..WebSocketPlan::default()
             };
             return Ok(Work::WebSocket(target, plan));
@@ -317,15 +287,28 @@ impl Arguments {
             method: self.method.clone().unwrap_or_else(|| "GET".to_owned()),
             headers,
             body: self.body.clone(),
-            connections: self.connections,
-            duration_s,
-            requests: self.requests,
-            part: self.part,
-            open,
-            timeout_ms,
+            load,
             ..HttpPlan::default()
         };
         Ok(Work::Http(target, plan))
+    }
+
+    fn load(&self) -> Load {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked with the plan"
+        )]
+        let timeout_ms = (self.timeout * 1e3) as u64;
+        let open = self.open();
+        Load {
+            connections: self.connections,
+            duration_s: self.duration.filter(|_| open.is_none()),
+            requests: self.requests,
+            open,
+            part: self.part,
+            timeout_ms,
+        }
     }
 
     fn open(&self) -> Option<Open> {

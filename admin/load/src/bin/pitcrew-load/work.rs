@@ -72,26 +72,21 @@ impl Work {
     /// The same in an open model.
     pub(crate) fn with_open(&self, open: Open) -> Self {
         let mut work = self.clone();
-        let (of_closed, of_open) = match &mut work {
-            Self::Http(_, plan) => (&mut plan.duration_s, &mut plan.open),
-            Self::Postgres(_, plan) => (&mut plan.duration_s, &mut plan.open),
-            Self::WebSocket(_, plan) => (&mut plan.duration_s, &mut plan.open),
+        let load = match &mut work {
+            Self::Http(_, plan) => &mut plan.load,
+            Self::Postgres(_, plan) => &mut plan.load,
+            Self::WebSocket(_, plan) => &mut plan.load,
         };
-        *of_closed = None;
-        *of_open = Some(open);
+        *load = load.clone().with_open(open);
         work
     }
 
     /// How long it sends, in seconds.
     pub(crate) fn length_s(&self) -> f64 {
-        let (open, duration_s) = match self {
-            Self::Http(_, plan) => (&plan.open, plan.duration_s),
-            Self::Postgres(_, plan) => (&plan.open, plan.duration_s),
-            Self::WebSocket(_, plan) => (&plan.open, plan.duration_s),
-        };
-        match open {
-            Some(open) => open.stages.iter().map(|stage| stage.duration_s).sum(),
-            None => duration_s.unwrap_or(10.0),
+        match self {
+            Self::Http(_, plan) => plan.load.length_s(),
+            Self::Postgres(_, plan) => plan.load.length_s(),
+            Self::WebSocket(_, plan) => plan.load.length_s(),
         }
     }
 }
