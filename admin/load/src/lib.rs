@@ -11,6 +11,8 @@
 //! | PostgreSQL | `PostgresPlan`: simple, prepared, pipelined, or a connection for each statement | `start_postgres` | `postgres` |
 //! | WebSocket | `WebSocketPlan`: a message and its reply, connections held idle, connections made anew | `start_websocket` | `websocket` |
 //!
+//! A [`Plan`] is one of these with the text of its target, or several of them that run side by side ([`start_plan`]).
+//!
 //! With the feature `scripts` a plan of HTTP may have [`Step`]s instead of one request: visits with data in their requests,
 //! values taken from answers, cookies and checks, each step with figures of its own.
 //!
@@ -25,7 +27,7 @@
 //!
 //! A run can be changed while it is under way: [`Run::set_rate`] of an open model, [`Run::set_users`] of a closed one.
 //!
-//! Nothing here needs axum, and nothing is spawned on the host's runtime: a run has its own threads, at most one a core.
+//! Nothing here needs axum, and nothing is spawned on the host's runtime: a run has its own threads, at most one a core (and scenario).
 
 mod arrivals;
 mod capacity;
@@ -60,12 +62,12 @@ pub use details::Details;
 pub use engine::start_postgres;
 #[cfg(feature = "websocket")]
 pub use engine::start_websocket;
-pub use engine::{Run, RunState, start};
+pub use engine::{AnyTarget, Run, RunState, start, start_plan};
 pub use part::{MAX_PARTS, Part, PartError};
 pub use percentiles::Percentiles;
 pub use plan::{
     HttpPlan, HttpVersion, Load, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S,
-    MAX_REQUESTS, MAX_STAGES, MAX_STREAMS, Open, PlanError,
+    MAX_REQUESTS, MAX_SCENARIOS, MAX_STAGES, MAX_STREAMS, Open, Plan, PlanError,
 };
 #[cfg(feature = "postgres")]
 pub use plan::{MAX_DEPTH, PostgresMode, PostgresPlan};

@@ -99,6 +99,20 @@ impl Series {
         }
     }
 
+    /// Takes what a thread of one of several scenarios recorded. Their steps are not told apart here. `is_closed`: its service
+    /// times are its response times, and the others have some of their own.
+    pub(crate) fn take_of_scenario(&mut self, recorder: &Recorder, now: Duration, is_closed: bool) {
+        self.total.merge_whole(recorder);
+        if is_closed {
+            // Same bounds on both sides, so nothing can be out of range.
+            let _ = self.total.service_us.add(&recorder.response_us);
+        }
+        self.current.merge_whole(recorder);
+        if now >= self.current_begin + LENGTH {
+            self.close(now);
+        }
+    }
+
     /// Closes what is left at the end. A rest so short that what is in it was seen before it began goes to the second before:
     /// a rate over it would mean nothing.
     pub(crate) fn end(&mut self, now: Duration) {

@@ -194,17 +194,37 @@ impl Load {
         }
     }
 
+    /// Connections of all parts.
+    pub(super) fn connections_asked(&self) -> u32 {
+        self.connections.unwrap_or(if self.open.is_some() {
+            MAX_CONNECTIONS
+        } else {
+            USUAL_CONNECTIONS
+        })
+    }
+
+    /// Of an open model; 0 of a closed one.
+    pub(super) fn highest_rate_per_s(&self) -> f64 {
+        let stages = self.open.iter().flat_map(|open| &open.stages);
+        stages
+            .map(|stage| stage.rate_per_s.max(stage.to_rate_per_s.unwrap_or(0.0)))
+            .fold(0.0, f64::max)
+    }
+
+    /// As many as it says; 0 where the duration alone decides.
+    pub(super) fn requests_asked(&self) -> f64 {
+        match (&self.open, self.requests) {
+            (Some(open), _) => Curve::new(&open.stages).count(),
+            (None, requests) => requests.unwrap_or(0) as f64,
+        }
+    }
+
     pub(crate) fn part(&self) -> Part {
         self.part.unwrap_or(Part::WHOLE)
     }
 
     pub(super) fn checked(&self) -> Result<CheckedLoad, PlanError> {
-        let usual = if self.open.is_some() {
-            MAX_CONNECTIONS
-        } else {
-            USUAL_CONNECTIONS
-        };
-        let connections = self.connections.unwrap_or(usual);
+        let connections = self.connections_asked();
         if !(1..=MAX_CONNECTIONS).contains(&connections) {
             return wrong("connections", format!("wants 1 to {MAX_CONNECTIONS}"));
         }

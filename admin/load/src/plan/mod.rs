@@ -5,12 +5,14 @@
 //! | `load` | how much load, and when: the same for each protocol |
 //! | `flat` | reads the two from one object |
 //! | `http`, `postgres`, `websocket` | what a protocol sends |
+//! | `scenarios` | a plan of any protocol with its target, and several side by side |
 
 mod flat;
 mod http;
 mod load;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod scenarios;
 #[cfg(feature = "websocket")]
 mod websocket;
 
@@ -26,6 +28,8 @@ pub use self::load::{
 pub(crate) use self::postgres::CheckedPostgres;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{MAX_DEPTH, PostgresMode, PostgresPlan};
+pub(crate) use self::scenarios::Protocol;
+pub use self::scenarios::{MAX_SCENARIOS, Plan};
 #[cfg(feature = "websocket")]
 pub(crate) use self::websocket::CheckedWebSocket;
 #[cfg(feature = "websocket")]

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `results` | a run with what it was of |
 //! | `steps` | a plan's steps |
-//! | `json`, `hdr` | as it is kept in a file, and read again |
+//! | `json`, `hdr` | as it is kept in a file |
+//! | `read` | and read again |
 //! | `merge` | the parts of one plan as one |
 //! | `markdown`, `html`, `junit`, `hdr_log` | as people, CI and other tools read it |
 //! | `text` | how figures are written |
@@ -24,6 +25,8 @@ mod markdown;
 #[cfg(feature = "reports")]
 mod merge;
 #[cfg(feature = "reports")]
+mod read;
+#[cfg(feature = "reports")]
 mod results;
 mod steps;
 #[cfg(all(test, feature = "reports"))]
@@ -32,9 +35,11 @@ mod tests;
 mod text;
 
 #[cfg(feature = "reports")]
-pub use json::{ReadError, SCHEMA};
+pub use json::SCHEMA;
 #[cfg(feature = "reports")]
 pub use merge::{MergeError, merge};
+#[cfg(feature = "reports")]
+pub use read::ReadError;
 #[cfg(feature = "reports")]
 pub use results::{Parts, Results};
 pub use steps::StepReport;
@@ -72,6 +77,8 @@ pub enum Model {
     Closed,
     /// Requests were due by the clock, whatever the target did.
     Open,
+    /// Scenarios of both models side by side: each one's report says how its load was made.
+    Mixed,
 }
 
 /// The tester could not keep to its own schedule, so that response times hold its lateness too.
@@ -143,7 +150,7 @@ pub struct Report {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Histograms {
     pub(crate) response: Packed,
-    /// Empty in a closed model, where it is the response.
+    /// Empty in a closed model, where it is the response. Of scenarios side by side it holds those of both models.
     pub(crate) service: Packed,
     pub(crate) failed: Packed,
     pub(crate) lag: Packed,
@@ -151,7 +158,7 @@ pub(crate) struct Histograms {
 
 /// What a report is made of besides what was recorded.
 pub(crate) struct Ended {
-    pub(crate) is_open: bool,
+    pub(crate) model: Model,
     pub(crate) is_cancelled: bool,
     pub(crate) elapsed: Duration,
     pub(crate) due: u64,
@@ -196,20 +203,15 @@ impl Report {
         let requests = recorder.ok + failed;
         let seconds = to_the_microsecond(ended.elapsed.as_secs_f64());
         let response = Percentiles::of(&recorder.response_us);
-        let service = if ended.is_open {
-            Percentiles::of(&recorder.service_us)
-        } else {
-            response
+        let service = match ended.model {
+            Model::Closed => response,
+            _ => Percentiles::of(&recorder.service_us),
         };
         let lag = Percentiles::of(&recorder.lag_us);
         let limit_ms = f64::max(1.0, service.p99_ms / 10.0);
         let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
         Self {
-            model: if ended.is_open {
-                Model::Open
-            } else {
-                Model::Closed
-            },
+            model: ended.model,
             cancelled: ended.is_cancelled,
             elapsed_s: seconds,
             requests,
@@ -245,7 +247,7 @@ impl Report {
                 .enumerate()
                 .map(|(number, name)| {
                     let step = recorder.steps.get(number).and_then(Option::as_deref);
-                    StepReport::new(name, step, ended.is_open)
+                    StepReport::new(name, step, ended.model)
                 })
                 .collect(),
             cpu_s: to_the_microsecond(ended.cpu.as_secs_f64()),
@@ -282,7 +284,7 @@ impl Report {
     pub fn service_estimates(&self) -> Vec<Estimate> {
         let of = match self.model {
             Model::Closed => &self.histograms.response,
-            Model::Open => &self.histograms.service,
+            _ => &self.histograms.service,
         };
         estimates(&of.unpacked())
     }

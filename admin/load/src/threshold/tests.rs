@@ -95,7 +95,7 @@ fn a_report_is_held_against_each() {
         recorder.record(&sample, true);
     }
     let ended = |due| Ended {
-        is_open: true,
+        model: crate::Model::Open,
         is_cancelled: false,
         elapsed: Duration::from_secs(2),
         due,

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::plan_file::PlanFile;
 use super::work::Work;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pitcrew_load::{
-    HttpPlan, Load, Open, Part, PostgresMode, PostgresPlan, PostgresTarget, Spacing, Stage, Target,
-    Threshold, WebSocketMessage, WebSocketPlan, seconds,
+    AnyTarget, HttpPlan, Load, Open, Part, Plan, PostgresMode, PostgresPlan, PostgresTarget,
+    Spacing, Stage, Target, Threshold, WebSocketMessage, WebSocketPlan, seconds,
 };
 
 /// Sends load to an HTTP server, PostgreSQL or a WebSocket and tells the truth about its latency.
@@ -186,33 +185,35 @@ impl Output {
 
 impl Arguments {
     /// Where load goes, and what is sent.
-    pub(crate) fn work(&self, file: Option<PlanFile>) -> Result<Work, String> {
-        match file {
-            Some(file) => self.of_file(file),
-            None => self.of_options(),
+    pub(crate) fn work(&self, file: Option<Plan>) -> Result<Work, String> {
+        let mut plan = match file {
+            Some(plan) => plan,
+            None => self.of_options()?,
+        };
+        if let Some(part) = self.part {
+            plan = plan.part(part);
         }
+        plan.thresholds
+            .splice(0..0, self.thresholds.iter().copied());
+        plan.check().map_err(|error| error.to_string())?;
+        let scenarios = if plan.scenarios.is_empty() {
+            std::slice::from_ref(&plan)
+        } else {
+            &plan.scenarios
+        };
+        let targets = scenarios.iter().map(|one| self.target_of(one));
+        let targets = targets.collect::<Result<_, _>>()?;
+        Ok(Work { plan, targets })
     }
 
-    fn of_file(&self, file: PlanFile) -> Result<Work, String> {
-        let target = &file.target;
-        match (file.http, file.postgres, file.websocket) {
-            (Some(mut plan), None, None) => {
-                plan.load.part = self.part.or(plan.load.part);
-                Ok(Work::Http(self.allowed(target)?, plan))
-            }
-            (None, Some(mut plan), None) => {
-                plan.load.part = self.part.or(plan.load.part);
-                Ok(Work::Postgres(self.allowed_postgres(target)?, plan))
-            }
-            (None, None, Some(mut plan)) => {
-                plan.load.part = self.part.or(plan.load.part);
-                Ok(Work::WebSocket(self.allowed(&in_http(target))?, plan))
-            }
-            _ => Err("a plan wants one of `http`, `postgres` and `websocket`".to_owned()),
+    fn target_of(&self, plan: &Plan) -> Result<AnyTarget, String> {
+        if plan.postgres.is_some() {
+            return self.allowed_postgres(&plan.target).map(AnyTarget::from);
         }
+        self.allowed(&in_http(&plan.target)).map(AnyTarget::from)
     }
 
-    fn of_options(&self) -> Result<Work, String> {
+    fn of_options(&self) -> Result<Plan, String> {
         let url = self.url.as_deref().unwrap_or_default();
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
         let is_postgres = matches!(scheme, "postgres" | "postgresql");
@@ -248,7 +249,7 @@ impl Arguments {
                 load,
                 ..PostgresPlan::default()
             };
-            return Ok(Work::Postgres(self.allowed_postgres(url)?, plan));
+            return Ok(Plan::postgres(url, plan));
         }
         let spelled = in_http(url);
         let uri: http::Uri = spelled
@@ -258,7 +259,7 @@ impl Arguments {
             return Err(format!("`{url}` is no URL: write http://HOST[:PORT]/PATH"));
         };
         let scheme = uri.scheme_str().unwrap_or_default();
-        let target = self.allowed(&format!("{scheme}://{authority}"))?;
+        let target = format!("{scheme}://{authority}");
         let path = uri
             .path_and_query()
             .map_or("/", |path| path.as_str())
@@ -280,7 +281,7 @@ impl Arguments {
                 load,
                 ..WebSocketPlan::default()
             };
-            return Ok(Work::WebSocket(target, plan));
+            return Ok(Plan::websocket(target, plan));
         }
         let plan = HttpPlan {
             path,
@@ -290,7 +291,7 @@ impl Arguments {
             load,
             ..HttpPlan::default()
         };
-        Ok(Work::Http(target, plan))
+        Ok(Plan::http(target, plan))
     }
 
     fn load(&self) -> Load {
@@ -306,7 +307,7 @@ impl Arguments {
             duration_s: self.duration.filter(|_| open.is_none()),
             requests: self.requests,
             open,
-            part: self.part,
+            part: None,
             timeout_ms,
         }
     }

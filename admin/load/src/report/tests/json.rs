@@ -26,7 +26,7 @@ fn what_is_read_is_what_was_written() {
     let empty = results(Report::new(
         &Recorder::new(),
         &Ended {
-            is_open: false,
+            model: crate::Model::Closed,
             is_cancelled: false,
             elapsed: Duration::ZERO,
             due: 0,

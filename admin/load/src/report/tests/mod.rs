@@ -68,7 +68,7 @@ fn report(samples: &[(u64, u64, u64)]) -> Report {
     Report::new(
         &series.total,
         &Ended {
-            is_open: true,
+            model: crate::Model::Open,
             is_cancelled: false,
             elapsed: Duration::from_secs(60),
             due: samples.len() as u64 + 3,
