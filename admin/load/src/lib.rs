@@ -79,6 +79,10 @@ pub use record::ErrorKind;
 pub use report::{GeneratorLimited, Model, Progress, Report, StepReport};
 #[cfg(feature = "reports")]
 pub use report::{MergeError, Parts, ReadError, Results, SCHEMA, merge};
+#[cfg(all(feature = "scripts", feature = "postgres"))]
+pub use script::PostgresStep;
+#[cfg(all(feature = "scripts", feature = "websocket"))]
+pub use script::WebSocketStep;
 #[cfg(feature = "scripts")]
 pub use script::{Capture, Expect, Flow, MAX_STEPS, MAX_THINK_MS, Order, Rows, Source, Step};
 pub use series::Interval;

@@ -275,3 +275,95 @@ async fn l3_a_cancelled_run_ends_although_its_statements_go_on() {
         ]);
     }
 }
+
+/// Visits that write a row and read it again within a transaction.
+fn visits(rows: u64, more: &str) -> PostgresPlan {
+    let text = r#"{
+        "connections": 3, "requests": 40, "allow_writes": true,
+        "data": {"n": {"counter": {}}, "who": {"choice": ["O'Hara \"x\""]}},
+        "steps": [
+            {"sql": "BEGIN"},
+            {"name": "write", "sql": "INSERT INTO seen VALUES ($1, $2) RETURNING number, 'a' || number AS code, NULL::text AS gone",
+             "parameters": ["{{n}}", "{{who}}"], "capture": {"id": {"column": "number"}, "code": {"column": "code"}}},
+            {"name": "read", "sql": "SELECT FROM seen WHERE number = $1 AND name = $2 AND 'a' || number = $3",
+             "parameters": ["{{id}}", "{{who}}", "{{code}}"], "expect": {"rows": ROWS}},
+            MORE
+            {"sql": "COMMIT"}
+        ]
+    }"#;
+    let text = text
+        .replace("ROWS", &rows.to_string())
+        .replace("MORE", more);
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_is_a_transaction_with_values_of_its_own_rows() {
+    require!(database);
+    let database = testing::database();
+    database.run(&["CREATE TABLE seen (number int PRIMARY KEY, name text)"]);
+    let told = report(&database, &visits(1, "")).await;
+    assert_eq!((told.requests, told.ok), (160, 160), "{:?}", told.steps);
+    assert_eq!(told.steps[1].name, "write");
+    assert_eq!(count(&database), 40);
+    assert!((1..=3).contains(&told.connections.connected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_that_fails_leaves_nothing_and_the_next_goes_on() {
+    require!(database);
+    let database = testing::database();
+    database.run(&["CREATE TABLE seen (number int PRIMARY KEY, name text)"]);
+    let told = report(&database, &visits(2, "")).await;
+    assert_eq!(told.errors, [(ErrorKind::Check, 40)].into());
+    assert_eq!(told.steps[2].unmet, [("rows".to_owned(), 40)].into());
+    assert_eq!((told.steps[1].ok, told.steps[3].requests), (40, 0));
+    assert_eq!(count(&database), 0);
+    let more = r#"{"sql": "SELECT 1 / (count(*) - count(*)) FROM seen"},"#;
+    let told = report(&database, &visits(1, more)).await;
+    assert_eq!(told.errors, [(ErrorKind::Sql, 40)].into());
+    assert_eq!(
+        told.connections.sql_states,
+        [("22012".to_owned(), 40)].into()
+    );
+    assert_eq!(count(&database), 0);
+    // The connections were kept through all of it.
+    assert!((1..=3).contains(&told.connections.connected));
+    assert_eq!(told.connections.dropped, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_the_server_does_not_take_is_named() {
+    require!(database);
+    let database = testing::database();
+    for (step, field, wants) in [
+        (r#"{"sql": "SELEC"}"#, "steps[0].sql", "is not taken"),
+        (
+            r#"{"sql": "SELECT $1::int"}"#,
+            "steps[0].parameters",
+            "wants 1",
+        ),
+        (
+            r#"{"sql": "SELECT 1 AS a", "capture": {"x": {"column": "b"}}}"#,
+            "steps[0].capture.x.column",
+            "there are a",
+        ),
+        (
+            r#"{"sql": "SELECT 1.5 AS a", "capture": {"x": {"column": "a"}}}"#,
+            "steps[0].capture.x.column",
+            "cast it to text",
+        ),
+        (
+            r#"{"sql": "SELECT 1", "capture": {"x": {"json": "/a"}}}"#,
+            "steps[0].capture.x.json",
+            "another protocol",
+        ),
+    ] {
+        let plan: PostgresPlan =
+            serde_json::from_str(&format!(r#"{{"steps": [{step}]}}"#)).unwrap();
+        let started = start_postgres("7", &plan, &target(&database)).await;
+        let error = started.unwrap_err();
+        assert_eq!(error.field, field, "{error}");
+        assert!(error.wants.contains(wants), "{error}");
+    }
+}

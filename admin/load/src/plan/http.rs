@@ -59,7 +59,7 @@ pub struct HttpPlan {
     pub data: BTreeMap<String, crate::Source>,
     /// Of random data and of the choice among flows. Default 0.
     #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "super::is_zero")]
     pub seed: u64,
     /// Which HTTP is spoken. Default HTTP/1.1.
     pub version: HttpVersion,
@@ -186,37 +186,20 @@ impl HttpPlan {
 
     #[cfg(feature = "scripts")]
     fn script(&self) -> Result<Option<std::sync::Arc<crate::script::Script>>, PlanError> {
-        if self.steps.is_empty() && self.flows.is_empty() {
-            if !self.data.is_empty() {
-                return wrong("data", "is for `steps` or `flows`, and there are none");
-            }
-            return Ok(None);
-        }
-        let usual = Self::default();
-        for (field, is_said) in [
-            ("path", self.path != usual.path),
-            ("method", self.method != usual.method),
-            ("body", self.body.is_some()),
-        ] {
-            if is_said {
-                return wrong(field, "is of a plan with one request; say it in its step");
-            }
-        }
         let common = crate::script::Common {
             data: &self.data,
             headers: &self.headers,
             seed: self.seed,
             part: self.load.part(),
         };
-        crate::script::compile(&self.steps, &self.flows, &common)
-            .map(|script| Some(std::sync::Arc::new(script)))
+        let usual = Self::default();
+        let alone = [
+            ("path", self.path != usual.path),
+            ("method", self.method != usual.method),
+            ("body", self.body.is_some()),
+        ];
+        crate::script::of_plan(&self.steps, &self.flows, &common, &alone)
     }
-}
-
-#[cfg(feature = "scripts")]
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// A path of the target's own, never another host.

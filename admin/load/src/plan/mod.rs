@@ -28,12 +28,16 @@ pub use self::load::{
 pub(crate) use self::postgres::CheckedPostgres;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{MAX_DEPTH, PostgresMode, PostgresPlan};
+#[cfg(all(feature = "postgres", feature = "scripts"))]
+pub(crate) use self::postgres::{check_parameters, check_sql};
 pub(crate) use self::scenarios::Protocol;
 pub use self::scenarios::{MAX_SCENARIOS, Plan};
 #[cfg(feature = "websocket")]
 pub(crate) use self::websocket::CheckedWebSocket;
 #[cfg(feature = "websocket")]
 pub use self::websocket::{MAX_IDLE, Reply, WebSocketMessage, WebSocketPlan};
+#[cfg(all(feature = "websocket", feature = "scripts"))]
+pub(crate) use self::websocket::{check_reply, checked_message};
 
 /// A plan that cannot run: which field, and what it wants.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +48,12 @@ pub struct PlanError {
     pub field: String,
     /// What the field wants, as a sentence.
     pub wants: String,
+}
+
+#[cfg(feature = "scripts")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An error about one field.

@@ -1,5 +1,7 @@
 //! Plans of PostgreSQL.
 
+#[cfg(feature = "scripts")]
+use std::collections::BTreeMap;
 use std::ffi::CString;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,23 @@ pub struct PostgresPlan {
     /// Whether connections are kept. If not, each request connects, executes the statement once and disconnects, and the time
     /// that connecting takes is part of the request. Default true.
     pub keep_alive: bool,
+    /// Several statements, one after the other, in the place of `sql` and `parameters`. Connections and arrivals are then visitors, `requests`
+    /// counts visits.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<crate::PostgresStep>,
+    /// Several lists of steps, of which each visitor takes one by their weights, in the place of `steps`.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flows: Vec<crate::Flow<crate::PostgresStep>>,
+    /// Where the values in steps come from, by the name that they use.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub data: BTreeMap<String, crate::Source>,
+    /// Of random data and of the choice among flows. Default 0.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub seed: u64,
     /// How much load, and when. Its fields stand among the others in JSON.
     #[serde(flatten, skip_deserializing)]
     pub load: Load,
@@ -64,6 +83,14 @@ impl Default for PostgresPlan {
             parameters: Vec::new(),
             allow_writes: false,
             keep_alive: true,
+            #[cfg(feature = "scripts")]
+            steps: Vec::new(),
+            #[cfg(feature = "scripts")]
+            flows: Vec::new(),
+            #[cfg(feature = "scripts")]
+            data: BTreeMap::new(),
+            #[cfg(feature = "scripts")]
+            seed: 0,
             load: Load::default(),
         }
     }
@@ -82,6 +109,20 @@ pub(crate) struct CheckedPostgres {
     pub(crate) allow_writes: bool,
     pub(crate) keep_alive: bool,
     pub(crate) load: CheckedLoad,
+    /// In the place of the one statement above.
+    #[cfg(feature = "scripts")]
+    pub(crate) script: Option<std::sync::Arc<crate::script::Script>>,
+}
+
+impl CheckedPostgres {
+    /// Whether it is prepared, and the plan's one.
+    pub(crate) fn has_one_statement(&self) -> bool {
+        #[cfg(feature = "scripts")]
+        if self.script.is_some() {
+            return false;
+        }
+        !self.is_simple
+    }
 }
 
 impl PostgresPlan {
@@ -94,21 +135,7 @@ impl PostgresPlan {
     }
 
     pub(crate) fn checked(&self) -> Result<CheckedPostgres, PlanError> {
-        if self.sql.trim().is_empty() {
-            return wrong("sql", "wants a statement such as SELECT 1");
-        }
-        if self.sql.len() > MAX_BODY_BYTES {
-            return wrong(
-                "sql",
-                format!(
-                    "wants at most {MAX_BODY_BYTES} bytes, has {}",
-                    self.sql.len()
-                ),
-            );
-        }
-        if CString::new(self.sql.as_str()).is_err() {
-            return wrong("sql", "holds a zero byte, which PostgreSQL does not take");
-        }
+        check_sql(&self.sql, "sql")?;
         let is_simple = self.mode == PostgresMode::Simple;
         let is_pipelined = self.mode == PostgresMode::Pipelined;
         if is_simple && !self.parameters.is_empty() {
@@ -117,26 +144,7 @@ impl PostgresPlan {
                 "are of a prepared statement; the simple protocol has none",
             );
         }
-        if self.parameters.len() > MAX_PARAMETERS {
-            return wrong("parameters", format!("wants at most {MAX_PARAMETERS}"));
-        }
-        let mut bytes = 0;
-        for (number, parameter) in self.parameters.iter().enumerate() {
-            let text = parameter.as_deref().unwrap_or_default();
-            bytes += text.len();
-            if text.contains('\0') {
-                return wrong(
-                    &format!("parameters[{number}]"),
-                    "holds a zero byte, which PostgreSQL does not take",
-                );
-            }
-        }
-        if bytes > MAX_BODY_BYTES {
-            return wrong(
-                "parameters",
-                format!("want at most {MAX_BODY_BYTES} bytes together, have {bytes}"),
-            );
-        }
+        check_parameters(&self.parameters, "parameters")?;
         if self.depth.is_some() && !is_pipelined {
             return wrong("depth", "is of mode `pipelined`; leave it out");
         }
@@ -165,8 +173,72 @@ impl PostgresPlan {
             allow_writes: self.allow_writes,
             keep_alive: self.keep_alive,
             load,
+            #[cfg(feature = "scripts")]
+            script: self.script()?,
         })
     }
+
+    #[cfg(feature = "scripts")]
+    fn script(&self) -> Result<Option<std::sync::Arc<crate::script::Script>>, PlanError> {
+        let common = crate::script::Common {
+            data: &self.data,
+            headers: &BTreeMap::new(),
+            seed: self.seed,
+            part: self.load.part(),
+        };
+        let usual = Self::default();
+        let alone = [
+            ("sql", self.sql != usual.sql),
+            ("parameters", !self.parameters.is_empty()),
+            ("mode", self.mode != usual.mode),
+        ];
+        crate::script::of_plan(&self.steps, &self.flows, &common, &alone)
+    }
+}
+
+/// A statement, of the plan or of a step.
+pub(crate) fn check_sql(sql: &str, field: &str) -> Result<(), PlanError> {
+    if sql.trim().is_empty() {
+        return wrong(field, "wants a statement such as SELECT 1");
+    }
+    if sql.len() > MAX_BODY_BYTES {
+        return wrong(
+            field,
+            format!("wants at most {MAX_BODY_BYTES} bytes, has {}", sql.len()),
+        );
+    }
+    if CString::new(sql).is_err() {
+        return wrong(field, "holds a zero byte, which PostgreSQL does not take");
+    }
+    Ok(())
+}
+
+/// A statement's parameters.
+pub(crate) fn check_parameters(
+    parameters: &[Option<String>],
+    field: &str,
+) -> Result<(), PlanError> {
+    if parameters.len() > MAX_PARAMETERS {
+        return wrong(field, format!("wants at most {MAX_PARAMETERS}"));
+    }
+    let mut bytes = 0;
+    for (number, parameter) in parameters.iter().enumerate() {
+        let text = parameter.as_deref().unwrap_or_default();
+        bytes += text.len();
+        if text.contains('\0') {
+            return wrong(
+                &format!("{field}[{number}]"),
+                "holds a zero byte, which PostgreSQL does not take",
+            );
+        }
+    }
+    if bytes > MAX_BODY_BYTES {
+        return wrong(
+            field,
+            format!("want at most {MAX_BODY_BYTES} bytes together, have {bytes}"),
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -129,17 +129,20 @@ impl Protocol<'_> {
     fn steps(&self) -> usize {
         match self {
             #[cfg(feature = "scripts")]
-            Self::Http(plan) => {
-                plan.steps.len()
-                    + plan
-                        .flows
-                        .iter()
-                        .map(|flow| flow.steps.len())
-                        .sum::<usize>()
-            }
+            Self::Http(plan) => counted(&plan.steps, &plan.flows),
+            #[cfg(all(feature = "scripts", feature = "postgres"))]
+            Self::Postgres(plan) => counted(&plan.steps, &plan.flows),
+            #[cfg(all(feature = "scripts", feature = "websocket"))]
+            Self::WebSocket(plan) => counted(&plan.steps, &plan.flows),
+            #[cfg(not(feature = "scripts"))]
             _ => 0,
         }
     }
+}
+
+#[cfg(feature = "scripts")]
+fn counted<S>(steps: &[S], flows: &[crate::Flow<S>]) -> usize {
+    steps.len() + flows.iter().map(|flow| flow.steps.len()).sum::<usize>()
 }
 
 /// Builds a plan, and a scenario of one.

@@ -1,5 +1,7 @@
 //! Plans of WebSocket.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,8 @@ pub enum Reply {
     Any,
     /// The next message that has these bytes in it; others are passed over.
     Contains(String),
+    /// Of a step: none is waited for.
+    Nothing,
 }
 
 /// A WebSocket run, in a closed model or in an open one. One request is a message and its reply.
@@ -47,7 +51,7 @@ pub struct WebSocketPlan {
     pub path: String,
     /// Headers of the handshake, name to value. `host`, `x-pitcrew-load-run` and those of the handshake itself are the tester's
     /// own.
-    pub headers: std::collections::BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
     /// What is sent, at most [`MAX_BODY_BYTES`]. Default the text `ping`.
     pub message: WebSocketMessage,
     /// Which message is the answer. Default the same one.
@@ -57,6 +61,23 @@ pub struct WebSocketPlan {
     /// So many more connections are made and held without a message; pings are answered, and one that is lost is made anew.
     /// 0 to [`MAX_IDLE`]. Default 0.
     pub idle: u32,
+    /// Several messages, one after the other, in the place of `message` and `reply`. Connections and arrivals are then visitors, `requests`
+    /// counts visits.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<crate::WebSocketStep>,
+    /// Several lists of steps, of which each visitor takes one by their weights, in the place of `steps`.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flows: Vec<crate::Flow<crate::WebSocketStep>>,
+    /// Where the values in steps come from, by the name that they use.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub data: BTreeMap<String, crate::Source>,
+    /// Of random data and of the choice among flows. Default 0.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub seed: u64,
     /// How much load, and when. Its fields stand among the others in JSON.
     #[serde(flatten, skip_deserializing)]
     pub load: Load,
@@ -66,11 +87,19 @@ impl Default for WebSocketPlan {
     fn default() -> Self {
         Self {
             path: "/".to_owned(),
-            headers: std::collections::BTreeMap::new(),
+            headers: BTreeMap::new(),
             message: WebSocketMessage::Text("ping".to_owned()),
             reply: Reply::default(),
             hold_s: None,
             idle: 0,
+            #[cfg(feature = "scripts")]
+            steps: Vec::new(),
+            #[cfg(feature = "scripts")]
+            flows: Vec::new(),
+            #[cfg(feature = "scripts")]
+            data: BTreeMap::new(),
+            #[cfg(feature = "scripts")]
+            seed: 0,
             load: Load::default(),
         }
     }
@@ -89,6 +118,9 @@ pub(crate) struct CheckedWebSocket {
     pub(crate) hold: Option<std::time::Duration>,
     pub(crate) idle: u32,
     pub(crate) load: CheckedLoad,
+    /// In the place of the one message above.
+    #[cfg(feature = "scripts")]
+    pub(crate) script: Option<std::sync::Arc<crate::script::Script>>,
 }
 
 impl WebSocketPlan {
@@ -114,29 +146,13 @@ impl WebSocketPlan {
             }
         }
         let headers = checked_headers(&self.headers)?;
-        let (message, is_text) = match &self.message {
-            WebSocketMessage::Text(text) => (Bytes::from(text.clone()), true),
-            WebSocketMessage::Hex(digits) => match bytes_of(digits) {
-                Some(bytes) => (Bytes::from(bytes), false),
-                None => {
-                    return wrong(
-                        "message.hex",
-                        "wants hexadecimal digits, two a byte, as 00ff",
-                    );
-                }
-            },
-        };
-        if message.len() > MAX_BODY_BYTES {
+        let (message, is_text) = checked_message(&self.message, "message")?;
+        check_reply(&self.reply, "reply")?;
+        if self.reply == Reply::Nothing {
             return wrong(
-                "message",
-                format!(
-                    "wants at most {MAX_BODY_BYTES} bytes, has {}",
-                    message.len()
-                ),
+                "reply",
+                "`nothing` is of a step; a message alone wants a reply",
             );
-        }
-        if matches!(&self.reply, Reply::Contains(part) if part.is_empty()) {
-            return wrong("reply.contains", "wants a text; for any reply say `any`");
         }
         // A NaN fails both comparisons, so it is refused here too.
         if self
@@ -161,8 +177,65 @@ impl WebSocketPlan {
             hold: self.hold_s.map(std::time::Duration::from_secs_f64),
             idle: self.idle,
             load,
+            #[cfg(feature = "scripts")]
+            script: self.script()?,
         })
     }
+
+    #[cfg(feature = "scripts")]
+    fn script(&self) -> Result<Option<std::sync::Arc<crate::script::Script>>, PlanError> {
+        let common = crate::script::Common {
+            data: &self.data,
+            headers: &BTreeMap::new(),
+            seed: self.seed,
+            part: self.load.part(),
+        };
+        let usual = Self::default();
+        let alone = [
+            ("message", self.message != usual.message),
+            ("reply", self.reply != usual.reply),
+        ];
+        crate::script::of_plan(&self.steps, &self.flows, &common, &alone)
+    }
+}
+
+/// A message as bytes, and whether it is text.
+pub(crate) fn checked_message(
+    message: &WebSocketMessage,
+    field: &str,
+) -> Result<(Bytes, bool), PlanError> {
+    let (message, is_text) = match message {
+        WebSocketMessage::Text(text) => (Bytes::from(text.clone()), true),
+        WebSocketMessage::Hex(digits) => match bytes_of(digits) {
+            Some(bytes) => (Bytes::from(bytes), false),
+            None => {
+                return wrong(
+                    &format!("{field}.hex"),
+                    "wants hexadecimal digits, two a byte, as 00ff",
+                );
+            }
+        },
+    };
+    if message.len() > MAX_BODY_BYTES {
+        return wrong(
+            field,
+            format!(
+                "wants at most {MAX_BODY_BYTES} bytes, has {}",
+                message.len()
+            ),
+        );
+    }
+    Ok((message, is_text))
+}
+
+pub(crate) fn check_reply(reply: &Reply, field: &str) -> Result<(), PlanError> {
+    if matches!(reply, Reply::Contains(part) if part.is_empty()) {
+        return wrong(
+            &format!("{field}.contains"),
+            "wants a text; for any reply say `any`",
+        );
+    }
+    Ok(())
 }
 
 fn bytes_of(digits: &str) -> Option<Vec<u8>> {

@@ -37,15 +37,30 @@ fn with_rows(mut plan: Plan, path: &Path) -> Result<Plan, String> {
 
 /// `at` stands before the names of the fields.
 fn rows_of(plan: &mut Plan, path: &Path, at: &str) -> Result<(), String> {
-    let sources = plan.http.iter_mut().flat_map(|http| &mut http.data);
-    for (name, source) in sources {
+    let all = [
+        ("http", plan.http.as_mut().map(|plan| &mut plan.data)),
+        (
+            "postgres",
+            plan.postgres.as_mut().map(|plan| &mut plan.data),
+        ),
+        (
+            "websocket",
+            plan.websocket.as_mut().map(|plan| &mut plan.data),
+        ),
+    ];
+    let named = all.into_iter().flat_map(|(of, data)| {
+        data.into_iter()
+            .flatten()
+            .map(move |(name, one)| (of, name, one))
+    });
+    for (of, name, source) in named {
         let Source::Rows(rows) = source else {
             continue;
         };
         let Some(file) = rows.file.take() else {
             continue;
         };
-        let wrong = |what: String| format!("{at}http.data.{name}.rows.file: {what}");
+        let wrong = |what: String| format!("{at}{of}.data.{name}.rows.file: {what}");
         if rows.csv.is_some() || rows.json.is_some() {
             return Err(wrong(
                 "is there beside `csv` or `json`: leave one out".to_owned(),
