@@ -27,6 +27,8 @@
 //!
 //! A run can be changed while it is under way: [`Run::set_rate`] of an open model, [`Run::set_users`] of a closed one.
 //!
+//! What the target knows of itself may stand beside its answers, second by second: [`Run::observe`].
+//!
 //! Nothing here needs axum, and nothing is spawned on the host's runtime: a run has its own threads, at most one a core (and scenario).
 
 mod arrivals;
@@ -62,7 +64,7 @@ pub use details::Details;
 pub use engine::start_postgres;
 #[cfg(feature = "websocket")]
 pub use engine::start_websocket;
-pub use engine::{AnyTarget, Run, RunState, start, start_plan};
+pub use engine::{AnyTarget, Figures, MAX_FIGURES, Observer, Run, RunState, start, start_plan};
 pub use part::{MAX_PARTS, Part, PartError};
 pub use percentiles::Percentiles;
 pub use plan::{

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `start` | checks a plan and starts it |
 //! | `scenarios` | several side by side |
+//! | `observe` | the target's own figures beside those of the load |
 //! | `run` | the handle on a run, and what its threads share |
 //! | `thread` | what one thread has at hand and hands in |
 //! | `closed`, `open` | the two models of load |
@@ -25,6 +26,7 @@ mod exchange;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
+mod observe;
 mod open;
 mod pace;
 mod patience;
@@ -47,6 +49,8 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 
 use self::connection::{Connections, Work};
+pub(crate) use self::observe::MAX_NAME;
+pub use self::observe::{Figures, MAX_FIGURES, Observer};
 use self::run::{Place, Shared};
 pub use self::run::{Run, RunState};
 pub use self::scenarios::{AnyTarget, start_plan};

@@ -1,6 +1,6 @@
 //! A run that was started, as others see it and as its threads do.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Work;
+use super::observe::Figures;
 use super::pace::Paced;
 use crate::plan::{CheckedLoad, MAX_RATE_PER_S, PlanError, wrong};
 use crate::record::Recorder;
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     whole: Option<Arc<Self>>,
     /// Of a whole: that one of its scenarios was late.
     late: OnceLock<GeneratorLimited>,
+    has_observer: AtomicBool,
     done: CancellationToken,
     claimed: AtomicU64,
     unfinished: AtomicU64,
@@ -113,6 +115,7 @@ impl Shared {
             model,
             whole: None,
             late: OnceLock::new(),
+            has_observer: AtomicBool::new(false),
             done: CancellationToken::new(),
             claimed: AtomicU64::new(0),
             unfinished: AtomicU64::new(0),
@@ -138,6 +141,15 @@ impl Shared {
     #[cfg(feature = "scripts")]
     pub(super) fn unfinished_follow_ups(&self, count: u64) {
         self.unfinished_follow_ups.fetch_add(count, Relaxed);
+    }
+
+    /// Whether it had none before.
+    pub(super) fn claim_observer(&self) -> bool {
+        !self.has_observer.swap(true, Relaxed)
+    }
+
+    pub(super) fn observed(&self, figures: &Figures) {
+        self.series().observe(figures);
     }
 
     fn series(&self) -> MutexGuard<'_, Series> {
@@ -187,6 +199,7 @@ impl Shared {
                     self.cpu_us.load(Relaxed) + self.paced.cpu_us.load(Relaxed),
                 ),
                 intervals: series.intervals.clone(),
+                observed_dropped: series.observed_dropped,
             },
         );
         // One that was late makes the whole late, however small its share.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::results::{Parts, Results};
 use super::{Ended, Report};
 use crate::record::{self, Recorder};
-use crate::series::Interval;
+use crate::series::{Interval, Observed};
 
 /// Results that are not the parts of one run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,12 +103,14 @@ pub fn merge(named: &[(String, Results)]) -> Result<Results, MergeError> {
             .collect(),
         cpu: Duration::ZERO,
         intervals: intervals(named),
+        observed_dropped: 0,
     };
     for (_, results) in named {
         let report = &results.report;
         recorder.merge(&report.recorder());
         ended.is_cancelled |= report.cancelled;
         ended.elapsed = ended.elapsed.max(Duration::from_secs_f64(report.elapsed_s));
+        ended.observed_dropped += report.observed_dropped;
         ended.due += report.due;
         ended.unfinished += report.unfinished;
         ended.unfinished_follow_ups += report.unfinished_follow_ups;
@@ -184,7 +186,19 @@ fn intervals(named: &[(String, Results)]) -> Vec<Interval> {
                 duration_s = duration_s.max(second.duration_s);
                 errors += second.errors;
             }
-            Interval::new(until_s, duration_s, (response.len(), errors), &response)
+            let mut observed = Observed::default();
+            for second in all().filter_map(|intervals| intervals.get(at)) {
+                observed.add(
+                    second
+                        .observed
+                        .iter()
+                        .map(|(name, value)| (name.as_str(), *value)),
+                );
+            }
+            Interval {
+                observed: observed.means(),
+                ..Interval::new(until_s, duration_s, (response.len(), errors), &response)
+            }
         })
         .collect()
 }

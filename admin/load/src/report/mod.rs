@@ -137,6 +137,9 @@ pub struct Report {
     /// Each step of a plan that has some, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepReport>,
+    /// What an observer told and was not kept: no number, no name, or more names than a run has; and 1 where it panicked.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub observed_dropped: u64,
     /// CPU time that the run's own threads took, in seconds.
     pub cpu_s: f64,
     /// Second by second.
@@ -168,6 +171,7 @@ pub(crate) struct Ended {
     pub(crate) steps: Vec<String>,
     pub(crate) cpu: Duration,
     pub(crate) intervals: Vec<Interval>,
+    pub(crate) observed_dropped: u64,
 }
 
 impl Histograms {
@@ -250,6 +254,7 @@ impl Report {
                     StepReport::new(name, step, ended.model)
                 })
                 .collect(),
+            observed_dropped: ended.observed_dropped,
             cpu_s: to_the_microsecond(ended.cpu.as_secs_f64()),
             intervals: ended.intervals.clone(),
             histograms: Histograms::of(recorder),

@@ -10,6 +10,7 @@ use super::json::{Histograms, SCHEMA};
 use super::results::{Parts, Results};
 use super::{Ended, GeneratorLimited, Model, Report, hdr};
 use crate::details::Details;
+use crate::engine::{MAX_FIGURES, MAX_NAME};
 use crate::plan::MAX_SCENARIOS;
 use crate::record::{ErrorKind, Recorder, StepRecorder};
 use crate::series::Interval;
@@ -54,6 +55,8 @@ struct ReadReport {
     #[serde(default)]
     steps: Vec<ReadStep>,
     cpu_s: f64,
+    #[serde(default)]
+    observed_dropped: u64,
     generator_limited: Option<GeneratorLimited>,
     intervals: Vec<ReadInterval>,
 }
@@ -72,6 +75,8 @@ struct ReadInterval {
     until_s: f64,
     duration_s: f64,
     errors: u64,
+    #[serde(default)]
+    observed: BTreeMap<String, f64>,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +160,7 @@ impl Results {
                 steps: told.steps.into_iter().map(|step| step.name).collect(),
                 cpu: Duration::from_secs_f64(told.cpu_s),
                 intervals,
+                observed_dropped: told.observed_dropped,
             },
         );
         // Of a merge one part may have been late where the whole was not.
@@ -318,12 +324,23 @@ fn intervals(read: &Read, recorder: &Recorder) -> Result<Vec<Interval>, ReadErro
             Ok(packed) => packed.unpacked(),
             Err(error) => return wrong(&format!("histograms.intervals[{at}]"), error),
         };
-        intervals.push(Interval::new(
-            second.until_s,
-            second.duration_s,
-            (response.len(), second.errors),
-            &response,
-        ));
+        let observed = &second.observed;
+        let is_name = |name: &String| (1..=MAX_NAME).contains(&name.len());
+        if observed.len() > MAX_FIGURES || !observed.keys().all(is_name) {
+            return wrong(
+                &format!("{field}.observed"),
+                "wants at most 32 names of at most 64 bytes",
+            );
+        }
+        intervals.push(Interval {
+            observed: observed.clone(),
+            ..Interval::new(
+                second.until_s,
+                second.duration_s,
+                (response.len(), second.errors),
+                &response,
+            )
+        });
     }
     let told = intervals.iter().fold((0, 0), |(ok, errors), second| {
         (ok + second.ok, errors + second.errors)
@@ -350,6 +367,11 @@ fn numbers(told: &ReadReport, began_unix_s: f64) -> Result<(), ReadError> {
     for (field, number, most) in [
         ("report.body_bytes", told.body_bytes, MAX_BYTES),
         ("report.due", told.due, hdr::MAX_COUNT),
+        (
+            "report.observed_dropped",
+            told.observed_dropped,
+            hdr::MAX_COUNT,
+        ),
         ("report.unfinished", told.unfinished, hdr::MAX_COUNT),
         (
             "report.unfinished_follow_ups",

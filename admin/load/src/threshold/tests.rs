@@ -104,6 +104,7 @@ fn a_report_is_held_against_each() {
         steps: Vec::new(),
         cpu: Duration::ZERO,
         intervals: Vec::new(),
+        observed_dropped: 0,
     };
     let report = Report::new(&recorder, &ended(103));
     for (text, holds) in [

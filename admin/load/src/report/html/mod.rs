@@ -63,6 +63,9 @@ impl Results {
         } else if !self.report.intervals.is_empty() {
             let _ = writeln!(page, "<section>{}</section>", pictures::rate(self));
         }
+        for content in pictures::observed(self) {
+            let _ = writeln!(page, "<section>{content}</section>");
+        }
         self.step_table(page);
         self.counts(page);
         page.push_str("</div>\n");

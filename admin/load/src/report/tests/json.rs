@@ -35,6 +35,7 @@ fn what_is_read_is_what_was_written() {
             steps: Vec::new(),
             cpu: Duration::ZERO,
             intervals: Vec::new(),
+            observed_dropped: 0,
         },
     ));
     assert_eq!(Results::read(&empty.json()).expect("read"), empty);

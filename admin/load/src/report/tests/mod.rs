@@ -77,6 +77,7 @@ fn report(samples: &[(u64, u64, u64)]) -> Report {
             steps: Vec::new(),
             cpu: Duration::from_millis(125),
             intervals: series.intervals.clone(),
+            observed_dropped: 0,
         },
     )
 }
