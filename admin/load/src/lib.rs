@@ -67,6 +67,8 @@ pub use engine::start_websocket;
 pub use engine::{AnyTarget, Figures, MAX_FIGURES, Observer, Run, RunState, start, start_plan};
 pub use part::{MAX_PARTS, Part, PartError};
 pub use percentiles::Percentiles;
+#[cfg(feature = "schema")]
+pub use plan::schema;
 pub use plan::{
     HttpPlan, HttpVersion, Load, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S,
     MAX_REQUESTS, MAX_SCENARIOS, MAX_STAGES, MAX_STREAMS, Open, Plan, PlanError,

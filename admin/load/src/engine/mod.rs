@@ -49,6 +49,7 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 
 use self::connection::{Connections, Work};
+#[cfg(feature = "reports")]
 pub(crate) use self::observe::MAX_NAME;
 pub use self::observe::{Figures, MAX_FIGURES, Observer};
 use self::run::{Place, Shared};

@@ -18,7 +18,7 @@ pub enum AnyTarget {
     Http(Target),
     /// Of PostgreSQL.
     #[cfg(feature = "postgres")]
-    Postgres(crate::PostgresTarget),
+    Postgres(Box<crate::PostgresTarget>),
 }
 
 impl From<Target> for AnyTarget {
@@ -30,7 +30,7 @@ impl From<Target> for AnyTarget {
 #[cfg(feature = "postgres")]
 impl From<crate::PostgresTarget> for AnyTarget {
     fn from(target: crate::PostgresTarget) -> Self {
-        Self::Postgres(target)
+        Self::Postgres(Box::new(target))
     }
 }
 
@@ -85,9 +85,9 @@ pub async fn start_plan(
     {
         return ready
             .run(id, Place::alone())
-            .map_err(|error| plan.named(&path, error));
+            .map_err(|error| plan.named(path, error));
     }
-    side_by_side(id, all)
+    side_by_side(&id, all)
 }
 
 async fn ready(id: &str, plan: &Plan, target: &AnyTarget) -> Result<Ready, PlanError> {
@@ -104,7 +104,7 @@ async fn ready(id: &str, plan: &Plan, target: &AnyTarget) -> Result<Ready, PlanE
     }
 }
 
-fn side_by_side(id: String, all: Vec<(&&Plan, &String, Ready)>) -> Result<Run, PlanError> {
+fn side_by_side(id: &str, all: Vec<(&&Plan, &String, Ready)>) -> Result<Run, PlanError> {
     let open = all.iter().filter(|(.., ready)| ready.is_open()).count();
     let model = match open {
         0 => Model::Closed,
@@ -112,14 +112,14 @@ fn side_by_side(id: String, all: Vec<(&&Plan, &String, Ready)>) -> Result<Run, P
         _ => Model::Mixed,
     };
     let begin = Instant::now();
-    let whole = Arc::new(Shared::of_scenarios(id.clone(), model, begin));
+    let whole = Arc::new(Shared::of_scenarios(id.to_owned(), model, begin));
     let mut scenarios = Vec::new();
     for (plan, path, ready) in all {
         let place = Place {
             begin: begin + Duration::from_secs_f64(plan.start_s),
             whole: Some(Arc::clone(&whole)),
         };
-        match ready.run(id.clone(), place) {
+        match ready.run(id.to_owned(), place) {
             Ok(run) => scenarios.push((plan.name.clone(), run)),
             Err(error) => {
                 whole.cancel.cancel();

@@ -20,6 +20,7 @@ const MAX_ALL_STREAMS: u32 = 16_384;
 
 /// Which HTTP is spoken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HttpVersion {
@@ -34,6 +35,7 @@ pub enum HttpVersion {
 ///
 /// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct HttpPlan {
     /// Path and query of the target, from `/`. Default `/`.
@@ -71,6 +73,7 @@ pub struct HttpPlan {
     pub keep_alive: bool,
     /// How much load, and when. Its fields stand among the others in JSON.
     #[serde(flatten, skip_deserializing)]
+    #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
     pub load: Load,
 }
 

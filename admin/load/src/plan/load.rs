@@ -27,6 +27,7 @@ const MAX_TIMEOUT_MS: u64 = 60_000;
 
 /// When requests of an open model are due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Open {
     /// One after the other: 1 to [`MAX_STAGES`], together at most [`MAX_DURATION_S`] seconds and [`MAX_REQUESTS`] arrivals.
@@ -131,6 +132,8 @@ impl Open {
 
 /// How much load a plan of any protocol makes, and when. In JSON its fields stand among those of the plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(default))]
 pub struct Load {
     /// Connections, 1 to [`MAX_CONNECTIONS`]. In a closed model so many are open, each sending one request after the other;
     /// default 16. In an open model so many are opened at most, as they are needed, and a request that finds none free waits,

@@ -5,6 +5,8 @@
 //! | `load` | how much load, and when: the same for each protocol |
 //! | `flat` | reads the two from one object |
 //! | `http`, `postgres`, `websocket` | what a protocol sends |
+//! | `statement` | a statement of PostgreSQL |
+//! | `schema` | its JSON Schema |
 //! | `scenarios` | a plan of any protocol with its target, and several side by side |
 
 mod flat;
@@ -13,6 +15,10 @@ mod load;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod scenarios;
+#[cfg(feature = "schema")]
+mod schema;
+#[cfg(feature = "postgres")]
+mod statement;
 #[cfg(feature = "websocket")]
 mod websocket;
 
@@ -28,10 +34,12 @@ pub use self::load::{
 pub(crate) use self::postgres::CheckedPostgres;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{MAX_DEPTH, PostgresMode, PostgresPlan};
-#[cfg(all(feature = "postgres", feature = "scripts"))]
-pub(crate) use self::postgres::{check_parameters, check_sql};
 pub(crate) use self::scenarios::Protocol;
 pub use self::scenarios::{MAX_SCENARIOS, Plan};
+#[cfg(feature = "schema")]
+pub use self::schema::schema;
+#[cfg(all(feature = "postgres", feature = "scripts"))]
+pub(crate) use self::statement::{check_parameters, check_sql};
 #[cfg(feature = "websocket")]
 pub(crate) use self::websocket::CheckedWebSocket;
 #[cfg(feature = "websocket")]

@@ -2,23 +2,22 @@
 
 #[cfg(feature = "scripts")]
 use std::collections::BTreeMap;
-use std::ffi::CString;
 
 use serde::{Deserialize, Serialize};
 
 use super::flat::flat;
 use super::load::{CheckedLoad, Load};
-use super::{MAX_BODY_BYTES, PlanError, wrong};
+use super::statement::{check_parameters, check_sql};
+use super::{PlanError, wrong};
 
 /// The most statements under way on one pipelined connection: 256.
 pub const MAX_DEPTH: u32 = 256;
 /// Of a pipelined connection that does not say.
 const USUAL_DEPTH: u32 = 8;
-/// The protocol counts parameters in 16 bits.
-const MAX_PARAMETERS: usize = 65_535;
 
 /// How a statement is sent (the protocol's names, PostgreSQL's documentation, "Message Flow").
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PostgresMode {
@@ -35,6 +34,7 @@ pub enum PostgresMode {
 ///
 /// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct PostgresPlan {
     /// The statement. Default `SELECT 1`.
@@ -44,7 +44,7 @@ pub struct PostgresPlan {
     /// Statements under way on each pipelined connection: 1 to [`MAX_DEPTH`]. Default 8.
     pub depth: Option<u32>,
     /// Its parameters `$1`, `$2`, ... in PostgreSQL's own text form, whatever their types are; none is NULL. Together at most
-    /// [`MAX_BODY_BYTES`].
+    /// [`MAX_BODY_BYTES`](crate::MAX_BODY_BYTES).
     pub parameters: Vec<Option<String>>,
     /// Without it, sessions begin with `default_transaction_read_only = on`. That keeps a statement from writing by mistake; one
     /// that sets it off is kept from writing by its role's privileges alone. Default false.
@@ -71,6 +71,7 @@ pub struct PostgresPlan {
     pub seed: u64,
     /// How much load, and when. Its fields stand among the others in JSON.
     #[serde(flatten, skip_deserializing)]
+    #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
     pub load: Load,
 }
 
@@ -196,53 +197,10 @@ impl PostgresPlan {
     }
 }
 
-/// A statement, of the plan or of a step.
-pub(crate) fn check_sql(sql: &str, field: &str) -> Result<(), PlanError> {
-    if sql.trim().is_empty() {
-        return wrong(field, "wants a statement such as SELECT 1");
-    }
-    if sql.len() > MAX_BODY_BYTES {
-        return wrong(
-            field,
-            format!("wants at most {MAX_BODY_BYTES} bytes, has {}", sql.len()),
-        );
-    }
-    if CString::new(sql).is_err() {
-        return wrong(field, "holds a zero byte, which PostgreSQL does not take");
-    }
-    Ok(())
-}
-
-/// A statement's parameters.
-pub(crate) fn check_parameters(
-    parameters: &[Option<String>],
-    field: &str,
-) -> Result<(), PlanError> {
-    if parameters.len() > MAX_PARAMETERS {
-        return wrong(field, format!("wants at most {MAX_PARAMETERS}"));
-    }
-    let mut bytes = 0;
-    for (number, parameter) in parameters.iter().enumerate() {
-        let text = parameter.as_deref().unwrap_or_default();
-        bytes += text.len();
-        if text.contains('\0') {
-            return wrong(
-                &format!("{field}[{number}]"),
-                "holds a zero byte, which PostgreSQL does not take",
-            );
-        }
-    }
-    if bytes > MAX_BODY_BYTES {
-        return wrong(
-            field,
-            format!("want at most {MAX_BODY_BYTES} bytes together, have {bytes}"),
-        );
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::MAX_BODY_BYTES;
+    use super::super::statement::MAX_PARAMETERS;
     use super::*;
 
     #[test]

@@ -16,6 +16,7 @@ pub const MAX_IDLE: u32 = 10_000;
 
 /// What is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WebSocketMessage {
@@ -27,6 +28,7 @@ pub enum WebSocketMessage {
 
 /// Which message is the answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reply {
@@ -45,6 +47,7 @@ pub enum Reply {
 ///
 /// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct WebSocketPlan {
     /// Path and query of the target, from `/`. Default `/`.
@@ -80,6 +83,7 @@ pub struct WebSocketPlan {
     pub seed: u64,
     /// How much load, and when. Its fields stand among the others in JSON.
     #[serde(flatten, skip_deserializing)]
+    #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
     pub load: Load,
 }
 

@@ -5,7 +5,7 @@
 //! | `results` | a run with what it was of |
 //! | `steps` | a plan's steps |
 //! | `json`, `hdr` | as it is kept in a file |
-//! | `read` | and read again |
+//! | `read`, `told` | and read again |
 //! | `merge` | the parts of one plan as one |
 //! | `markdown`, `html`, `junit`, `hdr_log` | as people, CI and other tools read it |
 //! | `text` | how figures are written |
@@ -33,6 +33,8 @@ mod steps;
 mod tests;
 #[cfg(feature = "reports")]
 mod text;
+#[cfg(feature = "reports")]
+mod told;
 
 #[cfg(feature = "reports")]
 pub use json::SCHEMA;

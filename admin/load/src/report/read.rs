@@ -1,88 +1,22 @@
 //! Results as JSON, read. What is wrong with a file is named by its path, and nothing in it makes a figure that no run can have.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::json::{Histograms, SCHEMA};
-use super::results::{Parts, Results};
-use super::{Ended, GeneratorLimited, Model, Report, hdr};
-use crate::details::Details;
+use super::json::SCHEMA;
+use super::results::Results;
+use super::told::{Read, ReadReport};
+use super::{Ended, Report, hdr};
 use crate::engine::{MAX_FIGURES, MAX_NAME};
 use crate::plan::MAX_SCENARIOS;
-use crate::record::{ErrorKind, Recorder, StepRecorder};
+use crate::record::{Recorder, StepRecorder};
 use crate::series::Interval;
-use crate::threshold::{Breach, Threshold};
 
 /// The most seconds of a file: more than any run has.
 const MAX_INTERVALS: usize = 10_000;
 /// More bytes than any run can have, so that sums never overflow: 1 PiB.
 const MAX_BYTES: u64 = 1 << 50;
-
-#[derive(Deserialize)]
-struct Read {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    start_s: f64,
-    target: String,
-    began_unix_s: f64,
-    plan: Value,
-    parts: Parts,
-    report: ReadReport,
-    thresholds: Vec<ReadThreshold>,
-    stopped_by: Option<Breach>,
-    histograms: Histograms,
-    #[serde(default)]
-    scenarios: Vec<Self>,
-}
-
-#[derive(Deserialize)]
-struct ReadReport {
-    model: Model,
-    cancelled: bool,
-    elapsed_s: f64,
-    errors: BTreeMap<ErrorKind, u64>,
-    statuses: BTreeMap<u16, u64>,
-    body_bytes: u64,
-    connections: Details,
-    due: u64,
-    unfinished: u64,
-    #[serde(default)]
-    unfinished_follow_ups: u64,
-    #[serde(default)]
-    steps: Vec<ReadStep>,
-    cpu_s: f64,
-    #[serde(default)]
-    observed_dropped: u64,
-    generator_limited: Option<GeneratorLimited>,
-    intervals: Vec<ReadInterval>,
-}
-
-#[derive(Deserialize)]
-struct ReadStep {
-    name: String,
-    errors: BTreeMap<ErrorKind, u64>,
-    statuses: BTreeMap<u16, u64>,
-    body_bytes: u64,
-    unmet: BTreeMap<String, u64>,
-}
-
-#[derive(Deserialize)]
-struct ReadInterval {
-    until_s: f64,
-    duration_s: f64,
-    errors: u64,
-    #[serde(default)]
-    observed: BTreeMap<String, f64>,
-}
-
-#[derive(Deserialize)]
-struct ReadThreshold {
-    threshold: Threshold,
-}
 
 #[derive(Deserialize)]
 struct OnlySchema {

@@ -12,6 +12,7 @@ const MAX_BYTES: usize = 8 * 1_024;
 
 /// Where a value lies in an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Capture {

@@ -16,6 +16,7 @@ use crate::record::{Answer, ErrorKind};
 /// What the answer to a step has to be; all of it. An answer that is not is an error: of the kind `status` for its status, of
 /// the kind `check` for anything else.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Expect {
     /// One of these statuses, each 100 to 599. Default any below 400.

@@ -59,6 +59,7 @@ pub const MAX_THINK_MS: u64 = 60_000;
 
 /// Steps that one visitor takes, and how often this is what a visitor does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Flow<S = Step> {
     /// What its steps are named by in reports: `name/step`.
@@ -74,6 +75,7 @@ pub struct Flow<S = Step> {
 /// it captured; `{{name.column}}` one of a row. In a path values are percent-encoded; elsewhere they stand as they are, and
 /// `{{name|json}}` stands as JSON, a text with its quotes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Step {
     /// How reports name it. Default method and path as they are written.

@@ -10,6 +10,7 @@ use super::{Capture, Expect, is_zero};
 /// `COMMIT`; a visit that fails is rolled back.
 #[cfg(feature = "postgres")]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PostgresStep {
     /// How reports name it. Default the statement as it is written.
@@ -37,6 +38,7 @@ pub struct PostgresStep {
 /// One message of a visit, or the wait for one.
 #[cfg(feature = "websocket")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct WebSocketStep {
     /// How reports name it. Default `send` or `wait`, with its number from 1.

@@ -107,7 +107,7 @@ fn an_answer_is_held_against_each_check() {
     );
     let mut visitor = script.visitor();
     let step = &script.begin(&mut visitor)[0];
-    let request = sent(&step, &mut visitor);
+    let request = sent(step, &mut visitor);
     let header = &[("content-type", "a/b")][..];
     let body = r#"{"yes": 0, "a": [1], "x": true}"#;
     let mut judged = |status: u16, headers: &[(&str, &str)], body: &str, ms: u64| {
@@ -154,7 +154,7 @@ fn checks_in_json_in_time_and_captures_that_are_not_there() {
     );
     let mut visitor = script.visitor();
     let step = &script.begin(&mut visitor)[0];
-    sent(&step, &mut visitor);
+    sent(step, &mut visitor);
     let mut judged = |body: &str, ms: u64| {
         answered(&mut visitor, &[], body);
         let judged = step.judge(&mut visitor, "/", &OK, Duration::from_millis(ms));

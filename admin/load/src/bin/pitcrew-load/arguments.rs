@@ -140,6 +140,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Print the JSON Schema of plans, for editors
+    Schema,
     /// Tell how a run differs from an earlier one, with the noise of both in view
     Compare {
         /// What --json wrote of the earlier run

@@ -41,6 +41,10 @@ fn main() -> ExitCode {
                 print!("{}", show::results(&merged, output.markdown));
                 Ok(code(&merged, false))
             }),
+        Some(Command::Schema) => {
+            println!("{:#}", pitcrew_load::schema());
+            Ok(0)
+        }
         Some(Command::Compare {
             baseline,
             result,
