@@ -42,7 +42,7 @@ pub(crate) fn postgres(mode: &str, url: &str, connections: u32, seconds: f64) ->
     Some(told(&report))
 }
 
-/// Executions that were due and those that were sent, 50th and 99th percentile of the lag in milliseconds, executions that
+/// Executions that were due and those that were sent, mean and 99th percentile of the lag in milliseconds, executions that
 /// were never sent.
 pub(crate) fn postgres_rate(url: &str, rate_per_s: f64, duration_s: f64) -> Vec<f64> {
     let plan = PostgresPlan {
@@ -61,7 +61,7 @@ pub(crate) fn postgres_rate(url: &str, rate_per_s: f64, duration_s: f64) -> Vec<
     vec![
         report.due as f64,
         (report.due - report.missed) as f64,
-        report.lag.p50_ms,
+        report.lag.mean_ms,
         report.lag.p99_ms,
         report.missed as f64,
     ]
