@@ -27,6 +27,7 @@ mod expect;
 mod reply;
 mod sends;
 mod spoken;
+#[cfg(any(feature = "postgres", feature = "websocket"))]
 mod steps;
 mod template;
 #[cfg(test)]
