@@ -12,6 +12,7 @@ pub(crate) use crate::part::Part;
 
 /// A part of a run in which the rate is constant or changes evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// How long it lasts, in seconds: more than 0.
@@ -25,6 +26,7 @@ pub struct Stage {
 
 /// How arrivals lie between one another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Spacing {
     /// As a metronome.

@@ -201,6 +201,7 @@ mod tests {
                 slow = 0.7 * slow + random.random_range(-1.0..1.0) * noise;
                 let p50_ms = ms * (1.0 + slow);
                 Interval {
+                    observed: std::collections::BTreeMap::new(),
                     until_s: second as f64 + 1.0,
                     duration_s: 1.0,
                     ok: 1_000,

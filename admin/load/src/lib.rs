@@ -11,6 +11,8 @@
 //! | PostgreSQL | `PostgresPlan`: simple, prepared, pipelined, or a connection for each statement | `start_postgres` | `postgres` |
 //! | WebSocket | `WebSocketPlan`: a message and its reply, connections held idle, connections made anew | `start_websocket` | `websocket` |
 //!
+//! A [`Plan`] is one of these with the text of its target, or several of them that run side by side ([`start_plan`]).
+//!
 //! With the feature `scripts` a plan of HTTP may have [`Step`]s instead of one request: visits with data in their requests,
 //! values taken from answers, cookies and checks, each step with figures of its own.
 //!
@@ -18,14 +20,16 @@
 //! too, with `postgres-tls`, where `sslmode=require` asks for it. Certificates are checked, always.
 //!
 //! Load is made by one of two models. In the **closed** one each connection sends its next request when the last answer has
-//! ended, so a stalled target also stalls the load. In the **open** one ([`HttpPlan::open`]) requests are due by the clock,
+//! ended, so a stalled target also stalls the load. In the **open** one ([`Load::open`]) requests are due by the clock,
 //! and a response is timed from the moment it was due, so that percentiles show what independent visitors waited. How late
 //! the tester itself was is measured too, and a run in which that blurs the figures says so
 //! ([`Report::generator_limited`]).
 //!
 //! A run can be changed while it is under way: [`Run::set_rate`] of an open model, [`Run::set_users`] of a closed one.
 //!
-//! Nothing here needs axum, and nothing is spawned on the host's runtime: a run has its own threads, at most one a core.
+//! What the target knows of itself may stand beside its answers, second by second: [`Run::observe`].
+//!
+//! Nothing here needs axum, and nothing is spawned on the host's runtime: a run has its own threads, at most one a core (and scenario).
 
 mod arrivals;
 mod capacity;
@@ -60,12 +64,14 @@ pub use details::Details;
 pub use engine::start_postgres;
 #[cfg(feature = "websocket")]
 pub use engine::start_websocket;
-pub use engine::{Run, RunState, start};
+pub use engine::{AnyTarget, Figures, MAX_FIGURES, Observer, Run, RunState, start, start_plan};
 pub use part::{MAX_PARTS, Part, PartError};
 pub use percentiles::Percentiles;
+#[cfg(feature = "schema")]
+pub use plan::schema;
 pub use plan::{
-    HttpPlan, HttpVersion, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S,
-    MAX_REQUESTS, MAX_STAGES, MAX_STREAMS, Open, PlanError,
+    HttpPlan, HttpVersion, Load, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S,
+    MAX_REQUESTS, MAX_SCENARIOS, MAX_STAGES, MAX_STREAMS, Open, Plan, PlanError,
 };
 #[cfg(feature = "postgres")]
 pub use plan::{MAX_DEPTH, PostgresMode, PostgresPlan};
@@ -77,6 +83,10 @@ pub use record::ErrorKind;
 pub use report::{GeneratorLimited, Model, Progress, Report, StepReport};
 #[cfg(feature = "reports")]
 pub use report::{MergeError, Parts, ReadError, Results, SCHEMA, merge};
+#[cfg(all(feature = "scripts", feature = "postgres"))]
+pub use script::PostgresStep;
+#[cfg(all(feature = "scripts", feature = "websocket"))]
+pub use script::WebSocketStep;
 #[cfg(feature = "scripts")]
 pub use script::{Capture, Expect, Flow, MAX_STEPS, MAX_THINK_MS, Order, Rows, Source, Step};
 pub use series::Interval;

@@ -11,6 +11,7 @@ pub const MAX_PARTS: u64 = 1_000;
 /// One of several parts that are a plan together, as text `1/4`. Arrivals are dealt out in turn, so each is in exactly one part
 /// whatever the stages and the spacing; connections and requests are split as evenly as whole numbers go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Part {
     /// From 0.

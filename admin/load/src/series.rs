@@ -1,10 +1,12 @@
 //! A run's figures second by second.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::engine::{Figures, MAX_FIGURES};
 use crate::packed::Packed;
 use crate::percentiles::ms;
 use crate::record::Recorder;
@@ -28,6 +30,9 @@ pub struct Interval {
     pub p99_ms: f64,
     /// The highest.
     pub max_ms: f64,
+    /// What an observer told of the target, each the mean of what was told in this second. Not there where nothing was.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub observed: BTreeMap<String, f64>,
     /// Response times of good answers: windows, heat map and merge are made of them.
     #[serde(skip)]
     pub(crate) response: Packed,
@@ -56,8 +61,31 @@ impl Interval {
             p95_ms: quantile(0.95),
             p99_ms: quantile(0.99),
             max_ms: quantile(1.0),
+            observed: BTreeMap::new(),
             response: Packed::of(response),
         }
+    }
+}
+
+/// Figures of the target within a second.
+#[derive(Debug, Default)]
+pub(crate) struct Observed(BTreeMap<String, (f64, f64)>);
+
+impl Observed {
+    pub(crate) fn add<'a>(&mut self, figures: impl Iterator<Item = (&'a str, f64)>) {
+        for (name, value) in figures {
+            let (sum, count) = self.0.entry(name.to_owned()).or_default();
+            *sum += value;
+            *count += 1.0;
+        }
+    }
+
+    pub(crate) fn means(&self) -> BTreeMap<String, f64> {
+        let all = self.0.iter();
+        all.map(|(name, (sum, count))| (name.clone(), to_the_microsecond(sum / count)))
+            // Of numbers as large as there are no mean can be told.
+            .filter(|(_, mean)| mean.is_finite())
+            .collect()
     }
 }
 
@@ -76,6 +104,11 @@ const LENGTH: Duration = Duration::from_secs(1);
 pub(crate) struct Series {
     pub(crate) total: Recorder,
     pub(crate) intervals: Vec<Interval>,
+    /// What was told of the target and is not kept.
+    pub(crate) observed_dropped: u64,
+    observed: Observed,
+    /// Names of the whole run.
+    names: BTreeSet<String>,
     current: Recorder,
     current_begin: Duration,
 }
@@ -85,6 +118,9 @@ impl Series {
         Self {
             total: Recorder::new(),
             intervals: Vec::new(),
+            observed_dropped: 0,
+            observed: Observed::default(),
+            names: BTreeSet::new(),
             current: Recorder::new(),
             current_begin: Duration::ZERO,
         }
@@ -99,6 +135,33 @@ impl Series {
         }
     }
 
+    /// Takes what a thread of one of several scenarios recorded. Their steps are not told apart here. `is_closed`: its service
+    /// times are its response times, and the others have some of their own.
+    pub(crate) fn take_of_scenario(&mut self, recorder: &Recorder, now: Duration, is_closed: bool) {
+        self.total.merge_whole(recorder);
+        if is_closed {
+            // Same bounds on both sides, so nothing can be out of range.
+            let _ = self.total.service_us.add(&recorder.response_us);
+        }
+        self.current.merge_whole(recorder);
+        if now >= self.current_begin + LENGTH {
+            self.close(now);
+        }
+    }
+
+    /// Takes what was told of the target.
+    pub(crate) fn observe(&mut self, figures: &Figures) {
+        self.observed_dropped += figures.dropped;
+        for (name, value) in &figures.told {
+            if !self.names.contains(name) && self.names.len() >= MAX_FIGURES {
+                self.observed_dropped += 1;
+                continue;
+            }
+            self.names.insert(name.clone());
+            self.observed.add(std::iter::once((name.as_str(), *value)));
+        }
+    }
+
     /// Closes what is left at the end. A rest so short that what is in it was seen before it began goes to the second before:
     /// a rate over it would mean nothing.
     pub(crate) fn end(&mut self, now: Duration) {
@@ -110,24 +173,30 @@ impl Series {
         {
             last.response.add_to(&mut self.current.response_us);
             let (ok, errors) = (self.current.ok, self.current.failed());
-            self.intervals.push(Interval::new(
-                now.as_secs_f64(),
-                last.duration_s + (now - self.current_begin).as_secs_f64(),
-                (last.ok + ok, last.errors + errors),
-                &self.current.response_us,
-            ));
+            self.intervals.push(Interval {
+                observed: last.observed,
+                ..Interval::new(
+                    now.as_secs_f64(),
+                    last.duration_s + (now - self.current_begin).as_secs_f64(),
+                    (last.ok + ok, last.errors + errors),
+                    &self.current.response_us,
+                )
+            });
             return;
         }
         self.close(now);
     }
 
     fn close(&mut self, now: Duration) {
-        self.intervals.push(Interval::new(
-            now.as_secs_f64(),
-            (now - self.current_begin).as_secs_f64(),
-            (self.current.ok, self.current.failed()),
-            &self.current.response_us,
-        ));
+        self.intervals.push(Interval {
+            observed: std::mem::take(&mut self.observed).means(),
+            ..Interval::new(
+                now.as_secs_f64(),
+                (now - self.current_begin).as_secs_f64(),
+                (self.current.ok, self.current.failed()),
+                &self.current.response_us,
+            )
+        });
         self.current.clear();
         self.current_begin = now;
     }
@@ -176,6 +245,38 @@ mod tests {
         }
         series.end(Duration::from_millis(1_200));
         assert_eq!(told(&series), [(1.0, 1.0, 100), (1.2, 0.2, 20)]);
+    }
+
+    #[test]
+    fn what_is_told_of_the_target_is_the_mean_of_each_second_and_bounded() {
+        let mut series = Series::new();
+        let told = |value: f64| {
+            let mut figures = Figures::default();
+            figures.set("memory_mb", value);
+            figures
+        };
+        series.observe(&told(10.0));
+        series.observe(&told(20.0));
+        series.take(&recorder(1), Duration::from_millis(1_000));
+        series.observe(&told(30.0));
+        series.take(&recorder(1), Duration::from_millis(2_000));
+        series.take(&recorder(1), Duration::from_millis(3_000));
+        let seconds = series.intervals.iter();
+        let means: Vec<_> = seconds
+            .map(|second| second.observed.get("memory_mb").copied())
+            .collect();
+        assert_eq!(means, [Some(15.0), Some(30.0), None]);
+        // 31 more have a name each; what comes after them is counted.
+        for number in 0..50 {
+            let mut figures = Figures::default();
+            figures.set(&format!("n{number}"), 1.0);
+            figures.set("", 1.0);
+            figures.set("memory_mb", f64::NAN);
+            series.observe(&figures);
+        }
+        series.take(&recorder(1), Duration::from_millis(4_000));
+        assert_eq!(series.intervals[3].observed.len(), 31);
+        assert_eq!(series.observed_dropped, 100 + 19);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use pitcrew_load::{HttpPlan, Open, Run, Spacing, Stage, Target, start};
+use pitcrew_load::{HttpPlan, Load, Open, Run, Spacing, Stage, Target, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -77,9 +77,12 @@ impl Server {
 async fn as_many_users_send_as_are_asked_for() {
     let server = server().await;
     let plan = HttpPlan {
-        connections: Some(7),
-        duration_s: Some(600.0),
-        timeout_ms: 60_000,
+        load: Load {
+            connections: Some(7),
+            duration_s: Some(600.0),
+            timeout_ms: 60_000,
+            ..Load::default()
+        },
         ..HttpPlan::default()
     };
     let run = start("7", &plan, &server.target).expect("starts");
@@ -102,16 +105,19 @@ async fn an_open_run_goes_on_at_the_rate_that_is_asked_for() {
     let server = server().await;
     server.answers.add_permits(1_000_000);
     let plan = HttpPlan {
-        open: Some(Open {
-            stages: vec![Stage {
-                duration_s: 2.0,
-                // One at once, and the next one after a second: by then the run has heard.
-                rate_per_s: 1.0,
-                to_rate_per_s: None,
-            }],
-            spacing: Spacing::Even,
-            seed: 0,
-        }),
+        load: Load {
+            open: Some(Open {
+                stages: vec![Stage {
+                    duration_s: 2.0,
+                    // One at once, and the next one after a second: by then the run has heard.
+                    rate_per_s: 1.0,
+                    to_rate_per_s: None,
+                }],
+                spacing: Spacing::Even,
+                seed: 0,
+            }),
+            ..Load::default()
+        },
         ..HttpPlan::default()
     };
     let run = start("7", &plan, &server.target).expect("starts");

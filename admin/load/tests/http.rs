@@ -10,7 +10,9 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use pitcrew_load::{ErrorKind, HttpPlan, Model, Open, RunState, Spacing, Stage, Target, start};
+use pitcrew_load::{
+    ErrorKind, HttpPlan, Load, Model, Open, RunState, Spacing, Stage, Target, start,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -72,8 +74,11 @@ where
 fn plan(path: &str, requests: u64) -> HttpPlan {
     HttpPlan {
         path: path.to_owned(),
-        requests: Some(requests),
-        connections: Some(5),
+        load: Load {
+            requests: Some(requests),
+            connections: Some(5),
+            ..Load::default()
+        },
         ..HttpPlan::default()
     }
 }
@@ -139,7 +144,10 @@ async fn every_kind_of_misbehaviour_has_its_own_column() {
         (refused, ErrorKind::Connect),
     ] {
         let plan = HttpPlan {
-            timeout_ms: 100,
+            load: Load {
+                timeout_ms: 100,
+                ..plan("/", 10).load
+            },
             ..plan("/", 10)
         };
         let report = start("r1", &plan, &target)
@@ -159,8 +167,11 @@ async fn l3_a_cancelled_run_ends_although_its_target_hangs() {
     })
     .await;
     let plan = HttpPlan {
-        duration_s: Some(600.0),
-        timeout_ms: 60_000,
+        load: Load {
+            duration_s: Some(600.0),
+            timeout_ms: 60_000,
+            ..Load::default()
+        },
         ..HttpPlan::default()
     };
     let run = start("r1", &plan, &silent).expect("started");
@@ -177,7 +188,10 @@ async fn a_wrong_plan_sends_nothing() {
     let error = start(
         "r1",
         &HttpPlan {
-            connections: Some(0),
+            load: Load {
+                connections: Some(0),
+                ..Load::default()
+            },
             ..HttpPlan::default()
         },
         &target,
@@ -215,15 +229,18 @@ async fn all_or_none(wanted: u64) -> Target {
 
 fn open(rate_per_s: f64, duration_s: f64) -> HttpPlan {
     HttpPlan {
-        open: Some(Open {
-            stages: vec![Stage {
-                duration_s,
-                rate_per_s,
-                to_rate_per_s: None,
-            }],
-            spacing: Spacing::Even,
-            seed: 0,
-        }),
+        load: Load {
+            open: Some(Open {
+                stages: vec![Stage {
+                    duration_s,
+                    rate_per_s,
+                    to_rate_per_s: None,
+                }],
+                spacing: Spacing::Even,
+                seed: 0,
+            }),
+            ..Load::default()
+        },
         ..HttpPlan::default()
     }
 }
@@ -248,7 +265,10 @@ async fn an_open_model_sends_whether_or_not_it_is_answered() {
 async fn what_finds_no_connection_waits_and_the_wait_counts() {
     let (target, count) = server().await;
     let plan = HttpPlan {
-        connections: Some(1),
+        load: Load {
+            connections: Some(1),
+            ..open(5_000.0, 0.2).load
+        },
         ..open(5_000.0, 0.2)
     };
     let run = start("7", &plan, &target).expect("starts");
@@ -283,7 +303,7 @@ fn an_open_model_that_cannot_be_is_refused_by_its_field() {
     };
     let field_of = |stages: Vec<Stage>| {
         let mut plan = open(1.0, 1.0);
-        if let Some(open) = &mut plan.open {
+        if let Some(open) = &mut plan.load.open {
             open.stages = stages;
         }
         plan.check().expect_err("refused").field
@@ -312,7 +332,10 @@ fn an_open_model_that_cannot_be_is_refused_by_its_field() {
         assert_eq!(field_of(stages), field);
     }
     let both = HttpPlan {
-        duration_s: Some(1.0),
+        load: Load {
+            duration_s: Some(1.0),
+            ..open(1.0, 1.0).load
+        },
         ..open(1.0, 1.0)
     };
     assert_eq!(both.check().expect_err("refused").field, "duration_s");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pitcrew_load::{ErrorKind, HttpPlan, Report, Target, start};
+use pitcrew_load::{ErrorKind, HttpPlan, Load, Report, Target, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
@@ -62,8 +62,11 @@ fn is_whole(request: &[u8]) -> bool {
 
 fn plan(requests: u64) -> HttpPlan {
     HttpPlan {
-        connections: Some(2),
-        requests: Some(requests),
+        load: Load {
+            connections: Some(2),
+            requests: Some(requests),
+            ..Load::default()
+        },
         ..HttpPlan::default()
     }
 }
@@ -152,10 +155,13 @@ async fn what_is_no_answer_has_its_kind() {
     ] {
         let (target, _) = saying(answer, ends).await;
         let plan = HttpPlan {
-            timeout_ms: if kind == ErrorKind::Timeout {
-                50
-            } else {
-                10_000
+            load: Load {
+                timeout_ms: if kind == ErrorKind::Timeout {
+                    50
+                } else {
+                    10_000
+                },
+                ..plan(10).load
             },
             ..plan(10)
         };

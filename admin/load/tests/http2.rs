@@ -12,7 +12,9 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use pitcrew_load::{ErrorKind, HttpPlan, HttpVersion, Open, Report, Spacing, Stage, Target, start};
+use pitcrew_load::{
+    ErrorKind, HttpPlan, HttpVersion, Load, Open, Report, Spacing, Stage, Target, start,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -62,8 +64,11 @@ async fn together(stream: TcpStream, wanted: u64) {
 fn plan(requests: u64) -> HttpPlan {
     HttpPlan {
         version: HttpVersion::Http2,
-        requests: Some(requests),
-        connections: Some(1),
+        load: Load {
+            requests: Some(requests),
+            connections: Some(1),
+            ..Load::default()
+        },
         ..HttpPlan::default()
     }
 }
@@ -92,18 +97,21 @@ async fn streams_share_a_connection() {
 async fn an_open_model_opens_streams_and_then_connections_as_it_needs_them() {
     let (target, count) = server(|stream| together(stream, 10)).await;
     let plan = HttpPlan {
-        requests: None,
-        connections: Some(2),
         streams: Some(10),
-        open: Some(Open {
-            stages: vec![Stage {
-                duration_s: 0.1,
-                rate_per_s: 400.0,
-                to_rate_per_s: None,
-            }],
-            spacing: Spacing::Even,
-            seed: 0,
-        }),
+        load: Load {
+            requests: None,
+            connections: Some(2),
+            open: Some(Open {
+                stages: vec![Stage {
+                    duration_s: 0.1,
+                    rate_per_s: 400.0,
+                    to_rate_per_s: None,
+                }],
+                spacing: Spacing::Even,
+                seed: 0,
+            }),
+            ..plan(1).load
+        },
         ..plan(1)
     };
     let report = report(&plan, &target).await;
@@ -145,7 +153,10 @@ async fn every_kind_of_misbehaviour_has_its_own_column() {
         ("refused", refused, ErrorKind::Connect),
     ] {
         let plan = HttpPlan {
-            timeout_ms: if name == "silent" { 100 } else { 10_000 },
+            load: Load {
+                timeout_ms: if name == "silent" { 100 } else { 10_000 },
+                ..plan(5).load
+            },
             ..plan(5)
         };
         let report = report(&plan, &target).await;
@@ -157,10 +168,13 @@ async fn every_kind_of_misbehaviour_has_its_own_column() {
 async fn l3_a_cancelled_run_ends_although_its_target_hangs() {
     let (target, _) = server(|stream| together(stream, u64::MAX)).await;
     let plan = HttpPlan {
-        requests: None,
-        duration_s: Some(600.0),
-        timeout_ms: 60_000,
         streams: Some(4),
+        load: Load {
+            requests: None,
+            duration_s: Some(600.0),
+            timeout_ms: 60_000,
+            ..plan(1).load
+        },
         ..plan(1)
     };
     let run = start("7", &plan, &target).expect("starts");
@@ -191,7 +205,10 @@ fn streams_that_cannot_be_are_refused_by_their_field() {
             "streams",
             HttpPlan {
                 streams: Some(17),
-                connections: Some(1_024),
+                load: Load {
+                    connections: Some(1_024),
+                    ..plan(1).load
+                },
                 ..plan(1)
             },
         ),

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use pitcrew_load::{ErrorKind, PostgresMode, PostgresPlan, PostgresTarget, Report, start_postgres};
+use pitcrew_load::{
+    ErrorKind, Load, PostgresMode, PostgresPlan, PostgresTarget, Report, start_postgres,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -95,9 +97,12 @@ async fn server(temper: Temper) -> (PostgresTarget, Arc<AtomicU64>) {
 fn plan(requests: u64) -> PostgresPlan {
     PostgresPlan {
         mode: PostgresMode::Simple,
-        connections: Some(4),
-        requests: Some(requests),
-        timeout_ms: 100,
+        load: Load {
+            connections: Some(4),
+            requests: Some(requests),
+            timeout_ms: 100,
+            ..Load::default()
+        },
         ..PostgresPlan::default()
     }
 }
@@ -150,7 +155,10 @@ async fn a_server_that_answers_is_asked_as_often_as_the_plan_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_server_ended_while_nobody_spoke_is_no_error() {
     let plan = PostgresPlan {
-        connections: Some(1),
+        load: Load {
+            connections: Some(1),
+            ..plan(20).load
+        },
         ..plan(20)
     };
     let report = report(Temper::TerminatesAfterwards, &plan).await;
@@ -224,9 +232,12 @@ async fn a_server_that_goes_away_is_a_connect_error() {
 async fn l3_a_cancelled_run_ends_although_its_server_hangs() {
     let (target, _) = server(Temper::Silent).await;
     let plan = PostgresPlan {
-        requests: None,
-        duration_s: Some(600.0),
-        timeout_ms: 60_000,
+        load: Load {
+            requests: None,
+            duration_s: Some(600.0),
+            timeout_ms: 60_000,
+            ..plan(1).load
+        },
         ..plan(1)
     };
     let run = start_postgres("7", &plan, &target).await.expect("starts");

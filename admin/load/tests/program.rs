@@ -449,3 +449,77 @@ fn a_url_says_the_protocol_and_options_of_another_are_refused() {
         assert!(!wrong.contains("secret"), "{wrong}");
     }
 }
+
+#[test]
+fn scenarios_run_side_by_side_and_each_has_thresholds_of_its_own() {
+    let folder = Folder::new("scenarios");
+    let good = server("200 OK");
+    let good = good.trim_end_matches("/orders?page=1");
+    let bad = server("503 Busy");
+    let bad = bad.trim_end_matches("/orders?page=1");
+    let (path, name) = folder.file("plan.toml");
+    let (_, json) = folder.file("run.json");
+    let text = format!(
+        r#"
+        thresholds = ["error_rate < 60%"]
+        [[scenarios]]
+        name = "good"
+        target = "{good}"
+        thresholds = ["error_rate <= 0%"]
+        http = {{ requests = 30, connections = 2 }}
+        [[scenarios]]
+        name = "bad"
+        target = "{bad}"
+        start_s = 0.2
+        thresholds = ["error_rate < 1%"]
+        http = {{ requests = 20, connections = 2 }}
+        "#
+    );
+    std::fs::write(&path, &text).expect("written");
+    let (code, said, complaint) = load(&["--plan", &name, "-q", "--json", &json]);
+    assert_eq!(code, Some(1), "{said}{complaint}");
+    assert!(said.starts_with("50 requests in"), "{said}");
+    let (whole, scenarios) = said
+        .split_once("\nScenario good: 30 requests")
+        .expect("named");
+    assert!(whole.contains("ok     error_rate < 60% (40%)"), "{said}");
+    let (good_one, bad_one) = scenarios
+        .split_once("\nScenario bad: 20 requests")
+        .expect("named");
+    assert!(good_one.contains("ok     error_rate <= 0%"), "{said}");
+    assert!(bad_one.contains("BROKEN error_rate < 1% (100%)"), "{said}");
+    let (code, again, _) = load(&["merge", &json]);
+    assert_eq!((code, again), (Some(1), said));
+    // It ends for all when one of them breaks what it should not.
+    let abort = text
+        .replace("error_rate < 1%", "error_rate < 1% over 1s abort")
+        .replace("requests = 20, ", "")
+        .replace("requests = 30", "duration_s = 500");
+    std::fs::write(&path, abort).expect("written");
+    let (code, said, _) = load(&["--plan", &name, "-q"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("Stopped after 1"), "{said}");
+    for (one, other, wants) in [
+        (
+            "start_s = 0.2",
+            "start_s = -1",
+            "scenarios[1].start_s: wants",
+        ),
+        (
+            "connections = 2",
+            "conections = 2",
+            "scenarios[0].http.conections: ",
+        ),
+        (
+            "name = \"bad\"",
+            "name = \"good\"",
+            "scenarios[1].name: is `good`",
+        ),
+        (bad, "http://192.0.2.1:80", "--allow-target 192.0.2.1:80"),
+    ] {
+        std::fs::write(&path, text.replace(one, other)).expect("written");
+        let (code, said, complaint) = load(&["--plan", &name, "-q"]);
+        assert_eq!((code, &*said), (Some(2), ""), "{complaint}");
+        assert!(complaint.contains(wants), "{complaint}");
+    }
+}

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use pitcrew_admin::load::{
-    ErrorKind, Open, PostgresMode, PostgresPlan, PostgresTarget, Report, Spacing, Stage,
+    ErrorKind, Load, Open, PostgresMode, PostgresPlan, PostgresTarget, Report, Spacing, Stage,
     start_postgres,
 };
 use pitcrew_stack::require;
@@ -16,8 +16,11 @@ fn target(database: &TestDatabase) -> PostgresTarget {
 fn plan(sql: &str, requests: u64) -> PostgresPlan {
     PostgresPlan {
         sql: sql.to_owned(),
-        connections: Some(4),
-        requests: Some(requests),
+        load: Load {
+            connections: Some(4),
+            requests: Some(requests),
+            ..Load::default()
+        },
         ..PostgresPlan::default()
     }
 }
@@ -74,17 +77,20 @@ async fn an_open_model_executes_what_is_due() {
     require!(database);
     let database = testing::database();
     let plan = PostgresPlan {
-        connections: Some(8),
-        requests: None,
-        open: Some(Open {
-            stages: vec![Stage {
-                duration_s: 0.2,
-                rate_per_s: 500.0,
-                to_rate_per_s: None,
-            }],
-            spacing: Spacing::Even,
-            seed: 0,
-        }),
+        load: Load {
+            connections: Some(8),
+            requests: None,
+            open: Some(Open {
+                stages: vec![Stage {
+                    duration_s: 0.2,
+                    rate_per_s: 500.0,
+                    to_rate_per_s: None,
+                }],
+                spacing: Spacing::Even,
+                seed: 0,
+            }),
+            ..plan("SELECT 1", 1).load
+        },
         ..plan("SELECT 1", 1)
     };
     let report = report(&database, &plan).await;
@@ -117,7 +123,10 @@ async fn a_statement_that_takes_too_long_is_a_timeout_and_is_ended_on_the_server
     require!(database);
     let database = testing::database();
     let plan = PostgresPlan {
-        timeout_ms: 50,
+        load: Load {
+            timeout_ms: 50,
+            ..plan("SELECT pg_sleep(600)", 8).load
+        },
         ..plan("SELECT pg_sleep(600)", 8)
     };
     let report = report(&database, &plan).await;
@@ -138,7 +147,10 @@ async fn sessions_that_are_terminated_are_resets_and_are_made_anew() {
         let plan = PostgresPlan {
             mode,
             depth: (mode == PostgresMode::Pipelined).then_some(3),
-            connections: Some(2),
+            load: Load {
+                connections: Some(2),
+                ..plan("SELECT pg_terminate_backend(pg_backend_pid())", 20).load
+            },
             ..plan("SELECT pg_terminate_backend(pg_backend_pid())", 20)
         };
         let report = report(&database, &plan).await;
@@ -164,7 +176,10 @@ async fn connections_that_the_server_has_no_room_for_are_counted_with_its_reason
     let target = PostgresTarget::local(&database.url_as(&role)).unwrap();
     let plan = PostgresPlan {
         keep_alive: false,
-        connections: Some(8),
+        load: Load {
+            connections: Some(8),
+            ..plan("SELECT pg_sleep(0.02)", 64).load
+        },
         ..plan("SELECT pg_sleep(0.02)", 64)
     };
     let run = start_postgres("7", &plan, &target).await.unwrap();
@@ -233,9 +248,12 @@ async fn l3_a_cancelled_run_ends_although_its_statements_go_on() {
     for mode in [PostgresMode::Prepared, PostgresMode::Pipelined] {
         let plan = PostgresPlan {
             mode,
-            requests: None,
-            duration_s: Some(600.0),
-            timeout_ms: 60_000,
+            load: Load {
+                requests: None,
+                duration_s: Some(600.0),
+                timeout_ms: 60_000,
+                ..plan("SELECT pg_sleep(600)", 1).load
+            },
             ..plan("SELECT pg_sleep(600)", 1)
         };
         let run = start_postgres("7", &plan, &target(&database))
@@ -255,5 +273,97 @@ async fn l3_a_cancelled_run_ends_although_its_statements_go_on() {
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         ]);
+    }
+}
+
+/// Visits that write a row and read it again within a transaction.
+fn visits(rows: u64, more: &str) -> PostgresPlan {
+    let text = r#"{
+        "connections": 3, "requests": 40, "allow_writes": true,
+        "data": {"n": {"counter": {}}, "who": {"choice": ["O'Hara \"x\""]}},
+        "steps": [
+            {"sql": "BEGIN"},
+            {"name": "write", "sql": "INSERT INTO seen VALUES ($1, $2) RETURNING number, 'a' || number AS code, NULL::text AS gone",
+             "parameters": ["{{n}}", "{{who}}"], "capture": {"id": {"column": "number"}, "code": {"column": "code"}}},
+            {"name": "read", "sql": "SELECT FROM seen WHERE number = $1 AND name = $2 AND 'a' || number = $3",
+             "parameters": ["{{id}}", "{{who}}", "{{code}}"], "expect": {"rows": ROWS}},
+            MORE
+            {"sql": "COMMIT"}
+        ]
+    }"#;
+    let text = text
+        .replace("ROWS", &rows.to_string())
+        .replace("MORE", more);
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_is_a_transaction_with_values_of_its_own_rows() {
+    require!(database);
+    let database = testing::database();
+    database.run(&["CREATE TABLE seen (number int PRIMARY KEY, name text)"]);
+    let told = report(&database, &visits(1, "")).await;
+    assert_eq!((told.requests, told.ok), (160, 160), "{:?}", told.steps);
+    assert_eq!(told.steps[1].name, "write");
+    assert_eq!(count(&database), 40);
+    assert!((1..=3).contains(&told.connections.connected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_that_fails_leaves_nothing_and_the_next_goes_on() {
+    require!(database);
+    let database = testing::database();
+    database.run(&["CREATE TABLE seen (number int PRIMARY KEY, name text)"]);
+    let told = report(&database, &visits(2, "")).await;
+    assert_eq!(told.errors, [(ErrorKind::Check, 40)].into());
+    assert_eq!(told.steps[2].unmet, [("rows".to_owned(), 40)].into());
+    assert_eq!((told.steps[1].ok, told.steps[3].requests), (40, 0));
+    assert_eq!(count(&database), 0);
+    let more = r#"{"sql": "SELECT 1 / (count(*) - count(*)) FROM seen"},"#;
+    let told = report(&database, &visits(1, more)).await;
+    assert_eq!(told.errors, [(ErrorKind::Sql, 40)].into());
+    assert_eq!(
+        told.connections.sql_states,
+        [("22012".to_owned(), 40)].into()
+    );
+    assert_eq!(count(&database), 0);
+    // The connections were kept through all of it.
+    assert!((1..=3).contains(&told.connections.connected));
+    assert_eq!(told.connections.dropped, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_the_server_does_not_take_is_named() {
+    require!(database);
+    let database = testing::database();
+    for (step, field, wants) in [
+        (r#"{"sql": "SELEC"}"#, "steps[0].sql", "is not taken"),
+        (
+            r#"{"sql": "SELECT $1::int"}"#,
+            "steps[0].parameters",
+            "wants 1",
+        ),
+        (
+            r#"{"sql": "SELECT 1 AS a", "capture": {"x": {"column": "b"}}}"#,
+            "steps[0].capture.x.column",
+            "there are a",
+        ),
+        (
+            r#"{"sql": "SELECT 1.5 AS a", "capture": {"x": {"column": "a"}}}"#,
+            "steps[0].capture.x.column",
+            "cast it to text",
+        ),
+        (
+            r#"{"sql": "SELECT 1", "capture": {"x": {"json": "/a"}}}"#,
+            "steps[0].capture.x.json",
+            "another protocol",
+        ),
+    ] {
+        let plan: PostgresPlan =
+            serde_json::from_str(&format!(r#"{{"steps": [{step}]}}"#)).unwrap();
+        let started = start_postgres("7", &plan, &target(&database)).await;
+        let error = started.unwrap_err();
+        assert_eq!(error.field, field, "{error}");
+        assert!(error.wants.contains(wants), "{error}");
     }
 }

@@ -1,9 +1,9 @@
 //! The load tester itself.
 
 use pitcrew_load::{
-    Capacity, CapacityPlan, HttpPlan, Open, PostgresMode, PostgresPlan, PostgresTarget, Probing,
-    Report, Run, Search, Spacing, Stage, Target, Threshold, WebSocketMessage, WebSocketPlan, start,
-    start_postgres, start_websocket,
+    Capacity, CapacityPlan, HttpPlan, Load, Open, PostgresMode, PostgresPlan, PostgresTarget,
+    Probing, Report, Run, Search, Spacing, Stage, Target, Threshold, WebSocketMessage,
+    WebSocketPlan, start, start_postgres, start_websocket,
 };
 
 fn run(address: &str, plan: &HttpPlan) -> Report {
@@ -27,8 +27,11 @@ pub(crate) fn postgres(mode: &str, url: &str, connections: u32, seconds: f64) ->
             "pipelined" => PostgresMode::Pipelined,
             _ => return None,
         },
-        connections: Some(connections),
-        duration_s: Some(seconds),
+        load: Load {
+            connections: Some(connections),
+            duration_s: Some(seconds),
+            ..Load::default()
+        },
         ..PostgresPlan::default()
     };
     let target = PostgresTarget::local(url).expect("a URL");
@@ -39,12 +42,15 @@ pub(crate) fn postgres(mode: &str, url: &str, connections: u32, seconds: f64) ->
     Some(told(&report))
 }
 
-/// Executions that were due and those that were sent, 50th and 99th percentile of the lag in milliseconds, executions that
+/// Executions that were due and those that were sent, mean and 99th percentile of the lag in milliseconds, executions that
 /// were never sent.
 pub(crate) fn postgres_rate(url: &str, rate_per_s: f64, duration_s: f64) -> Vec<f64> {
     let plan = PostgresPlan {
-        connections: Some(16),
-        open: Some(evenly(rate_per_s, duration_s)),
+        load: Load {
+            connections: Some(16),
+            open: Some(evenly(rate_per_s, duration_s)),
+            ..Load::default()
+        },
         ..PostgresPlan::default()
     };
     let target = PostgresTarget::local(url).expect("a URL");
@@ -55,7 +61,7 @@ pub(crate) fn postgres_rate(url: &str, rate_per_s: f64, duration_s: f64) -> Vec<
     vec![
         report.due as f64,
         (report.due - report.missed) as f64,
-        report.lag.p50_ms,
+        report.lag.mean_ms,
         report.lag.p99_ms,
         report.missed as f64,
     ]
@@ -65,8 +71,11 @@ pub(crate) fn postgres_rate(url: &str, rate_per_s: f64, duration_s: f64) -> Vec<
 pub(crate) fn websocket(address: &str, connections: u32, seconds: f64) -> Vec<f64> {
     let plan = WebSocketPlan {
         message: WebSocketMessage::Text(crate::websocket::MESSAGE.to_owned()),
-        connections: Some(connections),
-        duration_s: Some(seconds),
+        load: Load {
+            connections: Some(connections),
+            duration_s: Some(seconds),
+            ..Load::default()
+        },
         ..WebSocketPlan::default()
     };
     let target = Target::resolve(&format!("ws://{address}")).expect("an address");
@@ -98,8 +107,11 @@ pub(crate) fn closed(address: &str, connections: u32, seconds: f64) -> Vec<f64> 
     let report = run(
         address,
         &HttpPlan {
-            connections: Some(connections),
-            duration_s: Some(seconds),
+            load: Load {
+                connections: Some(connections),
+                duration_s: Some(seconds),
+                ..Load::default()
+            },
             ..HttpPlan::default()
         },
     );
@@ -113,7 +125,10 @@ pub(crate) fn open(address: &str, rate_per_s: f64, duration_s: f64) -> Vec<f64> 
     let report = run(
         address,
         &HttpPlan {
-            open: Some(evenly(rate_per_s, duration_s)),
+            load: Load {
+                open: Some(evenly(rate_per_s, duration_s)),
+                ..Load::default()
+            },
             ..HttpPlan::default()
         },
     );
@@ -135,7 +150,10 @@ pub(crate) fn capacity(address: &str, threshold: &str, seconds: f64) -> Option<V
     let probing = Probing {
         start: async |open| {
             let plan = HttpPlan {
-                open: Some(open),
+                load: Load {
+                    open: Some(open),
+                    ..Load::default()
+                },
                 ..HttpPlan::default()
             };
             start("capacity", &plan, &target)
@@ -181,8 +199,11 @@ pub(crate) fn capacity(address: &str, threshold: &str, seconds: f64) -> Option<V
 pub(crate) fn idle(address: &str, idle: u32, seconds: f64) -> Vec<f64> {
     let plan = WebSocketPlan {
         idle,
-        connections: Some(1),
-        duration_s: Some(seconds),
+        load: Load {
+            connections: Some(1),
+            duration_s: Some(seconds),
+            ..Load::default()
+        },
         ..WebSocketPlan::default()
     };
     let target = Target::resolve(&format!("ws://{address}")).expect("an address");

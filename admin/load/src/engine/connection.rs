@@ -14,6 +14,8 @@ use super::postgres;
 use super::thread::Thread;
 #[cfg(feature = "websocket")]
 use super::websocket;
+#[cfg(feature = "scripts")]
+use crate::script::Sent;
 
 /// What a run sends, and where: one for each protocol.
 #[derive(Debug, Clone)]
@@ -35,8 +37,10 @@ impl Work {
             Self::Http1(work) => work.script.as_ref(),
             #[cfg(feature = "http2")]
             Self::Http2(work) => work.plan.script.as_ref(),
-            #[cfg(any(feature = "postgres", feature = "websocket"))]
-            _ => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(work) => work.plan.script.as_ref(),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(work) => work.plan.script.as_ref(),
         }
     }
 
@@ -156,19 +160,46 @@ impl Connection {
         }
     }
 
-    /// Sends a request of a visit.
+    /// Sends one step of a visit.
     #[cfg(feature = "scripts")]
-    pub(super) async fn send_one(
+    pub(super) async fn send_step(
         &mut self,
-        request: &crate::request::Request,
+        sent: &Sent,
+        is_first: bool,
         reply: &mut crate::script::Reply,
     ) -> Exchange {
-        match self {
-            Self::Http1(connection) => connection.send_one(request, reply).await,
+        let _ = is_first;
+        match (self, sent) {
+            (Self::Http1(connection), Sent::Http(request)) => {
+                connection.send_one(request, reply).await
+            }
             #[cfg(feature = "http2")]
-            Self::Http2(connection) => connection.send_one(request, reply).await,
+            (Self::Http2(connection), Sent::Http(request)) => {
+                connection.send_one(request, reply).await
+            }
+            #[cfg(feature = "postgres")]
+            (Self::Postgres(connection), Sent::Sql(sql)) => {
+                connection.send_step(sql, is_first, reply).await
+            }
+            #[cfg(feature = "websocket")]
+            (Self::WebSocket(connection), Sent::Message(message)) => {
+                connection.send_step(message, is_first, reply).await
+            }
             #[cfg(any(feature = "postgres", feature = "websocket"))]
-            _ => unreachable!("only plans of HTTP have steps"),
+            _ => unreachable!("a plan's steps are of its protocol"),
+        }
+    }
+
+    /// A visit has ended: what the next one must not find is put away.
+    #[cfg(feature = "scripts")]
+    pub(super) async fn visited(&mut self, is_good: bool) {
+        let _ = is_good;
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => connection.visited(is_good).await,
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(connection) => connection.visited(is_good).await,
+            _ => {}
         }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! | file | role |
 //! |---|---|
+//! | `start` | checks a plan and starts it |
+//! | `scenarios` | several side by side |
+//! | `observe` | the target's own figures beside those of the load |
 //! | `run` | the handle on a run, and what its threads share |
 //! | `thread` | what one thread has at hand and hands in |
 //! | `closed`, `open` | the two models of load |
@@ -23,6 +26,7 @@ mod exchange;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
+mod observe;
 mod open;
 mod pace;
 mod patience;
@@ -30,8 +34,10 @@ mod patience;
 mod postgres;
 mod presence;
 mod run;
+mod scenarios;
 mod sender;
 mod socket;
+mod start;
 mod thread;
 #[cfg(feature = "websocket")]
 mod websocket;
@@ -43,106 +49,28 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 
 use self::connection::{Connections, Work};
-use self::run::Shared;
+#[cfg(feature = "reports")]
+pub(crate) use self::observe::MAX_NAME;
+pub use self::observe::{Figures, MAX_FIGURES, Observer};
+use self::run::{Place, Shared};
 pub use self::run::{Run, RunState};
+pub use self::scenarios::{AnyTarget, start_plan};
+pub use self::start::start;
+#[cfg(feature = "postgres")]
+pub use self::start::start_postgres;
+#[cfg(feature = "websocket")]
+pub use self::start::start_websocket;
 use self::thread::Thread;
-use crate::plan::{HttpPlan, Load, PlanError};
-use crate::targets::Target;
+use crate::plan::{CheckedLoad, PlanError};
 
 /// After a cancel, requests under way get so long before their connections are dropped.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Checks the plan and starts it. Returns at once; the run goes on in threads of its own.
-///
-/// `id` is sent in the header [`RUN_HEADER`](crate::RUN_HEADER) of every request.
-///
-/// # Errors
-/// [`PlanError`] when a field is out of its range, or when no thread can be started; nothing has been sent then.
-pub fn start(id: impl Into<String>, plan: &HttpPlan, target: &Target) -> Result<Run, PlanError> {
-    let plan = plan.checked()?;
-    let load = plan.load.clone();
-    #[cfg(feature = "http2")]
-    if plan.streams.is_some() {
-        let target = target.speaking(b"h2");
-        let work = Arc::new(http2::Work { plan, target });
-        return run(id.into(), load, &Work::Http2(work));
-    }
-    let target = target.speaking(b"http/1.1");
-    let id = id.into();
-    let work = Arc::new(http1::Work::new(&plan, target, &id));
-    run(id, load, &Work::Http1(work))
-}
-
-/// Checks the plan and starts it. Connects once before, so that a target which cannot be reached and a statement that the server
-/// does not take are known; needs a Tokio runtime for that, with I/O and time. The run goes on in threads of its own.
-///
-/// Sessions are named `pitcrew-load` and `id`, unless the target's configuration gives them an `application_name`.
-///
-/// # Errors
-/// [`PlanError`] when a field is out of its range, the target (`target`) or the statement (`sql`, `parameters`) is refused, or
-/// when no thread can be started; nothing has been executed then.
-#[cfg(feature = "postgres")]
-pub async fn start_postgres(
-    id: impl Into<String>,
-    plan: &crate::PostgresPlan,
-    target: &crate::PostgresTarget,
-) -> Result<Run, PlanError> {
-    let id = id.into();
-    let work = postgres::Work::new(plan.checked()?, target, &id);
-    postgres::try_out(&work).await?;
-    let load = work.plan.load.clone();
-    run(id, load, &Work::Postgres(Arc::new(work)))
-}
-
-/// Checks the plan and starts it, as [`start`]. `id` is sent in the header [`RUN_HEADER`](crate::RUN_HEADER) of every handshake.
-///
-/// # Errors
-/// [`PlanError`] as [`start`], and when this process may not open as many files as the plan has connections (`idle`).
-#[cfg(feature = "websocket")]
-pub fn start_websocket(
-    id: impl Into<String>,
-    plan: &crate::WebSocketPlan,
-    target: &Target,
-) -> Result<Run, PlanError> {
-    let plan = plan.checked()?;
-    let wanted = u64::from(plan.idle) + u64::from(plan.load.connections) + OTHER_FILES;
-    let files = open_files();
-    if wanted > files {
-        return crate::plan::wrong(
-            "idle",
-            format!(
-                "and `connections` want {wanted} open files, this process may have {files}: ask for less or raise \
-                 the limit (ulimit -n)"
-            ),
-        );
-    }
-    let load = plan.load.clone();
-    let target = target.speaking(b"http/1.1");
-    let work = Arc::new(websocket::Work { plan, target });
-    run(id.into(), load, &Work::WebSocket(work))
-}
-
-/// Files that a process has open besides.
-#[cfg(feature = "websocket")]
-const OTHER_FILES: u64 = 64;
-
-/// How many files this process may have open.
-#[cfg(feature = "websocket")]
-fn open_files() -> u64 {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: fills the struct; an error leaves it at nothing.
-    let told = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    if told == 0 { limit.rlim_cur } else { u64::MAX }
-}
-
-fn run(id: String, load: Load, work: &Work) -> Result<Run, PlanError> {
+fn run(id: String, load: CheckedLoad, work: &Work, place: Place) -> Result<Run, PlanError> {
     let load = Arc::new(load);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = cores.min(load.connections as usize);
-    let shared = Arc::new(Shared::new(id, threads, &load, work));
+    let shared = Arc::new(Shared::new(id, threads, &load, work, place));
     let no_thread = |error: std::io::Error| {
         shared.cancel.cancel();
         PlanError {
@@ -186,7 +114,10 @@ fn run(id: String, load: Load, work: &Work) -> Result<Run, PlanError> {
         )
         .map_err(no_thread)?;
     }
-    Ok(Run { shared })
+    Ok(Run {
+        shared,
+        scenarios: Arc::new([]),
+    })
 }
 
 /// What a thread has of the plan's connections.
@@ -216,6 +147,7 @@ fn run_thread(
     let streams = connections.work.streams();
     runtime.block_on(async {
         let work = async {
+            tokio::time::sleep_until(thread.shared.begin.into()).await;
             match arrivals {
                 Some(arrivals) => {
                     open::run(connections, share.connections * streams, arrivals).await

@@ -1,6 +1,6 @@
 //! A run that was started, as others see it and as its threads do.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Work;
+use super::observe::Figures;
 use super::pace::Paced;
-use crate::plan::{Load, MAX_RATE_PER_S, PlanError, wrong};
+use crate::plan::{CheckedLoad, MAX_RATE_PER_S, PlanError, wrong};
 use crate::record::Recorder;
-use crate::report::{Ended, Progress, Report};
+use crate::report::{Ended, GeneratorLimited, Model, Progress, Report};
 use crate::series::{Interval, Series};
 
 /// Where a run stands.
@@ -29,6 +30,8 @@ pub enum RunState {
 #[derive(Debug, Clone)]
 pub struct Run {
     pub(super) shared: Arc<Shared>,
+    /// Of a plan with several, with their names.
+    pub(super) scenarios: Arc<[(String, Self)]>,
 }
 
 #[derive(Debug)]
@@ -42,7 +45,12 @@ pub(super) struct Shared {
     /// As many as there can be; none where they cannot change.
     most_users: Option<u32>,
     pub(super) all_threads: usize,
-    is_open: bool,
+    model: Model,
+    /// Of which this is a scenario.
+    whole: Option<Arc<Self>>,
+    /// Of a whole: that one of its scenarios was late.
+    late: OnceLock<GeneratorLimited>,
+    has_observer: AtomicBool,
     done: CancellationToken,
     claimed: AtomicU64,
     unfinished: AtomicU64,
@@ -56,21 +64,63 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(id: String, threads: usize, load: &Load, work: &Work) -> Self {
+    pub(super) fn new(
+        id: String,
+        threads: usize,
+        load: &CheckedLoad,
+        work: &Work,
+        place: Place,
+    ) -> Self {
+        let model = if load.arrivals.is_some() {
+            Model::Open
+        } else {
+            Model::Closed
+        };
+        let shared = Self {
+            begin: place.begin,
+            users: watch::Sender::new(load.connections),
+            most_users: (work.can_rest() && model == Model::Closed).then_some(load.connections),
+            steps: work.steps(),
+            ..Self::bare(id, threads, model)
+        };
+        let Some(whole) = place.whole else {
+            return shared;
+        };
+        whole.threads.fetch_add(threads as u64, Relaxed);
+        Self {
+            cancel: whole.cancel.child_token(),
+            whole: Some(whole),
+            ..shared
+        }
+    }
+
+    /// Of several scenarios together. It ends when all of their threads have ended, and whoever made it has said
+    /// [`release`](Self::release).
+    pub(super) fn of_scenarios(id: String, model: Model, begin: Instant) -> Self {
+        Self {
+            begin,
+            ..Self::bare(id, 1, model)
+        }
+    }
+
+    fn bare(id: String, threads: usize, model: Model) -> Self {
         Self {
             id,
             begin: Instant::now(),
             cancel: CancellationToken::new(),
             paced: Arc::new(Paced::default()),
-            users: watch::Sender::new(load.connections),
-            most_users: (work.can_rest() && load.arrivals.is_none()).then_some(load.connections),
+            users: watch::Sender::new(0),
+            most_users: None,
             all_threads: threads,
-            is_open: load.arrivals.is_some(),
+            model,
+            whole: None,
+            late: OnceLock::new(),
+            has_observer: AtomicBool::new(false),
             done: CancellationToken::new(),
             claimed: AtomicU64::new(0),
             unfinished: AtomicU64::new(0),
             unfinished_follow_ups: AtomicU64::new(0),
-            steps: work.steps(),
+            steps: Vec::new(),
             cpu_us: AtomicU64::new(0),
             threads: AtomicU64::new(threads as u64),
             series: Mutex::new(Series::new()),
@@ -93,6 +143,15 @@ impl Shared {
         self.unfinished_follow_ups.fetch_add(count, Relaxed);
     }
 
+    /// Whether it had none before.
+    pub(super) fn claim_observer(&self) -> bool {
+        !self.has_observer.swap(true, Relaxed)
+    }
+
+    pub(super) fn observed(&self, figures: &Figures) {
+        self.series().observe(figures);
+    }
+
     fn series(&self) -> MutexGuard<'_, Series> {
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,22 +159,36 @@ impl Shared {
     /// What a thread recorded since it last handed in.
     pub(super) fn take(&self, recorder: &Recorder) {
         self.series().take(recorder, self.begin.elapsed());
+        if let Some(whole) = &self.whole {
+            let is_closed = whole.model == Model::Mixed && self.model == Model::Closed;
+            let now = whole.begin.elapsed();
+            whole.series().take_of_scenario(recorder, now, is_closed);
+        }
     }
 
     pub(super) fn thread_ended(&self, recorder: &Recorder, cpu: Duration) {
         self.take(recorder);
-        self.cpu_us
-            .fetch_add(u64::try_from(cpu.as_micros()).unwrap_or(0), Relaxed);
+        let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(0);
+        self.cpu_us.fetch_add(cpu_us, Relaxed);
+        self.release();
+        if let Some(whole) = &self.whole {
+            whole.cpu_us.fetch_add(cpu_us, Relaxed);
+            whole.release();
+        }
+    }
+
+    /// One of those that keep it from its end is gone; with the last the report is made.
+    pub(super) fn release(&self) {
         if self.threads.fetch_sub(1, Relaxed) > 1 {
             return;
         }
         let elapsed = self.begin.elapsed();
         let series = &mut self.series();
         series.end(elapsed);
-        let _ = self.report.set(Report::new(
+        let mut report = Report::new(
             &series.total,
             &Ended {
-                is_open: self.is_open,
+                model: self.model,
                 is_cancelled: self.cancel.is_cancelled(),
                 elapsed,
                 due: self.paced.due.load(Relaxed),
@@ -126,9 +199,47 @@ impl Shared {
                     self.cpu_us.load(Relaxed) + self.paced.cpu_us.load(Relaxed),
                 ),
                 intervals: series.intervals.clone(),
+                observed_dropped: series.observed_dropped,
             },
-        ));
+        );
+        // One that was late makes the whole late, however small its share.
+        report.generator_limited = report.generator_limited.or(self.late.get().copied());
+        if let Some(whole) = &self.whole {
+            whole.absorb(self, &report);
+        }
+        let _ = self.report.set(report);
         self.done.cancel();
+    }
+
+    /// What the series of a scenario does not tell.
+    fn absorb(&self, scenario: &Self, report: &Report) {
+        for (own, others) in [
+            (&self.paced.due, &scenario.paced.due),
+            (&self.paced.cpu_us, &scenario.paced.cpu_us),
+            (&self.unfinished, &scenario.unfinished),
+            (&self.unfinished_follow_ups, &scenario.unfinished_follow_ups),
+        ] {
+            own.fetch_add(others.load(Relaxed), Relaxed);
+        }
+        if let Some(late) = report.generator_limited {
+            let _ = self.late.set(late);
+        }
+    }
+}
+
+/// Where a run stands among others.
+pub(super) struct Place {
+    pub(super) begin: Instant,
+    pub(super) whole: Option<Arc<Shared>>,
+}
+
+impl Place {
+    /// Alone, and at once.
+    pub(super) fn alone() -> Self {
+        Self {
+            begin: Instant::now(),
+            whole: None,
+        }
     }
 }
 
@@ -167,7 +278,17 @@ impl Run {
     /// Requests of an open model that were due so far.
     #[must_use]
     pub fn due(&self) -> u64 {
-        self.shared.paced.due.load(Relaxed)
+        let own = self.shared.paced.due.load(Relaxed);
+        let others = self.scenarios.iter().map(|(_, run)| run.due());
+        // A whole counts its scenarios' at their ends.
+        others.reduce(|a, b| a + b).unwrap_or(own)
+    }
+
+    /// The scenarios of a plan that has several, with their names and in its order: each a run of its own, whose rate or users
+    /// may be changed. None otherwise.
+    #[must_use]
+    pub fn scenarios(&self) -> &[(String, Self)] {
+        &self.scenarios
     }
 
     /// The seconds that are over, the oldest first.
@@ -182,7 +303,10 @@ impl Run {
     /// # Errors
     /// [`PlanError`] when the rate is out of its range, or the model is closed.
     pub fn set_rate(&self, rate_per_s: f64) -> Result<(), PlanError> {
-        if !self.shared.is_open {
+        if !self.scenarios.is_empty() {
+            return wrong("rate_per_s", "is of each scenario; ask its own run");
+        }
+        if self.shared.model != Model::Open {
             return wrong("rate_per_s", "is of an open model; a closed one has users");
         }
         // A NaN fails both comparisons, so it is refused here too.
@@ -203,6 +327,9 @@ impl Run {
     /// # Errors
     /// [`PlanError`] when there are not so many, the model is open, or statements are pipelined.
     pub fn set_users(&self, users: u32) -> Result<(), PlanError> {
+        if !self.scenarios.is_empty() {
+            return wrong("users", "are of each scenario; ask its own run");
+        }
         let Some(most) = self.shared.most_users else {
             return wrong(
                 "users",

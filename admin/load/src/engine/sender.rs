@@ -71,7 +71,7 @@ fn sample(exchange: &Exchange, due: Option<&Due>) -> Sample {
     }
 }
 
-/// One visitor. Only its first request was due by the clock; each other follows from the answer before it.
+/// One visitor, and what it leaves behind.
 #[cfg(feature = "scripts")]
 async fn visit(
     connection: &mut Connection,
@@ -80,17 +80,30 @@ async fn visit(
     thread: &Thread,
     due: Option<&Due>,
 ) {
+    let is_good = take_steps(connection, script, visitor, thread, due).await;
+    connection.visited(is_good).await;
+}
+
+/// Whether all were taken. Only the first was due by the clock; each other follows from the answer before it.
+#[cfg(feature = "scripts")]
+async fn take_steps(
+    connection: &mut Connection,
+    script: &Script,
+    visitor: &mut Visitor,
+    thread: &Thread,
+    due: Option<&Due>,
+) -> bool {
     for (place, step) in script.begin(visitor).iter().enumerate() {
         let is_first = place == 0;
         if !step.think.is_zero() && (!is_first || due.is_none()) {
             tokio::time::sleep(step.think).await;
         }
         if !is_first && !thread.may_go_on() {
-            return;
+            return false;
         }
         let due = due.filter(|_| is_first);
-        let request = match step.request(visitor) {
-            Ok(request) => request,
+        let sent = match step.request(visitor) {
+            Ok(sent) => sent,
             Err(unmet) => {
                 let now = Instant::now();
                 let exchange = Exchange {
@@ -99,7 +112,7 @@ async fn visit(
                     outcome: Err(unmet.kind),
                 };
                 thread.record_step(step.number, &sample(&exchange, due), Some(&unmet));
-                return;
+                return false;
             }
         };
         let under_way = if is_first {
@@ -107,15 +120,18 @@ async fn visit(
         } else {
             thread.follow_up()
         };
-        let exchange = connection.send_one(&request, &mut visitor.reply).await;
+        let exchange = connection
+            .send_step(&sent, is_first, &mut visitor.reply)
+            .await;
         drop(under_way);
         let unmet = exchange.outcome.ok().and_then(|answer| {
             let took = exchange.ended - exchange.sent;
-            step.judge(visitor, &request.path, &answer, took).err()
+            step.judge(visitor, sent.path(), &answer, took).err()
         });
         thread.record_step(step.number, &sample(&exchange, due), unmet.as_ref());
         if unmet.is_some() || exchange.outcome.is_err() {
-            return;
+            return false;
         }
     }
+    true
 }

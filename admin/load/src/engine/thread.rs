@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::run::Shared;
 use super::share_of;
 use crate::details::Details;
-use crate::plan::Load;
+use crate::plan::CheckedLoad;
 use crate::record::{Recorder, Sample};
 
 /// How often a thread hands in what it recorded.
@@ -19,7 +19,7 @@ const READ_BYTES: usize = 64 * 1_024;
 /// Hands in the rest when it is dropped, also by a panic, so that a run always ends.
 pub(super) struct Thread {
     pub(super) shared: Arc<Shared>,
-    pub(super) load: Arc<Load>,
+    pub(super) load: Arc<CheckedLoad>,
     recorder: RefCell<Recorder>,
     under_way: Cell<u64>,
     #[cfg(feature = "scripts")]
@@ -48,7 +48,7 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Thread {
-    pub(super) fn new(shared: Arc<Shared>, load: Arc<Load>, index: usize) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, load: Arc<CheckedLoad>, index: usize) -> Self {
         Self {
             index,
             users: Cell::new(usize::MAX),

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 
-use super::load::{Asked, Load, Open};
+use super::flat::flat;
+use super::load::{CheckedLoad, Load};
 use super::{PlanError, wrong};
-use crate::part::Part;
 
 /// The largest request body: 1 MiB.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -20,6 +20,7 @@ const MAX_ALL_STREAMS: u32 = 16_384;
 
 /// Which HTTP is spoken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HttpVersion {
@@ -34,7 +35,8 @@ pub enum HttpVersion {
 ///
 /// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct HttpPlan {
     /// Path and query of the target, from `/`. Default `/`.
     pub path: String,
@@ -59,22 +61,8 @@ pub struct HttpPlan {
     pub data: BTreeMap<String, crate::Source>,
     /// Of random data and of the choice among flows. Default 0.
     #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "super::is_zero")]
     pub seed: u64,
-    /// Connections, 1 to [`MAX_CONNECTIONS`](crate::MAX_CONNECTIONS). In a closed model so many are open, each sending one request after the other;
-    /// default 16. In an open model so many are opened at most, as they are needed, and a request that finds none free waits,
-    /// which counts in its response time; default 1,024.
-    pub connections: Option<u32>,
-    /// How long new requests of a closed model are sent, in seconds: more than 0, at most 600. Default 10.
-    pub duration_s: Option<f64>,
-    /// Stop a closed model after so many requests: 1 to 100 million. Default: the duration alone decides.
-    pub requests: Option<u64>,
-    /// An open model: requests go out when they are due. Its stages say how many and how long. Default: a closed model.
-    pub open: Option<Open>,
-    /// Run only this part of the plan: several processes run the others, and `pitcrew-load merge` makes one result of
-    /// theirs. Connections, requests and arrivals are of all parts together. Default the whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub part: Option<Part>,
     /// Which HTTP is spoken. Default HTTP/1.1.
     pub version: HttpVersion,
     /// Requests under way at once on each HTTP/2 connection: 1 to [`MAX_STREAMS`], all connections together at most 16,384.
@@ -83,8 +71,10 @@ pub struct HttpPlan {
     /// Whether connections are kept. If not, each request of HTTP/1.1 has a connection of its own, and the time that connecting
     /// takes is part of the request. Default true.
     pub keep_alive: bool,
-    /// An answer that has not ended after so many milliseconds is an error: 1 to 60,000. Default 10,000.
-    pub timeout_ms: u64,
+    /// How much load, and when. Its fields stand among the others in JSON.
+    #[serde(flatten, skip_deserializing)]
+    #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
+    pub load: Load,
 }
 
 impl Default for HttpPlan {
@@ -102,18 +92,15 @@ impl Default for HttpPlan {
             data: BTreeMap::new(),
             #[cfg(feature = "scripts")]
             seed: 0,
-            connections: None,
-            duration_s: None,
-            requests: None,
-            open: None,
-            part: None,
             version: HttpVersion::default(),
             streams: None,
             keep_alive: true,
-            timeout_ms: 10_000,
+            load: Load::default(),
         }
     }
 }
+
+flat!(HttpPlan);
 
 /// An HTTP plan whose every field was checked and parsed.
 #[derive(Debug, Clone)]
@@ -126,7 +113,7 @@ pub(crate) struct Checked {
     #[cfg_attr(not(feature = "http2"), expect(dead_code, reason = "refused then"))]
     pub(crate) streams: Option<u32>,
     pub(crate) keep_alive: bool,
-    pub(crate) load: Load,
+    pub(crate) load: CheckedLoad,
     /// In the place of the one request above.
     #[cfg(feature = "scripts")]
     pub(crate) script: Option<std::sync::Arc<crate::script::Script>>,
@@ -157,15 +144,7 @@ impl HttpPlan {
                 format!("wants at most {MAX_BODY_BYTES} bytes, has {}", body.len()),
             );
         }
-        let load = Asked {
-            connections: self.connections,
-            duration_s: self.duration_s,
-            requests: self.requests,
-            open: self.open.as_ref(),
-            part: self.part.unwrap_or(Part::WHOLE),
-            timeout_ms: self.timeout_ms,
-        }
-        .checked()?;
+        let load = self.load.checked()?;
         let is_http2 = self.version == HttpVersion::Http2;
         if is_http2 && !cfg!(feature = "http2") {
             return wrong(
@@ -210,37 +189,20 @@ impl HttpPlan {
 
     #[cfg(feature = "scripts")]
     fn script(&self) -> Result<Option<std::sync::Arc<crate::script::Script>>, PlanError> {
-        if self.steps.is_empty() && self.flows.is_empty() {
-            if !self.data.is_empty() {
-                return wrong("data", "is for `steps` or `flows`, and there are none");
-            }
-            return Ok(None);
-        }
-        let usual = Self::default();
-        for (field, is_said) in [
-            ("path", self.path != usual.path),
-            ("method", self.method != usual.method),
-            ("body", self.body.is_some()),
-        ] {
-            if is_said {
-                return wrong(field, "is of a plan with one request; say it in its step");
-            }
-        }
         let common = crate::script::Common {
             data: &self.data,
             headers: &self.headers,
             seed: self.seed,
-            part: self.part.unwrap_or(Part::WHOLE),
+            part: self.load.part(),
         };
-        crate::script::compile(&self.steps, &self.flows, &common)
-            .map(|script| Some(std::sync::Arc::new(script)))
+        let usual = Self::default();
+        let alone = [
+            ("path", self.path != usual.path),
+            ("method", self.method != usual.method),
+            ("body", self.body.is_some()),
+        ];
+        crate::script::of_plan(&self.steps, &self.flows, &common, &alone)
     }
-}
-
-#[cfg(feature = "scripts")]
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// A path of the target's own, never another host.
@@ -325,14 +287,20 @@ mod tests {
         );
         assert_eq!(
             field_of(&HttpPlan {
-                connections: Some(0),
+                load: Load {
+                    connections: Some(0),
+                    ..plan().load
+                },
                 ..plan()
             }),
             "connections"
         );
         assert_eq!(
             field_of(&HttpPlan {
-                connections: Some(1_025),
+                load: Load {
+                    connections: Some(1_025),
+                    ..plan().load
+                },
                 ..plan()
             }),
             "connections"
@@ -340,7 +308,10 @@ mod tests {
         for duration_s in [0.0, -1.0, f64::NAN, f64::INFINITY, 601.0] {
             assert_eq!(
                 field_of(&HttpPlan {
-                    duration_s: Some(duration_s),
+                    load: Load {
+                        duration_s: Some(duration_s),
+                        ..plan().load
+                    },
                     ..plan()
                 }),
                 "duration_s"
@@ -348,14 +319,20 @@ mod tests {
         }
         assert_eq!(
             field_of(&HttpPlan {
-                requests: Some(0),
+                load: Load {
+                    requests: Some(0),
+                    ..plan().load
+                },
                 ..plan()
             }),
             "requests"
         );
         assert_eq!(
             field_of(&HttpPlan {
-                timeout_ms: 0,
+                load: Load {
+                    timeout_ms: 0,
+                    ..plan().load
+                },
                 ..plan()
             }),
             "timeout_ms"
@@ -379,9 +356,12 @@ mod tests {
     #[test]
     fn the_parts_of_a_plan_are_the_plan() {
         let plan = |part: &str| HttpPlan {
-            connections: Some(10),
-            requests: Some(1_001),
-            part: Some(part.parse().expect("a part")),
+            load: Load {
+                connections: Some(10),
+                requests: Some(1_001),
+                part: Some(part.parse().expect("a part")),
+                ..Load::default()
+            },
             ..HttpPlan::default()
         };
         let parts: Vec<_> = ["1/3", "2/3", "3/3"]

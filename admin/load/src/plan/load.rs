@@ -27,6 +27,7 @@ const MAX_TIMEOUT_MS: u64 = 60_000;
 
 /// When requests of an open model are due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Open {
     /// One after the other: 1 to [`MAX_STAGES`], together at most [`MAX_DURATION_S`] seconds and [`MAX_REQUESTS`] arrivals.
@@ -129,19 +130,46 @@ impl Open {
     }
 }
 
-/// What a plan of any protocol asks for.
-pub(super) struct Asked<'a> {
-    pub(super) connections: Option<u32>,
-    pub(super) duration_s: Option<f64>,
-    pub(super) requests: Option<u64>,
-    pub(super) open: Option<&'a Open>,
-    pub(super) part: Part,
-    pub(super) timeout_ms: u64,
+/// How much load a plan of any protocol makes, and when. In JSON its fields stand among those of the plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(default))]
+pub struct Load {
+    /// Connections, 1 to [`MAX_CONNECTIONS`]. In a closed model so many are open, each sending one request after the other;
+    /// default 16. In an open model so many are opened at most, as they are needed, and a request that finds none free waits,
+    /// which counts in its response time; default 1,024.
+    pub connections: Option<u32>,
+    /// How long new requests of a closed model are sent, in seconds: more than 0, at most 600. Default 10.
+    pub duration_s: Option<f64>,
+    /// Stop a closed model after so many requests: 1 to 100 million. Default: the duration alone decides.
+    pub requests: Option<u64>,
+    /// An open model: requests go out when they are due. Its stages say how many and how long. Default: a closed model.
+    pub open: Option<Open>,
+    /// Run only this part of the plan: several processes run the others, and `pitcrew-load merge` makes one result of
+    /// theirs. Connections, requests and arrivals are of all parts together. Default the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// An answer that has not ended after so many milliseconds is an error: 1 to 60,000. Of PostgreSQL it is also the sessions'
+    /// `statement_timeout`. Default 10,000.
+    pub timeout_ms: u64,
 }
 
-/// The same, with every field checked.
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            connections: None,
+            duration_s: None,
+            requests: None,
+            open: None,
+            part: None,
+            timeout_ms: 10_000,
+        }
+    }
+}
+
+/// The same, with every field checked, as one process runs it.
 #[derive(Debug, Clone)]
-pub(crate) struct Load {
+pub(crate) struct CheckedLoad {
     pub(crate) connections: u32,
     pub(crate) duration: Duration,
     pub(crate) requests: Option<u64>,
@@ -149,18 +177,61 @@ pub(crate) struct Load {
     pub(crate) timeout: Duration,
 }
 
-impl Asked<'_> {
-    pub(super) fn checked(&self) -> Result<Load, PlanError> {
-        let usual = if self.open.is_some() {
+impl Load {
+    /// How long it sends, in seconds.
+    #[must_use]
+    pub fn length_s(&self) -> f64 {
+        match &self.open {
+            Some(open) => open.stages.iter().map(|stage| stage.duration_s).sum(),
+            None => self.duration_s.unwrap_or(USUAL_DURATION_S),
+        }
+    }
+
+    /// The same in an open model.
+    #[must_use]
+    pub fn with_open(self, open: Open) -> Self {
+        Self {
+            duration_s: None,
+            open: Some(open),
+            ..self
+        }
+    }
+
+    /// Connections of all parts.
+    pub(super) fn connections_asked(&self) -> u32 {
+        self.connections.unwrap_or(if self.open.is_some() {
             MAX_CONNECTIONS
         } else {
             USUAL_CONNECTIONS
-        };
-        let connections = self.connections.unwrap_or(usual);
+        })
+    }
+
+    /// Of an open model; 0 of a closed one.
+    pub(super) fn highest_rate_per_s(&self) -> f64 {
+        let stages = self.open.iter().flat_map(|open| &open.stages);
+        stages
+            .map(|stage| stage.rate_per_s.max(stage.to_rate_per_s.unwrap_or(0.0)))
+            .fold(0.0, f64::max)
+    }
+
+    /// As many as it says; 0 where the duration alone decides.
+    pub(super) fn requests_asked(&self) -> f64 {
+        match (&self.open, self.requests) {
+            (Some(open), _) => Curve::new(&open.stages).count(),
+            (None, requests) => requests.unwrap_or(0) as f64,
+        }
+    }
+
+    pub(crate) fn part(&self) -> Part {
+        self.part.unwrap_or(Part::WHOLE)
+    }
+
+    pub(super) fn checked(&self) -> Result<CheckedLoad, PlanError> {
+        let connections = self.connections_asked();
         if !(1..=MAX_CONNECTIONS).contains(&connections) {
             return wrong("connections", format!("wants 1 to {MAX_CONNECTIONS}"));
         }
-        if let Some(open) = self.open {
+        if let Some(open) = &self.open {
             for (field, is_there) in [
                 ("duration_s", self.duration_s.is_some()),
                 ("requests", self.requests.is_some()),
@@ -191,7 +262,7 @@ impl Asked<'_> {
                 format!("wants 1 to {MAX_TIMEOUT_MS} milliseconds"),
             );
         }
-        let part = self.part;
+        let part = self.part();
         let least = u64::from(connections).min(self.requests.unwrap_or(u64::MAX));
         if part.of > least {
             return wrong(
@@ -202,12 +273,12 @@ impl Asked<'_> {
                 ),
             );
         }
-        Ok(Load {
+        Ok(CheckedLoad {
             // No more than there were.
             connections: part.share(u64::from(connections)) as u32,
             duration: Duration::from_secs_f64(duration_s),
             requests: self.requests.map(|requests| part.share(requests)),
-            arrivals: self.open.cloned().map(|open| Due { open, part }),
+            arrivals: self.open.clone().map(|open| Due { open, part }),
             timeout: Duration::from_millis(self.timeout_ms),
         })
     }

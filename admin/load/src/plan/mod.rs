@@ -3,12 +3,22 @@
 //! | file | role |
 //! |---|---|
 //! | `load` | how much load, and when: the same for each protocol |
+//! | `flat` | reads the two from one object |
 //! | `http`, `postgres`, `websocket` | what a protocol sends |
+//! | `statement` | a statement of PostgreSQL |
+//! | `schema` | its JSON Schema |
+//! | `scenarios` | a plan of any protocol with its target, and several side by side |
 
+mod flat;
 mod http;
 mod load;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod scenarios;
+#[cfg(feature = "schema")]
+mod schema;
+#[cfg(feature = "postgres")]
+mod statement;
 #[cfg(feature = "websocket")]
 mod websocket;
 
@@ -16,18 +26,26 @@ pub(crate) use self::http::Checked;
 pub use self::http::{HttpPlan, HttpVersion, MAX_BODY_BYTES, MAX_STREAMS};
 #[cfg(feature = "scripts")]
 pub(crate) use self::http::{checked_headers, checked_path};
-pub(crate) use self::load::{Due, Load};
+pub(crate) use self::load::{CheckedLoad, Due};
 pub use self::load::{
-    MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS, MAX_STAGES, Open,
+    Load, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS, MAX_STAGES, Open,
 };
 #[cfg(feature = "postgres")]
 pub(crate) use self::postgres::CheckedPostgres;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{MAX_DEPTH, PostgresMode, PostgresPlan};
+pub(crate) use self::scenarios::Protocol;
+pub use self::scenarios::{MAX_SCENARIOS, Plan};
+#[cfg(feature = "schema")]
+pub use self::schema::schema;
+#[cfg(all(feature = "postgres", feature = "scripts"))]
+pub(crate) use self::statement::{check_parameters, check_sql};
 #[cfg(feature = "websocket")]
 pub(crate) use self::websocket::CheckedWebSocket;
 #[cfg(feature = "websocket")]
 pub use self::websocket::{MAX_IDLE, Reply, WebSocketMessage, WebSocketPlan};
+#[cfg(all(feature = "websocket", feature = "scripts"))]
+pub(crate) use self::websocket::{check_reply, checked_message};
 
 /// A plan that cannot run: which field, and what it wants.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +56,12 @@ pub struct PlanError {
     pub field: String,
     /// What the field wants, as a sentence.
     pub wants: String,
+}
+
+#[cfg(feature = "scripts")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An error about one field.

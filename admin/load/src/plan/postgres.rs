@@ -1,22 +1,23 @@
 //! Plans of PostgreSQL.
 
-use std::ffi::CString;
+#[cfg(feature = "scripts")]
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::load::{Asked, Load, Open};
-use super::{MAX_BODY_BYTES, PlanError, wrong};
-use crate::part::Part;
+use super::flat::flat;
+use super::load::{CheckedLoad, Load};
+use super::statement::{check_parameters, check_sql};
+use super::{PlanError, wrong};
 
 /// The most statements under way on one pipelined connection: 256.
 pub const MAX_DEPTH: u32 = 256;
 /// Of a pipelined connection that does not say.
 const USUAL_DEPTH: u32 = 8;
-/// The protocol counts parameters in 16 bits.
-const MAX_PARAMETERS: usize = 65_535;
 
 /// How a statement is sent (the protocol's names, PostgreSQL's documentation, "Message Flow").
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PostgresMode {
@@ -33,7 +34,8 @@ pub enum PostgresMode {
 ///
 /// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct PostgresPlan {
     /// The statement. Default `SELECT 1`.
     pub sql: String,
@@ -42,7 +44,7 @@ pub struct PostgresPlan {
     /// Statements under way on each pipelined connection: 1 to [`MAX_DEPTH`]. Default 8.
     pub depth: Option<u32>,
     /// Its parameters `$1`, `$2`, ... in PostgreSQL's own text form, whatever their types are; none is NULL. Together at most
-    /// [`MAX_BODY_BYTES`].
+    /// [`MAX_BODY_BYTES`](crate::MAX_BODY_BYTES).
     pub parameters: Vec<Option<String>>,
     /// Without it, sessions begin with `default_transaction_read_only = on`. That keeps a statement from writing by mistake; one
     /// that sets it off is kept from writing by its role's privileges alone. Default false.
@@ -50,18 +52,27 @@ pub struct PostgresPlan {
     /// Whether connections are kept. If not, each request connects, executes the statement once and disconnects, and the time
     /// that connecting takes is part of the request. Default true.
     pub keep_alive: bool,
-    /// Connections, 1 to [`MAX_CONNECTIONS`](crate::MAX_CONNECTIONS). In a closed model so many are open; default 16. In an open
-    /// model so many are opened at most; default 1,024.
-    pub connections: Option<u32>,
-    /// How long new requests of a closed model are sent, in seconds: more than 0, at most 600. Default 10.
-    pub duration_s: Option<f64>,
-    /// Stop a closed model after so many requests: 1 to 100 million. Default: the duration alone decides.
-    pub requests: Option<u64>,
-    /// An open model: requests go out when they are due. Its stages say how many and how long. Default: a closed model.
-    pub open: Option<Open>,
-    /// A statement that has not ended after so many milliseconds is an error: 1 to 60,000. It is also the sessions'
-    /// `statement_timeout`. Default 10,000.
-    pub timeout_ms: u64,
+    /// Several statements, one after the other, in the place of `sql` and `parameters`. Connections and arrivals are then visitors, `requests`
+    /// counts visits.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<crate::PostgresStep>,
+    /// Several lists of steps, of which each visitor takes one by their weights, in the place of `steps`.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flows: Vec<crate::Flow<crate::PostgresStep>>,
+    /// Where the values in steps come from, by the name that they use.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub data: BTreeMap<String, crate::Source>,
+    /// Of random data and of the choice among flows. Default 0.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub seed: u64,
+    /// How much load, and when. Its fields stand among the others in JSON.
+    #[serde(flatten, skip_deserializing)]
+    #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
+    pub load: Load,
 }
 
 impl Default for PostgresPlan {
@@ -73,14 +84,20 @@ impl Default for PostgresPlan {
             parameters: Vec::new(),
             allow_writes: false,
             keep_alive: true,
-            connections: None,
-            duration_s: None,
-            requests: None,
-            open: None,
-            timeout_ms: 10_000,
+            #[cfg(feature = "scripts")]
+            steps: Vec::new(),
+            #[cfg(feature = "scripts")]
+            flows: Vec::new(),
+            #[cfg(feature = "scripts")]
+            data: BTreeMap::new(),
+            #[cfg(feature = "scripts")]
+            seed: 0,
+            load: Load::default(),
         }
     }
 }
+
+flat!(PostgresPlan);
 
 /// A PostgreSQL plan whose every field was checked.
 #[derive(Debug, Clone)]
@@ -92,7 +109,21 @@ pub(crate) struct CheckedPostgres {
     pub(crate) parameters: Vec<Option<String>>,
     pub(crate) allow_writes: bool,
     pub(crate) keep_alive: bool,
-    pub(crate) load: Load,
+    pub(crate) load: CheckedLoad,
+    /// In the place of the one statement above.
+    #[cfg(feature = "scripts")]
+    pub(crate) script: Option<std::sync::Arc<crate::script::Script>>,
+}
+
+impl CheckedPostgres {
+    /// Whether it is prepared, and the plan's one.
+    pub(crate) fn has_one_statement(&self) -> bool {
+        #[cfg(feature = "scripts")]
+        if self.script.is_some() {
+            return false;
+        }
+        !self.is_simple
+    }
 }
 
 impl PostgresPlan {
@@ -105,21 +136,7 @@ impl PostgresPlan {
     }
 
     pub(crate) fn checked(&self) -> Result<CheckedPostgres, PlanError> {
-        if self.sql.trim().is_empty() {
-            return wrong("sql", "wants a statement such as SELECT 1");
-        }
-        if self.sql.len() > MAX_BODY_BYTES {
-            return wrong(
-                "sql",
-                format!(
-                    "wants at most {MAX_BODY_BYTES} bytes, has {}",
-                    self.sql.len()
-                ),
-            );
-        }
-        if CString::new(self.sql.as_str()).is_err() {
-            return wrong("sql", "holds a zero byte, which PostgreSQL does not take");
-        }
+        check_sql(&self.sql, "sql")?;
         let is_simple = self.mode == PostgresMode::Simple;
         let is_pipelined = self.mode == PostgresMode::Pipelined;
         if is_simple && !self.parameters.is_empty() {
@@ -128,26 +145,7 @@ impl PostgresPlan {
                 "are of a prepared statement; the simple protocol has none",
             );
         }
-        if self.parameters.len() > MAX_PARAMETERS {
-            return wrong("parameters", format!("wants at most {MAX_PARAMETERS}"));
-        }
-        let mut bytes = 0;
-        for (number, parameter) in self.parameters.iter().enumerate() {
-            let text = parameter.as_deref().unwrap_or_default();
-            bytes += text.len();
-            if text.contains('\0') {
-                return wrong(
-                    &format!("parameters[{number}]"),
-                    "holds a zero byte, which PostgreSQL does not take",
-                );
-            }
-        }
-        if bytes > MAX_BODY_BYTES {
-            return wrong(
-                "parameters",
-                format!("want at most {MAX_BODY_BYTES} bytes together, have {bytes}"),
-            );
-        }
+        check_parameters(&self.parameters, "parameters")?;
         if self.depth.is_some() && !is_pipelined {
             return wrong("depth", "is of mode `pipelined`; leave it out");
         }
@@ -155,7 +153,7 @@ impl PostgresPlan {
         if !(1..=MAX_DEPTH).contains(&depth) {
             return wrong("depth", format!("wants 1 to {MAX_DEPTH}"));
         }
-        if is_pipelined && self.open.is_some() {
+        if is_pipelined && self.load.open.is_some() {
             return wrong(
                 "mode",
                 "`pipelined` is of a closed model; with `open` say `prepared`",
@@ -167,15 +165,7 @@ impl PostgresPlan {
                 "false leaves nothing to pipeline; with it say mode `prepared` or `simple`",
             );
         }
-        let load = Asked {
-            connections: self.connections,
-            duration_s: self.duration_s,
-            requests: self.requests,
-            open: self.open.as_ref(),
-            part: Part::WHOLE,
-            timeout_ms: self.timeout_ms,
-        }
-        .checked()?;
+        let load = self.load.checked()?;
         Ok(CheckedPostgres {
             sql: self.sql.clone(),
             is_simple,
@@ -184,12 +174,33 @@ impl PostgresPlan {
             allow_writes: self.allow_writes,
             keep_alive: self.keep_alive,
             load,
+            #[cfg(feature = "scripts")]
+            script: self.script()?,
         })
+    }
+
+    #[cfg(feature = "scripts")]
+    fn script(&self) -> Result<Option<std::sync::Arc<crate::script::Script>>, PlanError> {
+        let common = crate::script::Common {
+            data: &self.data,
+            headers: &BTreeMap::new(),
+            seed: self.seed,
+            part: self.load.part(),
+        };
+        let usual = Self::default();
+        let alone = [
+            ("sql", self.sql != usual.sql),
+            ("parameters", !self.parameters.is_empty()),
+            ("mode", self.mode != usual.mode),
+        ];
+        crate::script::of_plan(&self.steps, &self.flows, &common, &alone)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::MAX_BODY_BYTES;
+    use super::super::statement::MAX_PARAMETERS;
     use super::*;
 
     #[test]
@@ -278,7 +289,10 @@ mod tests {
                 "mode",
                 PostgresPlan {
                     mode: PostgresMode::Pipelined,
-                    open: Some(open()),
+                    load: Load {
+                        open: Some(open()),
+                        ..plan().load
+                    },
                     ..plan()
                 },
             ),
@@ -293,14 +307,20 @@ mod tests {
             (
                 "connections",
                 PostgresPlan {
-                    connections: Some(0),
+                    load: Load {
+                        connections: Some(0),
+                        ..plan().load
+                    },
                     ..plan()
                 },
             ),
             (
                 "timeout_ms",
                 PostgresPlan {
-                    timeout_ms: 60_001,
+                    load: Load {
+                        timeout_ms: 60_001,
+                        ..plan().load
+                    },
                     ..plan()
                 },
             ),

@@ -1,19 +1,22 @@
 //! Plans of WebSocket.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
+use super::flat::flat;
 use super::http::{checked_headers, checked_path};
-use super::load::{Asked, Load, Open};
+use super::load::{CheckedLoad, Load};
 use super::{MAX_BODY_BYTES, MAX_DURATION_S, PlanError, wrong};
-use crate::part::Part;
 
 /// The most connections that are held without a message: 10,000.
 pub const MAX_IDLE: u32 = 10_000;
 
 /// What is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WebSocketMessage {
@@ -25,6 +28,7 @@ pub enum WebSocketMessage {
 
 /// Which message is the answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reply {
@@ -35,19 +39,22 @@ pub enum Reply {
     Any,
     /// The next message that has these bytes in it; others are passed over.
     Contains(String),
+    /// Of a step: none is waited for.
+    Nothing,
 }
 
 /// A WebSocket run, in a closed model or in an open one. One request is a message and its reply.
 ///
 /// Serialised field names are stable. Unknown fields are refused, so that a mistyped limit is never ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct WebSocketPlan {
     /// Path and query of the target, from `/`. Default `/`.
     pub path: String,
     /// Headers of the handshake, name to value. `host`, `x-pitcrew-load-run` and those of the handshake itself are the tester's
     /// own.
-    pub headers: std::collections::BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
     /// What is sent, at most [`MAX_BODY_BYTES`]. Default the text `ping`.
     pub message: WebSocketMessage,
     /// Which message is the answer. Default the same one.
@@ -57,36 +64,52 @@ pub struct WebSocketPlan {
     /// So many more connections are made and held without a message; pings are answered, and one that is lost is made anew.
     /// 0 to [`MAX_IDLE`]. Default 0.
     pub idle: u32,
-    /// Connections, 1 to [`MAX_CONNECTIONS`](crate::MAX_CONNECTIONS). In a closed model so many are open; default 16. In an open
-    /// model so many are opened at most; default 1,024.
-    pub connections: Option<u32>,
-    /// How long new messages of a closed model are sent, in seconds: more than 0, at most 600. Default 10.
-    pub duration_s: Option<f64>,
-    /// Stop a closed model after so many messages: 1 to 100 million. Default: the duration alone decides.
-    pub requests: Option<u64>,
-    /// An open model: messages go out when they are due. Its stages say how many and how long. Default: a closed model.
-    pub open: Option<Open>,
-    /// A reply that has not come after so many milliseconds is an error: 1 to 60,000. Default 10,000.
-    pub timeout_ms: u64,
+    /// Several messages, one after the other, in the place of `message` and `reply`. Connections and arrivals are then visitors, `requests`
+    /// counts visits.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<crate::WebSocketStep>,
+    /// Several lists of steps, of which each visitor takes one by their weights, in the place of `steps`.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flows: Vec<crate::Flow<crate::WebSocketStep>>,
+    /// Where the values in steps come from, by the name that they use.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub data: BTreeMap<String, crate::Source>,
+    /// Of random data and of the choice among flows. Default 0.
+    #[cfg(feature = "scripts")]
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub seed: u64,
+    /// How much load, and when. Its fields stand among the others in JSON.
+    #[serde(flatten, skip_deserializing)]
+    #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
+    pub load: Load,
 }
 
 impl Default for WebSocketPlan {
     fn default() -> Self {
         Self {
             path: "/".to_owned(),
-            headers: std::collections::BTreeMap::new(),
+            headers: BTreeMap::new(),
             message: WebSocketMessage::Text("ping".to_owned()),
             reply: Reply::default(),
             hold_s: None,
             idle: 0,
-            connections: None,
-            duration_s: None,
-            requests: None,
-            open: None,
-            timeout_ms: 10_000,
+            #[cfg(feature = "scripts")]
+            steps: Vec::new(),
+            #[cfg(feature = "scripts")]
+            flows: Vec::new(),
+            #[cfg(feature = "scripts")]
+            data: BTreeMap::new(),
+            #[cfg(feature = "scripts")]
+            seed: 0,
+            load: Load::default(),
         }
     }
 }
+
+flat!(WebSocketPlan);
 
 /// A WebSocket plan whose every field was checked and parsed.
 #[derive(Debug, Clone)]
@@ -98,7 +121,10 @@ pub(crate) struct CheckedWebSocket {
     pub(crate) reply: Reply,
     pub(crate) hold: Option<std::time::Duration>,
     pub(crate) idle: u32,
-    pub(crate) load: Load,
+    pub(crate) load: CheckedLoad,
+    /// In the place of the one message above.
+    #[cfg(feature = "scripts")]
+    pub(crate) script: Option<std::sync::Arc<crate::script::Script>>,
 }
 
 impl WebSocketPlan {
@@ -124,29 +150,13 @@ impl WebSocketPlan {
             }
         }
         let headers = checked_headers(&self.headers)?;
-        let (message, is_text) = match &self.message {
-            WebSocketMessage::Text(text) => (Bytes::from(text.clone()), true),
-            WebSocketMessage::Hex(digits) => match bytes_of(digits) {
-                Some(bytes) => (Bytes::from(bytes), false),
-                None => {
-                    return wrong(
-                        "message.hex",
-                        "wants hexadecimal digits, two a byte, as 00ff",
-                    );
-                }
-            },
-        };
-        if message.len() > MAX_BODY_BYTES {
+        let (message, is_text) = checked_message(&self.message, "message")?;
+        check_reply(&self.reply, "reply")?;
+        if self.reply == Reply::Nothing {
             return wrong(
-                "message",
-                format!(
-                    "wants at most {MAX_BODY_BYTES} bytes, has {}",
-                    message.len()
-                ),
+                "reply",
+                "`nothing` is of a step; a message alone wants a reply",
             );
-        }
-        if matches!(&self.reply, Reply::Contains(part) if part.is_empty()) {
-            return wrong("reply.contains", "wants a text; for any reply say `any`");
         }
         // A NaN fails both comparisons, so it is refused here too.
         if self
@@ -161,15 +171,7 @@ impl WebSocketPlan {
         if self.idle > MAX_IDLE {
             return wrong("idle", format!("wants 0 to {MAX_IDLE}"));
         }
-        let load = Asked {
-            connections: self.connections,
-            duration_s: self.duration_s,
-            requests: self.requests,
-            open: self.open.as_ref(),
-            part: Part::WHOLE,
-            timeout_ms: self.timeout_ms,
-        }
-        .checked()?;
+        let load = self.load.checked()?;
         Ok(CheckedWebSocket {
             path,
             headers,
@@ -179,8 +181,65 @@ impl WebSocketPlan {
             hold: self.hold_s.map(std::time::Duration::from_secs_f64),
             idle: self.idle,
             load,
+            #[cfg(feature = "scripts")]
+            script: self.script()?,
         })
     }
+
+    #[cfg(feature = "scripts")]
+    fn script(&self) -> Result<Option<std::sync::Arc<crate::script::Script>>, PlanError> {
+        let common = crate::script::Common {
+            data: &self.data,
+            headers: &BTreeMap::new(),
+            seed: self.seed,
+            part: self.load.part(),
+        };
+        let usual = Self::default();
+        let alone = [
+            ("message", self.message != usual.message),
+            ("reply", self.reply != usual.reply),
+        ];
+        crate::script::of_plan(&self.steps, &self.flows, &common, &alone)
+    }
+}
+
+/// A message as bytes, and whether it is text.
+pub(crate) fn checked_message(
+    message: &WebSocketMessage,
+    field: &str,
+) -> Result<(Bytes, bool), PlanError> {
+    let (message, is_text) = match message {
+        WebSocketMessage::Text(text) => (Bytes::from(text.clone()), true),
+        WebSocketMessage::Hex(digits) => match bytes_of(digits) {
+            Some(bytes) => (Bytes::from(bytes), false),
+            None => {
+                return wrong(
+                    &format!("{field}.hex"),
+                    "wants hexadecimal digits, two a byte, as 00ff",
+                );
+            }
+        },
+    };
+    if message.len() > MAX_BODY_BYTES {
+        return wrong(
+            field,
+            format!(
+                "wants at most {MAX_BODY_BYTES} bytes, has {}",
+                message.len()
+            ),
+        );
+    }
+    Ok((message, is_text))
+}
+
+pub(crate) fn check_reply(reply: &Reply, field: &str) -> Result<(), PlanError> {
+    if matches!(reply, Reply::Contains(part) if part.is_empty()) {
+        return wrong(
+            &format!("{field}.contains"),
+            "wants a text; for any reply say `any`",
+        );
+    }
+    Ok(())
 }
 
 fn bytes_of(digits: &str) -> Option<Vec<u8>> {
@@ -251,7 +310,10 @@ mod tests {
             (
                 "requests",
                 WebSocketPlan {
-                    requests: Some(0),
+                    load: Load {
+                        requests: Some(0),
+                        ..plan().load
+                    },
                     ..plan()
                 },
             ),

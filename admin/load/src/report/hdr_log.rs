@@ -10,7 +10,8 @@ use super::results::Results;
 
 impl Results {
     /// As a log in HDR's format V1.3: a line for each second with its response times, then one each with the tags `service`,
-    /// `failed` and `lag` for the whole run. Values are microseconds; the highest of a line is in milliseconds.
+    /// `failed` and `lag` for the whole run; then of each scenario, where there are several, a line for each second with its name as
+    /// the tag. Values are microseconds; the highest of a line is in milliseconds.
     #[must_use]
     pub fn hdr_log(&self) -> String {
         let mut bytes = Vec::new();
@@ -28,7 +29,7 @@ impl Results {
             .with_max_value_divisor(1_000.0)
             .begin_log_with(bytes, &mut serializer)
             .ok()?;
-        let mut line = |histogram: &Histogram<u64>, begin, length, tag: Option<&'static str>| {
+        let mut line = |histogram: &Histogram<u64>, begin, length, tag: Option<&str>| {
             let times = (
                 Duration::from_secs_f64(begin),
                 Duration::from_secs_f64(length),
@@ -49,6 +50,13 @@ impl Results {
             let histogram = packed.unpacked();
             if !histogram.is_empty() {
                 line(&histogram, 0.0, self.report.elapsed_s, Some(tag))?;
+            }
+        }
+        for scenario in &self.scenarios {
+            for second in &scenario.report.intervals {
+                let begin = scenario.start_s + (second.until_s - second.duration_s).max(0.0);
+                let histogram = second.response.unpacked();
+                line(&histogram, begin, second.duration_s, Some(&scenario.name))?;
             }
         }
         Some(())

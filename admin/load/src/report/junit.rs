@@ -10,13 +10,18 @@ impl Results {
     /// interrupted, as nothing can be said of the target then.
     #[must_use]
     pub fn junit(&self) -> String {
-        let verdicts = self.verdicts();
-        let broken = verdicts.iter().filter(|verdict| !verdict.holds).count();
+        let all = || std::iter::once(self).chain(&self.scenarios);
+        let verdicts = all().flat_map(Self::verdicts);
+        let (mut count, mut broken) = (0, 0);
+        for verdict in verdicts {
+            count += 1;
+            broken += usize::from(!verdict.holds);
+        }
         let error = self.error();
         let seconds = self.report.elapsed_s;
         let counts = format!(
             "tests=\"{}\" failures=\"{broken}\" errors=\"{}\" time=\"{seconds:.3}\"",
-            verdicts.len() + 1,
+            count + 1,
             u8::from(error.is_some())
         );
         let mut text = format!(
@@ -25,22 +30,8 @@ impl Results {
             escaped(&self.target)
         );
         // Writing to a String cannot fail.
-        for verdict in verdicts {
-            let name = escaped(&verdict.threshold.to_string());
-            let _ = write!(
-                text,
-                "<testcase classname=\"thresholds\" name=\"{name}\" time=\"{seconds:.3}\""
-            );
-            if verdict.holds {
-                text.push_str("/>\n");
-            } else {
-                let _ = writeln!(
-                    text,
-                    "><failure type=\"threshold\" message=\"{}\">{}</failure></testcase>",
-                    escaped(&verdict.measured_text()),
-                    escaped(&self.summary())
-                );
-            }
+        for results in all() {
+            results.cases(&mut text);
         }
         let _ = write!(
             text,
@@ -58,6 +49,34 @@ impl Results {
         }
         text.push_str("</testsuite>\n</testsuites>\n");
         text
+    }
+
+    /// A case for each threshold, those of a scenario in a class of its own.
+    fn cases(&self, text: &mut String) {
+        let seconds = self.report.elapsed_s;
+        let class = if self.name.is_empty() {
+            "thresholds".to_owned()
+        } else {
+            format!("thresholds.{}", escaped(&self.name))
+        };
+        for verdict in self.verdicts() {
+            let name = escaped(&verdict.threshold.to_string());
+            // Writing to a String cannot fail.
+            let _ = write!(
+                text,
+                "<testcase classname=\"{class}\" name=\"{name}\" time=\"{seconds:.3}\""
+            );
+            if verdict.holds {
+                text.push_str("/>\n");
+            } else {
+                let _ = writeln!(
+                    text,
+                    "><failure type=\"threshold\" message=\"{}\">{}</failure></testcase>",
+                    escaped(&verdict.measured_text()),
+                    escaped(&self.summary())
+                );
+            }
+        }
     }
 
     fn error(&self) -> Option<String> {

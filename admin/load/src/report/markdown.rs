@@ -11,12 +11,25 @@ impl Results {
     /// As Markdown: thresholds, percentiles with their 95 % intervals, errors, the plan.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let mut text = format!(
-            "# Load test of {}\n\n{}\n",
-            cell(&self.target),
-            self.summary()
-        );
+        let mut text = format!("# Load test of {}\n", cell(&self.target));
+        self.figures(&mut text);
         // Writing to a String cannot fail.
+        for scenario in &self.scenarios {
+            let _ = write!(text, "\n## Scenario {}\n", cell(&scenario.name));
+            scenario.figures(&mut text);
+        }
+        text.push_str("\nPlan:\n\n");
+        let plan = serde_json::to_string_pretty(&self.plan).unwrap_or_default();
+        for line in plan.lines() {
+            // Four spaces make it code, whatever is in it (CommonMark 0.31, section 4.4).
+            let _ = writeln!(text, "    {line}");
+        }
+        text
+    }
+
+    /// All but the plan.
+    fn figures(&self, text: &mut String) {
+        let _ = write!(text, "\n{}\n", self.summary());
         for warning in self.warnings() {
             let _ = write!(text, "\n> **{warning}**\n");
         }
@@ -36,21 +49,14 @@ impl Results {
                 );
             }
         }
-        self.latencies(&mut text);
-        self.steps(&mut text);
+        self.latencies(text);
+        self.steps(text);
         if !self.report.errors.is_empty() {
             text.push_str("\n| error | count |\n|---|---|\n");
             for (kind, count) in &self.report.errors {
                 let _ = writeln!(text, "| {} | {} |", name(*kind), thousands(*count));
             }
         }
-        text.push_str("\nPlan:\n\n");
-        let plan = serde_json::to_string_pretty(&self.plan).unwrap_or_default();
-        for line in plan.lines() {
-            // Four spaces make it code, whatever is in it (CommonMark 0.31, section 4.4).
-            let _ = writeln!(text, "    {line}");
-        }
-        text
     }
 
     fn latencies(&self, text: &mut String) {
@@ -125,7 +131,7 @@ impl Results {
             figure(report.rate_per_s),
             figure(report.error_percent),
         );
-        if report.model == Model::Open {
+        if report.model != Model::Closed {
             let _ = write!(
                 text,
                 "; {} were due, {} missed",

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::results::{Parts, Results};
-use super::{Ended, Model, Report};
+use super::{Ended, Report};
 use crate::record::{self, Recorder};
-use crate::series::Interval;
+use crate::series::{Interval, Observed};
 
 /// Results that are not the parts of one run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,10 @@ pub fn merge(named: &[(String, Results)]) -> Result<Results, MergeError> {
             ("target", first.target == results.target),
             ("list of thresholds", first.thresholds == results.thresholds),
             ("number of parts", first.parts.of == results.parts.of),
+            (
+                "plan",
+                first.scenarios.len() == results.scenarios.len() && first.name == results.name,
+            ),
         ];
         if let Some((what, _)) = same.iter().find(|(_, is_same)| !is_same) {
             return Err(MergeError::Different {
@@ -85,7 +89,7 @@ pub fn merge(named: &[(String, Results)]) -> Result<Results, MergeError> {
     let parts = parts(named, first.parts.of)?;
     let mut recorder = Recorder::new();
     let mut ended = Ended {
-        is_open: first.report.model == Model::Open,
+        model: first.report.model,
         is_cancelled: false,
         elapsed: Duration::ZERO,
         due: 0,
@@ -99,12 +103,14 @@ pub fn merge(named: &[(String, Results)]) -> Result<Results, MergeError> {
             .collect(),
         cpu: Duration::ZERO,
         intervals: intervals(named),
+        observed_dropped: 0,
     };
     for (_, results) in named {
         let report = &results.report;
         recorder.merge(&report.recorder());
         ended.is_cancelled |= report.cancelled;
         ended.elapsed = ended.elapsed.max(Duration::from_secs_f64(report.elapsed_s));
+        ended.observed_dropped += report.observed_dropped;
         ended.due += report.due;
         ended.unfinished += report.unfinished;
         ended.unfinished_follow_ups += report.unfinished_follow_ups;
@@ -114,7 +120,18 @@ pub fn merge(named: &[(String, Results)]) -> Result<Results, MergeError> {
     // One that was late makes the whole late, however small its part.
     let mut limited = named.iter().filter_map(|(_, results)| results.limited());
     report.generator_limited = report.generator_limited.or(limited.next().copied());
+    let scenarios = (0..first.scenarios.len()).map(|at| {
+        let of_one = |(name, results): &(String, Results)| {
+            let one = results.scenarios.get(at)?.clone();
+            Some((format!("{name}, scenario {},", one.name), one))
+        };
+        merge(&named.iter().filter_map(of_one).collect::<Vec<_>>())
+    });
+    let scenarios = scenarios.collect::<Result<_, _>>()?;
     Ok(Results {
+        name: first.name.clone(),
+        start_s: first.start_s,
+        scenarios,
         target: first.target.clone(),
         plan: first.plan.clone(),
         parts,
@@ -169,7 +186,19 @@ fn intervals(named: &[(String, Results)]) -> Vec<Interval> {
                 duration_s = duration_s.max(second.duration_s);
                 errors += second.errors;
             }
-            Interval::new(until_s, duration_s, (response.len(), errors), &response)
+            let mut observed = Observed::default();
+            for second in all().filter_map(|intervals| intervals.get(at)) {
+                observed.add(
+                    second
+                        .observed
+                        .iter()
+                        .map(|(name, value)| (name.as_str(), *value)),
+                );
+            }
+            Interval {
+                observed: observed.means(),
+                ..Interval::new(until_s, duration_s, (response.len(), errors), &response)
+            }
         })
         .collect()
 }

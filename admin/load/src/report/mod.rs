@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `results` | a run with what it was of |
 //! | `steps` | a plan's steps |
-//! | `json`, `hdr` | as it is kept in a file, and read again |
+//! | `json`, `hdr` | as it is kept in a file |
+//! | `read`, `told` | and read again |
 //! | `merge` | the parts of one plan as one |
 //! | `markdown`, `html`, `junit`, `hdr_log` | as people, CI and other tools read it |
 //! | `text` | how figures are written |
@@ -24,17 +25,23 @@ mod markdown;
 #[cfg(feature = "reports")]
 mod merge;
 #[cfg(feature = "reports")]
+mod read;
+#[cfg(feature = "reports")]
 mod results;
 mod steps;
 #[cfg(all(test, feature = "reports"))]
 mod tests;
 #[cfg(feature = "reports")]
 mod text;
+#[cfg(feature = "reports")]
+mod told;
 
 #[cfg(feature = "reports")]
-pub use json::{ReadError, SCHEMA};
+pub use json::SCHEMA;
 #[cfg(feature = "reports")]
 pub use merge::{MergeError, merge};
+#[cfg(feature = "reports")]
+pub use read::ReadError;
 #[cfg(feature = "reports")]
 pub use results::{Parts, Results};
 pub use steps::StepReport;
@@ -72,6 +79,8 @@ pub enum Model {
     Closed,
     /// Requests were due by the clock, whatever the target did.
     Open,
+    /// Scenarios of both models side by side: each one's report says how its load was made.
+    Mixed,
 }
 
 /// The tester could not keep to its own schedule, so that response times hold its lateness too.
@@ -130,6 +139,9 @@ pub struct Report {
     /// Each step of a plan that has some, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepReport>,
+    /// What an observer told and was not kept: no number, no name, or more names than a run has; and 1 where it panicked.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub observed_dropped: u64,
     /// CPU time that the run's own threads took, in seconds.
     pub cpu_s: f64,
     /// Second by second.
@@ -143,7 +155,7 @@ pub struct Report {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Histograms {
     pub(crate) response: Packed,
-    /// Empty in a closed model, where it is the response.
+    /// Empty in a closed model, where it is the response. Of scenarios side by side it holds those of both models.
     pub(crate) service: Packed,
     pub(crate) failed: Packed,
     pub(crate) lag: Packed,
@@ -151,7 +163,7 @@ pub(crate) struct Histograms {
 
 /// What a report is made of besides what was recorded.
 pub(crate) struct Ended {
-    pub(crate) is_open: bool,
+    pub(crate) model: Model,
     pub(crate) is_cancelled: bool,
     pub(crate) elapsed: Duration,
     pub(crate) due: u64,
@@ -161,6 +173,7 @@ pub(crate) struct Ended {
     pub(crate) steps: Vec<String>,
     pub(crate) cpu: Duration,
     pub(crate) intervals: Vec<Interval>,
+    pub(crate) observed_dropped: u64,
 }
 
 impl Histograms {
@@ -196,20 +209,15 @@ impl Report {
         let requests = recorder.ok + failed;
         let seconds = to_the_microsecond(ended.elapsed.as_secs_f64());
         let response = Percentiles::of(&recorder.response_us);
-        let service = if ended.is_open {
-            Percentiles::of(&recorder.service_us)
-        } else {
-            response
+        let service = match ended.model {
+            Model::Closed => response,
+            _ => Percentiles::of(&recorder.service_us),
         };
         let lag = Percentiles::of(&recorder.lag_us);
         let limit_ms = f64::max(1.0, service.p99_ms / 10.0);
         let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
         Self {
-            model: if ended.is_open {
-                Model::Open
-            } else {
-                Model::Closed
-            },
+            model: ended.model,
             cancelled: ended.is_cancelled,
             elapsed_s: seconds,
             requests,
@@ -245,9 +253,10 @@ impl Report {
                 .enumerate()
                 .map(|(number, name)| {
                     let step = recorder.steps.get(number).and_then(Option::as_deref);
-                    StepReport::new(name, step, ended.is_open)
+                    StepReport::new(name, step, ended.model)
                 })
                 .collect(),
+            observed_dropped: ended.observed_dropped,
             cpu_s: to_the_microsecond(ended.cpu.as_secs_f64()),
             intervals: ended.intervals.clone(),
             histograms: Histograms::of(recorder),
@@ -282,7 +291,7 @@ impl Report {
     pub fn service_estimates(&self) -> Vec<Estimate> {
         let of = match self.model {
             Model::Closed => &self.histograms.response,
-            Model::Open => &self.histograms.service,
+            _ => &self.histograms.service,
         };
         estimates(&of.unpacked())
     }

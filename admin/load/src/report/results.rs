@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::{GeneratorLimited, Report};
 use crate::confidence::Estimate;
+use crate::engine::{AnyTarget, Run};
 use crate::part::Part;
+use crate::plan::{Plan, Protocol};
 use crate::threshold::{Breach, Threshold, Verdict};
 
 /// Which parts of a plan the results are of.
@@ -22,7 +24,11 @@ pub struct Parts {
 /// A run with what it was of: what every form of a report is made of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Results {
-    /// Where load went: `host:port`.
+    /// Of a scenario; empty otherwise.
+    pub name: String,
+    /// Of a scenario: so many seconds after the plan's beginning it began.
+    pub start_s: f64,
+    /// Where load went: `host:port`, of several scenarios each once with `, ` between them.
     pub target: String,
     /// The plan as JSON. Headers that may hold a secret have no value, and rows of data, which may hold passwords, are left out.
     pub plan: Value,
@@ -36,6 +42,8 @@ pub struct Results {
     pub thresholds: Vec<Threshold>,
     /// The threshold that ended the run, if one did.
     pub stopped_by: Option<Breach>,
+    /// Each scenario of a plan that has several, in its order. The report above is then of all together.
+    pub scenarios: Vec<Self>,
 }
 
 impl Results {
@@ -44,12 +52,10 @@ impl Results {
     pub fn new(target: &str, plan: &impl Serialize, began: SystemTime, report: Report) -> Self {
         let mut plan = serde_json::to_value(plan).unwrap_or_default();
         hide_secrets(&mut plan);
-        let part = plan
-            .as_object_mut()
-            .and_then(|fields| fields.remove("part"))
-            .and_then(|part| part.as_str()?.parse::<Part>().ok())
-            .unwrap_or(Part::WHOLE);
+        let part = without_part(&mut plan).unwrap_or(Part::WHOLE);
         Self {
+            name: String::new(),
+            start_s: 0.0,
             target: target.to_owned(),
             plan,
             parts: Parts {
@@ -60,7 +66,54 @@ impl Results {
             report,
             thresholds: Vec::new(),
             stopped_by: None,
+            scenarios: Vec::new(),
         }
+    }
+
+    /// Of a plan's run that began at a moment, with the plan's thresholds; `targets` as they were given to
+    /// [`start_plan`](crate::start_plan). None while the run goes on.
+    #[must_use]
+    pub fn of_run(
+        run: &Run,
+        plan: &Plan,
+        targets: &[AnyTarget],
+        began: SystemTime,
+    ) -> Option<Self> {
+        let report = run.report()?.clone();
+        let mut names: Vec<String> = Vec::new();
+        for target in targets.iter().map(AnyTarget::authority) {
+            if !names.contains(&target) {
+                names.push(target);
+            }
+        }
+        let target = names.join(", ");
+        let mut results = match plan.protocol() {
+            Ok(Protocol::Http(plan)) => Self::new(&target, plan, began, report),
+            #[cfg(feature = "postgres")]
+            Ok(Protocol::Postgres(plan)) => Self::new(&target, plan, began, report),
+            #[cfg(feature = "websocket")]
+            Ok(Protocol::WebSocket(plan)) => Self::new(&target, plan, began, report),
+            Err(_) => Self::new(&target, plan, began, report),
+        };
+        results.name.clone_from(&plan.name);
+        results.start_s = plan.start_s;
+        results.thresholds.clone_from(&plan.thresholds);
+        for ((scenario, (_, run)), target) in
+            plan.scenarios.iter().zip(run.scenarios()).zip(targets)
+        {
+            let began = began + Duration::from_secs_f64(scenario.start_s);
+            let target = std::slice::from_ref(target);
+            results
+                .scenarios
+                .push(Self::of_run(run, scenario, target, began)?);
+        }
+        Some(results)
+    }
+
+    /// Whether all thresholds hold, those of scenarios too.
+    #[must_use]
+    pub fn hold(&self) -> bool {
+        self.verdicts().iter().all(|verdict| verdict.holds) && self.scenarios.iter().all(Self::hold)
     }
 
     /// What each threshold came to.
@@ -87,9 +140,26 @@ impl Results {
     /// Percentiles of the response times with their intervals, and the service times' where these are not the same.
     pub(super) fn estimates(&self) -> (Vec<Estimate>, Option<Vec<Estimate>>) {
         let service =
-            (self.report.model == super::Model::Open).then(|| self.report.service_estimates());
+            (self.report.model != super::Model::Closed).then(|| self.report.service_estimates());
         (self.report.response_estimates(), service)
     }
+}
+
+/// Takes the part out of a plan, and out of those of its scenarios, which have the same.
+fn without_part(plan: &mut Value) -> Option<Part> {
+    let fields = plan.as_object_mut()?;
+    let mut part = fields
+        .remove("part")
+        .and_then(|part| part.as_str()?.parse().ok());
+    for (name, field) in fields {
+        if name == "scenarios" {
+            let scenarios = field.as_array_mut().into_iter().flatten();
+            part = scenarios.map(without_part).fold(part, Option::or);
+        } else if ["http", "postgres", "websocket"].contains(&name.as_str()) {
+            part = part.or(without_part(field));
+        }
+    }
+    part
 }
 
 /// As a file has it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Histograms;
+use super::{Histograms, Model};
 use crate::percentiles::Percentiles;
 use crate::record::{ErrorKind, Recorder, StepRecorder};
 
@@ -42,7 +42,7 @@ pub struct StepReport {
 }
 
 impl StepReport {
-    pub(super) fn new(name: &str, step: Option<&StepRecorder>, is_open: bool) -> Self {
+    pub(super) fn new(name: &str, step: Option<&StepRecorder>, model: Model) -> Self {
         let empty = Recorder::new();
         let recorder = step.map_or(&empty, |step| &step.recorder);
         let failed = recorder.failed();
@@ -62,10 +62,9 @@ impl StepReport {
             body_bytes: recorder.body_bytes,
             unmet: step.map(|step| step.unmet.clone()).unwrap_or_default(),
             response,
-            service: if is_open {
-                Percentiles::of(&recorder.service_us)
-            } else {
-                response
+            service: match model {
+                Model::Closed => response,
+                _ => Percentiles::of(&recorder.service_us),
             },
             failed: Percentiles::of(&recorder.failed_us),
             lag: Percentiles::of(&recorder.lag_us),

@@ -4,6 +4,7 @@ use regex::bytes::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::reply::Reply;
+use super::spoken::Protocol;
 use crate::plan::{PlanError, wrong};
 
 /// A longer value is not taken, as if it were not there.
@@ -11,6 +12,7 @@ const MAX_BYTES: usize = 8 * 1_024;
 
 /// Where a value lies in an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Capture {
@@ -19,6 +21,8 @@ pub enum Capture {
     Json(String),
     /// The value of a header; of several the first.
     Header(String),
+    /// PostgreSQL: a column of the first row, by its name: a text, a whole number, a boolean or a UUID. Cast others to `text`.
+    Column(String),
     /// The first group of a regular expression where it first matches the body, or all of the match where it has no group.
     Regex(String),
 }
@@ -28,13 +32,27 @@ pub(super) enum Taker {
     Json(String),
     Header(String),
     Regex(Regex),
+    Column(String),
 }
 
 impl Capture {
-    pub(super) fn compile(&self, field: &str) -> Result<Taker, PlanError> {
+    pub(super) fn compile(&self, field: &str, of: Protocol) -> Result<Taker, PlanError> {
+        let (name, is_right) = match self {
+            Self::Json(_) => ("json", !of.has_rows()),
+            Self::Regex(_) => ("regex", !of.has_rows()),
+            Self::Header(_) => ("header", of.is_http()),
+            Self::Column(_) => ("column", of.has_rows()),
+        };
+        if !is_right {
+            return wrong(
+                &format!("{field}.{name}"),
+                "is of another protocol: HTTP has json, header and regex, PostgreSQL column, WebSocket json and regex",
+            );
+        }
         Ok(match self {
             Self::Json(pointer) => Taker::Json(pointer_of(pointer, field)?),
             Self::Header(name) => Taker::Header(header_of(name, field)?),
+            Self::Column(name) => Taker::Column(name.clone()),
             Self::Regex(pattern) => Taker::Regex(regex_of(pattern, field)?),
         })
     }
@@ -49,6 +67,7 @@ impl Taker {
                 other => other.to_string(),
             },
             Self::Header(name) => String::from_utf8_lossy(reply.values(name).next()?).into_owned(),
+            Self::Column(name) => reply.column(name)?.to_owned(),
             Self::Regex(regex) => {
                 let text = reply.text();
                 let found = regex.captures(text.as_bytes())?;

@@ -1,23 +1,22 @@
 //! A plan's flows, checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
-
+#[cfg(feature = "postgres")]
+use super::compiled::Prepared;
 use super::compiled::{CompiledFlow, CompiledStep, Script};
 use super::data::{Drawn, Source};
-use super::template::{Form, Template, is_name};
-use super::{Flow, MAX_STEPS, MAX_THINK_MS, Step};
+use super::spoken::{Own, Parts, Spoken};
+use super::template::{Template, is_name};
+use super::{Flow, MAX_STEPS, MAX_THINK_MS};
 use crate::part::Part;
-use crate::plan::{MAX_BODY_BYTES, PlanError, checked_headers, checked_path, wrong};
+use crate::plan::{PlanError, wrong};
 
 const MAX_FLOWS: usize = 20;
 const MAX_WEIGHT: u32 = 1_000;
 const MAX_SOURCES: usize = 64;
-/// In the place of a value where the text around it is checked.
-const EXAMPLE: &str = "x";
-
 /// What all steps of a plan have in common.
 pub(crate) struct Common<'a> {
     pub(crate) data: &'a BTreeMap<String, Source>,
@@ -27,20 +26,42 @@ pub(crate) struct Common<'a> {
 }
 
 /// Names while they are looked for.
-struct Names<'a> {
+pub(super) struct Names<'a> {
     data: &'a BTreeMap<String, Source>,
     sources: Vec<Drawn>,
-    slots: usize,
+    pub(super) slots: usize,
     /// Of the flow: what steps before captured.
     captured: BTreeMap<String, usize>,
     /// Of the flow: the sources that it uses.
     used: BTreeSet<usize>,
+    /// Of PostgreSQL: what is prepared once a connection.
+    #[cfg(feature = "postgres")]
+    pub(super) statements: Vec<Prepared>,
+}
+
+/// The script of a plan, where it has one; `alone` are the fields that have no place beside it, and whether they are said.
+pub(crate) fn of_plan<S: Spoken>(
+    steps: &[S],
+    flows: &[Flow<S>],
+    common: &Common<'_>,
+    alone: &[(&str, bool)],
+) -> Result<Option<Arc<Script>>, PlanError> {
+    if steps.is_empty() && flows.is_empty() {
+        if !common.data.is_empty() {
+            return wrong("data", "is for `steps` or `flows`, and there are none");
+        }
+        return Ok(None);
+    }
+    if let Some((field, _)) = alone.iter().find(|(_, is_said)| *is_said) {
+        return wrong(field, "is of a plan with one request; say it in its step");
+    }
+    compile(steps, flows, common).map(|script| Some(Arc::new(script)))
 }
 
 /// `steps` are one flow that needs no name.
-pub(crate) fn compile(
-    steps: &[Step],
-    flows: &[Flow],
+fn compile<S: Spoken>(
+    steps: &[S],
+    flows: &[Flow<S>],
     common: &Common<'_>,
 ) -> Result<Script, PlanError> {
     let mut names = Names::new(common)?;
@@ -63,11 +84,14 @@ pub(crate) fn compile(
         );
     }
     let mut report_names = Vec::new();
-    let mut add = |prefix: &str, field: &str, steps: &[Step]| {
+    let mut add = |prefix: &str, field: &str, steps: &[S]| {
         let first = report_names.len();
-        report_names.extend(steps.iter().map(|step| match &step.name {
-            Some(name) => format!("{prefix}{name}"),
-            None => format!("{prefix}{} {}", step.method, step.path),
+        report_names.extend(steps.iter().enumerate().map(|(number, step)| {
+            let step = step.parts();
+            match step.name {
+                Some(name) => format!("{prefix}{name}"),
+                None => format!("{prefix}{}", step.own.usual_name(number + 1)),
+            }
         }));
         names.flow(steps, field, first, common.headers)
     };
@@ -105,6 +129,8 @@ pub(crate) fn compile(
         names.sources,
         names.slots,
         report_names,
+        #[cfg(feature = "postgres")]
+        names.statements,
         common.seed,
         common.part,
     ))
@@ -132,12 +158,14 @@ impl<'a> Names<'a> {
             slots: 0,
             captured: BTreeMap::new(),
             used: BTreeSet::new(),
+            #[cfg(feature = "postgres")]
+            statements: Vec::new(),
         })
     }
 
-    fn flow(
+    fn flow<S: Spoken>(
         &mut self,
-        steps: &[Step],
+        steps: &[S],
         field: &str,
         first: usize,
         headers: &BTreeMap<String, String>,
@@ -147,63 +175,35 @@ impl<'a> Names<'a> {
         let mut compiled = Vec::new();
         for (number, step) in steps.iter().enumerate() {
             let field = format!("{field}steps[{number}]");
-            compiled.push(self.step(step, &field, first + number, headers)?);
+            compiled.push(self.step(&step.parts(), &field, first + number, headers)?);
         }
         Ok((compiled, self.used.iter().copied().collect()))
     }
 
     fn step(
         &mut self,
-        step: &Step,
+        step: &Parts<'_>,
         field: &str,
         number: usize,
         common: &BTreeMap<String, String>,
     ) -> Result<CompiledStep, PlanError> {
         let at = |name: &str| format!("{field}.{name}");
-        let method = match Method::from_bytes(step.method.as_bytes()) {
-            Ok(method) if method != Method::CONNECT => method,
-            _ => return wrong(&at("method"), "wants an HTTP method such as GET"),
-        };
         if step.think_ms > MAX_THINK_MS {
             return wrong(
                 &at("think_ms"),
                 format!("wants at most {MAX_THINK_MS} milliseconds"),
             );
         }
-        let path = self.template(&step.path, &at("path"))?;
-        let example = vec![EXAMPLE.to_owned(); self.slots];
-        checked_path(&path.render(&example, Form::Path)).map_err(|error| PlanError {
-            field: at("path"),
-            ..error
-        })?;
-        let mut headers = Vec::new();
-        let own = step.headers.iter().map(|header| (header, at("headers")));
-        let before = common.iter().map(|header| (header, "headers".to_owned()));
-        for ((name, value), field) in before.chain(own) {
-            let field = format!("{field}.{name}");
-            let template = self.template(value, &field)?;
-            let example = vec![EXAMPLE.to_owned(); self.slots];
-            let example = template.render(&example, Form::Plain);
-            let checked = checked_headers(&[(name.clone(), example)].into());
-            checked.map_err(|error| PlanError { field, ..error })?;
-            // It was one a line above.
-            let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-                continue;
-            };
-            headers.retain(|(other, _)| *other != name);
-            headers.push((name, template));
-        }
-        let body = step.body.as_deref().unwrap_or_default();
-        if body.len() > MAX_BODY_BYTES {
-            return wrong(
-                &at("body"),
-                format!("wants at most {MAX_BODY_BYTES} bytes, has {}", body.len()),
-            );
-        }
-        let body = self.template(body, &at("body"))?;
-        let expected = step.expect.compile(&at("expect"))?;
+        let sends = match &step.own {
+            Own::Http(step) => self.http(step, field, common)?,
+            #[cfg(feature = "postgres")]
+            Own::Postgres(step) => self.sql(step, field)?,
+            #[cfg(feature = "websocket")]
+            Own::WebSocket(step) => self.message(step, field)?,
+        };
+        let expected = step.expect.compile(&at("expect"), step.own.protocol())?;
         let mut takers = Vec::new();
-        for (name, capture) in &step.capture {
+        for (name, capture) in step.capture {
             let field = at(&format!("capture.{name}"));
             if !is_name(name) || self.data.contains_key(name) {
                 return wrong(
@@ -211,7 +211,7 @@ impl<'a> Names<'a> {
                     "wants a name of letters, digits, `_` and `-` that `data` does not have",
                 );
             }
-            let taker = capture.compile(&field)?;
+            let taker = capture.compile(&field, step.own.protocol())?;
             let slot = match self.captured.get(name) {
                 Some(slot) => *slot,
                 None => self.slot(),
@@ -225,16 +225,13 @@ impl<'a> Names<'a> {
         Ok(CompiledStep {
             number,
             think: Duration::from_millis(step.think_ms),
-            method,
-            path,
-            headers,
-            body,
+            sends,
             expected,
             takers,
         })
     }
 
-    fn template(&mut self, text: &str, field: &str) -> Result<Template, PlanError> {
+    pub(super) fn template(&mut self, text: &str, field: &str) -> Result<Template, PlanError> {
         Template::compile(text, field, &mut |name| self.resolve(name))
     }
 

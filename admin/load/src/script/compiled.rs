@@ -27,6 +27,8 @@ pub(crate) struct Script {
     sources: Vec<Drawn>,
     slots: usize,
     names: Vec<String>,
+    #[cfg(feature = "postgres")]
+    statements: Vec<Prepared>,
     seed: u64,
     visitors: AtomicU64,
 }
@@ -44,13 +46,86 @@ pub(crate) struct CompiledStep {
     /// Its place among the steps of all flows.
     pub(crate) number: usize,
     pub(crate) think: Duration,
-    pub(super) method: Method,
-    pub(super) path: Template,
-    pub(super) headers: Vec<(HeaderName, Template)>,
-    pub(super) body: Template,
+    pub(super) sends: Sends,
     pub(super) expected: Expected,
     /// Name, place of the value, where it lies.
     pub(super) takers: Vec<(String, usize, Taker)>,
+}
+
+/// What it sends, with names in it.
+#[derive(Debug)]
+pub(super) enum Sends {
+    Http {
+        method: Method,
+        path: Template,
+        headers: Vec<(HeaderName, Template)>,
+        body: Template,
+    },
+    #[cfg(feature = "postgres")]
+    Sql {
+        statement: usize,
+        parameters: Vec<Option<Template>>,
+    },
+    #[cfg(feature = "websocket")]
+    Message {
+        /// None only waits.
+        content: Option<Content>,
+        reply: crate::Reply,
+    },
+}
+
+#[cfg(feature = "websocket")]
+#[derive(Debug)]
+pub(super) enum Content {
+    Text(Template),
+    Binary(Bytes),
+}
+
+/// A statement of PostgreSQL, and what has to be right about it.
+#[cfg(feature = "postgres")]
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) sql: String,
+    /// Path of its step.
+    pub(crate) field: String,
+    pub(crate) parameters: usize,
+    /// That are captured, each with the path of its field.
+    pub(crate) columns: Vec<(String, String)>,
+}
+
+/// What is sent, with values in it.
+pub(crate) enum Sent {
+    Http(Request),
+    #[cfg(feature = "postgres")]
+    Sql(Sql),
+    #[cfg(feature = "websocket")]
+    Message(Message),
+}
+
+/// An execution of a statement.
+#[cfg(feature = "postgres")]
+pub(crate) struct Sql {
+    pub(crate) statement: usize,
+    pub(crate) parameters: Vec<Option<String>>,
+}
+
+/// A message, and which one is its answer.
+#[cfg(feature = "websocket")]
+pub(crate) struct Message {
+    /// With whether it is text.
+    pub(crate) content: Option<(Bytes, bool)>,
+    pub(crate) reply: crate::Reply,
+}
+
+impl Sent {
+    /// Of protocols that have one.
+    pub(crate) fn path(&self) -> &str {
+        match self {
+            Self::Http(request) => &request.path,
+            #[cfg(any(feature = "postgres", feature = "websocket"))]
+            _ => "",
+        }
+    }
 }
 
 /// One visitor after the other: what the present one knows.
@@ -79,6 +154,7 @@ impl Script {
         sources: Vec<Drawn>,
         slots: usize,
         names: Vec<String>,
+        #[cfg(feature = "postgres")] statements: Vec<Prepared>,
         seed: u64,
         part: Part,
     ) -> Self {
@@ -87,6 +163,8 @@ impl Script {
             sources,
             slots,
             names,
+            #[cfg(feature = "postgres")]
+            statements,
             // Parts have other visitors.
             seed: seed ^ (part.number() - 1) << 40,
             visitors: AtomicU64::new(0),
@@ -96,6 +174,11 @@ impl Script {
     /// How reports name the steps of all flows, in their order.
     pub(crate) fn names(&self) -> &[String] {
         &self.names
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn statements(&self) -> &[Prepared] {
+        &self.statements
     }
 
     pub(crate) fn visitor(&self) -> Visitor {
@@ -124,39 +207,64 @@ impl Script {
 }
 
 impl CompiledStep {
-    /// The request; or why there is none: a captured text that no header can hold.
-    pub(crate) fn request(&self, visitor: &mut Visitor) -> Result<Request, Unmet> {
-        let values = &visitor.values;
-        let path = self.path.render(values, Form::Path);
-        let mut headers = Vec::with_capacity(self.headers.len() + 1);
-        let value_of = |text: &str, name: &HeaderName| {
-            HeaderValue::from_str(text)
-                .map_err(|_| Unmet::check(format!("header {name} of the request")))
+    /// What is sent; or why there is nothing: a captured text that no header can hold.
+    pub(crate) fn request(&self, visitor: &mut Visitor) -> Result<Sent, Unmet> {
+        let sent = match &self.sends {
+            Sends::Http {
+                method,
+                path,
+                headers,
+                body,
+            } => {
+                let path = path.render(&visitor.values, Form::Path);
+                Sent::Http(Request {
+                    method: method.clone(),
+                    headers: rendered(headers, visitor, &path)?,
+                    body: text(body, &visitor.values, "body of the request")?,
+                    path,
+                })
+            }
+            #[cfg(feature = "postgres")]
+            Sends::Sql {
+                statement,
+                parameters,
+            } => {
+                let mut rendered = Vec::with_capacity(parameters.len());
+                for parameter in parameters {
+                    rendered.push(match parameter {
+                        Some(template) => Some(template.render(&visitor.values, Form::Plain)),
+                        None => None,
+                    });
+                }
+                let mut texts = rendered.iter().flatten();
+                if texts.any(|text| text.contains('\0')) {
+                    return Err(Unmet::check("parameters of the statement"));
+                }
+                Sent::Sql(Sql {
+                    statement: *statement,
+                    parameters: rendered,
+                })
+            }
+            #[cfg(feature = "websocket")]
+            Sends::Message { content, reply } => {
+                let content = match content {
+                    None => None,
+                    Some(Content::Binary(bytes)) => Some((bytes.clone(), false)),
+                    Some(Content::Text(template)) => Some((
+                        text(template, &visitor.values, "text of the message")?,
+                        true,
+                    )),
+                };
+                Sent::Message(Message {
+                    content,
+                    reply: reply.clone(),
+                })
+            }
         };
-        for (name, template) in &self.headers {
-            headers.push((
-                name.clone(),
-                value_of(&template.render(values, Form::Plain), name)?,
-            ));
-        }
-        if !self.headers.iter().any(|(name, _)| *name == COOKIE)
-            && let Some(cookies) = visitor.cookies.header(&path)
-        {
-            headers.push((COOKIE, value_of(&cookies, &COOKIE)?));
-        }
-        let body = self.body.render(values, Form::Plain);
-        if body.len() > MAX_BODY_BYTES {
-            return Err(Unmet::check("body of the request"));
-        }
         visitor
             .reply
             .clear(self.expected.looks_inside() || !self.takers.is_empty());
-        Ok(Request {
-            method: self.method.clone(),
-            path,
-            headers,
-            body: Bytes::from(body),
-        })
+        Ok(sent)
     }
 
     /// Looks at the answer, which is the visitor's reply, and takes from it what later steps need.
@@ -181,4 +289,35 @@ impl CompiledStep {
         }
         Ok(())
     }
+}
+
+fn text(template: &Template, values: &[String], name: &str) -> Result<Bytes, Unmet> {
+    let text = template.render(values, Form::Plain);
+    if text.len() > MAX_BODY_BYTES {
+        return Err(Unmet::check(name));
+    }
+    Ok(Bytes::from(text))
+}
+
+/// Headers with values in them, and the visitor's cookies where the step has none of its own.
+fn rendered(
+    templates: &[(HeaderName, Template)],
+    visitor: &Visitor,
+    path: &str,
+) -> Result<Vec<(HeaderName, HeaderValue)>, Unmet> {
+    let mut headers = Vec::with_capacity(templates.len() + 1);
+    let value_of = |text: &str, name: &HeaderName| {
+        HeaderValue::from_str(text)
+            .map_err(|_| Unmet::check(format!("header {name} of the request")))
+    };
+    for (name, template) in templates {
+        let text = template.render(&visitor.values, Form::Plain);
+        headers.push((name.clone(), value_of(&text, name)?));
+    }
+    if !templates.iter().any(|(name, _)| *name == COOKIE)
+        && let Some(cookies) = visitor.cookies.header(path)
+    {
+        headers.push((COOKIE, value_of(&cookies, &COOKIE)?));
+    }
+    Ok(headers)
 }

@@ -22,6 +22,7 @@ const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 /// One value for each visit. What is random comes of the plan's `seed` and the visitor's number, so that the same plan has the
 /// same values, in an order that the target's speed decides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Source {
@@ -56,6 +57,7 @@ pub enum Source {
 
 /// Rows of named columns: `csv` or `json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Rows {
     /// As CSV (RFC 4180), the names in the first line; at most 100,000 rows, each with as many fields as there are names.
@@ -73,6 +75,7 @@ pub struct Rows {
 
 /// Which row is next.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// One after the other over all visits, and again from the first.

@@ -9,12 +9,14 @@ use serde_json::Value;
 
 use super::capture::{header_of, pointer_of, regex_of};
 use super::reply::Reply;
+use super::spoken::Protocol;
 use crate::plan::{PlanError, wrong};
 use crate::record::{Answer, ErrorKind};
 
 /// What the answer to a step has to be; all of it. An answer that is not is an error: of the kind `status` for its status, of
 /// the kind `check` for anything else.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Expect {
     /// One of these statuses, each 100 to 599. Default any below 400.
@@ -32,6 +34,9 @@ pub struct Expect {
     /// JSON Pointer (RFC 6901) to the value that is there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub json: BTreeMap<String, Value>,
+    /// PostgreSQL: so many rows, of what was read or of what was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
     /// At most so many milliseconds from the send to the body's end: more than 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within_ms: Option<f64>,
@@ -45,6 +50,7 @@ pub(super) struct Expected {
     contains: Option<String>,
     matches: Option<Regex>,
     json: Vec<(String, Value)>,
+    rows: Option<u64>,
     within: Option<Duration>,
 }
 
@@ -69,7 +75,23 @@ impl Expect {
         *self == Self::default()
     }
 
-    pub(super) fn compile(&self, field: &str) -> Result<Expected, PlanError> {
+    pub(super) fn compile(&self, field: &str, of: Protocol) -> Result<Expected, PlanError> {
+        let has_body = !of.has_rows();
+        for (name, is_said, is_right) in [
+            ("status", !self.status.is_empty(), of.is_http()),
+            ("headers", !self.headers.is_empty(), of.is_http()),
+            ("body_contains", self.body_contains.is_some(), has_body),
+            ("body_matches", self.body_matches.is_some(), has_body),
+            ("json", !self.json.is_empty(), has_body),
+            ("rows", self.rows.is_some(), of.has_rows()),
+        ] {
+            if is_said && !is_right {
+                return wrong(
+                    &format!("{field}.{name}"),
+                    "is of another protocol; leave it out",
+                );
+            }
+        }
         if self
             .status
             .iter()
@@ -110,6 +132,7 @@ impl Expect {
             contains: self.body_contains.clone(),
             matches,
             json,
+            rows: self.rows,
             within,
         })
     }
@@ -167,6 +190,9 @@ impl Expected {
             if json.and_then(|json| json.pointer(pointer)) != Some(wanted) {
                 return Err(Unmet::check(format!("json {pointer}")));
             }
+        }
+        if self.rows.is_some_and(|rows| rows != reply.rows()) {
+            return Err(Unmet::check("rows"));
         }
         if self.within.is_some_and(|within| took > within) {
             return Err(Unmet::check("within_ms"));

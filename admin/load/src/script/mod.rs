@@ -6,12 +6,15 @@
 //! | file | role |
 //! |---|---|
 //! | here | flows and steps as a plan has them |
+//! | `steps` | those of PostgreSQL and WebSocket |
+//! | `spoken` | what they have in common |
 //! | `data` | where values come from |
 //! | `template` | texts with values in them |
 //! | `expect` | what an answer has to be |
 //! | `capture` | what is taken from it |
 //! | `reply` | an answer as these two see it |
 //! | `cookies` | what a visitor was told to say again |
+//! | `sends` | what a step sends, checked |
 //! | `compile` | a plan's flows, checked |
 //! | `compiled` | a script as the engine runs it |
 
@@ -22,6 +25,10 @@ mod cookies;
 mod data;
 mod expect;
 mod reply;
+mod sends;
+mod spoken;
+#[cfg(any(feature = "postgres", feature = "websocket"))]
+mod steps;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -31,12 +38,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::capture::Capture;
-pub(crate) use self::compile::{Common, compile};
-pub(crate) use self::compiled::{Script, Visitor};
+pub(crate) use self::compile::{Common, of_plan};
+#[cfg(feature = "websocket")]
+pub(crate) use self::compiled::Message;
+#[cfg(feature = "postgres")]
+pub(crate) use self::compiled::{Prepared, Sql};
+pub(crate) use self::compiled::{Script, Sent, Visitor};
 pub use self::data::{Order, Rows, Source};
 pub use self::expect::Expect;
 pub(crate) use self::expect::Unmet;
 pub(crate) use self::reply::Reply;
+#[cfg(feature = "postgres")]
+pub use self::steps::PostgresStep;
+#[cfg(feature = "websocket")]
+pub use self::steps::WebSocketStep;
 
 /// The most steps of all flows together: 20. Each has histograms of its own, 0.7 MB on each thread of the run.
 pub const MAX_STEPS: usize = 20;
@@ -45,21 +60,23 @@ pub const MAX_THINK_MS: u64 = 60_000;
 
 /// Steps that one visitor takes, and how often this is what a visitor does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Flow {
+pub struct Flow<S = Step> {
     /// What its steps are named by in reports: `name/step`.
     pub name: String,
     /// Its share of all visits is this over the sum of all weights: 1 to 1,000. Default 1.
     #[serde(default = "one")]
     pub weight: u32,
     /// One after the other. A step that fails ends the visit: a visitor who cannot log in does not buy.
-    pub steps: Vec<Step>,
+    pub steps: Vec<S>,
 }
 
 /// One request of a visit. `{{name}}` in its path, headers and body is a value of the plan's `data` or one that a step before
 /// it captured; `{{name.column}}` one of a row. In a path values are percent-encoded; elsewhere they stand as they are, and
 /// `{{name|json}}` stands as JSON, a text with its quotes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Step {
     /// How reports name it. Default method and path as they are written.

@@ -10,6 +10,9 @@ pub(crate) struct Reply {
     body: Vec<u8>,
     wants_body: bool,
     is_cut: bool,
+    /// Of PostgreSQL: the first row's columns that are not NULL, and how many rows there were.
+    columns: Vec<(String, String)>,
+    rows: u64,
 }
 
 impl Reply {
@@ -23,6 +26,8 @@ impl Reply {
     pub(crate) fn begin(&mut self) {
         self.headers.clear();
         self.body.clear();
+        self.columns.clear();
+        self.rows = 0;
         self.is_cut = false;
     }
 
@@ -38,6 +43,31 @@ impl Reply {
         let room = MAX_KEPT_BYTES - self.body.len();
         self.is_cut |= bytes.len() > room;
         self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn add_column(&mut self, name: &str, value: String) {
+        self.columns.push((name.to_owned(), value));
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn set_rows(&mut self, rows: u64) {
+        self.rows = rows;
+    }
+
+    /// Whether somebody looks inside.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn wants_columns(&self) -> bool {
+        self.wants_body
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    pub(super) fn column(&self, name: &str) -> Option<&str> {
+        let found = self.columns.iter().find(|(own, _)| own == name);
+        found.map(|(_, value)| value.as_str())
     }
 
     /// Values of a header, whose name is in small letters.

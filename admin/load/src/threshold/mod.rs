@@ -89,6 +89,7 @@ const COMPARISONS: [(&str, Comparison); 4] = [
 /// that are not whole at the run's end, and for those without any answer where the figure is of answers. Then, if the run
 /// should end when it is broken, `abort`: without `over` all seconds so far count.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Threshold {
     metric: Metric,

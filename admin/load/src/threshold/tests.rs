@@ -95,7 +95,7 @@ fn a_report_is_held_against_each() {
         recorder.record(&sample, true);
     }
     let ended = |due| Ended {
-        is_open: true,
+        model: crate::Model::Open,
         is_cancelled: false,
         elapsed: Duration::from_secs(2),
         due,
@@ -104,6 +104,7 @@ fn a_report_is_held_against_each() {
         steps: Vec::new(),
         cpu: Duration::ZERO,
         intervals: Vec::new(),
+        observed_dropped: 0,
     };
     let report = Report::new(&recorder, &ended(103));
     for (text, holds) in [

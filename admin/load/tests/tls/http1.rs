@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use pitcrew_load::{ErrorKind, HttpPlan, Report, Target, TargetError, start};
+use pitcrew_load::{ErrorKind, HttpPlan, Load, Report, Target, TargetError, start};
 use tokio::io::AsyncWriteExt;
 
 use crate::server::{certificate, secure, server};
@@ -28,8 +28,11 @@ where
 
 fn plan(requests: u64) -> HttpPlan {
     HttpPlan {
-        requests: Some(requests),
-        connections: Some(4),
+        load: Load {
+            requests: Some(requests),
+            connections: Some(4),
+            ..Load::default()
+        },
         ..HttpPlan::default()
     }
 }

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use pitcrew_load::{ErrorKind, HttpPlan, HttpVersion, Target, start};
+use pitcrew_load::{ErrorKind, HttpPlan, HttpVersion, Load, Target, start};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -32,8 +32,11 @@ fn plan() -> HttpPlan {
     HttpPlan {
         version: HttpVersion::Http2,
         streams: Some(4),
-        connections: Some(1),
-        requests: Some(200),
+        load: Load {
+            connections: Some(1),
+            requests: Some(200),
+            ..Load::default()
+        },
         ..HttpPlan::default()
     }
 }
@@ -54,7 +57,10 @@ async fn a_server_that_speaks_another_protocol_alone_is_a_tls_error() {
     let (address, pem, _) = secure("http/1.1", answer).await;
     let target = Target::resolve_with_roots(&format!("https://{address}"), &pem).expect("a target");
     let plan = HttpPlan {
-        requests: Some(5),
+        load: Load {
+            requests: Some(5),
+            ..plan().load
+        },
         ..plan()
     };
     let run = start("7", &plan, &target).expect("starts");

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use pitcrew_load::{
-    ErrorKind, PlanError, PostgresMode, PostgresPlan, PostgresTarget, start_postgres,
+    ErrorKind, Load, PlanError, PostgresMode, PostgresPlan, PostgresTarget, start_postgres,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -75,8 +75,11 @@ fn target(address: &str, pem: &str) -> PostgresTarget {
 fn plan() -> PostgresPlan {
     PostgresPlan {
         mode: PostgresMode::Simple,
-        connections: Some(3),
-        requests: Some(60),
+        load: Load {
+            connections: Some(3),
+            requests: Some(60),
+            ..Load::default()
+        },
         ..PostgresPlan::default()
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::{SinkExt, StreamExt};
-use pitcrew_load::{ErrorKind, Report, Target, WebSocketPlan, start_websocket};
+use pitcrew_load::{ErrorKind, Load, Report, Target, WebSocketPlan, start_websocket};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_websockets::ServerBuilder;
@@ -24,9 +24,12 @@ async fn echo(stream: TlsStream<TcpStream>) {
 
 async fn report(target: &Target, requests: u64) -> Report {
     let plan = WebSocketPlan {
-        connections: Some(3),
         idle: 5,
-        requests: Some(requests),
+        load: Load {
+            connections: Some(3),
+            requests: Some(requests),
+            ..Load::default()
+        },
         ..WebSocketPlan::default()
     };
     let run = start_websocket("7", &plan, target).expect("starts");

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use pitcrew_load::{ErrorKind, Open, Spacing, Stage, Target, WebSocketPlan, start_websocket};
+use pitcrew_load::{ErrorKind, Load, Open, Spacing, Stage, Target, WebSocketPlan, start_websocket};
 use tokio::net::TcpListener;
 
 use crate::server::{Temper, plan, report, server};
@@ -23,18 +23,21 @@ async fn a_connection_that_is_closed_while_nobody_speaks_is_made_anew() {
     let server = server(Temper::ClosesAfterwards(1_012)).await;
     // One message at a time, each of them due long after the close of the one before.
     let plan = WebSocketPlan {
-        connections: Some(1),
-        requests: None,
-        open: Some(Open {
-            stages: vec![Stage {
-                duration_s: 1.0,
-                rate_per_s: 5.0,
-                to_rate_per_s: None,
-            }],
-            spacing: Spacing::Even,
-            seed: 0,
-        }),
-        timeout_ms: 10_000,
+        load: Load {
+            connections: Some(1),
+            requests: None,
+            open: Some(Open {
+                stages: vec![Stage {
+                    duration_s: 1.0,
+                    rate_per_s: 5.0,
+                    to_rate_per_s: None,
+                }],
+                spacing: Spacing::Even,
+                seed: 0,
+            }),
+            timeout_ms: 10_000,
+            ..plan(1).load
+        },
         ..plan(1)
     };
     let report = report(&plan, &server.target).await;
@@ -52,7 +55,10 @@ async fn connections_are_held_no_longer_than_the_plan_says() {
     let server = server(Temper::Echo).await;
     let plan = WebSocketPlan {
         hold_s: Some(1e-9),
-        timeout_ms: 10_000,
+        load: Load {
+            timeout_ms: 10_000,
+            ..plan(40).load
+        },
         ..plan(40)
     };
     let report = report(&plan, &server.target).await;
@@ -68,9 +74,12 @@ async fn connections_are_held_no_longer_than_the_plan_says() {
 async fn l3_a_cancelled_run_ends_although_its_target_hangs() {
     let server = server(Temper::Silent).await;
     let plan = WebSocketPlan {
-        requests: None,
-        duration_s: Some(600.0),
-        timeout_ms: 60_000,
+        load: Load {
+            requests: None,
+            duration_s: Some(600.0),
+            timeout_ms: 60_000,
+            ..plan(1).load
+        },
         ..plan(1)
     };
     let run = start_websocket("7", &plan, &server.target).expect("starts");

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::{SinkExt, StreamExt};
-use pitcrew_load::{Target, WebSocketPlan, start_websocket};
+use pitcrew_load::{Load, Target, WebSocketPlan, start_websocket};
 use tokio::net::TcpListener;
 use tokio_websockets::{CloseCode, Message, ServerBuilder};
 
@@ -14,8 +14,11 @@ async fn idle_connections_are_held_beside_the_load() {
     let server = server(Temper::Echo).await;
     let plan = WebSocketPlan {
         idle: 100,
-        requests: None,
-        duration_s: Some(600.0),
+        load: Load {
+            requests: None,
+            duration_s: Some(600.0),
+            ..plan(1).load
+        },
         ..plan(1)
     };
     let run = start_websocket("7", &plan, &server.target).expect("starts");
@@ -39,10 +42,13 @@ async fn an_idle_connection_that_is_lost_is_counted_and_made_anew() {
     let target = Target::resolve(&format!("ws://{address}")).expect("resolves");
     let plan = WebSocketPlan {
         idle: 1,
-        connections: Some(1),
-        timeout_ms: 60_000,
-        requests: None,
-        duration_s: Some(600.0),
+        load: Load {
+            connections: Some(1),
+            timeout_ms: 60_000,
+            requests: None,
+            duration_s: Some(600.0),
+            ..plan(1).load
+        },
         ..plan(1)
     };
     let run = start_websocket("7", &plan, &target).expect("starts");

@@ -6,3 +6,5 @@ mod connections;
 mod idle;
 mod replies;
 mod server;
+#[cfg(feature = "scripts")]
+mod visits;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use pitcrew_load::{ErrorKind, Reply, WebSocketMessage, WebSocketPlan};
+use pitcrew_load::{ErrorKind, Load, Reply, WebSocketMessage, WebSocketPlan};
 
 use crate::server::{Temper, plan, report, server};
 
@@ -20,7 +20,10 @@ async fn each_message_has_its_reply() {
         };
         let plan = WebSocketPlan {
             message,
-            timeout_ms: 10_000,
+            load: Load {
+                timeout_ms: 10_000,
+                ..plan(203).load
+            },
             ..plan(203)
         };
         let report = report(&plan, &server.target).await;
@@ -80,7 +83,10 @@ async fn a_reply_can_be_told_from_what_else_is_said() {
     let plan = WebSocketPlan {
         message: WebSocketMessage::Text("order 7".to_owned()),
         reply: Reply::Contains("der 7".to_owned()),
-        timeout_ms: 10_000,
+        load: Load {
+            timeout_ms: 10_000,
+            ..plan(50).load
+        },
         ..plan(50)
     };
     let contained = report(&plan, &server.target).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use futures_util::{SinkExt, StreamExt};
-use pitcrew_load::{Report, Target, WebSocketPlan, start_websocket};
+use pitcrew_load::{Load, Report, Target, WebSocketPlan, start_websocket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_websockets::{CloseCode, Message, ServerBuilder};
@@ -110,9 +110,12 @@ pub(crate) async fn server(temper: Temper) -> Server {
 
 pub(crate) fn plan(requests: u64) -> WebSocketPlan {
     WebSocketPlan {
-        connections: Some(4),
-        requests: Some(requests),
-        timeout_ms: 100,
+        load: Load {
+            connections: Some(4),
+            requests: Some(requests),
+            timeout_ms: 100,
+            ..Load::default()
+        },
         ..WebSocketPlan::default()
     }
 }

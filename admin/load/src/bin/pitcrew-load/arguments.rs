@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::plan_file::PlanFile;
 use super::work::Work;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pitcrew_load::{
-    HttpPlan, Open, Part, PostgresMode, PostgresPlan, PostgresTarget, Spacing, Stage, Target,
-    Threshold, WebSocketMessage, WebSocketPlan, seconds,
+    AnyTarget, HttpPlan, Load, Open, Part, Plan, PostgresMode, PostgresPlan, PostgresTarget,
+    Spacing, Stage, Target, Threshold, WebSocketMessage, WebSocketPlan, seconds,
 };
 
 /// Sends load to an HTTP server, PostgreSQL or a WebSocket and tells the truth about its latency.
@@ -141,6 +140,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Print the JSON Schema of plans, for editors
+    Schema,
     /// Tell how a run differs from an earlier one, with the noise of both in view
     Compare {
         /// What --json wrote of the earlier run
@@ -186,42 +187,35 @@ impl Output {
 
 impl Arguments {
     /// Where load goes, and what is sent.
-    pub(crate) fn work(&self, file: Option<PlanFile>) -> Result<Work, String> {
-        match file {
-            Some(file) => self.of_file(file),
-            None => self.of_options(),
+    pub(crate) fn work(&self, file: Option<Plan>) -> Result<Work, String> {
+        let mut plan = match file {
+            Some(plan) => plan,
+            None => self.of_options()?,
+        };
+        if let Some(part) = self.part {
+            plan = plan.part(part);
         }
+        plan.thresholds
+            .splice(0..0, self.thresholds.iter().copied());
+        plan.check().map_err(|error| error.to_string())?;
+        let scenarios = if plan.scenarios.is_empty() {
+            std::slice::from_ref(&plan)
+        } else {
+            &plan.scenarios
+        };
+        let targets = scenarios.iter().map(|one| self.target_of(one));
+        let targets = targets.collect::<Result<_, _>>()?;
+        Ok(Work { plan, targets })
     }
 
-    fn of_file(&self, file: PlanFile) -> Result<Work, String> {
-        let target = &file.target;
-        match (file.http, file.postgres, file.websocket) {
-            (Some(mut plan), None, None) => {
-                plan.part = self.part.or(plan.part);
-                Ok(Work::Http(self.allowed(target)?, plan))
-            }
-            (None, Some(plan), None) => {
-                self.refuse_part("postgres")?;
-                Ok(Work::Postgres(self.allowed_postgres(target)?, plan))
-            }
-            (None, None, Some(plan)) => {
-                self.refuse_part("websocket")?;
-                Ok(Work::WebSocket(self.allowed(&in_http(target))?, plan))
-            }
-            _ => Err("a plan wants one of `http`, `postgres` and `websocket`".to_owned()),
+    fn target_of(&self, plan: &Plan) -> Result<AnyTarget, String> {
+        if plan.postgres.is_some() {
+            return self.allowed_postgres(&plan.target).map(AnyTarget::from);
         }
+        self.allowed(&in_http(&plan.target)).map(AnyTarget::from)
     }
 
-    fn refuse_part(&self, of: &str) -> Result<(), String> {
-        match self.part {
-            Some(_) => Err(format!(
-                "--part is of `http`; a plan of `{of}` has no parts"
-            )),
-            None => Ok(()),
-        }
-    }
-
-    fn of_options(&self) -> Result<Work, String> {
+    fn of_options(&self) -> Result<Plan, String> {
         let url = self.url.as_deref().unwrap_or_default();
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
         let is_postgres = matches!(scheme, "postgres" | "postgresql");
@@ -242,12 +236,6 @@ impl Arguments {
                 !self.header.is_empty(),
                 !is_postgres,
             ),
-            (
-                "--part",
-                "http://",
-                self.part.is_some(),
-                !is_postgres && !is_websocket,
-            ),
         ] {
             if is_said && !is_right {
                 return Err(format!(
@@ -255,26 +243,15 @@ impl Arguments {
                 ));
             }
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked with the plan"
-        )]
-        let timeout_ms = (self.timeout * 1e3) as u64;
-        let open = self.open();
-        let duration_s = self.duration.filter(|_| open.is_none());
+        let load = self.load();
         if is_postgres {
             let plan = PostgresPlan {
                 sql: self.sql.clone().unwrap_or_else(|| "SELECT 1".to_owned()),
                 mode: self.mode.map(PostgresMode::from).unwrap_or_default(),
-                connections: self.connections,
-                duration_s,
-                requests: self.requests,
-                open,
-                timeout_ms,
+                load,
                 ..PostgresPlan::default()
             };
-            return Ok(Work::Postgres(self.allowed_postgres(url)?, plan));
+            return Ok(Plan::postgres(url, plan));
         }
         let spelled = in_http(url);
         let uri: http::Uri = spelled
@@ -284,7 +261,7 @@ impl Arguments {
             return Err(format!("`{url}` is no URL: write http://HOST[:PORT]/PATH"));
         };
         let scheme = uri.scheme_str().unwrap_or_default();
-        let target = self.allowed(&format!("{scheme}://{authority}"))?;
+        let target = format!("{scheme}://{authority}");
         let path = uri
             .path_and_query()
             .map_or("/", |path| path.as_str())
@@ -303,29 +280,38 @@ impl Arguments {
                 path,
                 headers,
                 message: message.unwrap_or(usual.message),
-                connections: self.connections,
-                duration_s,
-                requests: self.requests,
-                open,
-                timeout_ms,
+                load,
                 ..WebSocketPlan::default()
             };
-            return Ok(Work::WebSocket(target, plan));
+            return Ok(Plan::websocket(target, plan));
         }
         let plan = HttpPlan {
             path,
             method: self.method.clone().unwrap_or_else(|| "GET".to_owned()),
             headers,
             body: self.body.clone(),
-            connections: self.connections,
-            duration_s,
-            requests: self.requests,
-            part: self.part,
-            open,
-            timeout_ms,
+            load,
             ..HttpPlan::default()
         };
-        Ok(Work::Http(target, plan))
+        Ok(Plan::http(target, plan))
+    }
+
+    fn load(&self) -> Load {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked with the plan"
+        )]
+        let timeout_ms = (self.timeout * 1e3) as u64;
+        let open = self.open();
+        Load {
+            connections: self.connections,
+            duration_s: self.duration.filter(|_| open.is_none()),
+            requests: self.requests,
+            open,
+            part: None,
+            timeout_ms,
+        }
     }
 
     fn open(&self) -> Option<Open> {

@@ -16,8 +16,25 @@ pub(super) fn files(baseline: &Path, result: &Path, small_percent: f64) -> Resul
     Ok(results(&before, &after, small_percent))
 }
 
-/// Prints what moved. 0 where nothing became worse, 1 where something did, 3 where that cannot be said.
+/// Prints what moved, of the whole and of each scenario that both have. 0 where nothing became worse, 1 where something did, 3
+/// where that cannot be said.
 pub(super) fn results(before: &Results, after: &Results, small_percent: f64) -> u8 {
+    let mut codes = vec![one(before, after, small_percent)];
+    for scenario in &after.scenarios {
+        let mut others = before.scenarios.iter();
+        if let Some(before) = others.find(|before| before.name == scenario.name) {
+            println!("\nScenario {}", scenario.name);
+            codes.push(one(before, scenario, small_percent));
+        }
+    }
+    let has = |code| codes.contains(&code);
+    [BROKEN, LATE]
+        .into_iter()
+        .find(|code| has(*code))
+        .unwrap_or(0)
+}
+
+fn one(before: &Results, after: &Results, small_percent: f64) -> u8 {
     let compared = compare(
         &before.report.intervals,
         &after.report.intervals,

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use pitcrew_load::{Breach, Report, Results, Run, Watch, contradiction, merge};
+use pitcrew_load::{Breach, Results, Run, Watch, merge};
 
 use self::arguments::{Arguments, Command};
 use self::live::Live;
@@ -33,7 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = match &arguments.command {
-        None => run(arguments),
+        None => run(&arguments),
         Some(Command::Merge { results, output }) => files::read_all(results)
             .and_then(|parts| merge(&parts).map_err(|error| error.to_string()))
             .and_then(|merged| {
@@ -41,6 +41,10 @@ fn main() -> ExitCode {
                 print!("{}", show::results(&merged, output.markdown));
                 Ok(code(&merged, false))
             }),
+        Some(Command::Schema) => {
+            println!("{:#}", pitcrew_load::schema());
+            Ok(0)
+        }
         Some(Command::Compare {
             baseline,
             result,
@@ -56,22 +60,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(mut arguments: Arguments) -> Result<u8, String> {
+fn run(arguments: &Arguments) -> Result<u8, String> {
     let file = arguments.plan.as_deref().map(plan_file::read).transpose()?;
-    let is_file = file.is_some();
-    let own = file.iter().flat_map(|file| &file.thresholds);
-    arguments.thresholds.extend(own);
     let work = arguments.work(file)?;
-    work.check().map_err(|error| {
-        if is_file {
-            format!("{}.{error}", work.name())
-        } else {
-            error.to_string()
-        }
-    })?;
-    if let Some((one, other)) = contradiction(&arguments.thresholds) {
-        return Err(format!("no run can keep both `{one}` and `{other}`"));
-    }
     if arguments.capacity && arguments.output.is_asked() {
         return Err(
             "--capacity makes many runs and writes none of them: leave --json, --html, --junit, --hdr and --markdown out"
@@ -88,15 +79,20 @@ fn run(mut arguments: Arguments) -> Result<u8, String> {
     runtime.block_on(async {
         work.reachable().await?;
         if arguments.capacity {
-            return search::run(&arguments, &work).await;
+            return search::run(arguments, &work).await;
         }
         let began = SystemTime::now();
         let run = work.start().await.map_err(|error| error.to_string())?;
-        let (report, end) = watched(&run, &arguments, &work).await;
-        let mut results = work.results(began, report);
-        results.thresholds.clone_from(&arguments.thresholds);
-        if let End::Breach(breach) = end {
-            results.stopped_by = Some(breach);
+        let end = watched(&run, arguments, &work).await;
+        let Some(mut results) = work.results(began, &run) else {
+            return Err("the run did not end".to_owned());
+        };
+        if let End::Breach(scenario, breach) = end {
+            let broken = match scenario {
+                None => &mut results,
+                Some(number) => &mut results.scenarios[number],
+            };
+            broken.stopped_by = Some(breach);
         }
         files::write(&arguments.output, &results)?;
         print!("{}", show::results(&results, arguments.output.markdown));
@@ -114,20 +110,26 @@ fn run(mut arguments: Arguments) -> Result<u8, String> {
 enum End {
     Usual,
     Interrupted,
-    Breach(Breach),
+    /// By the number of its scenario, or of the whole.
+    Breach(Option<usize>, Breach),
 }
 
 /// Shows the run while it goes on, and ends it when it is interrupted or breaks a threshold that should end it.
-async fn watched(run: &Run, arguments: &Arguments, work: &Work) -> (Report, End) {
-    let mut live = Live::new(work.length_s(), arguments.quiet);
-    let mut watch = Watch::new(&arguments.thresholds);
+async fn watched(run: &Run, arguments: &Arguments, work: &Work) -> End {
+    let mut live = Live::new(work.plan.length_s(), arguments.quiet);
+    let scenarios = work.plan.scenarios.iter().zip(run.scenarios()).enumerate();
+    let mut watches = vec![(None, run, Watch::new(&work.plan.thresholds))];
+    watches.extend(
+        scenarios
+            .map(|(number, (plan, (_, run)))| (Some(number), run, Watch::new(&plan.thresholds))),
+    );
     let mut end = End::Usual;
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     let interrupted = interrupted();
     tokio::pin!(interrupted);
     let report = loop {
         tokio::select! {
-            report = run.finished() => break report.clone(),
+            report = run.finished() => break report,
             () = &mut interrupted, if end == End::Usual => {
                 end = End::Interrupted;
                 run.cancel();
@@ -135,15 +137,18 @@ async fn watched(run: &Run, arguments: &Arguments, work: &Work) -> (Report, End)
             _ = ticks.tick() => {
                 let seconds = run.intervals();
                 live.show(&run.progress(), &seconds);
-                if let (End::Usual, Some(breach)) = (&end, watch.look(&seconds)) {
-                    end = End::Breach(breach);
-                    run.cancel();
+                for (scenario, own, watch) in &mut watches {
+                    let breach = watch.look(&own.intervals());
+                    if let (End::Usual, Some(breach)) = (&end, breach) {
+                        end = End::Breach(*scenario, breach);
+                        run.cancel();
+                    }
                 }
             }
         }
     };
     live.end(&report.intervals);
-    (report, end)
+    end
 }
 
 fn code(results: &Results, is_interrupted: bool) -> u8 {
@@ -151,7 +156,7 @@ fn code(results: &Results, is_interrupted: bool) -> u8 {
         INTERRUPTED
     } else if results.report.generator_limited.is_some() {
         LATE
-    } else if results.verdicts().iter().any(|verdict| !verdict.holds) {
+    } else if !results.hold() {
         BROKEN
     } else {
         0

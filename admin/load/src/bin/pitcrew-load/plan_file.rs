@@ -4,29 +4,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use pitcrew_load::{HttpPlan, PostgresPlan, Source, Threshold, WebSocketPlan};
-use serde::{Deserialize, Deserializer};
+use pitcrew_load::{Plan, Source};
+use serde::Deserializer;
 
 /// The largest plan and the largest file of rows: 8 MiB, where a body may have 1.
 const MAX_BYTES: u64 = 8 << 20;
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PlanFile {
-    /// Where to: a URL, or of PostgreSQL also `key=value` pairs.
-    pub(crate) target: String,
-    #[serde(default)]
-    pub(crate) http: Option<HttpPlan>,
-    #[serde(default)]
-    pub(crate) postgres: Option<PostgresPlan>,
-    #[serde(default)]
-    pub(crate) websocket: Option<WebSocketPlan>,
-    #[serde(default)]
-    pub(crate) thresholds: Vec<Threshold>,
-}
-
 /// What is wrong names the field, or the line where it is no TOML or JSON at all.
-pub(super) fn read(path: &Path) -> Result<PlanFile, String> {
+pub(super) fn read(path: &Path) -> Result<Plan, String> {
     let name = path.display();
     let text = text_of(path)?;
     let plan = match path.extension().and_then(|ending| ending.to_str()) {
@@ -42,16 +27,40 @@ pub(super) fn read(path: &Path) -> Result<PlanFile, String> {
 }
 
 /// Reads the files of rows, which lie beside the plan.
-fn with_rows(mut plan: PlanFile, path: &Path) -> Result<PlanFile, String> {
-    let sources = plan.http.iter_mut().flat_map(|http| &mut http.data);
-    for (name, source) in sources {
+fn with_rows(mut plan: Plan, path: &Path) -> Result<Plan, String> {
+    rows_of(&mut plan, path, "")?;
+    for (number, scenario) in plan.scenarios.iter_mut().enumerate() {
+        rows_of(scenario, path, &format!("scenarios[{number}]."))?;
+    }
+    Ok(plan)
+}
+
+/// `at` stands before the names of the fields.
+fn rows_of(plan: &mut Plan, path: &Path, at: &str) -> Result<(), String> {
+    let all = [
+        ("http", plan.http.as_mut().map(|plan| &mut plan.data)),
+        (
+            "postgres",
+            plan.postgres.as_mut().map(|plan| &mut plan.data),
+        ),
+        (
+            "websocket",
+            plan.websocket.as_mut().map(|plan| &mut plan.data),
+        ),
+    ];
+    let named = all.into_iter().flat_map(|(of, data)| {
+        data.into_iter()
+            .flatten()
+            .map(move |(name, one)| (of, name, one))
+    });
+    for (of, name, source) in named {
         let Source::Rows(rows) = source else {
             continue;
         };
         let Some(file) = rows.file.take() else {
             continue;
         };
-        let wrong = |what: String| format!("http.data.{name}.rows.file: {what}");
+        let wrong = |what: String| format!("{at}{of}.data.{name}.rows.file: {what}");
         if rows.csv.is_some() || rows.json.is_some() {
             return Err(wrong(
                 "is there beside `csv` or `json`: leave one out".to_owned(),
@@ -70,7 +79,7 @@ fn with_rows(mut plan: PlanFile, path: &Path) -> Result<PlanFile, String> {
             _ => return Err(wrong("wants a name that ends in .csv or .json".to_owned())),
         }
     }
-    Ok(plan)
+    Ok(())
 }
 
 /// A whole file, if it is not too large.
@@ -86,7 +95,7 @@ fn text_of(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-fn parsed<'de, D>(text: D) -> Result<PlanFile, String>
+fn parsed<'de, D>(text: D) -> Result<Plan, String>
 where
     D: Deserializer<'de>,
 {
@@ -139,7 +148,10 @@ mod tests {
         let wrong =
             |json: &str| parsed(&mut serde_json::Deserializer::from_str(json)).expect_err(json);
         for (json, wants) in [
-            (r#"{"http": {}}"#, "missing field `target`"),
+            (
+                r#"{"scenarios": [{}, {"http": {"requests": "x"}}]}"#,
+                "scenarios[1].http.requests: invalid type",
+            ),
             (
                 r#"{"target": "a", "htpp": {}}"#,
                 "htpp: unknown field `htpp`",

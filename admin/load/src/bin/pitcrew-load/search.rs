@@ -10,8 +10,8 @@ pub(super) async fn run(arguments: &Arguments, work: &Work) -> Result<u8, String
     let mut search = Search::new(CapacityPlan::default())
         .map_err(|(field, wants)| format!("{field} {wants}"))?;
     let probing = Probing {
-        start: async |open| work.with_open(open).start().await,
-        thresholds: &arguments.thresholds,
+        start: async |open| work.with_open(&open).start().await,
+        thresholds: &work.plan.thresholds,
         duration_s: arguments.probe_s(),
         spacing: arguments.spacing(),
     };

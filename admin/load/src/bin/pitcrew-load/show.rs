@@ -8,6 +8,17 @@ pub(super) fn results(results: &Results, is_markdown: bool) -> String {
     if is_markdown {
         return results.markdown();
     }
+    let mut text = figures(results);
+    for scenario in &results.scenarios {
+        text.push_str("\nScenario ");
+        text.push_str(&scenario.name);
+        text.push_str(": ");
+        text.push_str(&figures(scenario));
+    }
+    text
+}
+
+fn figures(results: &Results) -> String {
     let report = &results.report;
     let mut text = results.summary();
     text.push('\n');
@@ -69,7 +80,7 @@ fn latencies(text: &mut String, report: &Report) {
         "\n{:>9}{:>12}  {:<25}",
         "ms", "response", "95 % interval"
     );
-    let is_open = report.model == Model::Open;
+    let is_open = report.model != Model::Closed;
     if is_open {
         let _ = write!(text, "{:>12}{:>12}", "service", "lag");
     }

@@ -1,97 +1,58 @@
-//! What is sent and where to, of any protocol.
+//! What is sent and where to.
 
 use std::time::{Duration, SystemTime};
 
-use pitcrew_load::{
-    HttpPlan, Open, PlanError, PostgresPlan, PostgresTarget, Report, Results, Run, Target,
-    WebSocketPlan, start, start_postgres, start_websocket,
-};
+use pitcrew_load::{AnyTarget, Open, Plan, PlanError, Results, Run, start_plan};
 
-/// A plan with its target.
+/// A plan with the targets of its scenarios.
 #[derive(Debug, Clone)]
-pub(crate) enum Work {
-    Http(Target, HttpPlan),
-    Postgres(PostgresTarget, PostgresPlan),
-    WebSocket(Target, WebSocketPlan),
+pub(crate) struct Work {
+    pub(crate) plan: Plan,
+    pub(crate) targets: Vec<AnyTarget>,
 }
 
 /// Runs of the program have one id: nothing else of it runs in this process.
 const ID: &str = "command-line";
 
 impl Work {
-    /// Its name in a plan file.
-    pub(crate) const fn name(&self) -> &'static str {
-        match self {
-            Self::Http(..) => "http",
-            Self::Postgres(..) => "postgres",
-            Self::WebSocket(..) => "websocket",
-        }
-    }
-
-    pub(crate) fn check(&self) -> Result<(), PlanError> {
-        match self {
-            Self::Http(_, plan) => plan.check(),
-            Self::Postgres(_, plan) => plan.check(),
-            Self::WebSocket(_, plan) => plan.check(),
-        }
-    }
-
     /// An unreachable target is known within a second, and with the reason. PostgreSQL's is asked more when it is started.
     pub(crate) async fn reachable(&self) -> Result<(), String> {
-        let (Self::Http(target, _) | Self::WebSocket(target, _)) = self else {
-            return Ok(());
-        };
-        let limit = Duration::from_secs(1);
-        let connecting = tokio::net::TcpStream::connect(target.address());
-        match tokio::time::timeout(limit, connecting).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(format!("cannot connect to {}: {error}", target.authority())),
-            Err(_) => Err(format!(
-                "{} does not take a connection within a second",
-                target.authority()
-            )),
+        for target in &self.targets {
+            let AnyTarget::Http(target) = target else {
+                continue;
+            };
+            let limit = Duration::from_secs(1);
+            let connecting = tokio::net::TcpStream::connect(target.address());
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    return Err(format!("cannot connect to {}: {error}", target.authority()));
+                }
+                Err(_) => {
+                    return Err(format!(
+                        "{} does not take a connection within a second",
+                        target.authority()
+                    ));
+                }
+            }
         }
+        Ok(())
     }
 
     pub(crate) async fn start(&self) -> Result<Run, PlanError> {
-        match self {
-            Self::Http(target, plan) => start(ID, plan, target),
-            Self::Postgres(target, plan) => start_postgres(ID, plan, target).await,
-            Self::WebSocket(target, plan) => start_websocket(ID, plan, target),
-        }
+        start_plan(ID, &self.plan, &self.targets).await
     }
 
-    pub(crate) fn results(&self, began: SystemTime, report: Report) -> Results {
-        match self {
-            Self::Http(target, plan) => Results::new(target.authority(), plan, began, report),
-            Self::Postgres(target, plan) => Results::new(&target.authority(), plan, began, report),
-            Self::WebSocket(target, plan) => Results::new(target.authority(), plan, began, report),
-        }
+    /// None while the run goes on.
+    pub(crate) fn results(&self, began: SystemTime, run: &Run) -> Option<Results> {
+        Results::of_run(run, &self.plan, &self.targets, began)
     }
 
     /// The same in an open model.
-    pub(crate) fn with_open(&self, open: Open) -> Self {
-        let mut work = self.clone();
-        let (of_closed, of_open) = match &mut work {
-            Self::Http(_, plan) => (&mut plan.duration_s, &mut plan.open),
-            Self::Postgres(_, plan) => (&mut plan.duration_s, &mut plan.open),
-            Self::WebSocket(_, plan) => (&mut plan.duration_s, &mut plan.open),
-        };
-        *of_closed = None;
-        *of_open = Some(open);
-        work
-    }
-
-    /// How long it sends, in seconds.
-    pub(crate) fn length_s(&self) -> f64 {
-        let (open, duration_s) = match self {
-            Self::Http(_, plan) => (&plan.open, plan.duration_s),
-            Self::Postgres(_, plan) => (&plan.open, plan.duration_s),
-            Self::WebSocket(_, plan) => (&plan.open, plan.duration_s),
-        };
-        match open {
-            Some(open) => open.stages.iter().map(|stage| stage.duration_s).sum(),
-            None => duration_s.unwrap_or(10.0),
+    pub(crate) fn with_open(&self, open: &Open) -> Self {
+        Self {
+            plan: self.plan.clone().with_open(open),
+            targets: self.targets.clone(),
         }
     }
 }

@@ -55,6 +55,20 @@ impl Work {
         }
     }
 
+    /// What is prepared on each connection, in the order in which it is named.
+    fn statements(&self) -> Vec<&str> {
+        #[cfg(feature = "scripts")]
+        if let Some(script) = &self.plan.script {
+            let all = script.statements().iter();
+            return all.map(|statement| statement.sql.as_str()).collect();
+        }
+        if self.plan.is_simple {
+            Vec::new()
+        } else {
+            vec![&self.plan.sql]
+        }
+    }
+
     /// One execution, which ends with its last row.
     pub(super) async fn execute(
         &self,
@@ -73,7 +87,7 @@ impl Work {
 
 /// A parameter in PostgreSQL's text form, which the server reads as whatever type it wants there.
 #[derive(Debug)]
-pub(super) struct Parameter(Option<String>);
+pub(super) struct Parameter(pub(super) Option<String>);
 
 impl ToSql for Parameter {
     fn to_sql(
@@ -123,8 +137,8 @@ impl Future for Moving {
 pub(super) struct Live {
     pub(super) client: Client,
     pub(super) driver: Driver<Moving>,
-    /// None in simple mode.
-    pub(super) statement: Option<Statement>,
+    /// The plan's one, or those of its steps; none in simple mode.
+    pub(super) statements: Vec<Statement>,
     pub(super) fate: Fate,
     presence: Presence,
 }
@@ -140,23 +154,23 @@ impl Live {
             let mut live = Self {
                 client,
                 driver,
-                statement: None,
+                statements: Vec::new(),
                 fate,
                 presence: Presence::new(thread),
             };
-            if !work.plan.is_simple {
-                let prepared = live
-                    .driver
-                    .until(live.client.prepare(&work.plan.sql))
-                    .await
-                    .map_err(|error| {
-                        thread.count_sql_state(error.code());
-                        match error.code() {
-                            Some(_) => ErrorKind::Sql,
-                            None => ErrorKind::Connect,
-                        }
-                    })?;
-                live.statement = Some(prepared);
+            for sql in work.statements() {
+                let prepared =
+                    live.driver
+                        .until(live.client.prepare(sql))
+                        .await
+                        .map_err(|error| {
+                            thread.count_sql_state(error.code());
+                            match error.code() {
+                                Some(_) => ErrorKind::Sql,
+                                None => ErrorKind::Connect,
+                            }
+                        })?;
+                live.statements.push(prepared);
             }
             Ok(live)
         };
@@ -170,7 +184,7 @@ impl Live {
     }
 
     pub(super) async fn execute(&mut self, work: &Work) -> Result<(), Error> {
-        let executed = work.execute(&self.client, self.statement.as_ref());
+        let executed = work.execute(&self.client, self.statements.first());
         self.driver.until(executed).await
     }
 
@@ -241,7 +255,13 @@ pub(in super::super) async fn try_out(work: &Work) -> Result<(), PlanError> {
             Ok(opened) => opened,
             Err(error) => return wrong("target", format!("cannot connect: {}", sentence(&error))),
         };
-        if !work.plan.is_simple {
+        #[cfg(feature = "scripts")]
+        if let Some(script) = &work.plan.script {
+            driver
+                .until(super::steps::try_out(&client, script.statements()))
+                .await?;
+        }
+        if work.plan.has_one_statement() {
             let statement = match driver.until(client.prepare(&work.plan.sql)).await {
                 Ok(statement) => statement,
                 Err(error) => {

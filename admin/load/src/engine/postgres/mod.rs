@@ -4,12 +4,15 @@
 //! |---|---|
 //! | `live` | a connection that is there, and one statement on it |
 //! | `kind` | what kind of error one is |
+//! | `steps` | the statements of a visit |
 //! | `pipeline` | connections with several statements under way |
 //! | here | a connection with one statement after the other |
 
 mod kind;
 mod live;
 mod pipeline;
+#[cfg(feature = "scripts")]
+mod steps;
 
 use std::rc::Rc;
 use std::sync::Arc;

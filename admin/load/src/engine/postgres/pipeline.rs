@@ -44,7 +44,7 @@ async fn lanes(thread: &Thread, work: &Work, mut live: Live, depth: u32) -> bool
         let Live {
             client,
             driver,
-            statement,
+            statements,
             fate,
             ..
         } = &mut live;
@@ -53,7 +53,7 @@ async fn lanes(thread: &Thread, work: &Work, mut live: Live, depth: u32) -> bool
             while !is_broken.get() && thread.may_send() {
                 let under_way = thread.under_way();
                 let sent = Instant::now();
-                let executed = work.execute(client, statement.as_ref());
+                let executed = work.execute(client, statements.first());
                 let answer = patience.wait(sent, executed).await;
                 drop(under_way);
                 let outcome = match answer {

@@ -5,11 +5,12 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures_util::{SinkExt, Stream, StreamExt};
 use http::{HeaderName, HeaderValue};
 use tokio_websockets::{ClientBuilder, Error, Limits, Message, WebSocketStream, upgrade};
 
-use super::super::exchange::CONNECT_TIMEOUT;
+use super::super::exchange::{CONNECT_TIMEOUT, Listen};
 use super::super::presence::Presence;
 use super::super::socket::Socket;
 use super::super::thread::Thread;
@@ -70,52 +71,69 @@ impl Live {
         connected
     }
 
-    /// One message and its reply.
+    /// The plan's message and its reply.
     pub(super) async fn converse(&mut self, work: &Work) -> Result<Answer, ErrorKind> {
-        let payload = work.plan.message.clone();
-        let message = if work.plan.is_text {
-            Message::text(payload)
-        } else {
-            Message::binary(payload)
-        };
-        if let Err(error) = self.stream.send(message).await {
-            return Err(self.ended(Some(&error)));
+        let plan = &work.plan;
+        let content = Some((plan.message.clone(), plan.is_text));
+        self.exchange(content, &plan.reply, &mut ()).await
+    }
+
+    /// A message, if there is one, and the message that is its reply, which `heard` is told.
+    pub(super) async fn exchange(
+        &mut self,
+        content: Option<(Bytes, bool)>,
+        reply: &Reply,
+        heard: &mut impl Listen,
+    ) -> Result<Answer, ErrorKind> {
+        if let Some((payload, is_text)) = &content {
+            let message = if *is_text {
+                Message::text(payload.clone())
+            } else {
+                Message::binary(payload.clone())
+            };
+            if let Err(error) = self.stream.send(message).await {
+                return Err(self.ended(Some(&error)));
+            }
+        }
+        heard.begin();
+        if *reply == Reply::Nothing {
+            return Ok(Answer {
+                status: None,
+                body_bytes: 0,
+            });
         }
         loop {
-            let reply = match self.stream.next().await {
-                Some(Ok(reply)) => reply,
+            let message = match self.stream.next().await {
+                Some(Ok(message)) => message,
                 Some(Err(error)) => return Err(self.ended(Some(&error))),
                 None => return Err(self.ended(None)),
             };
-            if let Some((code, _)) = reply.as_close() {
+            if let Some((code, _)) = message.as_close() {
                 self.thread.count(|details| details.closed(code.into()));
                 return Err(ErrorKind::Reset);
             }
-            if reply.is_ping() || reply.is_pong() {
+            if message.is_ping() || message.is_pong() {
                 continue;
             }
-            let bytes = reply.as_payload();
-            let answer = Answer {
+            let bytes = message.as_payload();
+            let is_it = match reply {
+                Reply::Contains(part) => contains(bytes, part.as_bytes()),
+                _ => true,
+            };
+            if !is_it {
+                continue;
+            }
+            let is_same = content
+                .as_ref()
+                .is_some_and(|(sent, is_text)| **bytes == **sent && message.is_text() == *is_text);
+            if *reply == Reply::Echo && !is_same {
+                return Err(ErrorKind::Check);
+            }
+            heard.data(bytes);
+            return Ok(Answer {
                 status: None,
                 body_bytes: bytes.len() as u64,
-            };
-            match &work.plan.reply {
-                Reply::Any => return Ok(answer),
-                Reply::Echo => {
-                    let is_same =
-                        **bytes == *work.plan.message && reply.is_text() == work.plan.is_text;
-                    return if is_same {
-                        Ok(answer)
-                    } else {
-                        Err(ErrorKind::Check)
-                    };
-                }
-                Reply::Contains(part) => {
-                    if contains(bytes, part.as_bytes()) {
-                        return Ok(answer);
-                    }
-                }
-            }
+            });
         }
     }
 

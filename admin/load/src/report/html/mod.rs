@@ -27,29 +27,48 @@ impl Results {
              <meta name=\"referrer\" content=\"no-referrer\"><title>{title}</title>\n<style>\n{STYLE}</style></head>\n\
              <body><main><h1>{title}</h1>\n"
         );
-        self.head(&mut page);
-        self.tiles(&mut page);
+        self.sections(&mut page);
+        for scenario in &self.scenarios {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                page,
+                "<h2 class=\"scenario\">Scenario {}</h2>",
+                escaped(&scenario.name)
+            );
+            scenario.sections(&mut page);
+        }
         page.push_str("<div class=\"grid\">\n");
-        self.thresholds(&mut page);
+        self.shown_plan(&mut page);
+        page.push_str("</div></main></body></html>\n");
+        page
+    }
+
+    /// All but the plan.
+    fn sections(&self, page: &mut String) {
+        self.head(page);
+        self.tiles(page);
+        page.push_str("<div class=\"grid\">\n");
+        self.thresholds(page);
         if self.report.ok > 0 {
             let section = |page: &mut String, content: &str| {
                 page.push_str("<section>");
                 page.push_str(content);
                 page.push_str("</section>\n");
             };
-            section(&mut page, &pictures::percentiles(self));
-            self.percentile_table(&mut page);
-            section(&mut page, &pictures::rate(self));
-            section(&mut page, &pictures::latency(self));
-            section(&mut page, &pictures::heat_map(self));
+            section(page, &pictures::percentiles(self));
+            self.percentile_table(page);
+            section(page, &pictures::rate(self));
+            section(page, &pictures::latency(self));
+            section(page, &pictures::heat_map(self));
         } else if !self.report.intervals.is_empty() {
             let _ = writeln!(page, "<section>{}</section>", pictures::rate(self));
         }
-        self.step_table(&mut page);
-        self.counts(&mut page);
-        self.shown_plan(&mut page);
-        page.push_str("</div></main></body></html>\n");
-        page
+        for content in pictures::observed(self) {
+            let _ = writeln!(page, "<section>{content}</section>");
+        }
+        self.step_table(page);
+        self.counts(page);
+        page.push_str("</div>\n");
     }
 
     fn head(&self, page: &mut String) {

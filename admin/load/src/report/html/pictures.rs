@@ -1,11 +1,13 @@
 //! What the page draws.
 
+use std::collections::BTreeSet;
+
 use hdrhistogram::Histogram;
 
 use super::chart::{Axis, Chart, seconds};
 use crate::confidence::Estimate;
 use crate::report::results::Results;
-use crate::report::text::{figure, time};
+use crate::report::text::{escaped, figure, time};
 use crate::series::Interval;
 
 /// Points of a line of percentiles.
@@ -132,6 +134,34 @@ pub(super) fn rate(results: &Results) -> String {
         chart.end(),
         key(&[("one", "good"), ("err", "errors")])
     )
+}
+
+/// What the target told of itself, a picture for each name.
+pub(super) fn observed(results: &Results) -> Vec<String> {
+    let intervals = &results.report.intervals;
+    let names: BTreeSet<&String> = intervals
+        .iter()
+        .flat_map(|second| second.observed.keys())
+        .collect();
+    let picture = |name: &String| {
+        let points = intervals.iter().map(|second| {
+            let middle = second.until_s - second.duration_s / 2.0;
+            (middle, second.observed.get(name).copied())
+        });
+        let most = points
+            .clone()
+            .filter_map(|(_, value)| value)
+            .fold(0.0, f64::max);
+        let title = escaped(name);
+        let mut chart = Chart::new(
+            &title,
+            seconds(results.report.elapsed_s),
+            Axis::linear(most, figure),
+        );
+        chart.line("one", points);
+        format!("<h2>The target: {title}</h2>{}", chart.end())
+    };
+    names.into_iter().map(picture).collect()
 }
 
 /// Percentiles of each second.

@@ -26,7 +26,7 @@ fn what_is_read_is_what_was_written() {
     let empty = results(Report::new(
         &Recorder::new(),
         &Ended {
-            is_open: false,
+            model: crate::Model::Closed,
             is_cancelled: false,
             elapsed: Duration::ZERO,
             due: 0,
@@ -35,6 +35,7 @@ fn what_is_read_is_what_was_written() {
             steps: Vec::new(),
             cpu: Duration::ZERO,
             intervals: Vec::new(),
+            observed_dropped: 0,
         },
     ));
     assert_eq!(Results::read(&empty.json()).expect("read"), empty);

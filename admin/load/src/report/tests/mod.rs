@@ -68,7 +68,7 @@ fn report(samples: &[(u64, u64, u64)]) -> Report {
     Report::new(
         &series.total,
         &Ended {
-            is_open: true,
+            model: crate::Model::Open,
             is_cancelled: false,
             elapsed: Duration::from_secs(60),
             due: samples.len() as u64 + 3,
@@ -77,6 +77,7 @@ fn report(samples: &[(u64, u64, u64)]) -> Report {
             steps: Vec::new(),
             cpu: Duration::from_millis(125),
             intervals: series.intervals.clone(),
+            observed_dropped: 0,
         },
     )
 }

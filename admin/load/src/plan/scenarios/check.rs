@@ -1,0 +1,175 @@
+//! That a plan can run, and what its scenarios share.
+
+use std::collections::BTreeSet;
+
+use super::super::{
+    MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS, PlanError, wrong,
+};
+use super::protocol::Protocol;
+use super::{Load, MAX_SCENARIOS, Plan};
+#[cfg(feature = "websocket")]
+use crate::MAX_IDLE;
+#[cfg(feature = "scripts")]
+use crate::script::MAX_STEPS;
+use crate::threshold::contradiction;
+
+// None can be asked for without the feature.
+#[cfg(not(feature = "websocket"))]
+const MAX_IDLE: u32 = 0;
+#[cfg(not(feature = "scripts"))]
+const MAX_STEPS: usize = 0;
+
+impl Plan {
+    /// Checks every field without sending anything.
+    ///
+    /// # Errors
+    /// [`PlanError`] names the first field that is out of its range, by its path.
+    pub fn check(&self) -> Result<(), PlanError> {
+        if self.scenarios.is_empty() {
+            if self.start_s != 0.0 {
+                return wrong("start_s", "is of one of several `scenarios`; leave it out");
+            }
+            return self.check_one("");
+        }
+        self.check_around()?;
+        if self.scenarios.len() > MAX_SCENARIOS {
+            return wrong(
+                "scenarios",
+                format!(
+                    "wants at most {MAX_SCENARIOS}, has {}",
+                    self.scenarios.len()
+                ),
+            );
+        }
+        let mut names = BTreeSet::new();
+        for (path, scenario) in self.leaves() {
+            scenario.check_scenario(&path)?;
+            if !names.insert(&scenario.name) {
+                return wrong(
+                    &format!("{path}name"),
+                    format!("is `{}` for the second time", scenario.name),
+                );
+            }
+        }
+        self.check_sums()
+    }
+
+    /// What has no place beside scenarios.
+    fn check_around(&self) -> Result<(), PlanError> {
+        for (field, is_there) in [
+            ("target", !self.target.is_empty()),
+            ("start_s", self.start_s != 0.0),
+        ] {
+            if is_there {
+                return wrong(field, "is of each of the `scenarios`; say it there");
+            }
+        }
+        if let Some(protocol) = self.protocols().next() {
+            return wrong(
+                protocol.name(),
+                "is of each of the `scenarios`; say it there",
+            );
+        }
+        self.check_thresholds("")
+    }
+
+    fn check_scenario(&self, path: &str) -> Result<(), PlanError> {
+        if !self.scenarios.is_empty() {
+            return wrong(
+                &format!("{path}scenarios"),
+                "stand in no scenario: put them beside it",
+            );
+        }
+        let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+        if !(1..=100).contains(&self.name.len()) || !self.name.chars().all(is_of_name) {
+            return wrong(
+                &format!("{path}name"),
+                "wants 1 to 100 letters, digits, `_` and `-`",
+            );
+        }
+        // A NaN fails the comparison, so it is refused here too.
+        if !(self.start_s >= 0.0 && self.length_s() <= MAX_DURATION_S) {
+            return wrong(
+                &format!("{path}start_s"),
+                format!(
+                    "wants 0 or more, and with the length after it at most {MAX_DURATION_S} seconds"
+                ),
+            );
+        }
+        self.check_one(path)
+    }
+
+    fn check_one(&self, path: &str) -> Result<(), PlanError> {
+        if self.target.is_empty() {
+            return wrong(&format!("{path}target"), "is missing: say where to");
+        }
+        let checked = self.protocol().and_then(|protocol| protocol.check());
+        checked.map_err(|error| self.named(path, error))?;
+        self.check_thresholds(path)
+    }
+
+    fn check_thresholds(&self, path: &str) -> Result<(), PlanError> {
+        match contradiction(&self.thresholds) {
+            None => Ok(()),
+            Some((one, other)) => wrong(
+                &format!("{path}thresholds"),
+                format!("no run can keep both `{one}` and `{other}`"),
+            ),
+        }
+    }
+
+    /// What a run may have at most is of all scenarios together.
+    fn check_sums(&self) -> Result<(), PlanError> {
+        type Of = fn(&Protocol<'_>) -> f64;
+        let limits: [(&str, f64, Of); 5] = [
+            ("connections", MAX_CONNECTIONS.into(), |of| {
+                of.load().connections_asked().into()
+            }),
+            ("arrivals a second", MAX_RATE_PER_S, |of| {
+                of.load().highest_rate_per_s()
+            }),
+            ("requests", MAX_REQUESTS as f64, |of| {
+                of.load().requests_asked()
+            }),
+            ("steps", MAX_STEPS as f64, |of| of.steps() as f64),
+            ("idle connections", MAX_IDLE.into(), |of| of.idle().into()),
+        ];
+        let shared = self.shared_out();
+        let protocols: Vec<_> = shared.scenarios.iter().flat_map(Self::protocols).collect();
+        for (what, most, of) in limits {
+            let sum: f64 = protocols.iter().map(of).sum();
+            if sum > most {
+                return wrong(
+                    "scenarios",
+                    format!("want at most {most} {what} together, have {sum}"),
+                );
+            }
+        }
+        let mut parts = protocols.iter().map(|protocol| protocol.load().part());
+        let first = parts.next();
+        if parts.any(|part| Some(part) != first) {
+            return wrong("scenarios", "want the same `part` in each, or in none");
+        }
+        Ok(())
+    }
+
+    /// The same with a number of connections for each open scenario that does not say: what the others leave, shared evenly.
+    pub(crate) fn shared_out(&self) -> Self {
+        let mut plan = self.clone();
+        if plan.scenarios.is_empty() {
+            return plan;
+        }
+        let mut loads = plan.loads();
+        let says = |load: &Load| load.connections.is_some() || load.open.is_none();
+        let said = loads.iter().filter(|load| says(load));
+        let said: u32 = said
+            .map(|load| load.connections_asked())
+            .fold(0, u32::saturating_add);
+        loads.retain(|load| !says(load));
+        let share = MAX_CONNECTIONS.saturating_sub(said) / (loads.len() as u32).max(1);
+        for load in loads {
+            load.connections = Some(share.max(1));
+        }
+        plan
+    }
+}

@@ -1,0 +1,234 @@
+//! A plan of any protocol with its target, and several of them side by side.
+//!
+//! | file | role |
+//! |---|---|
+//! | here | what it has, and its builder |
+//! | `protocol` | what scenarios of all protocols have |
+//! | `check` | that it can run |
+
+mod check;
+mod protocol;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::protocol::Protocol;
+use super::load::Load;
+use super::{HttpPlan, PlanError, wrong};
+use crate::part::Part;
+use crate::threshold::Threshold;
+
+/// The most scenarios of a plan: 10. Each has threads of its own, one a core.
+pub const MAX_SCENARIOS: usize = 10;
+
+/// Where load goes, what is sent, and what has to hold: either one target with the plan of one protocol, or several
+/// [`scenarios`](Self::scenarios), each with its own.
+///
+/// Serialised field names are stable. Unknown fields are refused.
+///
+/// ```
+/// use pitcrew_load::{HttpPlan, Plan};
+///
+/// let browse = Plan::http("http://127.0.0.1:3000", HttpPlan::default());
+/// let plan = Plan::side_by_side([
+///     browse.clone().name("browse").thresholds(["p99 < 500ms".parse()?]),
+///     browse.name("late").start_s(5.0),
+/// ]);
+/// plan.check()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Plan {
+    /// Of a scenario: how reports name it; 1 to 100 letters, digits, `_` and `-`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Where to: a URL, or of PostgreSQL also `key=value` pairs.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub target: String,
+    /// What is sent by HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpPlan>,
+    /// What is sent to PostgreSQL.
+    #[cfg(feature = "postgres")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<crate::PostgresPlan>,
+    /// What is sent by WebSocket.
+    #[cfg(feature = "websocket")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<crate::WebSocketPlan>,
+    /// Of a scenario: it begins so many seconds after the plan. 0 or more; with its own length at most 600. Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_s: f64,
+    /// What has to hold: of this scenario, or of a plan with several of all their requests together.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Threshold>,
+    /// Plans that run side by side, in the place of a target and a protocol: at most [`MAX_SCENARIOS`], each with a name, and none
+    /// with scenarios of its own. What a run may have at most is shared by all of them: connections, rate, requests, steps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scenarios: Vec<Self>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
+}
+
+/// Builds a plan, and a scenario of one.
+impl Plan {
+    /// HTTP, to `target`.
+    #[must_use]
+    pub fn http(target: impl Into<String>, plan: HttpPlan) -> Self {
+        Self {
+            target: target.into(),
+            http: Some(plan),
+            ..Self::default()
+        }
+    }
+
+    /// PostgreSQL, at `target`.
+    #[cfg(feature = "postgres")]
+    #[must_use]
+    pub fn postgres(target: impl Into<String>, plan: crate::PostgresPlan) -> Self {
+        Self {
+            target: target.into(),
+            postgres: Some(plan),
+            ..Self::default()
+        }
+    }
+
+    /// WebSocket, to `target`.
+    #[cfg(feature = "websocket")]
+    #[must_use]
+    pub fn websocket(target: impl Into<String>, plan: crate::WebSocketPlan) -> Self {
+        Self {
+            target: target.into(),
+            websocket: Some(plan),
+            ..Self::default()
+        }
+    }
+
+    /// These, side by side.
+    #[must_use]
+    pub fn side_by_side(scenarios: impl IntoIterator<Item = Self>) -> Self {
+        Self {
+            scenarios: scenarios.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the name of a scenario.
+    #[must_use]
+    pub fn name(self, name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            ..self
+        }
+    }
+
+    /// Sets when a scenario begins, in seconds from the beginning of the plan.
+    #[must_use]
+    pub fn start_s(self, start_s: f64) -> Self {
+        Self { start_s, ..self }
+    }
+
+    /// Sets what has to hold.
+    #[must_use]
+    pub fn thresholds(self, thresholds: impl IntoIterator<Item = Threshold>) -> Self {
+        Self {
+            thresholds: thresholds.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// Runs only a part, of all scenarios.
+    #[must_use]
+    pub fn part(mut self, part: Part) -> Self {
+        for load in self.loads() {
+            load.part = Some(part);
+        }
+        self
+    }
+}
+
+/// What each protocol's field holds, in the order in which errors name them.
+impl Plan {
+    fn protocols(&self) -> impl Iterator<Item = Protocol<'_>> {
+        let all = self.http.iter().map(Protocol::Http);
+        #[cfg(feature = "postgres")]
+        let all = all.chain(self.postgres.iter().map(Protocol::Postgres));
+        #[cfg(feature = "websocket")]
+        let all = all.chain(self.websocket.iter().map(Protocol::WebSocket));
+        all
+    }
+
+    /// The one that it has.
+    pub(crate) fn protocol(&self) -> Result<Protocol<'_>, PlanError> {
+        let mut all = self.protocols();
+        match (all.next(), all.next()) {
+            (Some(one), None) => Ok(one),
+            (None, _) => wrong(
+                "http",
+                "is missing: a plan wants one of `http`, `postgres` and `websocket`",
+            ),
+            (Some(_), Some(other)) => wrong(
+                other.name(),
+                "is one too many: a plan wants one of `http`, `postgres` and `websocket`; several are `scenarios`",
+            ),
+        }
+    }
+
+    /// The loads of all scenarios.
+    fn loads(&mut self) -> Vec<&mut Load> {
+        let mut loads: Vec<&mut Load> = self.http.iter_mut().map(|plan| &mut plan.load).collect();
+        #[cfg(feature = "postgres")]
+        loads.extend(self.postgres.iter_mut().map(|plan| &mut plan.load));
+        #[cfg(feature = "websocket")]
+        loads.extend(self.websocket.iter_mut().map(|plan| &mut plan.load));
+        loads.extend(self.scenarios.iter_mut().flat_map(Self::loads));
+        loads
+    }
+
+    /// The plans that are run, with what stands before the names of their fields: the scenarios, or this one.
+    pub(crate) fn leaves(&self) -> Vec<(String, &Self)> {
+        if self.scenarios.is_empty() {
+            return vec![(String::new(), self)];
+        }
+        let numbered = self.scenarios.iter().enumerate();
+        numbered
+            .map(|(number, plan)| (format!("scenarios[{number}]."), plan))
+            .collect()
+    }
+
+    /// An error of the protocol's plan, by its path here.
+    pub(crate) fn named(&self, path: &str, error: PlanError) -> PlanError {
+        let is_own = ["target", "http", "postgres", "websocket"].contains(&error.field.as_str());
+        let protocol = match self.protocol() {
+            Ok(protocol) if !is_own => format!("{}.", protocol.name()),
+            _ => String::new(),
+        };
+        PlanError {
+            field: format!("{path}{protocol}{}", error.field),
+            ..error
+        }
+    }
+
+    /// The same in an open model, of each scenario.
+    #[must_use]
+    pub fn with_open(mut self, open: &crate::Open) -> Self {
+        for load in self.loads() {
+            *load = load.clone().with_open(open.clone());
+        }
+        self
+    }
+
+    /// How long it sends, in seconds.
+    #[must_use]
+    pub fn length_s(&self) -> f64 {
+        let own = self.protocols().map(|protocol| protocol.load().length_s());
+        let others = self.scenarios.iter().map(Self::length_s);
+        self.start_s + own.chain(others).fold(0.0, f64::max)
+    }
+}
