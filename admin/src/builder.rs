@@ -1,5 +1,6 @@
 //! Configuration, checked as a whole before anything starts.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,15 @@ use pitcrew_load::{Target, TargetError, Targets};
 use crate::database::{Database, NamedPool, PoolGauges};
 use crate::load_tests::LoadTests;
 use crate::optimizer::{Cycles, DEFAULT_INTERVAL, MIN_INTERVAL};
-use crate::security::auth::{Auth, MIN_TOKEN_BYTES, Role, random_token};
+use crate::security::auth::{Auth, Hook};
 use crate::security::host::Hosts;
+use crate::security::identity::{
+    Identity, MAX_TOKEN_BYTES, MIN_TOKEN_BYTES, Token, known, random_token,
+};
 use crate::{Admin, BenchmarkTargets, Inner};
 
 /// Builds an [`Admin`]. Every part is optional; routes of a part that is not there say which setter adds it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use]
 pub struct AdminBuilder {
     cache: Option<CacheHandle>,
@@ -24,9 +28,21 @@ pub struct AdminBuilder {
     pools: Vec<NamedPool>,
     targets: BenchmarkTargets,
     self_address: Option<String>,
-    tokens: Vec<(String, Role)>,
+    tokens: Vec<Token>,
+    hook: Option<Hook>,
+    insecure_cookies: bool,
     hosts: Hosts,
     cycle_interval: Option<Duration>,
+}
+
+impl fmt::Debug for AdminBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AdminBuilder")
+            .field("tokens", &self.tokens)
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A configuration that cannot work. The texts never repeat a token or a connection string.
@@ -44,6 +60,21 @@ pub enum BuildError {
     /// A token is too short to protect anything.
     #[error("a token has fewer than {MIN_TOKEN_BYTES} bytes: make one with `openssl rand -hex 32`")]
     ShortToken,
+    /// A token is longer than any that is looked at.
+    #[error("a token has more than {MAX_TOKEN_BYTES} bytes: make one with `openssl rand -hex 32`")]
+    LongToken,
+    /// A token that is given as its hash is no hash.
+    #[error(
+        "a token that begins with `sha256:` goes on with the 64 hexadecimal digits of its hash: \
+         printf %s \"$TOKEN\" | sha256sum"
+    )]
+    TokenHash,
+    /// The name of a token's holder cannot be shown.
+    #[error("the name of a token's holder has 1 to 64 bytes and no control characters")]
+    TokenName,
+    /// Whose token it is would not be known.
+    #[error("a token is configured twice: give each holder one of their own")]
+    TokenTwice,
     /// The cycle would run without pause.
     #[error("the cycle's interval is below {} seconds", MIN_INTERVAL.as_secs())]
     CycleInterval,
@@ -117,15 +148,39 @@ impl AdminBuilder {
         self
     }
 
-    /// A token that may look and act: at least 16 bytes. May be called again to rotate tokens.
-    pub fn operator_token(mut self, token: impl Into<String>) -> Self {
-        self.tokens.push((token.into(), Role::Operator));
+    /// A token, with its role and its holder's name. May be called again; [`Admin::set_tokens`] changes them later.
+    pub fn token(mut self, token: Token) -> Self {
+        self.tokens.push(token);
         self
     }
 
-    /// A token that may only look: at least 16 bytes. May be called again.
-    pub fn reader_token(mut self, token: impl Into<String>) -> Self {
-        self.tokens.push((token.into(), Role::Reader));
+    /// A token that may look and act: text of at least 16 bytes, or `sha256:` and the hash of one. May be called again.
+    pub fn operator_token(self, token: impl Into<String>) -> Self {
+        self.token(Token::operator(token))
+    }
+
+    /// A token that may only look, as [`operator_token`](Self::operator_token). May be called again.
+    pub fn reader_token(self, token: impl Into<String>) -> Self {
+        self.token(Token::reader(token))
+    }
+
+    /// The host's own authentication, asked where a request has neither a token of this router nor a session. `hook` sees the
+    /// request's head, with what the host's own layers have put into its extensions, and must not block.
+    ///
+    /// A browser whose requests the host knows by a cookie is told from another site's page by `Origin` and
+    /// `Sec-Fetch-Site`, which every browser sends.
+    pub fn auth(
+        mut self,
+        hook: impl Fn(&http::request::Parts) -> Option<Identity> + Send + Sync + 'static,
+    ) -> Self {
+        self.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Lets the session's cookie go over plain HTTP to hosts that are not loopback. Default: it is marked `Secure` there, and a
+    /// browser keeps it only from HTTPS.
+    pub fn insecure_cookies(mut self, insecure: bool) -> Self {
+        self.insecure_cookies = insecure;
         self
     }
 
@@ -143,7 +198,7 @@ impl AdminBuilder {
 
     /// Checks everything. Spawns nothing and connects to nothing.
     ///
-    /// Without a configured token one is made, and logged once at level `WARN`: behind a local proxy every client looks like
+    /// Without a configured token and without [`auth`](Self::auth) a token is made, and logged once at level `WARN`: behind a local proxy every client looks like
     /// loopback, so there is no address that could be trusted without one.
     ///
     /// # Errors
@@ -164,18 +219,11 @@ impl AdminBuilder {
         if interval < MIN_INTERVAL {
             return Err(BuildError::CycleInterval);
         }
-        if self
-            .tokens
-            .iter()
-            .any(|(token, _)| token.len() < MIN_TOKEN_BYTES)
-        {
-            return Err(BuildError::ShortToken);
-        }
         let mut generated_token = None;
-        if self.tokens.is_empty() {
+        if self.tokens.is_empty() && self.hook.is_none() {
             let token = random_token().map_err(|error| BuildError::Random(error.to_string()))?;
             tracing::warn!(%token, "no admin token is configured: this one is valid until the process ends");
-            self.tokens.push((token.clone(), Role::Operator));
+            self.tokens.push(Token::operator(&token));
             generated_token = Some(token);
         }
         let inner = Inner {
@@ -187,7 +235,7 @@ impl AdminBuilder {
             targets: self.targets,
             load_tests: LoadTests::new(targets),
             cycles: Cycles::new(interval),
-            auth: Auth::new(self.tokens),
+            auth: Auth::new(known(&self.tokens)?, self.hook, self.insecure_cookies),
             hosts: self.hosts,
             started: Instant::now(),
         };

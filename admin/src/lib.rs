@@ -79,7 +79,7 @@ pub use builder::{AdminBuilder, BuildError};
 pub use database::PoolGauges;
 pub use optimizer::DEFAULT_INTERVAL as DEFAULT_CYCLE_INTERVAL;
 pub use pitcrew_load as load;
-pub use security::auth::Role;
+pub use security::identity::{Identity, Role, Token};
 pub use targets::BenchmarkTargets;
 
 use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
@@ -135,6 +135,17 @@ impl Admin {
     #[must_use]
     pub fn generated_token(&self) -> Option<&str> {
         self.generated_token.as_deref()
+    }
+
+    /// Changes all tokens: those that are not named again are worth nothing from now on, and with them the sessions that were
+    /// begun with them.
+    ///
+    /// # Errors
+    /// [`BuildError`] says which token cannot be used; then nothing has changed.
+    pub fn set_tokens(&self, tokens: impl IntoIterator<Item = Token>) -> Result<(), BuildError> {
+        let tokens: Vec<_> = tokens.into_iter().collect();
+        self.inner.auth.set(security::identity::known(&tokens)?);
+        Ok(())
     }
 
     /// Ends the background cycle and cancels a running load test; waits for both, at most `deadline`.

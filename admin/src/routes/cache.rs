@@ -7,9 +7,28 @@ use pitcrew::CacheHandle;
 use pitcrew::cache::{CacheStats, Purge, PurgeReport};
 use serde::{Deserialize, Serialize};
 
+use super::operation::Operation;
 use super::{Answer, App};
 use crate::Inner;
 use crate::security::problem::{self, Problem};
+use serde_json::json;
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/cache/stats", "Figures by region, route and reason.", stats)
+            .tagged()
+            .gives(json!({"hits": 90, "misses": 10, "bypasses": 1, "hit_ratio": 0.9, "dropped_series": 0,
+                "regions": [{}], "routes": [{}], "l1": {}, "l2?": {}, "purges": 0})),
+        Operation::post(
+            "/cache/clear",
+            "Purges what is named: exactly one of path, key, prefix, pattern, tag, region, or all.",
+            clear,
+        )
+        .takes(json!({"path~": "/orders/1", "key~": "/orders/1?full=1", "prefix~": "/orders/", "pattern~": "/orders/*/lines",
+            "tag~": "orders", "region~": "api", "all~": true, "dry_run~": true}))
+        .gives(json!({"purged": "path /orders/1", "dry_run": true, "report?": {"local": "done", "l2": "off"}})),
+    ]
+}
 
 fn handle(inner: &Inner) -> Result<&CacheHandle, Problem> {
     inner

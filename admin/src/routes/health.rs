@@ -6,6 +6,20 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::App;
+use super::operation::Operation;
+use serde_json::json;
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get(
+            "/health",
+            "One word: UP, or DEGRADED where a dependency is away and the app goes on.",
+            health,
+        )
+        .public()
+        .gives(json!({"status": "@UP|DEGRADED"})),
+    ]
+}
 
 #[derive(Debug, Serialize)]
 pub(super) struct Health {

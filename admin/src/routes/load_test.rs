@@ -1,14 +1,30 @@
 //! `POST /load-test` and what follows it.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::{StatusCode, header};
 use pitcrew_load::{HttpPlan, Progress, Report, Run, RunState};
 use serde::{Deserialize, Serialize};
 
+use super::operation::Operation;
 use super::{Answer, App};
 use crate::load_tests::StartError;
 use crate::security::problem::{self, Problem};
+use serde_json::json;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let run = || json!({"id": "1", "state": "@finished|running", "progress": {}, "report?": {}});
+    vec![
+        Operation::get("/load-test", "The load tests that are kept, the newest first.", runs).gives(json!({"runs": [run()]})),
+        Operation::post("/load-test", "Loads this app, or another of the allowed targets.", start)
+            .takes(json!({"target~": "http://127.0.0.1:3000", "plan~": {"*duration_s": null}, "dry_run~": true}))
+            .gives(json!({"id?": null, "dry_run": true}))
+            .gives_as(202, "application/json", json!({"id?": "1", "dry_run": false}))
+            .refuses(403, "The target is none of the allowed ones, or a reader asks."),
+        Operation::get("/load-test/{id}", "One load test.", self::run).gives(run()),
+        Operation::delete("/load-test/{id}", "Ends a load test.", cancel).gives(run()),
+    ]
+}
 
 /// A plan, and where it goes: to this app where nothing is said.
 #[derive(Debug, Deserialize)]
@@ -99,12 +115,12 @@ pub(super) async fn runs(State(inner): App) -> Answer<Runs> {
     }))
 }
 
-pub(super) async fn run(State(inner): App, Path(id): Path<String>) -> Answer<RunView> {
+pub(super) async fn run(State(inner): App, problem::Path(id): problem::Path) -> Answer<RunView> {
     let run = inner.load_tests.find(&id).ok_or_else(no_run)?;
     Ok(Json(RunView::from(&run)))
 }
 
-pub(super) async fn cancel(State(inner): App, Path(id): Path<String>) -> Answer<RunView> {
+pub(super) async fn cancel(State(inner): App, problem::Path(id): problem::Path) -> Answer<RunView> {
     let run = inner.load_tests.find(&id).ok_or_else(no_run)?;
     run.cancel();
     Ok(Json(RunView::from(&run)))

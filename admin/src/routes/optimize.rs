@@ -5,9 +5,25 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::operation::Operation;
 use super::{Answer, App};
 use crate::optimizer::{self, CycleReport, STEPS, Trigger};
 use crate::security::problem::{self, Problem};
+use serde_json::json;
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/optimize", "The last cycles.", reports)
+            .gives(json!({"is_running": false, "interval_s": 1800, "panics": 0, "cycles": [{}]})),
+        Operation::post("/optimize", "Starts a cycle now.", start)
+            .takes(json!({"steps~": ["cache"], "dry_run~": true}))
+            .gives_as(
+                202,
+                "application/json",
+                json!({"cycle": 1, "follow": "/optimize"}),
+            ),
+    ]
+}
 
 #[derive(Debug, Serialize)]
 pub(super) struct Reports {

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{self, FromRequest, FromRequestParts, Request};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
+
+const PROBLEM: &str = "application/problem+json";
 
 /// An answer that says no. Never carries SQL, a connection string or a path of this machine.
 #[derive(Debug)]
@@ -58,12 +62,66 @@ impl IntoResponse for Problem {
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
-        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        let kind = [(header::CONTENT_TYPE, PROBLEM)];
         let mut response = (self.status, kind, body.to_string()).into_response();
         if let Some((name, value)) = self.header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         response
+    }
+}
+
+/// Makes a problem of every error that is none: some are written by the libraries below, as plain text or without a word.
+pub(crate) async fn uniform(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == PROBLEM);
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let reason = status.canonical_reason().unwrap_or("error");
+    let mut problem =
+        Problem::new(status, format!("the request cannot be answered: {reason}")).into_response();
+    if let Some(allow) = allow {
+        problem.headers_mut().insert(header::ALLOW, allow);
+    }
+    problem
+}
+
+/// Parameters of the query whose every fault is a [`Problem`].
+#[derive(Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = extract::Query::<T>::from_request_parts(parts, state).await;
+        found.map(|found| Self(found.0)).map_err(|rejection| {
+            Problem::bad_request(format!(
+                "the query cannot be read: {}",
+                rejection.body_text()
+            ))
+        })
+    }
+}
+
+/// The variable part of a path, whose every fault is a [`Problem`].
+#[derive(Debug)]
+pub(crate) struct Path(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Path {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = extract::Path::<String>::from_request_parts(parts, state).await;
+        found
+            .map(|found| Self(found.0))
+            .map_err(|_| Problem::bad_request("the path is not UTF-8 after percent-decoding"))
     }
 }
 
