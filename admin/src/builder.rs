@@ -1,12 +1,15 @@
 //! Configuration, checked as a whole before anything starts.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
 use pitcrew_load::{Target, TargetError, Targets};
 
+use crate::actions::Answers;
+use crate::audit::Audit;
 use crate::database::{Database, NamedPool, PoolGauges};
 use crate::load_tests::LoadTests;
 use crate::optimizer::{Cycles, DEFAULT_INTERVAL, MIN_INTERVAL};
@@ -31,6 +34,7 @@ pub struct AdminBuilder {
     tokens: Vec<Token>,
     hook: Option<Hook>,
     insecure_cookies: bool,
+    audit_file: Option<PathBuf>,
     hosts: Hosts,
     cycle_interval: Option<Duration>,
 }
@@ -75,6 +79,9 @@ pub enum BuildError {
     /// Whose token it is would not be known.
     #[error("a token is configured twice: give each holder one of their own")]
     TokenTwice,
+    /// The audit's file cannot be opened.
+    #[error("the audit's file cannot be opened: {0}")]
+    AuditFile(#[source] std::io::Error),
     /// The cycle would run without pause.
     #[error("the cycle's interval is below {} seconds", MIN_INTERVAL.as_secs())]
     CycleInterval,
@@ -184,6 +191,13 @@ impl AdminBuilder {
         self
     }
 
+    /// Keeps the audit in this file, which is made where it is not there, readable for its owner alone; beyond 8 MiB it is set
+    /// aside as `NAME.1`. Without it the last 1,000 entries are kept in memory. One process writes a file.
+    pub fn audit_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.audit_file = Some(path.into());
+        self
+    }
+
     /// Answers requests for this host name too, whatever the port. Loopback names always are.
     pub fn allow_host(mut self, host: impl AsRef<str>) -> Self {
         self.hosts.allow(host.as_ref());
@@ -235,6 +249,8 @@ impl AdminBuilder {
             targets: self.targets,
             load_tests: LoadTests::new(targets),
             cycles: Cycles::new(interval),
+            audit: Arc::new(Audit::new(self.audit_file.as_deref()).map_err(BuildError::AuditFile)?),
+            answers: Answers::default(),
             auth: Auth::new(known(&self.tokens)?, self.hook, self.insecure_cookies),
             hosts: self.hosts,
             started: Instant::now(),

@@ -63,6 +63,8 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+mod actions;
+mod audit;
 mod builder;
 mod database;
 mod load_tests;
@@ -102,6 +104,8 @@ pub(crate) struct Inner {
     pub(crate) targets: BenchmarkTargets,
     pub(crate) load_tests: load_tests::LoadTests,
     pub(crate) cycles: optimizer::Cycles,
+    pub(crate) audit: Arc<audit::Audit>,
+    pub(crate) answers: actions::Answers,
     pub(crate) auth: security::auth::Auth,
     pub(crate) hosts: security::host::Hosts,
     pub(crate) started: Instant,

@@ -1,6 +1,7 @@
 //! One file a path family. Each declares its operations and has their handlers; a handler asks a part and shapes the answer,
 //! and decides nothing about who may ask. Router and OpenAPI document are made of the same declarations.
 
+mod audit;
 mod benchmarks;
 mod cache;
 mod database;
@@ -10,6 +11,7 @@ mod memory;
 mod openapi;
 mod operation;
 mod optimize;
+mod page;
 mod response_times;
 mod session;
 mod shape;
@@ -29,7 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use self::operation::{Access, Operation};
 use crate::security::problem::{self, MAX_REQUEST_BYTES, Problem};
 use crate::security::{auth, cross_site, headers, host, limits};
-use crate::{Inner, optimizer};
+use crate::{Inner, actions, optimizer};
 
 /// State as the handlers see it.
 type App = State<Arc<Inner>>;
@@ -49,6 +51,7 @@ fn operations() -> Vec<Operation> {
         slowness::operations(),
         load_test::operations(),
         benchmarks::operations(),
+        audit::operations(),
         session::operations(),
         openapi::operations(),
     ];
@@ -58,11 +61,14 @@ fn operations() -> Vec<Operation> {
 pub(crate) fn router(inner: Arc<Inner>) -> Router {
     let (mut open, mut guarded) = (Router::new(), Router::new());
     for operation in operations() {
-        let handler = if operation.is_tagged {
-            operation.handler.route_layer(from_fn(tagged::tag))
-        } else {
-            operation.handler
-        };
+        let mut handler = operation.handler.clone();
+        if operation.is_tagged {
+            handler = handler.route_layer(from_fn(tagged::tag));
+        }
+        if operation.access == Access::Operator {
+            let named = (Arc::clone(&inner), Arc::from(operation.name()));
+            handler = handler.route_layer(from_fn_with_state(named, actions::act));
+        }
         // Which request is for a public route, the router decides, so no path trick can differ.
         let router = match operation.access {
             Access::Public => &mut open,

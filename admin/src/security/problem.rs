@@ -131,6 +131,31 @@ pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
 /// How long a client may take to send its body: 64 KiB take a second over the slowest line that anyone works on.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
+/// A request's head, and its whole body: at most [`MAX_REQUEST_BYTES`], within ten seconds.
+pub(crate) async fn take_body(request: Request) -> Result<(Parts, Bytes), Problem> {
+    let (parts, body) = request.into_parts();
+    let mut bounded = Request::new(body);
+    // Where the bound on bodies is written.
+    bounded.extensions_mut().clone_from(&parts.extensions);
+    let reading = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(bounded, &()));
+    let read = reading.await.map_err(|_| {
+        let seconds = BODY_WITHIN.as_secs();
+        let detail = format!("the request body took longer than {seconds} s");
+        Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+    })?;
+    let body = read.map_err(|rejection| {
+        let status = rejection.status();
+        let detail = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                format!("the request body is over {MAX_REQUEST_BYTES} bytes")
+            }
+            _ => "the request body could not be read".to_owned(),
+        };
+        Problem::new(status, detail)
+    })?;
+    Ok((parts, body))
+}
+
 /// A JSON request body whose every fault is a [`Problem`]. An absent body is read as `{}`.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
@@ -138,31 +163,11 @@ pub(crate) struct Json<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-        let reading = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state));
-        let body = reading
-            .await
-            .map_err(|_| {
-                let detail = format!(
-                    "the request body took longer than {} s",
-                    BODY_WITHIN.as_secs()
-                );
-                Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
-            })?
-            .map_err(|rejection| {
-                let status = rejection.status();
-                let detail = match status {
-                    StatusCode::PAYLOAD_TOO_LARGE => {
-                        format!("the request body is over {MAX_REQUEST_BYTES} bytes")
-                    }
-                    _ => "the request body could not be read".to_owned(),
-                };
-                Problem::new(status, detail)
-            })?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = take_body(request).await?;
+        let kind = parts.headers.get(header::CONTENT_TYPE);
         // A form or text/plain body is what a foreign page can send without asking first.
         let is_json = kind
-            .as_ref()
             .and_then(|kind| kind.to_str().ok())
             .is_some_and(|kind| {
                 kind.split(';')

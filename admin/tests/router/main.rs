@@ -2,6 +2,7 @@
 //! that none is forgotten.
 
 mod access;
+mod audit;
 mod cache;
 mod cycle;
 mod database;

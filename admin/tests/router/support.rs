@@ -125,8 +125,6 @@ pub(crate) struct Operation {
     pub(crate) method: Method,
     /// With `1` for what is variable.
     pub(crate) path: String,
-    /// As the document has it.
-    pub(crate) template: String,
     pub(crate) described: Value,
 }
 
@@ -187,7 +185,6 @@ pub(crate) async fn operations(app: &Router) -> Vec<Operation> {
             all.push(Operation {
                 method: method.to_uppercase().parse().expect("a method"),
                 path: path.clone(),
-                template: template.clone(),
                 described: described.clone(),
             });
         }
