@@ -169,6 +169,12 @@ pub(crate) async fn act(
         })?;
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     pending.end(response.status().as_u16());
+    if response.status().is_success() && !dry_run {
+        let now = inner.observed.unix_s();
+        inner
+            .history
+            .mark(now, "action", &format!("{} by {}", &*name, who.name));
+    }
     let Some(claim) = claim.filter(|_| response.status().is_success()) else {
         return Ok(response);
     };

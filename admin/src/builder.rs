@@ -9,10 +9,15 @@ use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
 use pitcrew_load::{Target, TargetError, Targets};
 
 use crate::actions::Answers;
+use crate::alerts::{AlertRule, AlertSink, Alerts, built_in};
 use crate::audit::Audit;
-use crate::database::{Database, NamedPool, PoolGauges};
+use crate::background::Background;
+use crate::database::{Database, NamedPool, PoolGauges, SwapPool};
+use crate::health::{Health, Probe};
+use crate::history::History;
 use crate::load_tests::LoadTests;
-use crate::optimizer::{Cycles, DEFAULT_INTERVAL, MIN_INTERVAL};
+use crate::observe::Observed;
+use crate::optimizer::{Cycles, DEFAULT_INTERVAL, MIN_INTERVAL, Policy};
 use crate::security::auth::{Auth, Hook};
 use crate::security::host::Hosts;
 use crate::security::identity::{
@@ -35,6 +40,13 @@ pub struct AdminBuilder {
     hook: Option<Hook>,
     insecure_cookies: bool,
     audit_file: Option<PathBuf>,
+    alerts: Vec<AlertRule>,
+    without_alerts: Vec<String>,
+    sinks: Vec<Arc<dyn AlertSink>>,
+    cycles_only_on_schedule: bool,
+    policy: Policy,
+    probes: Vec<Probe>,
+    needs_database: bool,
     hosts: Hosts,
     cycle_interval: Option<Duration>,
 }
@@ -79,6 +91,9 @@ pub enum BuildError {
     /// Whose token it is would not be known.
     #[error("a token is configured twice: give each holder one of their own")]
     TokenTwice,
+    /// A rule of an alert cannot work.
+    #[error("{0}")]
+    Alert(String),
     /// The audit's file cannot be opened.
     #[error("the audit's file cannot be opened: {0}")]
     AuditFile(#[source] std::io::Error),
@@ -138,7 +153,35 @@ impl AdminBuilder {
         self.pools.push(NamedPool {
             name: name.into(),
             gauges: Arc::new(gauges),
+            resize: None,
         });
+        self
+    }
+
+    /// Shows one of the app's own bb8 pools, which `POST /database/pools/{name}/resize` gives another size.
+    pub fn swap_pool<M: bb8::ManageConnection>(
+        mut self,
+        name: impl Into<String>,
+        pool: Arc<SwapPool<M>>,
+    ) -> Self {
+        self.pools.push(NamedPool::swapped(name.into(), pool));
+        self
+    }
+
+    /// Another component of `GET /health`, such as a WebSocket hub: `probe` tells how it is, and must not block.
+    pub fn probe(
+        mut self,
+        name: impl Into<String>,
+        probe: impl Fn() -> Health + Send + Sync + 'static,
+    ) -> Self {
+        self.probes.push(Probe::new(name, probe));
+        self
+    }
+
+    /// Whether `GET /health` says `DOWN`, and `GET /health/ready` answers 503, while the database is away. Default: no; the
+    /// app goes on with what it has, and is `DEGRADED`.
+    pub fn needs_database(mut self, needs: bool) -> Self {
+        self.needs_database = needs;
         self
     }
 
@@ -210,6 +253,36 @@ impl AdminBuilder {
         self
     }
 
+    /// A further alert; one with the name of another takes its place. `GET /alerts` lists all of them.
+    pub fn alert(mut self, rule: AlertRule) -> Self {
+        self.alerts.push(rule);
+        self
+    }
+
+    /// Leaves one of the built-in alerts out.
+    pub fn without_alert(mut self, name: impl Into<String>) -> Self {
+        self.without_alerts.push(name.into());
+        self
+    }
+
+    /// Somebody who is told of alerts, beside the log and the clients of `GET /events`. May be called again.
+    pub fn alert_sink(mut self, sink: impl AlertSink) -> Self {
+        self.sinks.push(Arc::new(sink));
+        self
+    }
+
+    /// Whether an alert that fires starts a cycle, at most once in five minutes. Default: it does.
+    pub fn alerts_start_cycles(mut self, start: bool) -> Self {
+        self.cycles_only_on_schedule = !start;
+        self
+    }
+
+    /// How far a cycle may go by itself. Default: [`Policy::Observe`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// Checks everything. Spawns nothing and connects to nothing.
     ///
     /// Without a configured token and without [`auth`](Self::auth) a token is made, and logged once at level `WARN`: behind a local proxy every client looks like
@@ -240,6 +313,17 @@ impl AdminBuilder {
             self.tokens.push(Token::operator(&token));
             generated_token = Some(token);
         }
+        let mut rules = built_in(&self.targets);
+        rules.retain(|rule| !self.without_alerts.contains(&rule.name));
+        for rule in self.alerts {
+            if let Some(fault) = rule.fault() {
+                return Err(BuildError::Alert(fault));
+            }
+            rules.retain(|known| known.name != rule.name);
+            rules.push(rule);
+        }
+        let (observed, history) = (Observed::new(), History::new());
+        history.mark(observed.unix_s(), "start", "the admin router was built");
         let inner = Inner {
             cache: self.cache,
             latency: self.latency,
@@ -249,6 +333,14 @@ impl AdminBuilder {
             targets: self.targets,
             load_tests: LoadTests::new(targets),
             cycles: Cycles::new(interval),
+            background: Background::new(),
+            observed,
+            history,
+            alerts: Alerts::new(rules, self.sinks),
+            alerts_start_cycles: !self.cycles_only_on_schedule,
+            policy: self.policy,
+            probes: self.probes,
+            needs_database: self.needs_database,
             audit: Arc::new(Audit::new(self.audit_file.as_deref()).map_err(BuildError::AuditFile)?),
             answers: Answers::default(),
             auth: Auth::new(known(&self.tokens)?, self.hook, self.insecure_cookies),
@@ -257,6 +349,7 @@ impl AdminBuilder {
         };
         Ok(Admin {
             inner: Arc::new(inner),
+            is_configured: generated_token.is_none(),
             generated_token,
         })
     }

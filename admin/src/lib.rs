@@ -64,24 +64,34 @@
 struct Readme;
 
 mod actions;
+mod alerts;
 mod audit;
+mod background;
 mod builder;
 mod database;
+mod health;
+mod history;
 mod load_tests;
+mod observe;
 mod optimizer;
 mod routes;
 mod section;
 mod security;
+mod serve;
 mod targets;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use alerts::{Alert, AlertRule, AlertSeverity, AlertSink};
 pub use builder::{AdminBuilder, BuildError};
-pub use database::PoolGauges;
+pub use database::{PoolGauges, ResizeError, SwapPool};
+pub use health::Health;
 pub use optimizer::DEFAULT_INTERVAL as DEFAULT_CYCLE_INTERVAL;
+pub use optimizer::{Policy, Tuning};
 pub use pitcrew_load as load;
 pub use security::identity::{Identity, Role, Token};
+pub use serve::ServeError;
 pub use targets::BenchmarkTargets;
 
 use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
@@ -91,6 +101,8 @@ use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
 pub struct Admin {
     inner: Arc<Inner>,
     generated_token: Option<String>,
+    /// Whether somebody has said who may ask.
+    is_configured: bool,
 }
 
 /// What routes and cycles share.
@@ -104,6 +116,16 @@ pub(crate) struct Inner {
     pub(crate) targets: BenchmarkTargets,
     pub(crate) load_tests: load_tests::LoadTests,
     pub(crate) cycles: optimizer::Cycles,
+    pub(crate) background: background::Background,
+    pub(crate) observed: observe::Observed,
+    pub(crate) history: history::History,
+    pub(crate) alerts: alerts::Alerts,
+    /// Whether an alert that fires starts a cycle.
+    pub(crate) alerts_start_cycles: bool,
+    pub(crate) policy: Policy,
+    pub(crate) probes: Vec<health::Probe>,
+    /// Whether the app is not ready while its database is away.
+    pub(crate) needs_database: bool,
     pub(crate) audit: Arc<audit::Audit>,
     pub(crate) answers: actions::Answers,
     pub(crate) auth: security::auth::Auth,
@@ -131,7 +153,7 @@ impl Admin {
     ///
     /// Called inside a Tokio runtime it also starts the background cycle; elsewhere the first request does.
     pub fn router(&self) -> axum::Router {
-        optimizer::ensure_running(&self.inner);
+        background::ensure_running(&self.inner);
         routes::router(Arc::clone(&self.inner))
     }
 
@@ -155,6 +177,7 @@ impl Admin {
     /// Ends the background cycle and cancels a running load test; waits for both, at most `deadline`.
     pub async fn shutdown(&self, deadline: Duration) {
         let _ = tokio::time::timeout(deadline, async {
+            self.inner.background.stop().await;
             self.inner.cycles.stop().await;
             self.inner.load_tests.stop().await;
         })

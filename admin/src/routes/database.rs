@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde::Serialize;
 
@@ -33,7 +34,7 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-fn handle(inner: &Inner) -> Result<&Database, Problem> {
+pub(super) fn handle(inner: &Inner) -> Result<&Database, Problem> {
     inner
         .database
         .as_ref()
@@ -69,7 +70,7 @@ pub(super) async fn analysis(State(inner): App) -> Answer<AnalysisView> {
 #[derive(Debug, Serialize)]
 pub(super) struct Submitted {
     /// None in a dry run.
-    job: Option<i64>,
+    pub(super) job: Option<i64>,
     /// What would run; only in a dry run.
     command: Option<String>,
     dry_run: bool,
@@ -80,25 +81,32 @@ pub(super) struct Submitted {
 pub(super) async fn submit(
     State(inner): App,
     problem::Json(request): problem::Json<JobRequest>,
-) -> Result<(StatusCode, Json<Submitted>), Problem> {
-    let database = handle(&inner)?;
-    let (job, command, status) = if request.dry_run {
-        let command = database.plan(&request).await?;
-        (None, Some(command), StatusCode::OK)
-    } else {
-        let job = database.submit(&request).await?;
-        (Some(job), None, StatusCode::ACCEPTED)
+) -> Result<Response, Problem> {
+    let submitted = submit_job(handle(&inner)?, request).await?;
+    let Some(job) = submitted.job else {
+        return Ok(Json(submitted).into_response());
     };
-    Ok((
-        status,
-        Json(Submitted {
-            job,
-            command,
-            dry_run: request.dry_run,
-            kind: request.kind,
-            target: request.target,
-        }),
-    ))
+    let there = [(header::LOCATION, format!("jobs/{job}"))];
+    Ok((StatusCode::ACCEPTED, there, Json(submitted)).into_response())
+}
+
+/// Submits a job, or with `dry_run` only plans it.
+pub(super) async fn submit_job(
+    database: &Database,
+    request: JobRequest,
+) -> Result<Submitted, Problem> {
+    let (job, command) = if request.dry_run {
+        (None, Some(database.plan(&request).await?))
+    } else {
+        (Some(database.submit(&request).await?), None)
+    };
+    Ok(Submitted {
+        job,
+        command,
+        dry_run: request.dry_run,
+        kind: request.kind,
+        target: request.target,
+    })
 }
 
 impl From<SubmitError> for Problem {

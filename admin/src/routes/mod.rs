@@ -1,18 +1,25 @@
 //! One file a path family. Each declares its operations and has their handlers; a handler asks a part and shapes the answer,
 //! and decides nothing about who may ask. Router and OpenAPI document are made of the same declarations.
 
+mod alerts;
 mod audit;
 mod benchmarks;
 mod cache;
+mod config;
 mod database;
+mod database_parts;
+mod events;
 mod health;
+mod history;
 mod load_test;
 mod memory;
+mod metrics;
 mod openapi;
 mod operation;
 mod optimize;
 mod page;
 mod response_times;
+mod route;
 mod session;
 mod shape;
 mod slowness;
@@ -31,7 +38,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use self::operation::{Access, Operation};
 use crate::security::problem::{self, MAX_REQUEST_BYTES, Problem};
 use crate::security::{auth, cross_site, headers, host, limits};
-use crate::{Inner, actions, optimizer};
+use crate::{Inner, actions, background};
 
 /// State as the handlers see it.
 type App = State<Arc<Inner>>;
@@ -46,12 +53,19 @@ fn operations() -> Vec<Operation> {
         optimize::operations(),
         cache::operations(),
         database::operations(),
+        database_parts::operations(),
         memory::operations(),
         response_times::operations(),
         slowness::operations(),
+        route::operations(),
         load_test::operations(),
         benchmarks::operations(),
+        alerts::operations(),
+        history::operations(),
         audit::operations(),
+        config::operations(),
+        metrics::operations(),
+        events::operations(),
         session::operations(),
         openapi::operations(),
     ];
@@ -96,7 +110,7 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
 }
 
 async fn keep_running(State(inner): App, request: Request, next: Next) -> Response {
-    optimizer::ensure_running(&inner);
+    background::ensure_running(&inner);
     next.run(request).await
 }
 

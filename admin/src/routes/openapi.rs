@@ -124,10 +124,10 @@ fn responses(operation: &Operation) -> Value {
             .ok()
             .and_then(|status| status.canonical_reason())
             .unwrap_or("OK");
-        responses.insert(
-            status.to_string(),
-            json!({"description": reason, "content": {*kind: content(written, false)}}),
-        );
+        let response = responses
+            .entry(status.to_string())
+            .or_insert_with(|| json!({"description": reason, "content": {}}));
+        response["content"][*kind] = content(written, false);
     }
     if operation.is_tagged {
         responses.insert(

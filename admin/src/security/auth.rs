@@ -94,6 +94,22 @@ impl Auth {
         })
     }
 
+    /// Who a public route is asked by, if it is somebody known.
+    pub(crate) fn identify(&self, parts: &Parts) -> Option<Identity> {
+        self.find(parts, Instant::now())
+            .map(|(identity, _)| identity)
+    }
+
+    /// Names and roles of those who have a token.
+    pub(crate) fn holders(&self) -> Vec<Identity> {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.iter().map(|known| known.identity.clone()).collect()
+    }
+
+    pub(crate) fn has_hook(&self) -> bool {
+        self.hook.is_some()
+    }
+
     /// Who a request is from, and whether a browser vouches for it by itself (a cookie).
     fn find(&self, parts: &Parts, now: Instant) -> Option<(Identity, bool)> {
         if parts.headers.contains_key(header::AUTHORIZATION) {

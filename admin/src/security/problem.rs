@@ -75,11 +75,12 @@ impl IntoResponse for Problem {
 pub(crate) async fn uniform(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
-    let is_problem = response
+    // A route's own answer is JSON, whatever its status.
+    let is_ours = response
         .headers()
         .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind == PROBLEM);
-    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        .is_some_and(|kind| kind == PROBLEM || kind == "application/json");
+    if is_ours || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
     let allow = response.headers().get(header::ALLOW).cloned();

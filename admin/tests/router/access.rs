@@ -67,7 +67,16 @@ async fn a1_nothing_but_what_is_public_answers_without_a_token() {
     let public = all.iter().filter(|operation| operation.role() == "anybody");
     let mut paths: Vec<_> = public.map(|operation| operation.path.as_str()).collect();
     paths.dedup();
-    assert_eq!(paths, ["/health", "/login", "/logout"]);
+    assert_eq!(
+        paths,
+        [
+            "/health",
+            "/health/live",
+            "/health/ready",
+            "/login",
+            "/logout"
+        ]
+    );
     let health = request(Method::GET, "/performance/health", None, None);
     let health = send(&app, health).await;
     assert_eq!(

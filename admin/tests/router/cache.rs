@@ -78,3 +78,39 @@ async fn cache_figures_follow_the_app_and_a_purge_empties_what_it_names() {
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn a_request_is_explained_without_being_made() {
+    let (app, _admin) = app(|builder| builder);
+    visit(&app, "/items/1").await;
+    let explain = async |query: &str| read(&app, &format!("/cache/explain?{query}")).await;
+    assert_eq!(explain("path=/items/1").await["decision"], "hit");
+    assert_eq!(explain("path=/items/2").await["decision"], "miss");
+    assert_eq!(
+        explain("path=/items/1&host=other").await["decision"],
+        "miss"
+    );
+    let private = explain("path=/items/1&headers=authorization:%20Bearer%20x").await;
+    assert_eq!(private["decision"], "miss", "{private}");
+    assert_eq!(
+        explain("path=/items/1&method=DELETE").await["decision"],
+        "bypass"
+    );
+    assert_eq!(read(&app, "/cache/stats").await["misses"], 1);
+    for wrong in [
+        "",
+        "path=items",
+        "path=/a&method=a%20b",
+        "path=/a&headers=x",
+        "path=/a%00",
+        "path=/a&host=%0a",
+    ] {
+        let answer = ask(&app, Method::GET, &format!("/cache/explain?{wrong}"), None).await;
+        assert_eq!(
+            answer.status,
+            StatusCode::BAD_REQUEST,
+            "{wrong}: {}",
+            answer.text
+        );
+    }
+}

@@ -2,10 +2,12 @@
 //! that none is forgotten.
 
 mod access;
+mod alerts;
 mod audit;
 mod cache;
 mod cycle;
 mod database;
+mod health;
 mod load_test;
 mod manners;
 mod memory;

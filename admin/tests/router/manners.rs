@@ -57,7 +57,7 @@ async fn a4_asking_twice_changes_nothing() {
         before
     );
     assert_eq!(
-        ask(&app, Method::GET, "/optimize", None).await.json()["cycles"],
+        ask(&app, Method::GET, "/cycles", None).await.json()["cycles"],
         json!([])
     );
     assert_eq!(

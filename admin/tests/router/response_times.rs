@@ -79,10 +79,10 @@ async fn slow_routes_their_parts_and_objectives_are_told_and_become_advice() {
         (&json!("page"), &json!("ok"))
     );
 
-    let steps = json!({"steps": ["response_times"]});
+    let steps = json!({"parts": ["response_times"]});
     ask(&app, Method::POST, "/optimize", Some(steps)).await;
     let report = loop {
-        if let Some(report) = read("/optimize").await["cycles"].get(0) {
+        if let Some(report) = read("/cycles").await["cycles"].get(0) {
             break report.to_string();
         }
         tokio::task::yield_now().await;
@@ -131,4 +131,34 @@ async fn response_times_are_of_the_window_that_is_asked_for() {
         let detail = answer.json()["detail"].to_string();
         assert!(detail.contains("window"), "{detail}");
     }
+}
+
+#[tokio::test]
+async fn one_route_is_told_with_its_windows_and_compared() {
+    let (app, _admin) = app(|builder| builder);
+    visit(&app, "/items/1").await;
+    let route = read(
+        &app,
+        "/response-times/%2Fitems%2F%7Bid%7D?window=1m&against=1h",
+    )
+    .await;
+    assert_eq!(
+        (&route["route"], &route["window"]),
+        (&json!("/items/{id}"), &json!("1m"))
+    );
+    for window in ["1m", "5m", "15m", "1h", "total"] {
+        assert_eq!(route["figures"][window]["count"], 1, "{window}");
+    }
+    assert_eq!(route["series"][0]["method"], "GET");
+    assert_eq!(route["change"]["against"], "1h");
+    let unknown = ask(&app, Method::GET, "/response-times/%2Fnothing", None).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    let wrong = ask(
+        &app,
+        Method::GET,
+        "/response-times/%2Fitems?against=2h",
+        None,
+    )
+    .await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
 }
