@@ -89,7 +89,7 @@ impl Tier {
         if let Some(open) = self.open.take_if(|open| open.unix_s != begin) {
             self.close(&open.point());
         }
-        let open = self.open.get_or_insert_with(|| Open {
+        let open = self.open.get_or_insert(Open {
             unix_s: begin,
             sums: [0.0; METRICS.len()],
             counts: [0; METRICS.len()],

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::{StatusCode, header};
 use serde_json::json;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
 
 use super::App;
@@ -74,10 +74,8 @@ impl Listening {
             return Some(first);
         }
         tokio::select! {
-            event = self.events.recv() => match event {
-                Ok(event) => Some(event),
-                Err(RecvError::Lagged(_) | RecvError::Closed) => None,
-            },
+            // One that is left behind (lagged) is left.
+            event = self.events.recv() => event.ok(),
             _ = self.stopping.wait_for(|stopped| *stopped) => None,
         }
     }
