@@ -1,20 +1,32 @@
 //! Configuration, checked as a whole before anything starts.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
 use pitcrew_load::{Target, TargetError, Targets};
 
-use crate::database::{Database, NamedPool, PoolGauges};
+use crate::actions::Answers;
+use crate::alerts::{AlertRule, AlertSink, Alerts, built_in};
+use crate::audit::Audit;
+use crate::background::Background;
+use crate::database::{Database, NamedPool, PoolGauges, SwapPool};
+use crate::health::{Health, Probe};
+use crate::history::History;
 use crate::load_tests::LoadTests;
-use crate::optimizer::{Cycles, DEFAULT_INTERVAL, MIN_INTERVAL};
-use crate::security::auth::{Auth, MIN_TOKEN_BYTES, Role, random_token};
+use crate::observe::Observed;
+use crate::optimizer::{Cycles, DEFAULT_INTERVAL, MIN_INTERVAL, Policy};
+use crate::security::auth::{Auth, Hook};
 use crate::security::host::Hosts;
+use crate::security::identity::{
+    Identity, MAX_TOKEN_BYTES, MIN_TOKEN_BYTES, Token, known, random_token,
+};
 use crate::{Admin, BenchmarkTargets, Inner};
 
 /// Builds an [`Admin`]. Every part is optional; routes of a part that is not there say which setter adds it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use]
 pub struct AdminBuilder {
     cache: Option<CacheHandle>,
@@ -24,9 +36,29 @@ pub struct AdminBuilder {
     pools: Vec<NamedPool>,
     targets: BenchmarkTargets,
     self_address: Option<String>,
-    tokens: Vec<(String, Role)>,
+    tokens: Vec<Token>,
+    hook: Option<Hook>,
+    insecure_cookies: bool,
+    audit_file: Option<PathBuf>,
+    alerts: Vec<AlertRule>,
+    without_alerts: Vec<String>,
+    sinks: Vec<Arc<dyn AlertSink>>,
+    cycles_only_on_schedule: bool,
+    policy: Policy,
+    probes: Vec<Probe>,
+    needs_database: bool,
     hosts: Hosts,
     cycle_interval: Option<Duration>,
+}
+
+impl fmt::Debug for AdminBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AdminBuilder")
+            .field("tokens", &self.tokens)
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A configuration that cannot work. The texts never repeat a token or a connection string.
@@ -44,6 +76,27 @@ pub enum BuildError {
     /// A token is too short to protect anything.
     #[error("a token has fewer than {MIN_TOKEN_BYTES} bytes: make one with `openssl rand -hex 32`")]
     ShortToken,
+    /// A token is longer than any that is looked at.
+    #[error("a token has more than {MAX_TOKEN_BYTES} bytes: make one with `openssl rand -hex 32`")]
+    LongToken,
+    /// A token that is given as its hash is no hash.
+    #[error(
+        "a token that begins with `sha256:` goes on with the 64 hexadecimal digits of its hash: \
+         printf %s \"$TOKEN\" | sha256sum"
+    )]
+    TokenHash,
+    /// The name of a token's holder cannot be shown.
+    #[error("the name of a token's holder has 1 to 64 bytes and no control characters")]
+    TokenName,
+    /// Whose token it is would not be known.
+    #[error("a token is configured twice: give each holder one of their own")]
+    TokenTwice,
+    /// A rule of an alert cannot work.
+    #[error("{0}")]
+    Alert(String),
+    /// The audit's file cannot be opened.
+    #[error("the audit's file cannot be opened: {0}")]
+    AuditFile(#[source] std::io::Error),
     /// The cycle would run without pause.
     #[error("the cycle's interval is below {} seconds", MIN_INTERVAL.as_secs())]
     CycleInterval,
@@ -100,7 +153,35 @@ impl AdminBuilder {
         self.pools.push(NamedPool {
             name: name.into(),
             gauges: Arc::new(gauges),
+            resize: None,
         });
+        self
+    }
+
+    /// Shows one of the app's own bb8 pools, which `POST /database/pools/{name}/resize` gives another size.
+    pub fn swap_pool<M: bb8::ManageConnection>(
+        mut self,
+        name: impl Into<String>,
+        pool: Arc<SwapPool<M>>,
+    ) -> Self {
+        self.pools.push(NamedPool::swapped(name.into(), pool));
+        self
+    }
+
+    /// Another component of `GET /health`, such as a WebSocket hub: `probe` tells how it is, and must not block.
+    pub fn probe(
+        mut self,
+        name: impl Into<String>,
+        probe: impl Fn() -> Health + Send + Sync + 'static,
+    ) -> Self {
+        self.probes.push(Probe::new(name, probe));
+        self
+    }
+
+    /// Whether `GET /health` says `DOWN`, and `GET /health/ready` answers 503, while the database is away. Default: no; the
+    /// app goes on with what it has, and is `DEGRADED`.
+    pub fn needs_database(mut self, needs: bool) -> Self {
+        self.needs_database = needs;
         self
     }
 
@@ -117,15 +198,46 @@ impl AdminBuilder {
         self
     }
 
-    /// A token that may look and act: at least 16 bytes. May be called again to rotate tokens.
-    pub fn operator_token(mut self, token: impl Into<String>) -> Self {
-        self.tokens.push((token.into(), Role::Operator));
+    /// A token, with its role and its holder's name. May be called again; [`Admin::set_tokens`] changes them later.
+    pub fn token(mut self, token: Token) -> Self {
+        self.tokens.push(token);
         self
     }
 
-    /// A token that may only look: at least 16 bytes. May be called again.
-    pub fn reader_token(mut self, token: impl Into<String>) -> Self {
-        self.tokens.push((token.into(), Role::Reader));
+    /// A token that may look and act: text of at least 16 bytes, or `sha256:` and the hash of one. May be called again.
+    pub fn operator_token(self, token: impl Into<String>) -> Self {
+        self.token(Token::operator(token))
+    }
+
+    /// A token that may only look, as [`operator_token`](Self::operator_token). May be called again.
+    pub fn reader_token(self, token: impl Into<String>) -> Self {
+        self.token(Token::reader(token))
+    }
+
+    /// The host's own authentication, asked where a request has neither a token of this router nor a session. `hook` sees the
+    /// request's head, with what the host's own layers have put into its extensions, and must not block.
+    ///
+    /// A browser whose requests the host knows by a cookie is told from another site's page by `Origin` and
+    /// `Sec-Fetch-Site`, which every browser sends.
+    pub fn auth(
+        mut self,
+        hook: impl Fn(&http::request::Parts) -> Option<Identity> + Send + Sync + 'static,
+    ) -> Self {
+        self.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Lets the session's cookie go over plain HTTP to hosts that are not loopback. Default: it is marked `Secure` there, and a
+    /// browser keeps it only from HTTPS.
+    pub fn insecure_cookies(mut self, insecure: bool) -> Self {
+        self.insecure_cookies = insecure;
+        self
+    }
+
+    /// Keeps the audit in this file, which is made where it is not there, readable for its owner alone; beyond 8 MiB it is set
+    /// aside as `NAME.1`. Without it the last 1,000 entries are kept in memory. One process writes a file.
+    pub fn audit_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.audit_file = Some(path.into());
         self
     }
 
@@ -141,9 +253,39 @@ impl AdminBuilder {
         self
     }
 
+    /// A further alert; one with the name of another takes its place. `GET /alerts` lists all of them.
+    pub fn alert(mut self, rule: AlertRule) -> Self {
+        self.alerts.push(rule);
+        self
+    }
+
+    /// Leaves one of the built-in alerts out.
+    pub fn without_alert(mut self, name: impl Into<String>) -> Self {
+        self.without_alerts.push(name.into());
+        self
+    }
+
+    /// Somebody who is told of alerts, beside the log and the clients of `GET /events`. May be called again.
+    pub fn alert_sink(mut self, sink: impl AlertSink) -> Self {
+        self.sinks.push(Arc::new(sink));
+        self
+    }
+
+    /// Whether an alert that fires starts a cycle, at most once in five minutes. Default: it does.
+    pub fn alerts_start_cycles(mut self, start: bool) -> Self {
+        self.cycles_only_on_schedule = !start;
+        self
+    }
+
+    /// How far a cycle may go by itself. Default: [`Policy::Observe`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// Checks everything. Spawns nothing and connects to nothing.
     ///
-    /// Without a configured token one is made, and logged once at level `WARN`: behind a local proxy every client looks like
+    /// Without a configured token and without [`auth`](Self::auth) a token is made, and logged once at level `WARN`: behind a local proxy every client looks like
     /// loopback, so there is no address that could be trusted without one.
     ///
     /// # Errors
@@ -164,20 +306,24 @@ impl AdminBuilder {
         if interval < MIN_INTERVAL {
             return Err(BuildError::CycleInterval);
         }
-        if self
-            .tokens
-            .iter()
-            .any(|(token, _)| token.len() < MIN_TOKEN_BYTES)
-        {
-            return Err(BuildError::ShortToken);
-        }
         let mut generated_token = None;
-        if self.tokens.is_empty() {
+        if self.tokens.is_empty() && self.hook.is_none() {
             let token = random_token().map_err(|error| BuildError::Random(error.to_string()))?;
             tracing::warn!(%token, "no admin token is configured: this one is valid until the process ends");
-            self.tokens.push((token.clone(), Role::Operator));
+            self.tokens.push(Token::operator(&token));
             generated_token = Some(token);
         }
+        let mut rules = built_in(&self.targets);
+        rules.retain(|rule| !self.without_alerts.contains(&rule.name));
+        for rule in self.alerts {
+            if let Some(fault) = rule.fault() {
+                return Err(BuildError::Alert(fault));
+            }
+            rules.retain(|known| known.name != rule.name);
+            rules.push(rule);
+        }
+        let (observed, history) = (Observed::new(), History::new());
+        history.mark(observed.unix_s(), "start", "the admin router was built");
         let inner = Inner {
             cache: self.cache,
             latency: self.latency,
@@ -187,12 +333,23 @@ impl AdminBuilder {
             targets: self.targets,
             load_tests: LoadTests::new(targets),
             cycles: Cycles::new(interval),
-            auth: Auth::new(self.tokens),
+            background: Background::new(),
+            observed,
+            history,
+            alerts: Alerts::new(rules, self.sinks),
+            alerts_start_cycles: !self.cycles_only_on_schedule,
+            policy: self.policy,
+            probes: self.probes,
+            needs_database: self.needs_database,
+            audit: Arc::new(Audit::new(self.audit_file.as_deref()).map_err(BuildError::AuditFile)?),
+            answers: Answers::default(),
+            auth: Auth::new(known(&self.tokens)?, self.hook, self.insecure_cookies),
             hosts: self.hosts,
             started: Instant::now(),
         };
         Ok(Admin {
             inner: Arc::new(inner),
+            is_configured: generated_token.is_none(),
             generated_token,
         })
     }

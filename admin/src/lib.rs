@@ -1,4 +1,4 @@
-//! A small Axum router that shows and tends a running service.
+//! An Axum router that shows and tends a running service.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -30,56 +30,76 @@
 //!
 //! # Who may do what
 //!
-//! `GET /health` is public and says one word. Everything else wants `Authorization: Bearer TOKEN`: a reader's token for
-//! `GET`, an operator's for what changes something. Without a configured token [`AdminBuilder::build`] makes one and logs it.
-//! Requests for a host name that is not loopback, the app's own or [allowed](AdminBuilder::allow_host) are answered with 421.
+//! Health and login are public. Everything else wants `Authorization: Bearer TOKEN`, or a session that was begun with one: a
+//! reader's for `GET`, an operator's for what changes something ([`Token`]). [`AdminBuilder::auth`] asks the host's own
+//! authentication. Without either [`AdminBuilder::build`] makes a token and logs it. Requests for a host name that is not
+//! loopback, the app's own or [allowed](AdminBuilder::allow_host) are answered with 421.
 //!
 //! # Routes, under the prefix where the router is nested
 //!
+//! `GET /openapi.json` has all of them, made of the same declarations as the router.
+//!
 //! | route | what it does |
 //! |---|---|
-//! | `GET /status` | a sentence, targets met or missed, one next action, each part's key figures |
-//! | `GET /health` | `UP` or `DEGRADED` |
-//! | `POST /optimize` · `GET /optimize` | starts a cycle now · the last cycles' reports |
-//! | `GET /cache/stats` · `POST /cache/clear` | figures by region, route and reason · purge by path, key, prefix, pattern, tag, region or all |
-//! | `GET /database/analysis` | suggestions, slow queries, tables, pools |
-//! | `POST /database/maintenance` · `GET`, `DELETE /database/jobs/{id}` | submits a job · follows or cancels it |
-//! | `GET /memory/usage` · `POST /memory/gc` | process, system, allocator, guard, by route · returns freed pages |
-//! | `GET /memory/trend` · `GET /memory/leak` | seconds, minutes and hours · the leak verdict, its numbers and suspects |
-//! | `POST /memory/heap-profile` | what holds the heap, in pprof's format (feature `jemalloc-pprof`) |
-//! | `GET /response-times` | percentiles by route, method and status class; `?window=1m`, `5m`, `15m`, `1h` or `total` (the default) |
-//! | `GET /response-times/slow` · `/parts` · `/n-plus-one` | slow routes · where their time goes · repeated statements; `?window=1m`, `5m`, `15m`, `1h`, `total` |
-//! | `GET /slos` | objectives, error budgets and burn rates, the worst first |
-//! | `POST /load-test` · `GET`, `DELETE /load-test/{id}` | loads this app · follows or cancels the run |
-//! | `GET /benchmarks` | targets against measured values |
+//! | `GET /status` · `/benchmarks` · `/config` | a sentence, one next action, key figures · targets against measured values · what the router was built with and costs |
+//! | `GET /health` · `/health/live` · `/health/ready` | `UP`, `DEGRADED` or `DOWN` · whether the process answers · whether requests should come here |
+//! | `POST /optimize` · `GET /cycles` · `/cycles/{id}` · `POST`, `DELETE /cycles/pause` | starts a cycle now · reports · lets none start by itself |
+//! | `GET /cache/stats` · `/cache/explain` · `POST /cache/clear`, `/cache/invalidate` | figures by region, route and reason · what would become of a request · purge by path, key, prefix, pattern, tag, region or all |
+//! | `GET /database/analysis` · `/queries` · `/indexes` · `/tables` · `/pools` | suggestions, statements, sizes, findings, pools |
+//! | `POST /database/maintenance` · `/database/indexes/{id}/apply` · `GET`, `DELETE /database/jobs/{id}` | submits a job · follows or cancels it |
+//! | `POST /database/pools/{name}/resize` | gives a [`SwapPool`] another size |
+//! | `GET /memory/usage` · `/trend` · `/leak` · `POST /memory/gc` · `/memory/heap-profile` | figures · the leak verdict · returns freed pages · what holds the heap (feature `jemalloc-pprof`) |
+//! | `GET /response-times` · `/{route}` · `/slow` · `/parts` · `/n-plus-one` · `GET /slos` | percentiles by window · one route · slow routes · where time goes · repeated statements · objectives |
+//! | `POST /load-test` · `GET`, `DELETE /load-test/{id}` · `GET /load-test/{id}/report` | loads this app · follows or cancels the run · what it found |
+//! | `GET /history` · `/alerts` · `/audit` | key figures over time · rules and what fired · who did what |
+//! | `GET /metrics` · `/events` | text for Prometheus · live figures and alerts |
+//! | `GET`, `POST /login` · `POST /logout` · `GET /whoami` | a session for browsers |
 //!
 //! # Background work
 //!
-//! [`AdminBuilder::build`] spawns nothing. The 30-minute cycle starts with [`Admin::router`] when that is called inside a
-//! runtime, else with the first request; it holds only a weak reference and ends with [`Admin::shutdown`] or with the last
-//! handle.
+//! [`AdminBuilder::build`] spawns nothing. What runs by itself (a look at every part each second, at the database each minute,
+//! and the cycle every 30 minutes) starts with [`Admin::router`] when that is called inside a runtime, else with the first
+//! request; it holds only weak references and ends with [`Admin::shutdown`] or with the last handle.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/admin.md")]
+struct Guide;
+
+mod actions;
+mod alerts;
+mod audit;
+mod background;
 mod builder;
 mod database;
+mod health;
+mod history;
 mod load_tests;
+mod observe;
 mod optimizer;
 mod routes;
 mod section;
 mod security;
+mod serve;
 mod targets;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use alerts::{Alert, AlertRule, AlertSeverity, AlertSink};
+#[cfg(feature = "webhook")]
+pub use alerts::{Webhook, WebhookError, WebhookFigures};
 pub use builder::{AdminBuilder, BuildError};
-pub use database::PoolGauges;
+pub use database::{PoolGauges, ResizeError, SwapPool};
+pub use health::Health;
 pub use optimizer::DEFAULT_INTERVAL as DEFAULT_CYCLE_INTERVAL;
+pub use optimizer::{Policy, Tuning};
 pub use pitcrew_load as load;
-pub use security::auth::Role;
+pub use security::identity::{Identity, Role, Token};
+pub use serve::ServeError;
 pub use targets::BenchmarkTargets;
 
 use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
@@ -89,6 +109,8 @@ use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
 pub struct Admin {
     inner: Arc<Inner>,
     generated_token: Option<String>,
+    /// Whether somebody has said who may ask.
+    is_configured: bool,
 }
 
 /// What routes and cycles share.
@@ -102,6 +124,18 @@ pub(crate) struct Inner {
     pub(crate) targets: BenchmarkTargets,
     pub(crate) load_tests: load_tests::LoadTests,
     pub(crate) cycles: optimizer::Cycles,
+    pub(crate) background: background::Background,
+    pub(crate) observed: observe::Observed,
+    pub(crate) history: history::History,
+    pub(crate) alerts: alerts::Alerts,
+    /// Whether an alert that fires starts a cycle.
+    pub(crate) alerts_start_cycles: bool,
+    pub(crate) policy: Policy,
+    pub(crate) probes: Vec<health::Probe>,
+    /// Whether the app is not ready while its database is away.
+    pub(crate) needs_database: bool,
+    pub(crate) audit: Arc<audit::Audit>,
+    pub(crate) answers: actions::Answers,
     pub(crate) auth: security::auth::Auth,
     pub(crate) hosts: security::host::Hosts,
     pub(crate) started: Instant,
@@ -127,7 +161,7 @@ impl Admin {
     ///
     /// Called inside a Tokio runtime it also starts the background cycle; elsewhere the first request does.
     pub fn router(&self) -> axum::Router {
-        optimizer::ensure_running(&self.inner);
+        background::ensure_running(&self.inner);
         routes::router(Arc::clone(&self.inner))
     }
 
@@ -137,9 +171,22 @@ impl Admin {
         self.generated_token.as_deref()
     }
 
-    /// Ends the background cycle and cancels a running load test; waits for both, at most `deadline`.
+    /// Changes all tokens: those that are not named again are worth nothing from now on, and with them the sessions that were
+    /// begun with them.
+    ///
+    /// # Errors
+    /// [`BuildError`] says which token cannot be used; then nothing has changed.
+    pub fn set_tokens(&self, tokens: impl IntoIterator<Item = Token>) -> Result<(), BuildError> {
+        let tokens: Vec<_> = tokens.into_iter().collect();
+        self.inner.auth.set(security::identity::known(&tokens)?);
+        Ok(())
+    }
+
+    /// Ends what runs by itself, a cycle and a load test under way, and the streams of clients; waits for them, at most
+    /// `deadline`. Jobs of the database go on there.
     pub async fn shutdown(&self, deadline: Duration) {
         let _ = tokio::time::timeout(deadline, async {
+            self.inner.background.stop().await;
             self.inner.cycles.stop().await;
             self.inner.load_tests.stop().await;
         })

@@ -1,9 +1,13 @@
 //! The values a service is held to, and where it stands.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use serde::Serialize;
 
 use crate::Inner;
 use crate::database::{DatabaseError, Overview};
+use crate::observe::time;
 
 /// Below so many look-ups a hit ratio says nothing.
 pub(crate) const ENOUGH_LOOK_UPS: u64 = 1_000;
@@ -26,6 +30,24 @@ pub struct BenchmarkTargets {
     pub api_error_percent: f64,
     /// Mean execution time of a statement: at most, in milliseconds. Default 100.
     pub database_mean_ms: f64,
+    /// 95th percentile: at most, in milliseconds. Default 300.
+    pub database_p95_ms: f64,
+    /// 99th percentile: at most, in milliseconds. Default 500.
+    pub database_p99_ms: f64,
+    /// Statements a second that the database can take: at least. Default 500.
+    pub database_rate_per_s: f64,
+    /// Statements that fail: at most, in per cent. Default 0.1.
+    pub database_error_percent: f64,
+    /// Mean time to the answer of a WebSocket message: at most, in milliseconds. Default 50.
+    pub websocket_mean_ms: f64,
+    /// 95th percentile: at most, in milliseconds. Default 100.
+    pub websocket_p95_ms: f64,
+    /// 99th percentile: at most, in milliseconds. Default 200.
+    pub websocket_p99_ms: f64,
+    /// Messages a second that the WebSocket can take: at least. Default 2,000.
+    pub websocket_rate_per_s: f64,
+    /// Messages that fail: at most, in per cent. Default 2.
+    pub websocket_error_percent: f64,
     /// Resident memory: at most, in MiB. Default 512.
     pub memory_mib: f64,
     /// Share of one core: at most, in per cent. Default 70.
@@ -43,6 +65,15 @@ impl Default for BenchmarkTargets {
             api_rate_per_s: 1_000.0,
             api_error_percent: 1.0,
             database_mean_ms: 100.0,
+            database_p95_ms: 300.0,
+            database_p99_ms: 500.0,
+            database_rate_per_s: 500.0,
+            database_error_percent: 0.1,
+            websocket_mean_ms: 50.0,
+            websocket_p95_ms: 100.0,
+            websocket_p99_ms: 200.0,
+            websocket_rate_per_s: 2_000.0,
+            websocket_error_percent: 2.0,
             memory_mib: 512.0,
             cpu_percent: 70.0,
             cache_hit_percent: 85.0,
@@ -70,7 +101,40 @@ pub(crate) struct Benchmark {
     pub(crate) bound: &'static str,
     pub(crate) value: Option<f64>,
     pub(crate) verdict: Verdict,
+    /// Since when it is met or missed, as far back as the process goes; RFC 3339. None where that is not known.
+    pub(crate) since: Option<String>,
     pub(crate) detail: String,
+}
+
+/// Since when each target is met or missed.
+#[derive(Debug, Default)]
+pub(crate) struct Since(Mutex<BTreeMap<&'static str, (Verdict, i64)>>);
+
+impl Since {
+    /// Takes down where the targets stand; one that is not measured now stays as it was.
+    pub(crate) fn look(&self, now: i64, benchmarks: &[Benchmark]) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let measured = benchmarks
+            .iter()
+            .filter(|one| one.verdict != Verdict::NotMeasured);
+        for one in measured {
+            let since = known.entry(one.name).or_insert((one.verdict, now));
+            if since.0 != one.verdict {
+                *since = (one.verdict, now);
+            }
+        }
+    }
+
+    /// Puts it to the targets that stand as they stood then.
+    pub(crate) fn put(&self, benchmarks: &mut [Benchmark]) {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in benchmarks {
+            let since = known
+                .get(one.name)
+                .filter(|(verdict, _)| *verdict == one.verdict);
+            one.since = since.map(|(_, since)| time(*since));
+        }
+    }
 }
 
 fn judge(
@@ -108,6 +172,7 @@ fn judge(
         bound,
         value,
         verdict,
+        since: None,
         detail,
     }
 }
@@ -233,19 +298,103 @@ impl Inner {
                 cache,
             ),
         ];
-        let not_yet = |why: &str| Err(why.to_owned());
-        let percentiles = "pg_stat_statements keeps no percentiles";
-        found.extend([
-            judge("database_p95", "ms", "at_most", 300.0, not_yet(percentiles)),
-            judge("database_p99", "ms", "at_most", 500.0, not_yet(percentiles)),
-            judge(
-                "websocket_mean",
-                "ms",
-                "at_most",
-                50.0,
-                not_yet("no WebSocket probe is configured"),
-            ),
-        ]);
+        // What nothing here measures is said to be unmeasured.
+        let statements = "pg_stat_statements keeps no such figure";
+        let websocket = "nothing measures the WebSocket: a load test of it does";
+        found.extend(
+            [
+                (
+                    "database_p95",
+                    "ms",
+                    "at_most",
+                    wanted.database_p95_ms,
+                    statements,
+                ),
+                (
+                    "database_p99",
+                    "ms",
+                    "at_most",
+                    wanted.database_p99_ms,
+                    statements,
+                ),
+                (
+                    "database_rate",
+                    "statements/s",
+                    "at_least",
+                    wanted.database_rate_per_s,
+                    statements,
+                ),
+                (
+                    "database_errors",
+                    "%",
+                    "at_most",
+                    wanted.database_error_percent,
+                    statements,
+                ),
+                (
+                    "websocket_mean",
+                    "ms",
+                    "at_most",
+                    wanted.websocket_mean_ms,
+                    websocket,
+                ),
+                (
+                    "websocket_p95",
+                    "ms",
+                    "at_most",
+                    wanted.websocket_p95_ms,
+                    websocket,
+                ),
+                (
+                    "websocket_p99",
+                    "ms",
+                    "at_most",
+                    wanted.websocket_p99_ms,
+                    websocket,
+                ),
+                (
+                    "websocket_rate",
+                    "messages/s",
+                    "at_least",
+                    wanted.websocket_rate_per_s,
+                    websocket,
+                ),
+                (
+                    "websocket_errors",
+                    "%",
+                    "at_most",
+                    wanted.websocket_error_percent,
+                    websocket,
+                ),
+            ]
+            .map(|(name, unit, bound, target, why)| {
+                judge(name, unit, bound, target, Err(why.to_owned()))
+            }),
+        );
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_missed_since_it_changed_and_what_is_not_measured_changes_nothing() {
+        let one = |value: Result<f64, String>| judge("memory", "MiB", "at_most", 512.0, value);
+        let since = Since::default();
+        let told = |value: f64| {
+            let mut benchmarks = [one(Ok(value))];
+            since.put(&mut benchmarks);
+            benchmarks[0].since.clone()
+        };
+        assert_eq!(told(1.0), None);
+        since.look(100, &[one(Ok(1.0))]);
+        since.look(200, &[one(Ok(2.0))]);
+        assert_eq!(told(3.0), Some(time(100)));
+        assert_eq!(told(600.0), None, "it is missed only now");
+        since.look(300, &[one(Ok(600.0))]);
+        since.look(400, &[one(Err(String::new()))]);
+        assert_eq!(told(700.0), Some(time(300)));
     }
 }

@@ -1,5 +1,8 @@
 //! What the database says about itself.
 
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -64,6 +67,8 @@ pub(crate) struct Analysis {
     pub(crate) extension: Section<Vec<Value>>,
 }
 
+/// Two looks at the sessions that are closer together say little.
+const ENOUGH_TIME: Duration = Duration::from_secs(60);
 const SLOW_QUERIES: &str = "SELECT * FROM pitcrew.slow_queries LIMIT 20";
 const SLOW_QUERIES_WITHOUT_EXTENSION: &str = include_str!("sql/slow_queries.sql");
 const TABLES: &str = "SELECT * FROM pitcrew.table_stats ORDER BY total_bytes DESC LIMIT 50";
@@ -103,7 +108,7 @@ impl Database {
         }
     }
 
-    async fn slow_queries(&self) -> Result<Vec<Value>, DatabaseError> {
+    pub(crate) async fn slow_queries(&self) -> Result<Vec<Value>, DatabaseError> {
         match self.rows(SLOW_QUERIES, &[]).await {
             Err(DatabaseError::NoExtension | DatabaseError::Other(_)) => {
                 self.rows(SLOW_QUERIES_WITHOUT_EXTENSION, &[]).await
@@ -125,5 +130,38 @@ impl Database {
                 .await
                 .into(),
         })
+    }
+
+    /// Takes down what the sessions have done so far, where that has not been done. The observing task asks for it.
+    pub(crate) async fn begin_pool_advice(&self) -> Result<(), DatabaseError> {
+        if self.first_pool_sample().is_some() {
+            return Ok(());
+        }
+        let sample = self
+            .value::<Value>("SELECT pitcrew.pool_sample()", &[])
+            .await?;
+        *self.first_pool_sample() = sample.map(|sample| (Instant::now(), sample));
+        Ok(())
+    }
+
+    /// How many connections the database has use for, by what its sessions did since then; none before a minute has passed.
+    pub(crate) async fn pool_advice(&self) -> Result<Option<Value>, DatabaseError> {
+        let first = self.first_pool_sample().clone();
+        let Some((_, sample)) = first.filter(|(at, _)| at.elapsed() >= ENOUGH_TIME) else {
+            // Without the extension there never will be one.
+            self.value::<String>("SELECT pitcrew.version()", &[])
+                .await?;
+            return Ok(None);
+        };
+        let rows = self
+            .rows("SELECT * FROM pitcrew.pool_advice($1)", &[&sample])
+            .await?;
+        Ok(rows.into_iter().next())
+    }
+
+    fn first_pool_sample(&self) -> MutexGuard<'_, Option<(Instant, Value)>> {
+        self.first_pool_sample
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,14 +1,17 @@
 //! Connecting, and one way to ask: each query answers rows as JSON objects, read into a struct that names what it wants.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bb8_postgres::PostgresConnectionManager;
+use pg_pitcrew_checks::{Finding, Thresholds, checks, plain};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, error::SqlState};
+use tokio_postgres::{Client, Config, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::BuildError;
@@ -21,6 +24,8 @@ const CONNECTIONS: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the server may work on one query of ours: `statement_timeout`.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
+/// The key of the advisory lock of cycles: "pitcrew" in ASCII.
+const RUNNER_LOCK: i64 = 0x70_6974_6372_6577;
 /// What is known of whether the server answers is at most so old.
 const PROBE_AGE: Duration = Duration::from_secs(2);
 
@@ -94,15 +99,53 @@ impl From<QueryError> for DatabaseError {
     }
 }
 
-/// The admin router's own few connections.
+/// Says that we are the one who runs cycles on a database.
 #[derive(Debug)]
+pub(crate) struct Runner {
+    /// Its end would end the connection.
+    #[expect(dead_code, reason = "held, not used")]
+    client: Client,
+    connection: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+/// A row of a report as the extension would have it.
+fn finding(row: &Finding) -> serde_json::Value {
+    let json = |text: &Option<String>| {
+        let text = text.as_deref()?;
+        serde_json::from_str::<serde_json::Value>(text).ok()
+    };
+    serde_json::json!({
+        "check": row.check, "severity": row.severity, "object": row.object, "title": row.title, "detail": row.detail,
+        "evidence": json(&row.evidence), "fix_sql": row.fix_sql, "fix_job": json(&row.fix_job),
+        "confidence": row.confidence, "cache_key": row.cache_key,
+    })
+}
+
+/// The admin router's own few connections.
 pub(crate) struct Database {
     pool: bb8::Pool<Manager>,
+    /// What the sessions of the database had done when we looked first.
+    pub(super) first_pool_sample: std::sync::Mutex<Option<(Instant, serde_json::Value)>>,
+    /// For the one connection that is held as long as a cycle.
+    apart: (Config, MakeRustlsConnect),
     /// When no connection could be had last: until [`PROBE_AGE`] later nobody waits for another.
     failed: std::sync::Mutex<Option<Instant>>,
     probed: Mutex<Option<(Instant, Result<(), DatabaseError>)>>,
     /// Held from the look for a twin to the submission of a job.
     pub(super) submitting: Mutex<()>,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nothing of the address.
+        formatter.debug_struct("Database").finish_non_exhaustive()
+    }
 }
 
 impl Database {
@@ -132,7 +175,9 @@ impl Database {
                 .get_hosts()
                 .iter()
                 .any(|host| matches!(host, Host::Tcp(_)));
-        let manager = PostgresConnectionManager::new(config, tls(is_tls)?);
+        let tls = tls(is_tls)?;
+        let apart = (config.clone(), tls.clone());
+        let manager = PostgresConnectionManager::new(config, tls);
         let pool = bb8::Pool::builder()
             .max_size(CONNECTIONS)
             .min_idle(Some(0))
@@ -141,6 +186,8 @@ impl Database {
             .build_unchecked(manager);
         Ok(Self {
             pool,
+            first_pool_sample: std::sync::Mutex::default(),
+            apart,
             failed: std::sync::Mutex::default(),
             probed: Mutex::new(None),
             submitting: Mutex::new(()),
@@ -161,6 +208,39 @@ impl Database {
             .map(|_| ());
         *probed = Some((Instant::now(), found.clone()));
         found
+    }
+
+    /// Makes us the one who runs cycles on this database, until what is given back is dropped; none where somebody else is.
+    ///
+    /// The lock is a session's, on a connection of its own: it goes with that connection, whatever becomes of us.
+    pub(crate) async fn become_runner(&self) -> Result<Option<Runner>, DatabaseError> {
+        let (config, tls) = &self.apart;
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(tls.clone()));
+        let Ok(Ok((client, connection))) = connecting.await else {
+            return Err(DatabaseError::Unreachable);
+        };
+        let connection = tokio::spawn(async move { drop(connection.await) });
+        let row = client.query_one(
+            "SELECT pg_catalog.pg_try_advisory_lock($1)",
+            &[&RUNNER_LOCK],
+        );
+        let is_ours: bool = row.await?.try_get(0)?;
+        Ok(is_ours.then_some(Runner { client, connection }))
+    }
+
+    /// What the checks find that is `critical` or a warning, the worst first: by the extension, else over this connection.
+    pub(crate) async fn findings(&self) -> Result<Vec<serde_json::Value>, DatabaseError> {
+        let found = self.rows(include_str!("sql/findings.sql"), &[]).await;
+        let Err(DatabaseError::NoExtension) = found else {
+            return found;
+        };
+        let connection = self.connection().await?;
+        let (thresholds, suppressed) = (Thresholds::default(), BTreeSet::new());
+        let rows = plain::report(&connection, checks(), &thresholds, &suppressed).await?;
+        let grave = rows
+            .into_iter()
+            .filter(|row| matches!(row.severity.as_str(), "critical" | "warn"));
+        Ok(grave.map(|row| finding(&row)).collect())
     }
 
     /// The rows of a query, each read from a JSON object with the query's column names.

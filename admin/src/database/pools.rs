@@ -1,9 +1,12 @@
 //! Live gauges of the app's own connection pools, and what they say.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::Serialize;
+
+use super::swap_pool::{ResizeError, SwapPool};
 
 /// What a pool tells about itself. All counts are totals since its start but `connections` and `idle`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -24,10 +27,42 @@ pub struct PoolGauges {
     pub wait_ms: f64,
 }
 
+type Resizing = Pin<Box<dyn Future<Output = Result<(), ResizeError>> + Send>>;
+/// Gives a pool another size.
+pub(crate) type Resize = Arc<dyn Fn(u32) -> Resizing + Send + Sync>;
+
 /// A pool with the name that the app gave it.
 pub(crate) struct NamedPool {
     pub(crate) name: String,
     pub(crate) gauges: Arc<dyn Fn() -> PoolGauges + Send + Sync>,
+    /// None where it cannot be resized.
+    pub(crate) resize: Option<Resize>,
+}
+
+impl NamedPool {
+    /// A bb8 pool that can be resized.
+    pub(crate) fn swapped<M: bb8::ManageConnection>(name: String, pool: Arc<SwapPool<M>>) -> Self {
+        let shown = Arc::clone(&pool);
+        Self {
+            name,
+            gauges: Arc::new(move || {
+                let state = shown.pool().state();
+                PoolGauges {
+                    max_connections: shown.max_connections(),
+                    connections: state.connections,
+                    idle: state.idle_connections,
+                    direct: state.statistics.get_direct,
+                    waited: state.statistics.get_waited,
+                    timed_out: state.statistics.get_timed_out,
+                    wait_ms: state.statistics.get_wait_time.as_secs_f64() * 1e3,
+                }
+            }),
+            resize: Some(Arc::new(move |max| {
+                let pool = Arc::clone(&pool);
+                Box::pin(async move { pool.resize(max).await })
+            })),
+        }
+    }
 }
 
 impl fmt::Debug for NamedPool {
@@ -48,6 +83,7 @@ pub(crate) struct PoolReport {
     /// Waiting check-outs among all, in per cent.
     pub(crate) waited_percent: f64,
     pub(crate) advice: String,
+    pub(crate) is_resizable: bool,
 }
 
 /// Below so many check-outs nothing is said about a pool.
@@ -85,6 +121,7 @@ impl NamedPool {
             gauges,
             waited_percent,
             advice,
+            is_resizable: self.resize.is_some(),
         }
     }
 

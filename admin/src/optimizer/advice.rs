@@ -30,6 +30,9 @@ pub(crate) struct Advice {
     pub(crate) detail: String,
     /// The request that acts on it.
     pub(crate) action: Option<Action>,
+    /// Bytes that the action adds to the database, by an estimate; none where it adds none or nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) estimated_bytes: Option<u64>,
 }
 
 /// A request that an operator may send.
@@ -127,6 +130,7 @@ fn response_times(inner: &Inner) -> Found {
                 series.p95_ms, series.p99_ms, series.count, inner.targets.api_p95_ms, inner.targets.api_p99_ms
             ),
             action: None,
+            estimated_bytes: None,
         })
         .collect();
     let slow = advice.len();
@@ -147,6 +151,7 @@ fn verdicts(latency: &LatencyHandle) -> Vec<Advice> {
         title,
         detail,
         action: None,
+        estimated_bytes: None,
     };
     let mut advice = Vec::new();
     for slow in latency.slow_endpoints(WINDOW).findings {
@@ -202,6 +207,7 @@ async fn cache(inner: &Inner) -> Found {
                 stats.l1.capacity_bytes >> 20
             ),
             action: None,
+            estimated_bytes: None,
         });
     }
     if let Some(l2) = stats.l2.as_ref().filter(|l2| l2.state != "up") {
@@ -215,6 +221,7 @@ async fn cache(inner: &Inner) -> Found {
                 l2.errors
             ),
             action: None,
+            estimated_bytes: None,
         });
     }
     Found::Advice(
@@ -248,6 +255,7 @@ fn memory(inner: &Inner) -> Found {
                 path: "/memory/gc",
                 body: Body::Empty {},
             }),
+            estimated_bytes: None,
         });
     }
     advice.extend(leak(&snapshot.leak));
@@ -259,6 +267,7 @@ fn memory(inner: &Inner) -> Found {
             title: "requests are refused for want of memory".to_owned(),
             detail: guard.detail,
             action: None,
+            estimated_bytes: None,
         });
     }
     Found::Advice(
@@ -293,6 +302,7 @@ fn leak(report: &LeakReport) -> Option<Advice> {
             path: "/memory/heap-profile",
             body: Body::Empty {},
         }),
+        estimated_bytes: None,
     })
 }
 
@@ -328,6 +338,7 @@ fn pools(inner: &Inner) -> impl Iterator<Item = Advice> {
         title: format!("the pool `{}` is short", pool.name),
         detail: pool.advice,
         action: None,
+        estimated_bytes: None,
     })
 }
 
@@ -351,6 +362,7 @@ fn index(suggestion: &Suggestion) -> Advice {
             suggestion.table_name.clone(),
             json!({"columns": suggestion.columns, "name": suggestion.index_name}),
         )),
+        estimated_bytes: u64::try_from(suggestion.estimated_size_bytes).ok(),
     }
 }
 
@@ -388,12 +400,27 @@ fn table(table: &TableStats) -> Option<Advice> {
         title: format!("{kind} {name}"),
         detail: why,
         action: Some(Action::job(kind, name, json!({}))),
+        estimated_bytes: None,
     })
 }
 
 /// A name as it has to be written in SQL; quoting one that needs none does no harm.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Advice to build an index.
+#[cfg(test)]
+pub(super) fn index_for_tests(table: &str, estimated_bytes: Option<u64>) -> Advice {
+    Advice {
+        id: format!("index:{table}"),
+        part: "database",
+        severity: Severity::Warn,
+        title: String::new(),
+        detail: String::new(),
+        action: Some(Action::job("create_index", table.to_owned(), json!({}))),
+        estimated_bytes,
+    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,24 @@
-//! The cycle that looks at everything every 30 minutes, and keeps what it found.
+//! The cycle that looks at everything every 30 minutes, does what it may, and keeps what it found.
 
+mod act;
 mod advice;
 mod cycle;
+mod policy;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 pub(crate) use advice::{Action, Advice, look_again};
-pub(crate) use cycle::{CycleReport, STEPS, Trigger};
+pub(crate) use cycle::{Asked, CycleReport, PARTS, STEPS, Trigger};
+pub use policy::{Policy, Tuning};
 
 use crate::Inner;
+use crate::alerts::Alert;
 
 /// The pause between cycles: 30 minutes.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30 * 60);
@@ -21,24 +26,32 @@ pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30 * 60);
 pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(10);
 /// So many reports are kept; the oldest goes.
 const KEPT: usize = 48;
+/// Alerts start a cycle at most so often.
+const AFTER_ALERT: Duration = Duration::from_secs(5 * 60);
+/// A pause is longer by up to this share of it, so that instances that were started together do not ask together.
+const JITTER: f64 = 0.05;
 
 /// The cycle's schedule and its last reports.
 #[derive(Debug)]
 pub(crate) struct Cycles {
     interval: Duration,
     is_running: AtomicBool,
-    is_stopped: AtomicBool,
     panics: AtomicU64,
     last_id: AtomicU64,
     reports: Mutex<VecDeque<CycleReport>>,
     standing: Mutex<Vec<Standing>>,
-    schedule: Mutex<Option<JoinHandle<()>>>,
+    /// The cycle that was started beside the schedule.
+    started: Mutex<Option<JoinHandle<()>>>,
+    paused_until: Mutex<Option<i64>>,
+    alerted: Mutex<Option<Instant>>,
+    /// Bytes of indexes built on a day, in days since 1970.
+    tuned: Mutex<(i64, u64)>,
 }
 
 /// What a step has advised when it looked last.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
-    step: &'static str,
+    part: &'static str,
     /// RFC 3339.
     pub(crate) since: String,
     pub(crate) advice: Vec<Advice>,
@@ -59,17 +72,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn today() -> i64 {
+    jiff::Timestamp::now().as_second().div_euclid(86_400)
+}
+
 impl Cycles {
     pub(crate) fn new(interval: Duration) -> Self {
         Self {
             interval,
             is_running: AtomicBool::new(false),
-            is_stopped: AtomicBool::new(false),
             panics: AtomicU64::new(0),
             last_id: AtomicU64::new(0),
             reports: Mutex::default(),
             standing: Mutex::default(),
-            schedule: Mutex::default(),
+            started: Mutex::default(),
+            paused_until: Mutex::default(),
+            alerted: Mutex::default(),
+            tuned: Mutex::default(),
         }
     }
 
@@ -85,32 +104,66 @@ impl Cycles {
         self.panics.load(Ordering::Relaxed)
     }
 
-    /// The newest first.
-    pub(crate) fn reports(&self) -> Vec<CycleReport> {
-        lock(&self.reports).iter().rev().cloned().collect()
+    /// Reports older than `before`, the newest first, at most `limit`; and whether there are more.
+    pub(crate) fn page(&self, before: Option<u64>, limit: usize) -> (Vec<CycleReport>, bool) {
+        let reports = lock(&self.reports);
+        let mut found = reports
+            .iter()
+            .rev()
+            .filter(|report| before.is_none_or(|before| report.id < before));
+        let page = found.by_ref().take(limit).cloned().collect();
+        (page, found.next().is_some())
+    }
+
+    pub(crate) fn find(&self, id: u64) -> Option<CycleReport> {
+        lock(&self.reports)
+            .iter()
+            .find(|report| report.id == id)
+            .cloned()
     }
 
     pub(crate) fn last(&self) -> Option<CycleReport> {
         lock(&self.reports).back().cloned()
     }
 
-    /// The advice of each step's last look. A dry run, or a cycle of other steps, has not looked.
+    /// The advice of each part's last look. A cycle of other parts has not looked.
     pub(crate) fn standing(&self) -> Vec<Standing> {
         lock(&self.standing).clone()
     }
 
+    /// No cycle starts by itself until then, in seconds since 1970; none ends the pause.
+    pub(crate) fn pause(&self, until: Option<i64>) {
+        *lock(&self.paused_until) = until;
+    }
+
+    /// Until when no cycle starts by itself.
+    pub(crate) fn paused_until(&self, now: i64) -> Option<i64> {
+        lock(&self.paused_until).filter(|until| now < *until)
+    }
+
+    /// Bytes of indexes that cycles have built since midnight UTC.
+    fn tuned_today(&self) -> u64 {
+        let (day, bytes) = *lock(&self.tuned);
+        if day == today() { bytes } else { 0 }
+    }
+
+    fn has_tuned(&self, bytes: u64) {
+        let before = self.tuned_today();
+        *lock(&self.tuned) = (today(), before.saturating_add(bytes));
+    }
+
     fn keep(&self, report: CycleReport) {
         let mut standing = lock(&self.standing);
-        for step in report.steps.iter().filter(|step| step.has_looked()) {
-            standing.retain(|known| known.step != step.name);
-            let of_step = report
+        for part in report.parts.iter().filter(|part| part.has_looked()) {
+            standing.retain(|known| known.part != part.name);
+            let of_part = report
                 .advice
                 .iter()
-                .filter(|advice| advice.part == step.name);
+                .filter(|advice| advice.part == part.name);
             standing.push(Standing {
-                step: step.name,
+                part: part.name,
                 since: report.started_at.clone(),
-                advice: of_step.cloned().collect(),
+                advice: of_part.cloned().collect(),
             });
         }
         drop(standing);
@@ -121,13 +174,12 @@ impl Cycles {
         }
     }
 
+    /// Ends a cycle that was started beside the schedule.
     pub(crate) async fn stop(&self) {
-        self.is_stopped.store(true, Ordering::Release);
-        let schedule = lock(&self.schedule).take();
-        if let Some(schedule) = schedule {
-            schedule.abort();
-            // An aborted task ends with an error, which is what was asked for.
-            let _ = schedule.await;
+        let started = lock(&self.started).take();
+        if let Some(started) = started {
+            started.abort();
+            let _ = started.await;
         }
     }
 }
@@ -138,54 +190,66 @@ pub(crate) fn take_turn(inner: &Arc<Inner>) -> Option<(Turn, u64)> {
     if was_running {
         return None;
     }
+    let inner = Arc::clone(inner);
     let id = inner.cycles.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-    Some((
-        Turn {
-            inner: Arc::clone(inner),
-        },
-        id,
-    ))
+    Some((Turn { inner }, id))
 }
 
-/// Runs one cycle and keeps its report. A panic in it is caught by the task, and counted.
-pub(crate) async fn run(turn: Turn, id: u64, trigger: Trigger, steps: Vec<String>, dry_run: bool) {
-    let inner = Arc::clone(&turn.inner);
-    let work = tokio::spawn(async move { cycle::run(&inner, id, trigger, &steps, dry_run).await });
-    match work.await {
-        Ok(report) => turn.inner.cycles.keep(report),
-        Err(error) => {
-            turn.inner.cycles.panics.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(
-                cycle = id,
-                is_panic = error.is_panic(),
-                "an optimisation cycle did not end"
-            );
+/// Runs one cycle and keeps its report.
+async fn run(turn: Turn, id: u64, trigger: Trigger, asked: Asked) {
+    let report = cycle::run(&turn.inner, id, trigger, &asked).await;
+    turn.inner.cycles.keep(report);
+}
+
+/// Starts a cycle beside the schedule: its id, or none where one is running or everything ends.
+pub(crate) fn start(inner: &Arc<Inner>, trigger: Trigger, asked: Asked) -> Option<u64> {
+    if inner.background.is_stopped() {
+        return None;
+    }
+    let (turn, id) = take_turn(inner)?;
+    let mut started = lock(&inner.cycles.started);
+    *started = Some(tokio::spawn(run(turn, id, trigger, asked)));
+    Some(id)
+}
+
+/// An alert fires: a cycle looks what there is to do, at most once in five minutes.
+pub(crate) fn on_alert(inner: &Arc<Inner>, alert: &Alert) {
+    let cycles = &inner.cycles;
+    if !inner.alerts_start_cycles || cycles.paused_until(inner.observed.unix_s()).is_some() {
+        return;
+    }
+    let mut alerted = lock(&cycles.alerted);
+    if alerted.is_some_and(|at| at.elapsed() < AFTER_ALERT) {
+        return;
+    }
+    if start(inner, Trigger::Alert, Asked::default()).is_some() {
+        *alerted = Some(Instant::now());
+        tracing::info!(rule = %alert.rule, "an alert has started a cycle");
+    }
+}
+
+/// Runs a cycle after each pause for as long as there is somebody to run it for.
+pub(crate) async fn schedule(inner: Weak<Inner>) {
+    loop {
+        let Some(interval) = inner.upgrade().map(|inner| inner.cycles.interval) else {
+            return;
+        };
+        tokio::time::sleep(interval.mul_f64(1.0 + JITTER * fraction())).await;
+        let Some(inner) = inner.upgrade() else { return };
+        if inner.cycles.paused_until(inner.observed.unix_s()).is_some() {
+            continue;
+        }
+        // A cycle that an operator has just started serves as well.
+        if let Some((turn, id)) = take_turn(&inner) {
+            drop(inner);
+            run(turn, id, Trigger::Schedule, Asked::default()).await;
         }
     }
 }
 
-/// Starts the schedule where it is not running: at first use inside a runtime, and again where that runtime has died.
-pub(crate) fn ensure_running(inner: &Arc<Inner>) {
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-        return;
-    };
-    if inner.cycles.is_stopped.load(Ordering::Acquire) {
-        return;
-    }
-    let mut schedule = lock(&inner.cycles.schedule);
-    if schedule.as_ref().is_some_and(|task| !task.is_finished()) {
-        return;
-    }
-    let (weak, interval) = (Arc::downgrade(inner), inner.cycles.interval);
-    *schedule = Some(runtime.spawn(async move {
-        loop {
-            tokio::time::sleep(interval).await;
-            let Some(inner) = weak.upgrade() else { return };
-            // A cycle that an operator has just started serves as well.
-            if let Some((turn, id)) = take_turn(&inner) {
-                drop(inner);
-                run(turn, id, Trigger::Schedule, Vec::new(), false).await;
-            }
-        }
-    }));
+/// From 0 to 1 by chance; 0 where the system gives none.
+fn fraction() -> f64 {
+    let mut bytes = [0; 4];
+    let _ = getrandom::fill(&mut bytes);
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }

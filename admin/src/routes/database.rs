@@ -1,18 +1,40 @@
 //! `GET /database/analysis`, `POST /database/maintenance`, `/database/jobs`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde::Serialize;
 
+use super::operation::Operation;
 use super::{Answer, App};
 use crate::Inner;
 use crate::database::{
     Analysis, Database, DatabaseError, Job, JobRequest, NamedPool, PoolReport, SubmitError,
 };
 use crate::security::problem::{self, Problem};
+use serde_json::json;
 
-fn handle(inner: &Inner) -> Result<&Database, Problem> {
+pub(super) fn operations() -> Vec<Operation> {
+    let job = || json!({"id": 7, "kind": "vacuum", "state": "@done|queued|waiting_for_lock|running|failed|cancelled|orphaned"});
+    vec![
+        Operation::get("/database/analysis", "Suggestions, slow queries, tables and pools.", analysis)
+            .tagged()
+            .gives(json!({"overview": {}, "suggestions": null, "slow_queries": null, "tables": null, "skipped": null,
+                "extension": null, "pools": [{}]})),
+        Operation::post("/database/maintenance", "Submits a job of the extension; `dry_run` says what it would run.", submit)
+            .takes(json!({"kind": "vacuum", "target~": "public.orders", "options~": {"*analyze": null}, "dry_run~": true}))
+            .gives(json!({"job?": 7, "command?": "VACUUM public.orders", "dry_run": true, "kind": "vacuum",
+                "target?": "public.orders"}))
+            .gives_as(202, "application/json", json!({"job?": 7, "command?": "VACUUM public.orders", "dry_run": false,
+                "kind": "vacuum", "target?": "public.orders"})),
+        Operation::get("/database/jobs", "The last jobs, the newest first.", jobs).gives(json!({"jobs": [job()]})),
+        Operation::get("/database/jobs/{id}", "One job.", self::job).gives(job()),
+        Operation::delete("/database/jobs/{id}", "Asks a job to end.", cancel).gives(json!({"asked": true})),
+    ]
+}
+
+pub(super) fn handle(inner: &Inner) -> Result<&Database, Problem> {
     inner
         .database
         .as_ref()
@@ -48,7 +70,7 @@ pub(super) async fn analysis(State(inner): App) -> Answer<AnalysisView> {
 #[derive(Debug, Serialize)]
 pub(super) struct Submitted {
     /// None in a dry run.
-    job: Option<i64>,
+    pub(super) job: Option<i64>,
     /// What would run; only in a dry run.
     command: Option<String>,
     dry_run: bool,
@@ -59,25 +81,32 @@ pub(super) struct Submitted {
 pub(super) async fn submit(
     State(inner): App,
     problem::Json(request): problem::Json<JobRequest>,
-) -> Result<(StatusCode, Json<Submitted>), Problem> {
-    let database = handle(&inner)?;
-    let (job, command, status) = if request.dry_run {
-        let command = database.plan(&request).await?;
-        (None, Some(command), StatusCode::OK)
-    } else {
-        let job = database.submit(&request).await?;
-        (Some(job), None, StatusCode::ACCEPTED)
+) -> Result<Response, Problem> {
+    let submitted = submit_job(handle(&inner)?, request).await?;
+    let Some(job) = submitted.job else {
+        return Ok(Json(submitted).into_response());
     };
-    Ok((
-        status,
-        Json(Submitted {
-            job,
-            command,
-            dry_run: request.dry_run,
-            kind: request.kind,
-            target: request.target,
-        }),
-    ))
+    let there = [(header::LOCATION, format!("jobs/{job}"))];
+    Ok((StatusCode::ACCEPTED, there, Json(submitted)).into_response())
+}
+
+/// Submits a job, or with `dry_run` only plans it.
+pub(super) async fn submit_job(
+    database: &Database,
+    request: JobRequest,
+) -> Result<Submitted, Problem> {
+    let (job, command) = if request.dry_run {
+        (None, Some(database.plan(&request).await?))
+    } else {
+        (Some(database.submit(&request).await?), None)
+    };
+    Ok(Submitted {
+        job,
+        command,
+        dry_run: request.dry_run,
+        kind: request.kind,
+        target: request.target,
+    })
 }
 
 impl From<SubmitError> for Problem {
@@ -118,7 +147,7 @@ fn no_job() -> Problem {
     Problem::not_found("there is no such job: GET /database/jobs lists the last ones")
 }
 
-pub(super) async fn job(State(inner): App, Path(id): Path<String>) -> Answer<Job> {
+pub(super) async fn job(State(inner): App, problem::Path(id): problem::Path) -> Answer<Job> {
     let job = handle(&inner)?.job(parsed(&id)?).await?;
     job.map(Json).ok_or_else(no_job)
 }
@@ -129,7 +158,10 @@ pub(super) struct Cancelled {
     asked: bool,
 }
 
-pub(super) async fn cancel(State(inner): App, Path(id): Path<String>) -> Answer<Cancelled> {
+pub(super) async fn cancel(
+    State(inner): App,
+    problem::Path(id): problem::Path,
+) -> Answer<Cancelled> {
     let asked = handle(&inner)?
         .cancel_job(parsed(&id)?)
         .await?

@@ -1,28 +1,74 @@
-//! `GET /health`: one word, public.
+//! `GET /health`, `/health/live` and `/health/ready`: public, and without details for those who are not known.
+
+use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::json;
 
 use super::App;
+use super::operation::Operation;
+use crate::Inner;
+use crate::health::{Health, components};
 
-#[derive(Debug, Serialize)]
-pub(super) struct Health {
-    status: &'static str,
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/health", "One word; for whoever may look, also a word for each component.", health)
+            .public()
+            .gives(json!({"status": "@UP|DEGRADED|DOWN", "components~": {"*database": "@UP|DEGRADED|DOWN"}})),
+        Operation::get("/health/live", "Whether the process answers. Asks nobody.", live)
+            .public()
+            .gives(json!({"status": "@UP"})),
+        Operation::get("/health/ready", "Whether requests should come here: 503 while it is DOWN or ends.", ready)
+            .public()
+            .gives(json!({"status": "@UP|DEGRADED"}))
+            .gives_as(503, "application/json", json!({"status": "@DOWN"})),
+    ]
 }
 
-/// `UP`; `DEGRADED` where a dependency is away and the app goes on; never a detail, for anyone may ask.
-pub(super) async fn health(State(inner): App) -> (StatusCode, Json<Health>) {
-    let is_database_up = match &inner.database {
-        None => true,
-        Some(database) => database.probe().await.is_ok(),
-    };
-    let is_l2_up = inner.is_l2_up().await;
-    let status = if is_database_up && is_l2_up {
-        "UP"
+#[derive(Debug, Serialize)]
+struct Answered {
+    status: Health,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    components: Option<BTreeMap<String, Health>>,
+}
+
+async fn health(State(inner): App, request: Request) -> Json<Answered> {
+    let (parts, _) = request.into_parts();
+    let found = components(&inner).await;
+    let status = worst(&inner, &found);
+    let is_known = inner.auth.identify(&parts).is_some();
+    let components = is_known.then(|| found.into_iter().collect());
+    Json(Answered { status, components })
+}
+
+async fn live() -> Json<Answered> {
+    Json(Answered {
+        status: Health::Up,
+        components: None,
+    })
+}
+
+async fn ready(State(inner): App) -> (StatusCode, Json<Answered>) {
+    let status = worst(&inner, &components(&inner).await);
+    let code = if status == Health::Down {
+        StatusCode::SERVICE_UNAVAILABLE
     } else {
-        "DEGRADED"
+        StatusCode::OK
     };
-    (StatusCode::OK, Json(Health { status }))
+    let answered = Answered {
+        status,
+        components: None,
+    };
+    (code, Json(answered))
+}
+
+fn worst(inner: &Inner, found: &[(String, Health)]) -> Health {
+    if inner.background.is_stopped() {
+        return Health::Down;
+    }
+    let each = found.iter().map(|(_, health)| *health);
+    each.max().unwrap_or(Health::Up)
 }

@@ -1,14 +1,39 @@
 //! `POST /load-test` and what follows it.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use pitcrew_load::{HttpPlan, Progress, Report, Run, RunState};
 use serde::{Deserialize, Serialize};
 
+use super::operation::Operation;
 use super::{Answer, App};
 use crate::load_tests::StartError;
 use crate::security::problem::{self, Problem};
+use serde_json::json;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let run = || json!({"id": "1", "state": "@finished|running", "progress": {}, "report?": {}});
+    vec![
+        Operation::get("/load-test", "The load tests that are kept, the newest first.", runs).gives(json!({"runs": [run()]})),
+        Operation::post("/load-test", "Loads this app, or another of the allowed targets.", start)
+            .takes(json!({"target~": "http://127.0.0.1:3000", "plan~": {"*duration_s": null}, "dry_run~": true}))
+            .gives(json!({"id?": null, "dry_run": true}))
+            .gives_as(202, "application/json", json!({"id?": "1", "dry_run": false}))
+            .refuses(403, "The target is none of the allowed ones, or a reader asks."),
+        Operation::get("/load-test/{id}", "One load test.", self::run).gives(run()),
+        Operation::get(
+            "/load-test/{id}/report",
+            "What a load test found; there once it has ended.",
+            report,
+        )
+        .tagged()
+        .gives(json!({"ok": 100, "cancelled": false}))
+        .refuses(409, "It is under way."),
+        Operation::delete("/load-test/{id}", "Ends a load test.", cancel).gives(run()),
+    ]
+}
 
 /// A plan, and where it goes: to this app where nothing is said.
 #[derive(Debug, Deserialize)]
@@ -51,25 +76,26 @@ pub(super) struct Started {
 pub(super) async fn start(
     State(inner): App,
     problem::Json(test): problem::Json<LoadTest>,
-) -> Result<(StatusCode, Json<Started>), Problem> {
+) -> Result<Response, Problem> {
     match inner
         .load_tests
         .start(&test.plan, test.target.as_deref(), test.dry_run)
     {
-        Ok(None) => Ok((
-            StatusCode::OK,
-            Json(Started {
+        Ok(None) => {
+            let started = Started {
                 id: None,
                 dry_run: true,
-            }),
-        )),
-        Ok(Some(run)) => Ok((
-            StatusCode::ACCEPTED,
-            Json(Started {
+            };
+            Ok(Json(started).into_response())
+        }
+        Ok(Some(run)) => {
+            let there = [(header::LOCATION, format!("load-test/{}", run.id()))];
+            let started = Started {
                 id: Some(run.id().to_owned()),
                 dry_run: false,
-            }),
-        )),
+            };
+            Ok((StatusCode::ACCEPTED, there, Json(started)).into_response())
+        }
         Err(StartError::Busy(id)) => {
             let problem = Problem::new(
                 StatusCode::CONFLICT,
@@ -99,12 +125,21 @@ pub(super) async fn runs(State(inner): App) -> Answer<Runs> {
     }))
 }
 
-pub(super) async fn run(State(inner): App, Path(id): Path<String>) -> Answer<RunView> {
+pub(super) async fn run(State(inner): App, problem::Path(id): problem::Path) -> Answer<RunView> {
     let run = inner.load_tests.find(&id).ok_or_else(no_run)?;
     Ok(Json(RunView::from(&run)))
 }
 
-pub(super) async fn cancel(State(inner): App, Path(id): Path<String>) -> Answer<RunView> {
+async fn report(State(inner): App, problem::Path(id): problem::Path) -> Answer<Report> {
+    let run = inner.load_tests.find(&id).ok_or_else(no_run)?;
+    let report = run.report().cloned();
+    report.map(Json).ok_or_else(|| {
+        let detail = format!("run {id} is under way: GET /load-test/{id} tells how far it is");
+        Problem::new(StatusCode::CONFLICT, detail)
+    })
+}
+
+pub(super) async fn cancel(State(inner): App, problem::Path(id): problem::Path) -> Answer<RunView> {
     let run = inner.load_tests.find(&id).ok_or_else(no_run)?;
     run.cancel();
     Ok(Json(RunView::from(&run)))

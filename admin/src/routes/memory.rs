@@ -8,9 +8,32 @@ use pitcrew::MemoryHandle;
 use pitcrew::memory::{LeakReport, MemorySnapshot, MemoryTrend, ReleaseReport};
 use serde::{Deserialize, Serialize};
 
+use super::operation::Operation;
 use super::{Answer, App};
 use crate::Inner;
 use crate::security::problem::{self, Problem};
+use serde_json::json;
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/memory/usage", "The process, the machine, the allocator, the guard, and allocations by route.", usage)
+            .tagged()
+            .gives(json!({"process": {"rss_bytes?": 52_428_800, "cpu_percent?": 3.5}, "system": {}, "cgroup?": {},
+                "allocator": {}, "routes": [{}], "leak": {}, "guard?": {}, "last_release?": {}})),
+        Operation::get("/memory/trend", "Seconds, minutes and hours of the resident set.", trend)
+            .tagged()
+            .gives(json!({"seconds": [{}]})),
+        Operation::get("/memory/leak", "The leak verdict, its numbers and suspects.", leak)
+            .gives(json!({"state": "@unknown|steady|growing|leaking", "detail": "114 minutes more are needed"})),
+        Operation::post("/memory/gc", "Returns free pages from the allocator to the system.", release)
+            .takes(json!({"dry_run~": true}))
+            .gives(json!({"dry_run": true, "report?": {"detail": "..."}})),
+        Operation::post("/memory/heap-profile", "What holds the heap, in pprof's format.", heap_profile)
+            .takes(json!({}))
+            .gives_as(200, "application/octet-stream", json!("(gzip)"))
+            .refuses(501, "This build has no heap profiler."),
+    ]
+}
 
 fn handle(inner: &Inner) -> Result<&MemoryHandle, Problem> {
     inner

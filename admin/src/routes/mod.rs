@@ -1,83 +1,116 @@
-//! One file a path family. A handler asks a part and shapes the answer; it decides nothing about who may ask.
+//! One file a path family. Each declares its operations and has their handlers; a handler asks a part and shapes the answer,
+//! and decides nothing about who may ask. Router and OpenAPI document are made of the same declarations.
 
+mod alerts;
+mod audit;
 mod benchmarks;
 mod cache;
+mod config;
 mod database;
+mod database_parts;
+mod events;
 mod health;
+mod history;
 mod load_test;
 mod memory;
+mod metrics;
+mod openapi;
+mod operation;
 mod optimize;
+mod page;
 mod response_times;
+mod route;
+mod session;
+mod shape;
 mod slowness;
 mod status;
+mod tagged;
 
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::security::problem::{MAX_REQUEST_BYTES, Problem};
-use crate::security::{auth, cross_site, headers, host};
-use crate::{Inner, optimizer};
+use self::operation::{Access, Operation};
+use crate::security::problem::{self, MAX_REQUEST_BYTES, Problem};
+use crate::security::{auth, cross_site, headers, host, limits};
+use crate::{Inner, actions, background};
 
 /// State as the handlers see it.
 type App = State<Arc<Inner>>;
 /// What a handler answers.
 type Answer<T> = Result<Json<T>, Problem>;
 
+/// Everything that can be asked for, in the order in which the OpenAPI document shows it.
+fn operations() -> Vec<Operation> {
+    let families = [
+        status::operations(),
+        health::operations(),
+        optimize::operations(),
+        cache::operations(),
+        database::operations(),
+        database_parts::operations(),
+        memory::operations(),
+        response_times::operations(),
+        slowness::operations(),
+        route::operations(),
+        load_test::operations(),
+        benchmarks::operations(),
+        alerts::operations(),
+        history::operations(),
+        audit::operations(),
+        config::operations(),
+        metrics::operations(),
+        events::operations(),
+        session::operations(),
+        openapi::operations(),
+    ];
+    families.into_iter().flatten().collect()
+}
+
 pub(crate) fn router(inner: Arc<Inner>) -> Router {
-    let guarded = Router::new()
-        .route("/status", get(status::status))
-        .route("/optimize", get(optimize::reports).post(optimize::start))
-        .route("/cache/stats", get(cache::stats))
-        .route("/cache/clear", post(cache::clear))
-        .route("/database/analysis", get(database::analysis))
-        .route("/database/maintenance", post(database::submit))
-        .route("/database/jobs", get(database::jobs))
-        .route(
-            "/database/jobs/{id}",
-            get(database::job).delete(database::cancel),
-        )
-        .route("/memory/usage", get(memory::usage))
-        .route("/memory/trend", get(memory::trend))
-        .route("/memory/leak", get(memory::leak))
-        .route("/memory/gc", post(memory::release))
-        .route("/memory/heap-profile", post(memory::heap_profile))
-        .route("/response-times", get(response_times::response_times))
-        .route("/response-times/slow", get(slowness::slow))
-        .route("/response-times/parts", get(slowness::parts))
-        .route("/response-times/n-plus-one", get(slowness::n_plus_one))
-        .route("/slos", get(slowness::objectives))
-        .route("/load-test", get(load_test::runs).post(load_test::start))
-        .route(
-            "/load-test/{id}",
-            get(load_test::run).delete(load_test::cancel),
-        )
-        .route("/benchmarks", get(benchmarks::benchmarks))
+    let (mut open, mut guarded) = (Router::new(), Router::new());
+    for operation in operations() {
+        let mut handler = operation.handler.clone();
+        if operation.is_tagged {
+            handler = handler.route_layer(from_fn(tagged::tag));
+        }
+        if operation.access == Access::Operator {
+            let named = (Arc::clone(&inner), Arc::from(operation.name()));
+            handler = handler.route_layer(from_fn_with_state(named, actions::act));
+        }
+        // Which request is for a public route, the router decides, so no path trick can differ.
+        let router = match operation.access {
+            Access::Public => &mut open,
+            Access::Reader | Access::Operator => &mut guarded,
+        };
+        *router = std::mem::take(router).route(operation.path, handler);
+    }
+    let guarded = guarded
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(from_fn(cross_site::check))
         .layer(from_fn_with_state(Arc::clone(&inner), auth::check));
-    // Health alone stands outside the guard; which request that is, the router decides, so no path trick can differ.
-    Router::new()
-        .route("/health", get(health::health))
-        .method_not_allowed_fallback(wrong_method)
+    open.method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+        .layer(from_fn(cross_site::check))
         .merge(guarded)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&inner), keep_running))
+        .layer(from_fn(limits::check))
         .layer(from_fn_with_state(Arc::clone(&inner), host::check))
+        .layer(from_fn(problem::uniform))
         .layer(from_fn(headers::protect))
         .with_state(inner)
 }
 
 async fn keep_running(State(inner): App, request: Request, next: Next) -> Response {
-    optimizer::ensure_running(&inner);
+    background::ensure_running(&inner);
     next.run(request).await
 }
 
@@ -89,12 +122,15 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
 }
 
 async fn unknown() -> Problem {
-    Problem::not_found("there is no such route: GET /status is a good place to begin")
+    Problem::not_found("there is no such route: GET /openapi.json lists all of them")
 }
 
-async fn wrong_method() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "this route does not take this method: see the Allow header",
-    )
+/// 405 with the methods that there are; whoever asks for just these (`OPTIONS`) gets them. There is no CORS: a page of
+/// another origin learns nothing from it.
+async fn wrong_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let detail = "this route does not take this method: see the Allow header";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response()
 }

@@ -1,12 +1,24 @@
 //! `GET /response-times`.
 
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use pitcrew::latency::{Figures, LatencySnapshot, Window};
 use serde::Serialize;
 
+use super::operation::Operation;
+use super::slowness::Asked;
 use super::{Answer, App};
-use crate::security::problem::Problem;
+use crate::security::problem::{self, Problem};
+use serde_json::json;
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/response-times", "Every series, the slowest p99 first.", response_times)
+            .query("window", "@total|1m|5m|15m|1h", "What the figures are of; total where it is left out.")
+            .tagged()
+            .gives(json!({"total": {"count": 3, "p99_ms": 12.5}, "requests": 3, "in_flight": 0, "series": [{}]})),
+    ]
+}
 
 #[derive(Debug, Serialize)]
 pub(super) struct ResponseTimes {
@@ -18,9 +30,9 @@ pub(super) struct ResponseTimes {
 /// Every series, the slowest p99 first. `?window=1m|5m|15m|1h|total`: what its figures are of.
 pub(super) async fn response_times(
     State(inner): App,
-    RawQuery(query): RawQuery,
+    problem::Query(asked): problem::Query<Asked>,
 ) -> Answer<ResponseTimes> {
-    let window = window(query.as_deref().unwrap_or_default())?;
+    let window = asked.window_or(Window::SinceStart)?;
     let latency = inner
         .latency
         .as_ref()
@@ -35,19 +47,4 @@ pub(super) async fn response_times(
         total: snapshot.total_in(window),
         snapshot,
     }))
-}
-
-fn window(query: &str) -> Result<Window, Problem> {
-    let mut wanted = query
-        .split('&')
-        .filter_map(|pair| pair.strip_prefix("window="));
-    match (wanted.next(), wanted.next()) {
-        (None, _) => Ok(Window::SinceStart),
-        (Some(text), None) => text
-            .parse()
-            .map_err(|error: pitcrew::latency::UnknownWindow| {
-                Problem::bad_request(error.to_string())
-            }),
-        (Some(_), Some(_)) => Err(Problem::bad_request("`window` is there twice; name one")),
-    }
 }

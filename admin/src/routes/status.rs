@@ -6,12 +6,23 @@ use pitcrew::latency::Figures;
 use pitcrew::memory::LeakState;
 use serde::Serialize;
 
+use super::operation::Operation;
 use super::{Answer, App};
 use crate::Inner;
 use crate::database::{DatabaseError, NamedPool, Overview, PoolReport};
 use crate::optimizer::{self, Action, Advice};
 use crate::section::Section;
 use crate::targets::{Benchmark, Verdict};
+use serde_json::json;
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/status", "Everything at a glance: a sentence, targets missed, one next action, key figures.", status)
+            .gives(json!({"verdict": "Every target that could be measured is met.", "next_action?": {}, "uptime_s": 61.5,
+                "missed": [{}], "response_times": {}, "cache": {}, "memory": {}, "database": {}, "pools": [{}],
+                "last_cycle_at?": "2026-11-28T12:00:00Z"})),
+    ]
+}
 
 #[derive(Debug, Serialize)]
 pub(super) struct Status {

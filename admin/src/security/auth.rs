@@ -1,111 +1,142 @@
-//! A bearer token gives a role.
+//! Who asks: a bearer token, a session, or somebody that the host itself knows.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{Method, StatusCode, header};
-use sha2::{Digest, Sha256};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, header};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
+use super::brake::Brake;
+use super::identity::{Hash, Identity, Known, MAX_TOKEN_BYTES, Role, hash};
 use super::problem::Problem;
+use super::{cross_site, sessions};
 use crate::Inner;
 
-/// The shortest token that is taken from configuration: 16 bytes.
-pub(crate) const MIN_TOKEN_BYTES: usize = 16;
-/// The longest token that is looked at. What is longer is wrong, unread.
-const MAX_TOKEN_BYTES: usize = 1_024;
-/// So many wrong tokens may come at once; after that one a second.
-const FAILURES_AT_ONCE: f64 = 10.0;
+/// The host's own authentication: somebody it knows, or nobody.
+pub(crate) type Hook = Arc<dyn Fn(&Parts) -> Option<Identity> + Send + Sync>;
 
-/// What a token's holder may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Role {
-    /// May look at everything.
-    Reader,
-    /// May look, and may do what changes something.
-    Operator,
-}
-
-type Hash = [u8; 32];
-
-/// The configured tokens, as hashes, and the brake on guessing.
-#[derive(Debug)]
+/// The configured tokens, as hashes; the sessions begun with them; and the brakes on guessing.
 pub(crate) struct Auth {
-    tokens: Vec<(Hash, Role)>,
-    failures: Mutex<Brake>,
+    tokens: RwLock<Vec<Known>>,
+    hook: Option<Hook>,
+    pub(crate) sessions: sessions::Sessions,
+    /// On requests with a wrong token.
+    failures: Brake,
+    /// On logins.
+    logins: Brake,
+    /// Whether the cookie may go over plain HTTP to other machines.
+    pub(crate) insecure_cookies: bool,
 }
 
-#[derive(Debug)]
-struct Brake {
-    left: f64,
-    at: Instant,
+impl fmt::Debug for Auth {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Auth").finish_non_exhaustive()
+    }
 }
 
 impl Auth {
-    pub(crate) fn new(tokens: impl IntoIterator<Item = (String, Role)>) -> Self {
-        let tokens = tokens
-            .into_iter()
-            .map(|(token, role)| (Sha256::digest(token.as_bytes()).into(), role))
-            .collect();
+    pub(crate) fn new(tokens: Vec<Known>, hook: Option<Hook>, insecure_cookies: bool) -> Self {
         Self {
-            tokens,
-            failures: Mutex::new(Brake {
-                left: FAILURES_AT_ONCE,
-                at: Instant::now(),
-            }),
+            tokens: RwLock::new(tokens),
+            hook,
+            sessions: sessions::Sessions::default(),
+            failures: Brake::new(),
+            logins: Brake::new(),
+            insecure_cookies,
         }
     }
 
-    /// The role of a token. Takes the same time for every token of a length: all digests are compared, in constant time.
-    fn role_of(&self, token: &str) -> Option<Role> {
+    /// Changes all tokens; sessions begun with one that goes have ended.
+    pub(crate) fn set(&self, tokens: Vec<Known>) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
+    }
+
+    /// Wrong tokens so far, in requests and in logins.
+    pub(crate) fn failures(&self) -> (u64, u64) {
+        (self.failures.failures(), self.logins.failures())
+    }
+
+    /// Whose token it is. Takes the same time for every token of a length: all hashes are compared, in constant time.
+    fn holder_of(&self, token: &str) -> Option<(Hash, Identity)> {
         if token.is_empty() || token.len() > MAX_TOKEN_BYTES {
             return None;
         }
-        let digest: Hash = Sha256::digest(token.as_bytes()).into();
-        let mut found = 0_u8;
-        for (known, role) in &self.tokens {
-            let is_it: Choice = known.ct_eq(&digest);
-            let rank = match role {
-                Role::Reader => 1,
-                Role::Operator => 2,
-            };
-            found.conditional_assign(&rank, is_it);
-        }
-        match found {
-            0 => None,
-            1 => Some(Role::Reader),
-            _ => Some(Role::Operator),
-        }
+        self.known(&hash(token))
     }
 
-    /// Whether one more wrong token is looked at now.
-    fn may_fail(&self, now: Instant) -> bool {
-        let mut brake = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let regained = now.saturating_duration_since(brake.at).as_secs_f64();
-        brake.left = (brake.left + regained).min(FAILURES_AT_ONCE);
-        brake.at = now;
-        let may = brake.left >= 1.0;
-        if may {
-            brake.left -= 1.0;
+    fn known(&self, wanted: &Hash) -> Option<(Hash, Identity)> {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found = 0_u64;
+        for (known, place) in tokens.iter().zip(1_u64..) {
+            let is_it: Choice = known.hash.ct_eq(wanted);
+            found.conditional_assign(&place, is_it);
         }
-        may
+        let place = usize::try_from(found.checked_sub(1)?).ok()?;
+        let known = tokens.get(place)?;
+        Some((known.hash, known.identity.clone()))
+    }
+
+    /// A login with the right token. While too many wrong ones have come, the right one is refused too: else the brake would
+    /// slow nobody who guesses. Requests with a bearer token, and sessions that have begun, go on.
+    pub(crate) fn log_in(&self, token: &str, now: Instant) -> Result<(Hash, Identity), Problem> {
+        if !self.logins.is_open(now) {
+            return Err(braked("too many failed logins: try again in a second"));
+        }
+        self.holder_of(token).ok_or_else(|| {
+            self.logins.fail(now);
+            tracing::warn!("a login to the admin router failed");
+            Problem::new(StatusCode::UNAUTHORIZED, "this is no token of this app")
+        })
+    }
+
+    /// Who a public route is asked by, if it is somebody known.
+    pub(crate) fn identify(&self, parts: &Parts) -> Option<Identity> {
+        self.find(parts, Instant::now())
+            .map(|(identity, _)| identity)
+    }
+
+    /// Names and roles of those who have a token.
+    pub(crate) fn holders(&self) -> Vec<Identity> {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.iter().map(|known| known.identity.clone()).collect()
+    }
+
+    pub(crate) fn has_hook(&self) -> bool {
+        self.hook.is_some()
+    }
+
+    /// Who a request is from, and whether a browser vouches for it by itself (a cookie).
+    fn find(&self, parts: &Parts, now: Instant) -> Option<(Identity, bool)> {
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            // The host may use the header for itself: what is no token of ours is asked of the host.
+            let ours = bearer(&parts.headers).and_then(|token| self.holder_of(token));
+            let host = || self.hook.as_ref().and_then(|hook| hook(parts));
+            let found = ours.map(|(_, identity)| identity).or_else(host);
+            return found.map(|identity| (identity, false));
+        }
+        let session = sessions::secret(&parts.headers)
+            .and_then(|secret| self.sessions.token_of(secret, now))
+            .and_then(|token| self.known(&token));
+        if let Some((_, identity)) = session {
+            return Some((identity, true));
+        }
+        let found = self.hook.as_ref().and_then(|hook| hook(parts));
+        found.map(|identity| (identity, false))
     }
 }
 
-/// A token for those who configured none: 256 random bits, in hexadecimal.
-pub(crate) fn random_token() -> Result<String, getrandom::Error> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+fn braked(detail: &str) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(header::RETRY_AFTER, "1")
 }
 
 /// The one `Authorization: Bearer` token of a request (RFC 6750; the scheme's case does not matter, RFC 9110, 11.1).
-fn bearer(request: &Request) -> Option<&str> {
-    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?;
     if values.next().is_some() {
         return None;
@@ -114,19 +145,19 @@ fn bearer(request: &Request) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// 401 without a known token, with the same body whatever was wrong; 403 for a reader who asks for a change.
+/// 401 without somebody known, with the same body whatever was wrong; 403 for a reader who asks for a change, and for a
+/// session's change that its own page did not send. The [`Identity`] goes along with the request.
 pub(crate) async fn check(
     State(inner): State<Arc<Inner>>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let Some(role) = bearer(&request).and_then(|token| inner.auth.role_of(token)) else {
-        if !inner.auth.may_fail(Instant::now()) {
-            let problem = Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too many requests with a wrong token",
-            );
-            return Err(problem.with_header(header::RETRY_AFTER, "1"));
+    let (mut parts, body) = request.into_parts();
+    let Some((identity, is_cookie)) = inner.auth.find(&parts, Instant::now()) else {
+        // A session that has ended is no guess.
+        let is_guess = parts.headers.contains_key(header::AUTHORIZATION);
+        if is_guess && !inner.auth.failures.fail(Instant::now()) {
+            return Err(braked("too many requests with a wrong token"));
         }
         let problem = Problem::new(
             StatusCode::UNAUTHORIZED,
@@ -135,45 +166,44 @@ pub(crate) async fn check(
         return Err(problem.with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"pitcrew\""));
     };
     // Every route that changes something is not a GET: the rule holds for routes that do not exist yet.
-    let wanted = match *request.method() {
-        Method::GET | Method::HEAD => Role::Reader,
-        _ => Role::Operator,
-    };
-    if role < wanted {
+    let is_reading = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if !is_reading && identity.role < Role::Operator {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "this needs a token with the operator role",
         ));
     }
-    Ok(next.run(request).await)
+    // A browser sends the cookie whoever made it send the request, so here silence is not enough.
+    if !is_reading && is_cookie && !cross_site::says_same_origin(&parts.headers) {
+        return Err(cross_site::refused());
+    }
+    parts.extensions.insert(identity);
+    Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use super::super::identity::{Token, known};
     use super::*;
 
     #[test]
-    fn a9_wrong_tokens_are_braked_and_the_brake_is_released() {
-        let auth = Auth::new([]);
-        let now = Instant::now();
-        let passed = (0..100).filter(|_| auth.may_fail(now)).count();
-        assert_eq!(passed, 10);
-        assert!(!auth.may_fail(now + Duration::from_millis(900)));
-        assert!(auth.may_fail(now + Duration::from_secs(2)));
-    }
-
-    #[test]
     fn a_token_has_its_role_and_no_other_token_has_one() {
-        let auth = Auth::new([
-            ("reader-reader-reader".to_owned(), Role::Reader),
-            ("operator-operator-operator".to_owned(), Role::Operator),
-        ]);
-        assert_eq!(auth.role_of("reader-reader-reader"), Some(Role::Reader));
+        let tokens = [
+            Token::reader("reader-reader-reader").named("ann"),
+            Token::operator("operator-operator-operator"),
+        ];
+        let auth = Auth::new(known(&tokens).expect("tokens"), None, false);
+        let of = |token: &str| {
+            let (_, identity) = auth.holder_of(token)?;
+            Some((identity.name, identity.role))
+        };
         assert_eq!(
-            auth.role_of("operator-operator-operator"),
-            Some(Role::Operator)
+            of("reader-reader-reader"),
+            Some(("ann".to_owned(), Role::Reader))
+        );
+        assert_eq!(
+            of("operator-operator-operator"),
+            Some(("operator-2".to_owned(), Role::Operator))
         );
         for wrong in [
             "",
@@ -181,7 +211,24 @@ mod tests {
             "reader-reader-reader ",
             &"x".repeat(1 << 20),
         ] {
-            assert_eq!(auth.role_of(wrong), None);
+            assert_eq!(of(wrong), None);
         }
+    }
+
+    #[test]
+    fn a9_while_the_brake_is_on_the_right_token_logs_in_no_more_than_a_wrong_one() {
+        let right = "operator-operator-operator";
+        let tokens = known(&[Token::operator(right)]).expect("tokens");
+        let auth = Auth::new(tokens, None, false);
+        let now = Instant::now();
+        assert!(auth.log_in(right, now).is_ok());
+        for _ in 0..10 {
+            assert!(auth.log_in("wrong-wrong-wrong-wrong", now).is_err());
+        }
+        assert!(auth.log_in(right, now).is_err());
+        assert!(
+            auth.log_in(right, now + std::time::Duration::from_secs(2))
+                .is_ok()
+        );
     }
 }

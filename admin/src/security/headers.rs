@@ -30,8 +30,17 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
 
 pub(crate) async fn protect(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let policy = response
+        .headers_mut()
+        .remove(header::CONTENT_SECURITY_POLICY);
     for (name, value) in ALWAYS {
         response.headers_mut().insert(name, value);
+    }
+    // A page of ours has a policy of its own, as strict as it can be.
+    if let Some(policy) = policy {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response
 }

@@ -33,12 +33,20 @@ impl Hosts {
             return false;
         }
         let host = authority.host();
-        LOOPBACK.iter().any(|name| host.eq_ignore_ascii_case(name))
+        is_loopback(authority.as_str())
             || self
                 .extra
                 .iter()
                 .any(|name| host.eq_ignore_ascii_case(name))
     }
+}
+
+/// Whether an authority, as `Host` has it, means this machine.
+pub(crate) fn is_loopback(authority: &str) -> bool {
+    authority.parse::<Authority>().is_ok_and(|authority| {
+        let host = authority.host();
+        LOOPBACK.iter().any(|name| host.eq_ignore_ascii_case(name))
+    })
 }
 
 /// 421 (RFC 9110, 15.5.20) unless each name that the request carries is ours: `Host`, and the authority of an absolute

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{self, FromRequest, FromRequestParts, Request};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
+
+const PROBLEM: &str = "application/problem+json";
 
 /// An answer that says no. Never carries SQL, a connection string or a path of this machine.
 #[derive(Debug)]
@@ -58,12 +62,67 @@ impl IntoResponse for Problem {
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
-        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        let kind = [(header::CONTENT_TYPE, PROBLEM)];
         let mut response = (self.status, kind, body.to_string()).into_response();
         if let Some((name, value)) = self.header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         response
+    }
+}
+
+/// Makes a problem of every error that is none: some are written by the libraries below, as plain text or without a word.
+pub(crate) async fn uniform(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    // A route's own answer is JSON, whatever its status.
+    let is_ours = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == PROBLEM || kind == "application/json");
+    if is_ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let reason = status.canonical_reason().unwrap_or("error");
+    let mut problem =
+        Problem::new(status, format!("the request cannot be answered: {reason}")).into_response();
+    if let Some(allow) = allow {
+        problem.headers_mut().insert(header::ALLOW, allow);
+    }
+    problem
+}
+
+/// Parameters of the query whose every fault is a [`Problem`].
+#[derive(Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = extract::Query::<T>::from_request_parts(parts, state).await;
+        found.map(|found| Self(found.0)).map_err(|rejection| {
+            Problem::bad_request(format!(
+                "the query cannot be read: {}",
+                rejection.body_text()
+            ))
+        })
+    }
+}
+
+/// The variable part of a path, whose every fault is a [`Problem`].
+#[derive(Debug)]
+pub(crate) struct Path(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Path {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = extract::Path::<String>::from_request_parts(parts, state).await;
+        found
+            .map(|found| Self(found.0))
+            .map_err(|_| Problem::bad_request("the path is not UTF-8 after percent-decoding"))
     }
 }
 
@@ -73,6 +132,31 @@ pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
 /// How long a client may take to send its body: 64 KiB take a second over the slowest line that anyone works on.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
+/// A request's head, and its whole body: at most [`MAX_REQUEST_BYTES`], within ten seconds.
+pub(crate) async fn take_body(request: Request) -> Result<(Parts, Bytes), Problem> {
+    let (parts, body) = request.into_parts();
+    let mut bounded = Request::new(body);
+    // Where the bound on bodies is written.
+    bounded.extensions_mut().clone_from(&parts.extensions);
+    let reading = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(bounded, &()));
+    let read = reading.await.map_err(|_| {
+        let seconds = BODY_WITHIN.as_secs();
+        let detail = format!("the request body took longer than {seconds} s");
+        Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+    })?;
+    let body = read.map_err(|rejection| {
+        let status = rejection.status();
+        let detail = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                format!("the request body is over {MAX_REQUEST_BYTES} bytes")
+            }
+            _ => "the request body could not be read".to_owned(),
+        };
+        Problem::new(status, detail)
+    })?;
+    Ok((parts, body))
+}
+
 /// A JSON request body whose every fault is a [`Problem`]. An absent body is read as `{}`.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
@@ -80,31 +164,11 @@ pub(crate) struct Json<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-        let reading = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state));
-        let body = reading
-            .await
-            .map_err(|_| {
-                let detail = format!(
-                    "the request body took longer than {} s",
-                    BODY_WITHIN.as_secs()
-                );
-                Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
-            })?
-            .map_err(|rejection| {
-                let status = rejection.status();
-                let detail = match status {
-                    StatusCode::PAYLOAD_TOO_LARGE => {
-                        format!("the request body is over {MAX_REQUEST_BYTES} bytes")
-                    }
-                    _ => "the request body could not be read".to_owned(),
-                };
-                Problem::new(status, detail)
-            })?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = take_body(request).await?;
+        let kind = parts.headers.get(header::CONTENT_TYPE);
         // A form or text/plain body is what a foreign page can send without asking first.
         let is_json = kind
-            .as_ref()
             .and_then(|kind| kind.to_str().ok())
             .is_some_and(|kind| {
                 kind.split(';')

@@ -117,7 +117,7 @@ async fn what_has_been_done_is_not_advised_again() {
     for _ in 0..20 {
         database.run(&[ASKED]);
     }
-    let steps = json!({"steps": ["database"]});
+    let steps = json!({"parts": ["database"]});
     let (status, _) = ask(&admin, Method::POST, "/optimize", Some(steps)).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     let begin = Instant::now();

@@ -33,7 +33,7 @@ impl Story {
         let cycle = self.operator.post("/optimize", json!({})).await?["cycle"].clone();
         let report = self
             .operator
-            .until("/optimize", Duration::from_secs(60), |reports| {
+            .until("/cycles", Duration::from_secs(60), |reports| {
                 reports["cycles"]
                     .as_array()?
                     .iter()
@@ -41,13 +41,13 @@ impl Story {
                     .cloned()
             })
             .await?;
-        let done = report["steps"].as_array().map_or(0, |steps| {
-            steps.iter().filter(|step| step["state"] == "done").count()
+        let done = report["parts"].as_array().map_or(0, |parts| {
+            parts.iter().filter(|part| part["state"] == "done").count()
         });
         verdict.check(
             "the cycle looked at every part",
             done == 4,
-            report["steps"].to_string(),
+            report["parts"].to_string(),
         );
 
         let advice: Vec<_> = report["advice"].as_array().into_iter().flatten().collect();

@@ -1,0 +1,1 @@
+SELECT * FROM pitcrew.report() WHERE severity IN ('critical', 'warn') LIMIT 50

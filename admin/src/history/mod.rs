@@ -1,0 +1,164 @@
+//! The key figures over time: seconds of the last hour, minutes of the last day, hours of the last year, in memory and
+//! bounded; and marks on the time axis.
+//!
+//! A point takes four bytes a figure, and of minutes and hours twice that (mean and maximum): about 2.4 MB when all is full.
+
+mod tier;
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use tier::Tier;
+pub(crate) use tier::{Point, STEPS, Step};
+
+use crate::observe::metrics::Sample;
+use crate::observe::time;
+
+/// So many marks are kept; the oldest goes.
+const MARKS: usize = 500;
+/// The longest text of a mark, in letters.
+const MARK_LETTERS: usize = 200;
+
+/// What has been seen so far.
+#[derive(Debug)]
+pub(crate) struct History(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    tiers: [Tier; 3],
+    marks: VecDeque<Mark>,
+    dropped_marks: u64,
+    last: i64,
+}
+
+/// Something that happened at a moment.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Mark {
+    /// RFC 3339, UTC.
+    pub(crate) at: String,
+    #[serde(skip)]
+    pub(crate) unix_s: i64,
+    /// `start`, `action`, `cycle`, `alert` or `alert_resolved`.
+    pub(crate) kind: &'static str,
+    pub(crate) detail: String,
+}
+
+impl History {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(State {
+            tiers: STEPS.map(Tier::new),
+            marks: VecDeque::new(),
+            dropped_marks: 0,
+            last: i64::MIN,
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sample of one second; a second one of the same second is left out.
+    pub(crate) fn add(&self, unix_s: i64, sample: &Sample) {
+        let mut state = self.state();
+        if unix_s <= state.last {
+            return;
+        }
+        state.last = unix_s;
+        for tier in &mut state.tiers {
+            tier.add(unix_s, sample);
+        }
+    }
+
+    pub(crate) fn mark(&self, unix_s: i64, kind: &'static str, detail: &str) {
+        let mut state = self.state();
+        state.marks.push_back(Mark {
+            at: time(unix_s),
+            unix_s,
+            kind,
+            detail: detail.chars().take(MARK_LETTERS).collect(),
+        });
+        if state.marks.len() > MARKS {
+            state.marks.pop_front();
+            state.dropped_marks += 1;
+        }
+    }
+
+    /// Points of one step from `since` on and before `until`, the oldest first, with the one that is not complete yet.
+    pub(crate) fn points(&self, step: &Step, since: i64, until: i64) -> Vec<Point> {
+        let state = self.state();
+        let tier = state.tiers.iter().find(|tier| tier.step.name == step.name);
+        tier.map_or_else(Vec::new, |tier| tier.points(since, until))
+    }
+
+    /// Marks from `since` on and before `until`, the oldest first; and how many were dropped.
+    pub(crate) fn marks(&self, since: i64, until: i64) -> (Vec<Mark>, u64) {
+        let state = self.state();
+        let wanted = state.marks.iter();
+        let wanted = wanted.filter(|mark| (since..until).contains(&mark.unix_s));
+        (wanted.cloned().collect(), state.dropped_marks)
+    }
+
+    /// Bytes that the points take now.
+    pub(crate) fn bytes(&self) -> usize {
+        self.state().tiers.iter().map(Tier::bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::metrics::METRICS;
+
+    #[test]
+    fn a_year_of_seconds_is_bounded_and_each_step_keeps_its_span() {
+        let history = History::new();
+        let (begin, day) = (1_800_000_000, 86_400);
+        // Two days of seconds, then an hour each up to 400 days.
+        let seconds = begin..begin + 2 * day;
+        let hours = (begin + 2 * day..begin + 400 * day).step_by(3_600);
+        for second in seconds.chain(hours) {
+            history.add(second, &[(second % 60) as f32; METRICS.len()]);
+        }
+        let kept: Vec<_> = STEPS
+            .iter()
+            .map(|step| history.points(step, i64::MIN, i64::MAX).len())
+            .collect();
+        assert_eq!(kept, [3_600, 1_440, 8_760]);
+        assert!(history.bytes() < 2_600_000, "{}", history.bytes());
+    }
+
+    #[test]
+    fn a_minute_is_the_mean_and_the_maximum_of_its_known_seconds() {
+        let history = History::new();
+        let begin = 1_800_000_000;
+        for second in 0..120 {
+            let value = if second < 30 { f32::NAN } else { second as f32 };
+            history.add(begin + second, &[value; METRICS.len()]);
+        }
+        history.add(begin + 119, &[1e9; METRICS.len()]);
+        let minutes = history.points(&STEPS[1], begin, begin + 60);
+        assert_eq!(minutes.len(), 1);
+        assert_eq!((minutes[0].mean[0], minutes[0].max[0]), (44.5, 59.0));
+        let open = history.points(&STEPS[1], begin + 60, i64::MAX);
+        assert_eq!(
+            (open.len(), open[0].max[0]),
+            (1, 119.0),
+            "the minute under way is told too"
+        );
+        let unknown = history.points(&STEPS[0], begin, begin + 1);
+        assert!(unknown[0].mean[0].is_nan());
+    }
+
+    #[test]
+    fn marks_are_bounded_and_counted() {
+        let history = History::new();
+        for second in 0..600 {
+            history.mark(second, "action", &"x".repeat(1_000));
+        }
+        let (marks, dropped) = history.marks(0, 600);
+        assert_eq!((marks.len(), dropped, marks[0].unix_s), (500, 100, 100));
+        assert_eq!(marks[0].detail.len(), MARK_LETTERS);
+    }
+}
