@@ -1,4 +1,4 @@
-//! A small Axum router that shows and tends a running service.
+//! An Axum router that shows and tends a running service.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -30,38 +30,44 @@
 //!
 //! # Who may do what
 //!
-//! `GET /health` is public and says one word. Everything else wants `Authorization: Bearer TOKEN`: a reader's token for
-//! `GET`, an operator's for what changes something. Without a configured token [`AdminBuilder::build`] makes one and logs it.
-//! Requests for a host name that is not loopback, the app's own or [allowed](AdminBuilder::allow_host) are answered with 421.
+//! Health and login are public. Everything else wants `Authorization: Bearer TOKEN`, or a session that was begun with one: a
+//! reader's for `GET`, an operator's for what changes something ([`Token`]). [`AdminBuilder::auth`] asks the host's own
+//! authentication. Without either [`AdminBuilder::build`] makes a token and logs it. Requests for a host name that is not
+//! loopback, the app's own or [allowed](AdminBuilder::allow_host) are answered with 421.
 //!
 //! # Routes, under the prefix where the router is nested
 //!
+//! `GET /openapi.json` has all of them, made of the same declarations as the router.
+//!
 //! | route | what it does |
 //! |---|---|
-//! | `GET /status` | a sentence, targets met or missed, one next action, each part's key figures |
-//! | `GET /health` | `UP` or `DEGRADED` |
-//! | `POST /optimize` · `GET /optimize` | starts a cycle now · the last cycles' reports |
-//! | `GET /cache/stats` · `POST /cache/clear` | figures by region, route and reason · purge by path, key, prefix, pattern, tag, region or all |
-//! | `GET /database/analysis` | suggestions, slow queries, tables, pools |
-//! | `POST /database/maintenance` · `GET`, `DELETE /database/jobs/{id}` | submits a job · follows or cancels it |
-//! | `GET /memory/usage` · `POST /memory/gc` | process, system, allocator, guard, by route · returns freed pages |
-//! | `GET /memory/trend` · `GET /memory/leak` | seconds, minutes and hours · the leak verdict, its numbers and suspects |
-//! | `POST /memory/heap-profile` | what holds the heap, in pprof's format (feature `jemalloc-pprof`) |
-//! | `GET /response-times` | percentiles by route, method and status class; `?window=1m`, `5m`, `15m`, `1h` or `total` (the default) |
-//! | `GET /response-times/slow` · `/parts` · `/n-plus-one` | slow routes · where their time goes · repeated statements; `?window=1m`, `5m`, `15m`, `1h`, `total` |
-//! | `GET /slos` | objectives, error budgets and burn rates, the worst first |
-//! | `POST /load-test` · `GET`, `DELETE /load-test/{id}` | loads this app · follows or cancels the run |
-//! | `GET /benchmarks` | targets against measured values |
+//! | `GET /status` · `/benchmarks` · `/config` | a sentence, one next action, key figures · targets against measured values · what the router was built with and costs |
+//! | `GET /health` · `/health/live` · `/health/ready` | `UP`, `DEGRADED` or `DOWN` · whether the process answers · whether requests should come here |
+//! | `POST /optimize` · `GET /cycles` · `/cycles/{id}` · `POST`, `DELETE /cycles/pause` | starts a cycle now · reports · lets none start by itself |
+//! | `GET /cache/stats` · `/cache/explain` · `POST /cache/clear`, `/cache/invalidate` | figures by region, route and reason · what would become of a request · purge by path, key, prefix, pattern, tag, region or all |
+//! | `GET /database/analysis` · `/queries` · `/indexes` · `/tables` · `/pools` | suggestions, statements, sizes, findings, pools |
+//! | `POST /database/maintenance` · `/database/indexes/{id}/apply` · `GET`, `DELETE /database/jobs/{id}` | submits a job · follows or cancels it |
+//! | `POST /database/pools/{name}/resize` | gives a [`SwapPool`] another size |
+//! | `GET /memory/usage` · `/trend` · `/leak` · `POST /memory/gc` · `/memory/heap-profile` | figures · the leak verdict · returns freed pages · what holds the heap (feature `jemalloc-pprof`) |
+//! | `GET /response-times` · `/{route}` · `/slow` · `/parts` · `/n-plus-one` · `GET /slos` | percentiles by window · one route · slow routes · where time goes · repeated statements · objectives |
+//! | `POST /load-test` · `GET`, `DELETE /load-test/{id}` · `GET /load-test/{id}/report` | loads this app · follows or cancels the run · what it found |
+//! | `GET /history` · `/alerts` · `/audit` | key figures over time · rules and what fired · who did what |
+//! | `GET /metrics` · `/events` | text for Prometheus · live figures and alerts |
+//! | `GET`, `POST /login` · `POST /logout` · `GET /whoami` | a session for browsers |
 //!
 //! # Background work
 //!
-//! [`AdminBuilder::build`] spawns nothing. The 30-minute cycle starts with [`Admin::router`] when that is called inside a
-//! runtime, else with the first request; it holds only a weak reference and ends with [`Admin::shutdown`] or with the last
-//! handle.
+//! [`AdminBuilder::build`] spawns nothing. What runs by itself (a look at every part each second, at the database each minute,
+//! and the cycle every 30 minutes) starts with [`Admin::router`] when that is called inside a runtime, else with the first
+//! request; it holds only weak references and ends with [`Admin::shutdown`] or with the last handle.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/admin.md")]
+struct Guide;
 
 mod actions;
 mod alerts;
@@ -84,6 +90,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use alerts::{Alert, AlertRule, AlertSeverity, AlertSink};
+#[cfg(feature = "webhook")]
+pub use alerts::{Webhook, WebhookError, WebhookFigures};
 pub use builder::{AdminBuilder, BuildError};
 pub use database::{PoolGauges, ResizeError, SwapPool};
 pub use health::Health;
@@ -174,7 +182,8 @@ impl Admin {
         Ok(())
     }
 
-    /// Ends the background cycle and cancels a running load test; waits for both, at most `deadline`.
+    /// Ends what runs by itself, a cycle and a load test under way, and the streams of clients; waits for them, at most
+    /// `deadline`. Jobs of the database go on there.
     pub async fn shutdown(&self, deadline: Duration) {
         let _ = tokio::time::timeout(deadline, async {
             self.inner.background.stop().await;

@@ -1,6 +1,8 @@
 //! Alerts: rules over the key figures, each pending, firing or resolved; what fired is kept, and told to sinks.
 
 mod rule;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,6 +14,8 @@ use serde::Serialize;
 
 pub(crate) use rule::built_in;
 pub use rule::{AlertRule, AlertSeverity};
+#[cfg(feature = "webhook")]
+pub use webhook::{Webhook, WebhookError, WebhookFigures};
 
 use crate::observe::metrics::{METRICS, Sample, place};
 use crate::observe::time;

@@ -20,9 +20,12 @@ use rates::Rates;
 
 use crate::Inner;
 use crate::alerts::Alert;
+use crate::targets::Since;
 
 /// The pause between two looks.
 const EVERY: Duration = Duration::from_secs(1);
+/// The targets are looked at so often, in seconds.
+const TARGETS_EVERY_S: i64 = 10;
 /// A client that is so many messages behind is left.
 const BEHIND: usize = 32;
 
@@ -43,6 +46,8 @@ pub(crate) struct Observed {
     last: Mutex<Option<(i64, Sample)>>,
     pub(crate) database: Mutex<DatabaseFigures>,
     rates: Mutex<Rates>,
+    /// Since when targets are met or missed.
+    pub(crate) since: Since,
     pub(crate) events: broadcast::Sender<Event>,
 }
 
@@ -54,6 +59,7 @@ impl Observed {
             last: Mutex::default(),
             database: Mutex::default(),
             rates: Mutex::default(),
+            since: Since::default(),
             events: broadcast::Sender::new(BEHIND),
         }
     }
@@ -100,6 +106,9 @@ pub(crate) fn look(inner: &Arc<Inner>) {
     let now = observed.unix_s();
     *observed.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, sample));
     inner.history.add(now, &sample);
+    if now % TARGETS_EVERY_S == 0 {
+        observed.since.look(now, &inner.benchmarks(None));
+    }
     for alert in inner.alerts.look(now, &sample) {
         let kind = if alert.state == "firing" {
             "alert"

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode, header};
 use pitcrew::CacheHandle;
-use pitcrew::cache::{CacheStats, Explanation, Purge, PurgeReport};
+use pitcrew::cache::{CacheStats, Explanation, Purge, PurgeError, PurgeReport};
 use serde::{Deserialize, Serialize};
 
 use super::operation::Operation;
@@ -40,7 +40,7 @@ fn clearing(path: &'static str) -> Operation {
     )
     .takes(json!({"path~": "/orders/1", "key~": "/orders/1?full=1", "prefix~": "/orders/", "pattern~": "/orders/*/lines",
             "tag~": "orders", "region~": "api", "all~": true, "dry_run~": true}))
-        .gives(json!({"purged": "path /orders/1", "dry_run": true, "report?": {"local": "done", "l2": "off"}}))
+        .gives(json!({"purged": "path /orders/1", "dry_run": true, "named_entries": 3, "report?": {"local": "done", "l2": "off"}}))
 }
 
 fn handle(inner: &Inner) -> Result<&CacheHandle, Problem> {
@@ -73,6 +73,8 @@ pub(super) struct Clear {
 pub(super) struct Cleared {
     purged: String,
     dry_run: bool,
+    /// How many of the answers that this process held were named.
+    named_entries: u64,
     report: Option<PurgeReport>,
 }
 
@@ -82,16 +84,18 @@ pub(super) async fn clear(
 ) -> Answer<Cleared> {
     let cache = handle(&inner)?;
     let (purge, purged) = named(&clear)?;
+    let refused =
+        |error: PurgeError| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string());
+    let named_entries = cache.preview_purge(&purge).map_err(refused)?;
     let report = if clear.dry_run {
-        cache.check_purge(&purge).map(|()| None)
+        None
     } else {
-        cache.purge(purge).await.map(Some)
+        Some(cache.purge(purge).await.map_err(refused)?)
     };
-    let report = report
-        .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     Ok(Json(Cleared {
         purged,
         dry_run: clear.dry_run,
+        named_entries,
         report,
     }))
 }

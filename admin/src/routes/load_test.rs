@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use pitcrew_load::{HttpPlan, Progress, Report, Run, RunState};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,14 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives_as(202, "application/json", json!({"id?": "1", "dry_run": false}))
             .refuses(403, "The target is none of the allowed ones, or a reader asks."),
         Operation::get("/load-test/{id}", "One load test.", self::run).gives(run()),
+        Operation::get(
+            "/load-test/{id}/report",
+            "What a load test found; there once it has ended.",
+            report,
+        )
+        .tagged()
+        .gives(json!({"ok": 100, "cancelled": false}))
+        .refuses(409, "It is under way."),
         Operation::delete("/load-test/{id}", "Ends a load test.", cancel).gives(run()),
     ]
 }
@@ -67,25 +76,26 @@ pub(super) struct Started {
 pub(super) async fn start(
     State(inner): App,
     problem::Json(test): problem::Json<LoadTest>,
-) -> Result<(StatusCode, Json<Started>), Problem> {
+) -> Result<Response, Problem> {
     match inner
         .load_tests
         .start(&test.plan, test.target.as_deref(), test.dry_run)
     {
-        Ok(None) => Ok((
-            StatusCode::OK,
-            Json(Started {
+        Ok(None) => {
+            let started = Started {
                 id: None,
                 dry_run: true,
-            }),
-        )),
-        Ok(Some(run)) => Ok((
-            StatusCode::ACCEPTED,
-            Json(Started {
+            };
+            Ok(Json(started).into_response())
+        }
+        Ok(Some(run)) => {
+            let there = [(header::LOCATION, format!("load-test/{}", run.id()))];
+            let started = Started {
                 id: Some(run.id().to_owned()),
                 dry_run: false,
-            }),
-        )),
+            };
+            Ok((StatusCode::ACCEPTED, there, Json(started)).into_response())
+        }
         Err(StartError::Busy(id)) => {
             let problem = Problem::new(
                 StatusCode::CONFLICT,
@@ -118,6 +128,15 @@ pub(super) async fn runs(State(inner): App) -> Answer<Runs> {
 pub(super) async fn run(State(inner): App, problem::Path(id): problem::Path) -> Answer<RunView> {
     let run = inner.load_tests.find(&id).ok_or_else(no_run)?;
     Ok(Json(RunView::from(&run)))
+}
+
+async fn report(State(inner): App, problem::Path(id): problem::Path) -> Answer<Report> {
+    let run = inner.load_tests.find(&id).ok_or_else(no_run)?;
+    let report = run.report().cloned();
+    report.map(Json).ok_or_else(|| {
+        let detail = format!("run {id} is under way: GET /load-test/{id} tells how far it is");
+        Problem::new(StatusCode::CONFLICT, detail)
+    })
 }
 
 pub(super) async fn cancel(State(inner): App, problem::Path(id): problem::Path) -> Answer<RunView> {

@@ -28,6 +28,25 @@ async fn cache_figures_follow_the_app_and_a_purge_empties_what_it_names() {
     )
     .await;
     assert_eq!(dry.json()["report"], Value::Null);
+    for (purge, wanted) in [
+        (json!({"path": "/items/1"}), 1),
+        (json!({"key": "/items/1"}), 1),
+        (json!({"pattern": "/items/*"}), 1),
+        (json!({"prefix": "/items/"}), 1),
+        (json!({"region": "api"}), 1),
+        (json!({"all": true}), 1),
+        (json!({"path": "/items/2"}), 0),
+        (json!({"pattern": "/orders/*"}), 0),
+        (json!({"tag": "orders"}), 0),
+        (json!({"region": "metrics"}), 0),
+    ] {
+        let mut body = purge.clone();
+        body["dry_run"] = true.into();
+        let preview = ask(&app, Method::POST, "/cache/invalidate", Some(body))
+            .await
+            .json();
+        assert_eq!(preview["named_entries"], wanted, "{purge}");
+    }
     visit(&app, "/items/1").await;
     assert_eq!(
         ask(&app, Method::GET, "/cache/stats", None).await.json()["hits"],

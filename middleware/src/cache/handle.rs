@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
+    entry::Entry,
     explain::Explanation,
     figures::stats::CacheStats,
     invalidation::{Kind, Name, Purge, PurgeError, PurgeReport, PurgeState},
@@ -83,6 +84,21 @@ impl CacheHandle {
     /// As [`purge`](Self::purge).
     pub fn check_purge(&self, purge: &Purge) -> Result<(), PurgeError> {
         self.shared.targets(purge).map(|_| ())
+    }
+
+    /// How many of the answers that this process holds a purge names; purges nothing, and looks at each of them. An answer that
+    /// an earlier purge has made old is counted until it makes room; what only Redis holds is not.
+    ///
+    /// # Errors
+    ///
+    /// As [`purge`](Self::purge).
+    pub fn preview_purge(&self, purge: &Purge) -> Result<u64, PurgeError> {
+        let targets = self.shared.targets(purge)?;
+        let is_named = |entry: &Entry| {
+            let mut targets = targets.iter();
+            targets.any(|target| target.names(&entry.slots, &entry.target))
+        };
+        Ok(self.shared.store.count(is_named))
     }
 
     async fn purge_as(&self, kind: Kind, purge: Purge) -> Result<PurgeReport, PurgeError> {

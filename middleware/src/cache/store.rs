@@ -234,6 +234,12 @@ impl Store {
         self.items.len() as u64
     }
 
+    /// How many variants are so. Goes through all of them.
+    pub(super) fn count(&self, is_so: impl Fn(&Entry) -> bool) -> u64 {
+        let count = |slot: &Slot| slot.variants.iter().filter(|entry| is_so(entry)).count() as u64;
+        self.items.iter().map(|(_, slot)| count(&slot)).sum()
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.items.weight()
     }

@@ -22,6 +22,7 @@ const PAGES: [(&str, &str); 6] = [
     ("docs/maintenance.md", MAINTENANCE),
 ];
 /// These name tests and constants.
+const ADMIN: &str = include_str!("../../../docs/admin.md");
 const ADVICE: &str = include_str!("../../../docs/advice.md");
 const CACHE: &str = include_str!("../../../docs/cache.md");
 const HISTORY: &str = include_str!("../../../docs/history.md");
@@ -202,6 +203,7 @@ fn the_tests_and_bounds_that_the_pages_name_exist() {
     let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let sources = Sources::read(&root.canonicalize().unwrap());
     for (page, least) in [
+        (ADMIN, 1),
         (ADVICE, 0),
         (CACHE, 120),
         (DATABASE, 120),

@@ -176,6 +176,16 @@ pub(in crate::cache) enum Target {
     Pattern(Arc<Pattern>),
 }
 
+impl Target {
+    /// Whether it names an entry with these slots, under this path and query.
+    pub(in crate::cache) fn names(&self, slots: &[u32], target: &str) -> bool {
+        match self {
+            Self::Slot(slot) => *slot == ALL || slots.contains(slot),
+            Self::Pattern(pattern) => pattern.may_name(slots, target),
+        }
+    }
+}
+
 /// One thing that a purge names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::cache) struct Name {

@@ -30,6 +30,12 @@ pub(in crate::cache) struct Pattern {
 }
 
 impl Pattern {
+    /// Whether it names an entry, or may: what is not decided counts, as it does for a purge.
+    pub(super) fn may_name(&self, slots: &[u32], target: &str) -> bool {
+        let is_in_region = self.region == ALL || slots.contains(&self.region);
+        is_in_region && matches(&self.glob, target) != Match::No
+    }
+
     fn names(&self, subject: Subject<'_>) -> Match {
         let is_in_region = self.region == ALL || subject.slots.contains(&self.region);
         if is_in_region {

@@ -1,0 +1,325 @@
+//! The admin router's cycle, its database routes and its pools, over a real database.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bb8_postgres::PostgresConnectionManager;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use pitcrew_admin::{Admin, AdminBuilder, Policy, SwapPool, Tuning};
+use pitcrew_stack::{require, testing};
+use serde_json::{Value, json};
+use tokio_postgres::NoTls;
+use tower::ServiceExt;
+
+const TOKEN: &str = "operator-token-of-this-test";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An admin router on one database.
+fn admin(url: &str, configure: impl FnOnce(AdminBuilder) -> AdminBuilder) -> Admin {
+    let builder = Admin::builder().operator_token(TOKEN).database(url);
+    configure(builder).build().unwrap()
+}
+
+async fn ask(admin: &Admin, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "localhost")
+        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(axum::body::Body::from(body.to_string()))
+        .unwrap();
+    let response = admin.router().oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (
+        status,
+        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    )
+}
+
+async fn get(admin: &Admin, path: &str) -> Value {
+    ask(admin, Method::GET, path, json!({})).await.1
+}
+
+/// Runs a cycle and answers its report.
+async fn cycle(admin: &Admin, body: Value) -> Value {
+    let (status, started) = ask(admin, Method::POST, "/optimize", body).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{started}");
+    let path = started["follow"].as_str().unwrap().to_owned();
+    let begin = Instant::now();
+    loop {
+        let (status, report) = ask(admin, Method::GET, &path, json!({})).await;
+        if status == StatusCode::OK {
+            return report;
+        }
+        assert!(begin.elapsed() < PATIENCE, "the cycle does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn step<'a>(report: &'a Value, list: &str, name: &str) -> &'a Value {
+    let steps = report[list].as_array().unwrap();
+    steps.iter().find(|step| step["name"] == name).unwrap()
+}
+
+const TABLE: &str = "CREATE TABLE orders AS SELECT n AS id, n % 1000 AS customer, repeat('x', 100) AS note \
+                     FROM generate_series(1, 20000) AS n";
+const ASKED: &str = "SELECT count(*) FROM orders WHERE customer = 7";
+
+#[tokio::test]
+async fn a_cycle_that_may_tune_builds_what_is_advised_and_writes_it_down() {
+    require!(database, extension, statements);
+    let database = testing::database();
+    database.run(&[TABLE, "ANALYZE orders"]);
+    for _ in 0..20 {
+        database.run(&[ASKED]);
+    }
+    let admin = admin(&database.url, |builder| {
+        builder.policy(Policy::Tune(Tuning::default()))
+    });
+    let dry = cycle(&admin, json!({"dry_run": true})).await;
+    let kinds = |report: &Value| -> Vec<String> {
+        let actions = report["actions"].as_array().unwrap();
+        actions
+            .iter()
+            .map(|action| action["kind"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let wanted = [
+        "vacuum_due",
+        "analyze_all_stale",
+        "repair_invalid_indexes",
+        "create_index",
+    ];
+    assert_eq!(kinds(&dry), wanted, "{dry}");
+    assert_eq!(
+        get(&admin, "/database/jobs").await["jobs"],
+        json!([]),
+        "a dry run submits nothing"
+    );
+
+    let report = cycle(&admin, json!({})).await;
+    assert_eq!(kinds(&report), wanted, "{report}");
+    let actions = report["actions"].as_array().unwrap();
+    assert!(
+        actions.iter().all(|action| action["state"] == "done"),
+        "{report}"
+    );
+    assert_eq!(
+        step(&report, "steps", "verify")["state"],
+        "done",
+        "{report}"
+    );
+    let indexes = get(&admin, "/database/indexes").await;
+    assert_eq!(indexes["suggestions"], json!([]), "it is built");
+    let audit = get(&admin, "/audit?who=cycle").await;
+    assert_eq!(
+        audit["entries"].as_array().unwrap().len(),
+        2 * wanted.len(),
+        "{audit}"
+    );
+    assert_eq!(audit["chain"]["is_intact"], true);
+}
+
+#[tokio::test]
+async fn a_cycle_that_may_only_look_does_nothing_and_a_small_budget_builds_nothing() {
+    require!(database, extension, statements);
+    let database = testing::database();
+    database.run(&[TABLE, "ANALYZE orders"]);
+    for _ in 0..20 {
+        database.run(&[ASKED]);
+    }
+    let looking = admin(&database.url, |builder| builder);
+    let report = cycle(&looking, json!({})).await;
+    assert_eq!(
+        (&report["policy"], &report["actions"]),
+        (&json!("observe"), &json!([]))
+    );
+    assert_eq!(step(&report, "steps", "act")["state"], "skipped");
+    assert!(
+        report["advice"].to_string().contains("create_index"),
+        "{report}"
+    );
+    let poor = Tuning::default().budget_bytes(1);
+    let poor = admin(&database.url, |builder| builder.policy(Policy::Tune(poor)));
+    let report = cycle(&poor, json!({})).await;
+    assert!(
+        !report["actions"].to_string().contains("create_index"),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn one_instance_at_a_time_runs_cycles_on_a_database() {
+    require!(database, extension);
+    let database = testing::database();
+    let admin = admin(&database.url, |builder| builder.policy(Policy::Maintain));
+    // Another instance, as far as the server can tell.
+    let (other, connection) = tokio_postgres::connect(&database.url, NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let key = 0x70_6974_6372_6577_i64;
+    other
+        .execute("SELECT pg_advisory_lock($1)", &[&key])
+        .await
+        .unwrap();
+    let report = cycle(&admin, json!({})).await;
+    let part = step(&report, "parts", "database");
+    assert_eq!(part["state"], "skipped", "{report}");
+    assert!(
+        part["detail"]
+            .as_str()
+            .unwrap()
+            .contains("another instance"),
+        "{part}"
+    );
+    assert_eq!(step(&report, "steps", "act")["state"], "skipped");
+    drop(other);
+    connection.await.unwrap().unwrap();
+    let begin = Instant::now();
+    while step(&cycle(&admin, json!({})).await, "parts", "database")["state"] != "done" {
+        assert!(begin.elapsed() < PATIENCE);
+    }
+    // The lock goes with its cycle.
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = \
+                (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let (client, connection) = tokio_postgres::connect(&database.url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let begin = Instant::now();
+    while client.query_one(held, &[]).await.unwrap().get::<_, i64>(0) != 0 {
+        assert!(begin.elapsed() < PATIENCE, "the lock is held for ever");
+    }
+}
+
+#[tokio::test]
+async fn an_advised_index_is_planned_and_then_built_by_its_id() {
+    require!(database, extension, statements);
+    let database = testing::database();
+    let admin = admin(&database.url, |builder| builder);
+    database.run(&[TABLE, "ANALYZE orders"]);
+    for _ in 0..20 {
+        database.run(&[ASKED]);
+    }
+    let suggestions = get(&admin, "/database/indexes").await["suggestions"].clone();
+    let id = suggestions[0]["id"].as_str().unwrap();
+    let path = format!("/database/indexes/{id}/apply");
+    let (status, plan) = ask(&admin, Method::POST, &path, json!({"dry_run": true})).await;
+    assert_eq!(status, StatusCode::OK, "{plan}");
+    assert!(
+        plan["command"]
+            .as_str()
+            .unwrap()
+            .starts_with("CREATE INDEX CONCURRENTLY")
+    );
+    let (status, submitted) = ask(&admin, Method::POST, &path, json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{submitted}");
+    let job = format!("/database/jobs/{}", submitted["job"]);
+    let begin = Instant::now();
+    while get(&admin, &job).await["state"] != "done" {
+        assert!(begin.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (status, gone) = ask(&admin, Method::POST, &path, json!({})).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{gone}");
+    let queries = get(&admin, "/database/queries").await;
+    assert!(
+        queries["queries"].to_string().contains("customer"),
+        "{queries}"
+    );
+    let tables = get(&admin, "/database/tables").await;
+    assert_eq!(tables["tables"][0]["table_name"], "orders", "{tables}");
+    let pools = get(&admin, "/database/pools").await;
+    assert!(
+        pools["advice"]["unavailable"].is_string(),
+        "too young: {pools}"
+    );
+}
+
+#[tokio::test]
+async fn without_the_extension_the_checks_run_over_the_connection() {
+    require!(database);
+    let database = testing::database();
+    database.run(&[
+        "DROP EXTENSION pg_pitcrew",
+        "CREATE TABLE twice (id int)",
+        "CREATE INDEX one ON twice (id)",
+        "CREATE INDEX other ON twice (id)",
+    ]);
+    let admin = admin(&database.url, |builder| builder.policy(Policy::Maintain));
+    let indexes = get(&admin, "/database/indexes").await;
+    assert!(
+        indexes["suggestions"]["unavailable"].is_string(),
+        "{indexes}"
+    );
+    assert!(indexes["findings"].is_array(), "{indexes}");
+    let report = cycle(&admin, json!({})).await;
+    assert_eq!(
+        step(&report, "steps", "diagnose")["state"],
+        "done",
+        "{report}"
+    );
+    let actions = report["actions"].as_array().unwrap();
+    assert!(
+        actions.iter().all(|action| action["state"] == "refused"),
+        "{report}"
+    );
+    let history = get(
+        &admin,
+        "/history?step=second&metric=database_connections_percent",
+    )
+    .await;
+    assert!(history["series"][0]["mean"].is_array());
+}
+
+#[tokio::test]
+async fn a_pool_is_resized_under_load_and_no_request_is_lost() {
+    require!(database);
+    let database = testing::database();
+    let manager = PostgresConnectionManager::new_from_stringlike(&database.url, NoTls).unwrap();
+    let pool = SwapPool::new(2, move |max| {
+        let manager = manager.clone();
+        async move { bb8::Pool::builder().max_size(max).build(manager).await }
+    });
+    let pool = pool.await.unwrap();
+    let shown = Arc::clone(&pool);
+    let admin = admin(&database.url, |builder| builder.swap_pool("app", shown));
+    let workers: Vec<_> = (0..8)
+        .map(|_| {
+            let pool = Arc::clone(&pool);
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    let connection = pool.get().await.unwrap();
+                    connection
+                        .query_one("SELECT pg_sleep(0.002)", &[])
+                        .await
+                        .unwrap();
+                }
+            })
+        })
+        .collect();
+    for max in [4, 1, 6] {
+        let body = json!({"max_connections": max});
+        let (status, resized) = ask(&admin, Method::POST, "/database/pools/app/resize", body).await;
+        assert_eq!(
+            (status, &resized["max_connections"]),
+            (StatusCode::OK, &json!(max)),
+            "{resized}"
+        );
+    }
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let pools = get(&admin, "/database/pools").await;
+    assert_eq!(pools["pools"][0]["max_connections"], 6, "{pools}");
+    let (status, wrong) = ask(
+        &admin,
+        Method::POST,
+        "/database/pools/app/resize",
+        json!({"max_connections": 0}),
+    )
+    .await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+}
