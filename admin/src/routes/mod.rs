@@ -6,6 +6,7 @@ mod audit;
 mod benchmarks;
 mod cache;
 mod config;
+mod dashboard;
 mod database;
 mod database_parts;
 mod events;
@@ -68,6 +69,7 @@ fn operations() -> Vec<Operation> {
         events::operations(),
         session::operations(),
         openapi::operations(),
+        dashboard::operations(),
     ];
     families.into_iter().flatten().collect()
 }

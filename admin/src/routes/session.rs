@@ -104,7 +104,12 @@ async fn log_in(State(inner): App, request: Request) -> Result<Response, Problem
         cookie(&inner, &headers, &uri, &secret, within),
     )];
     if is_form {
-        let there = [(header::LOCATION, "status")];
+        // To the dashboard: the router's root, which has no `/` at its end where it is nested.
+        let there = match prefix(&uri) {
+            prefix if prefix.is_empty() || prefix.starts_with("//") => "/",
+            prefix => prefix,
+        };
+        let there = [(header::LOCATION, there)];
         return Ok((StatusCode::SEE_OTHER, cookie, there).into_response());
     }
     let begun = Begun {
@@ -144,9 +149,14 @@ fn original(request: &Request) -> Uri {
     original.map_or_else(|| request.uri().clone(), |original| original.0.clone())
 }
 
+/// What the router is nested under, without a `/` at its end.
+fn prefix(uri: &Uri) -> &str {
+    uri.path().rsplit_once('/').map_or("", |(prefix, _)| prefix)
+}
+
 /// The cookie goes to this router alone: its path is the prefix.
 fn cookie(inner: &Arc<Inner>, headers: &HeaderMap, uri: &Uri, secret: &str, age_s: u64) -> String {
-    let prefix = uri.path().rsplit_once('/').map_or("", |(prefix, _)| prefix);
+    let prefix = prefix(uri);
     // What cannot stand in a cookie's attribute is a prefix that nobody mounts at.
     let is_plain = prefix
         .bytes()

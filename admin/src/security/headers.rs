@@ -30,17 +30,13 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
 
 pub(crate) async fn protect(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let policy = response
-        .headers_mut()
-        .remove(header::CONTENT_SECURITY_POLICY);
+    let headers = response.headers_mut();
     for (name, value) in ALWAYS {
-        response.headers_mut().insert(name, value);
-    }
-    // A page of ours has a policy of its own, as strict as it can be.
-    if let Some(policy) = policy {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_SECURITY_POLICY, policy);
+        // A page of ours has a policy of its own, as strict as it can be, and its files say how long they hold.
+        let may_differ = name == header::CONTENT_SECURITY_POLICY || name == header::CACHE_CONTROL;
+        if !(may_differ && headers.contains_key(&name)) {
+            headers.insert(name, value);
+        }
     }
     response
 }

@@ -1,0 +1,81 @@
+// The frame: navigation, who is here, live or paused, and the page that the address names.
+import { act, get, url } from './api.js';
+import { ago } from './format.js';
+import { html, render, useEffect, useState } from './html.js';
+import { pause, start } from './live.js';
+import { link, place, useAsked, useLive } from './state.js';
+import { Tone, setIdentity } from './ui.js';
+import { Advice } from './page-advice.js';
+import { Alerts } from './page-alerts.js';
+import { Api } from './page-api.js';
+import { Audit } from './page-audit.js';
+import { Cache } from './page-cache.js';
+import { Cycles } from './page-cycles.js';
+import { Database } from './page-database.js';
+import { LoadTest } from './page-load.js';
+import { Memory } from './page-memory.js';
+import { Overview } from './page-overview.js';
+import { Times } from './page-times.js';
+
+const PAGES = [
+  ['/', 'Overview', Overview],
+  ['/advice', 'Advice', Advice],
+  ['/times', 'Response times', Times],
+  ['/cache', 'Cache', Cache],
+  ['/database', 'Database', Database],
+  ['/memory', 'Memory', Memory],
+  ['/load', 'Load test', LoadTest],
+  ['/cycles', 'Cycles', Cycles],
+  ['/alerts', 'Alerts', Alerts],
+  ['/audit', 'Audit', Audit],
+  ['/api', 'API', Api],
+];
+
+const STATES = { live: ['good', 'live'], away: ['bad', 'not connected'], connecting: ['quiet', 'connecting'] };
+
+function App({ who }) {
+  const [path, setPath] = useState(place()[0]);
+  useEffect(() => {
+    const changed = () => setPath(place()[0]);
+    addEventListener('hashchange', changed);
+    return () => removeEventListener('hashchange', changed);
+  }, []);
+  const known = PAGES.find(([at]) => at === path) ?? PAGES[0];
+  const [, title, Page] = known;
+  useEffect(() => { document.title = `${title} · pitcrew`; }, [title]);
+  const live = useLive();
+  const [tone, word] = live.paused ? ['quiet', 'paused'] : STATES[live.state];
+  const config = useAsked('/config', 60);
+  const alert = live.alerts[0];
+  const logOut = async () => {
+    await act('POST', '/logout').catch(() => {});
+    location.assign(url('login'));
+  };
+  return html`
+    <a class="skip" href=${link(path)} onClick=${(event) => { event.preventDefault(); document.getElementById('main').focus(); }}>To the content</a>
+    <header class="top">
+      <span class="name">pitcrew</span>
+      <span class="where">${config.data?.instance?.name ?? location.host}${config.data?.instance?.environment ? ` · ${config.data.instance.environment}` : ''}</span>
+      <span role="status"><${Tone} tone=${tone}>${word}<//></span>
+      <button type="button" aria-pressed=${live.paused} onClick=${() => pause(!live.paused)}>${live.paused ? 'Go on' : 'Pause'}</button>
+      ${who.role === 'reader' && html`<span class="badge" title="This token may look, and change nothing">read-only</span>`}
+      <span class="who">${who.name}</span>
+      <button type="button" onClick=${logOut}>Log out</button>
+    </header>
+    <nav aria-label="Pages">${PAGES.map(([at, name]) => html`<a href=${link(at)} aria-current=${known[0] === at ? 'page' : undefined}>${name}</a>`)}</nav>
+    ${alert && html`<p class=${`banner ${alert.severity}`} role="alert">${alert.sentence} (${ago(alert.at)}) <a href=${link('/alerts')}>Alerts</a></p>`}
+    <main id="main" tabindex="-1"><h1>${title}</h1><${Page} key=${known[0]} /></main>
+    <footer>${config.data && html`<span>pitcrew ${config.data.version}</span>
+      <span>itself: a sample takes ${config.data.cost.sample_us ?? '–'} µs, history ${Math.round(config.data.cost.history_bytes / 1024)} KiB, ${config.data.cost.listeners} listening</span>`}</footer>`;
+}
+
+const root = document.getElementById('app');
+try {
+  const who = await get('/whoami');
+  setIdentity(who);
+  start();
+  root.textContent = '';
+  render(html`<${App} who=${who} />`, root);
+} catch (problem) {
+  root.textContent = problem.message;
+}
