@@ -4,7 +4,7 @@ import { ago } from './format.js';
 import { html, render, useEffect, useState } from './html.js';
 import { pause, start } from './live.js';
 import { link, place, useAsked, useLive } from './state.js';
-import { Tone, setIdentity } from './ui.js';
+import { Missing, Tone, hasPart, setIdentity, setParts } from './ui.js';
 import { Advice } from './page-advice.js';
 import { Alerts } from './page-alerts.js';
 import { Api } from './page-api.js';
@@ -17,13 +17,14 @@ import { Memory } from './page-memory.js';
 import { Overview } from './page-overview.js';
 import { Times } from './page-times.js';
 
+// Address, name, page, and the part of the app that it shows.
 const PAGES = [
   ['/', 'Overview', Overview],
   ['/advice', 'Advice', Advice],
-  ['/times', 'Response times', Times],
-  ['/cache', 'Cache', Cache],
-  ['/database', 'Database', Database],
-  ['/memory', 'Memory', Memory],
+  ['/times', 'Response times', Times, 'latency'],
+  ['/cache', 'Cache', Cache, 'cache'],
+  ['/database', 'Database', Database, 'database'],
+  ['/memory', 'Memory', Memory, 'memory'],
   ['/load', 'Load test', LoadTest],
   ['/cycles', 'Cycles', Cycles],
   ['/alerts', 'Alerts', Alerts],
@@ -41,7 +42,7 @@ function App({ who }) {
     return () => removeEventListener('hashchange', changed);
   }, []);
   const known = PAGES.find(([at]) => at === path) ?? PAGES[0];
-  const [, title, Page] = known;
+  const [, title, Page, part] = known;
   useEffect(() => { document.title = `${title} · pitcrew`; }, [title]);
   const live = useLive();
   const [tone, word] = live.paused ? ['quiet', 'paused'] : STATES[live.state];
@@ -52,8 +53,8 @@ function App({ who }) {
     location.assign(url('login'));
   };
   return html`
-    <a class="skip" href=${link(path)} onClick=${(event) => { event.preventDefault(); document.getElementById('main').focus(); }}>To the content</a>
     <header class="top">
+      <a class="skip" href=${link(path)} onClick=${(event) => { event.preventDefault(); document.getElementById('main').focus(); }}>To the content</a>
       <span class="name">pitcrew</span>
       <span class="where">${config.data?.instance?.name ?? location.host}${config.data?.instance?.environment ? ` · ${config.data.instance.environment}` : ''}</span>
       <span role="status"><${Tone} tone=${tone}>${word}<//></span>
@@ -64,7 +65,7 @@ function App({ who }) {
     </header>
     <nav aria-label="Pages">${PAGES.map(([at, name]) => html`<a href=${link(at)} aria-current=${known[0] === at ? 'page' : undefined}>${name}</a>`)}</nav>
     ${alert && html`<p class=${`banner ${alert.severity}`} role="alert">${alert.sentence} (${ago(alert.at)}) <a href=${link('/alerts')}>Alerts</a></p>`}
-    <main id="main" tabindex="-1"><h1>${title}</h1><${Page} key=${known[0]} /></main>
+    <main id="main" tabindex="-1"><h1>${title}</h1>${!part || hasPart(part) ? html`<${Page} key=${known[0]} />` : html`<${Missing}>This app gave the admin router no such part: add <code>.${part}(..)</code> to <code>Admin::builder()</code>.<//>`}</main>
     <footer>${config.data && html`<span>pitcrew ${config.data.version}</span>
       <span>itself: a sample takes ${config.data.cost.sample_us ?? '–'} µs, history ${Math.round(config.data.cost.history_bytes / 1024)} KiB, ${config.data.cost.listeners} listening</span>`}</footer>`;
 }
@@ -73,6 +74,7 @@ const root = document.getElementById('app');
 try {
   const who = await get('/whoami');
   setIdentity(who);
+  setParts((await get('/config')).parts);
   start();
   root.textContent = '';
   render(html`<${App} who=${who} />`, root);

@@ -2,11 +2,11 @@
 import { bytes, digits, moment } from './format.js';
 import { html } from './html.js';
 import { useAsked } from './state.js';
-import { Action, Facts, Missing, Part, Table, Tone } from './ui.js';
+import { Action, Facts, Missing, Part, Table, Tone, hasPart } from './ui.js';
 
 export function Advice() {
   const cycles = useAsked('/cycles?limit=20', 30);
-  const indexes = useAsked('/database/indexes', 120);
+  const indexes = useAsked(hasPart('database') ? '/database/indexes' : null, 120);
   return html`
     <${Part} title="What the last cycle advises" asked=${cycles} empty="No cycle has run yet: start one on the page Cycles.">${(data) => {
       const [last] = data.cycles;
@@ -18,8 +18,8 @@ export function Advice() {
         ${advice.action && html`<${Action} label="Plan and do it" title=${advice.title} method=${advice.action.method} path=${advice.action.path} body=${advice.action.body} onDone=${cycles.again} />`}
       </article>`);
     }}<//>
-    <${Part} title="Indexes worth building" asked=${indexes}>${(data) => html`<${Suggestions} of=${data.suggestions} again=${indexes.again} />`}<//>
-    <${Part} title="What the checks say of indexes" asked=${indexes}>${(data) => html`<${Findings} of=${data.findings} />`}<//>
+    ${hasPart('database') && html`<${Part} title="Indexes worth building" asked=${indexes}>${(data) => html`<${Suggestions} of=${data.suggestions} again=${indexes.again} />`}<//>
+      <${Part} title="What the checks say of indexes" asked=${indexes}>${(data) => html`<${Findings} of=${data.findings} />`}<//>`}
     <${Part} title="What was done" asked=${cycles} note="Actions of the last 20 cycles; what operators did themselves is in the audit.">${(data) => {
       const done = data.cycles.flatMap((cycle) => cycle.actions.map((action) => ({ ...action, at: cycle.started_at })));
       return html`<${Table} caption="Actions of cycles" rows=${done} empty="No cycle has done anything: under the policy observe it never does." columns=${[

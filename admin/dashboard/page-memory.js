@@ -24,8 +24,8 @@ export function Memory() {
       <h3>Allocations by route</h3>${data.routes.length ? data.routes.map((route) => html`<article class="advice"><${Facts} of=${route} /></article>`) : html`<p class="missing">No route was measured: add pitcrew's allocator and MemoryLayer.</p>`}`}<//>
     <${Part} title="Trend" asked=${trend}>${(data) => {
       const points = data[step] ?? [];
-      const times = points.map((point) => point.at ?? point.time ?? point.unix_s);
-      const values = points.map((point) => mib(point.rss_bytes ?? point.rss_mean_bytes ?? point.mean_bytes));
+      const times = points.map((point) => point.unix_ms / 1000);
+      const values = points.map((point) => mib(point.rss_bytes));
       return html`<p><${Select} label="Step" value=${step} options=${['seconds', 'minutes', 'hours']} onChange=${setStep} /></p>
         <${Chart} title=${`Resident set, MiB (last ${digits(values.findLast((value) => value != null))})`} times=${times} lines=${[{ label: 'resident set', unit: 'MiB', values }]} />`;
     }}<//>`;

@@ -24,7 +24,7 @@ export function Overview() {
     <${Part} title="Verdict" asked=${status}>${(data) => html`
       <p class="verdict">${data.verdict}</p>
       ${data.next_action ? html`<${Next} advice=${data.next_action} again=${status.again} />` : html`<p class="note">Nothing asks for anybody's hand.</p>`}
-      <p class="note">Up for ${duration(data.uptime_s)}; the last cycle began ${ago(data.last_cycle_at)}. <a href=${link('/cycles')}>Cycles</a></p>`}<//>
+      <p class="note">Up for ${duration(data.uptime_s)}; ${data.last_cycle_at ? `the last cycle began ${ago(data.last_cycle_at)}` : 'no cycle has run yet'}. <a href=${link('/cycles')}>Cycles</a></p>`}<//>
     <${Now} />
     <${Part} title="Health" asked=${health}>${(data) => html`<p><${Tone} tone=${TONES[data.status]}>${data.status}<//></p>
       ${data.components && html`<ul class="chips">${Object.entries(data.components).map(([name, state]) => html`<li>${words(name)} <${Tone} tone=${TONES[state]}>${state}<//></li>`)}</ul>`}`}<//>

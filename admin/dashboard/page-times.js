@@ -28,11 +28,10 @@ export function Times() {
           ['Method', (row) => row.method],
           ['Class', (row) => row.status_class],
           ['Requests', (row) => digits(row.count), { number: true, sort: (row) => row.count }],
-          ['a second', (row) => digits(row.rate_per_s), { number: true, sort: (row) => row.rate_per_s }],
+          ['a second, 1 min', (row) => digits(row.rates?.one_minute), { number: true, sort: (row) => row.rates?.one_minute }],
           ['Mean, ms', (row) => digits(row.mean_ms), { number: true, sort: (row) => row.mean_ms }],
           ['p95', (row) => digits(row.p95_ms), { number: true, sort: (row) => row.p95_ms }],
           ['p99', (row) => digits(row.p99_ms), { number: true, sort: (row) => row.p99_ms }],
-          ['Errors', (row) => digits(row.errors), { number: true, sort: (row) => row.errors }],
         ]} />`}<//>
     <${Part} title="Over the last hour" asked=${history}>${(data) => html`<${HistoryChart} history=${data} metrics=${['response_mean_ms', 'response_p95_ms', 'response_p99_ms']} title="Time to the end of the body, ms" />`}<//>
     <${Part} title="Slow routes" asked=${slow}>${(data) => html`<${Rows} rows=${data.findings} empty="No route is slow by a target, an objective or its own past." />`}<//>

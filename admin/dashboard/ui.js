@@ -7,6 +7,11 @@ let identity = { name: '', role: 'reader' };
 export const isOperator = () => identity.role === 'operator';
 export const setIdentity = (known) => { identity = known; };
 
+let parts = {};
+/** Whether the app gave the router that part; of what it did not give nothing is asked. */
+export const hasPart = (name) => parts[name] === true;
+export const setParts = (known) => { parts = known; };
+
 /** What there is to say instead of figures: why they are missing, and what to do. */
 export const Missing = ({ children }) => html`<p class="missing">${children}</p>`;
 
@@ -77,7 +82,7 @@ export function Table({ caption, columns, rows, empty, onRow, keyOf }) {
   }
   const by = (column) => () => setOrder((known) => ({ column, down: known?.column === column ? !known.down : true }));
   const direction = (column) => (order?.column === column ? (order.down ? 'descending' : 'ascending') : undefined);
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${caption}><table>
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${`${caption}, a table`}><table>
     <caption>${caption}</caption>
     <thead><tr>${columns.map(([title, , how], column) => html`<th scope="col" class=${how?.number ? 'number' : ''} aria-sort=${direction(column)}>
       ${title ? html`<button type="button" onClick=${by(column)}>${title}</button>` : html`<span class="hidden">actions</span>`}</th>`)}</tr></thead>

@@ -1,25 +1,30 @@
-//! `GET /` and `GET /assets/{file}`: the dashboard, embedded as it stands in `admin/dashboard`. It holds no figures, so
-//! everybody may load it; what it shows it asks of the other routes, as whoever is logged in.
+//! `GET /` and `GET /assets/{file}`: the dashboard, embedded as it stands in `admin/dashboard`. Its files hold no figures, so
+//! everybody may load them; what it shows it asks of the other routes, as whoever is logged in.
 
 use std::io::Write as _;
 use std::sync::OnceLock;
 
 use axum::body::Bytes;
-use axum::extract::OriginalUri;
+use axum::extract::{OriginalUri, Request, State};
 use axum::response::{Html, IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
+use super::App;
 use super::operation::Operation;
 use crate::security::problem::{self, Problem};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        Operation::get("/", "The dashboard.", page)
-            .public()
-            .gives_as(200, "text/html; charset=utf-8", json!("<!doctype html>...")),
+        Operation::get(
+            "/",
+            "The dashboard; for those who are not logged in, the way to the form (303).",
+            page,
+        )
+        .public()
+        .gives_as(200, "text/html; charset=utf-8", json!("<!doctype html>...")),
         Operation::get("/assets/{file}", "A file of the dashboard.", asset)
             .public()
             .tagged()
@@ -93,10 +98,15 @@ static ASSETS: [Asset; 26] = assets! {
     "uplot.css" CSS "vendor/uplot.css"
 };
 
-async fn page(OriginalUri(uri): OriginalUri) -> Response {
-    let page = PAGE.replace(BASE, &base(uri.path()));
+async fn page(State(inner): App, OriginalUri(uri): OriginalUri, request: Request) -> Response {
+    let base = base(uri.path());
+    let (parts, _) = request.into_parts();
+    if inner.auth.identify(&parts).is_none() {
+        let there = [(header::LOCATION, format!("{base}login"))];
+        return (StatusCode::SEE_OTHER, there).into_response();
+    }
     let policy = [(header::CONTENT_SECURITY_POLICY, POLICY)];
-    (policy, Html(page)).into_response()
+    (policy, Html(PAGE.replace(BASE, &base))).into_response()
 }
 
 /// The prefix with a `/` at its end, safe inside an attribute.

@@ -45,6 +45,7 @@ pub(super) fn operations() -> Vec<Operation> {
 /// No script, no style, no outside request: it works under the policy that all answers have, less the form itself.
 const FORM: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>pitcrew: log in</title>\
     <meta name=\"viewport\" content=\"width=device-width\"><main><h1>Log in</h1><form method=\"post\">\
+    <input autocomplete=\"username\" value=\"pitcrew\" readonly hidden>\
     <p><label>Token <input type=\"password\" name=\"token\" autocomplete=\"current-password\" required autofocus></label>\
     <p><button>Log in</button></form></main></html>";
 /// What a page with a form may do: send it here.
@@ -52,9 +53,15 @@ pub(crate) const FORM_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
+/// With `no-referrer` a browser would send the form with `Origin: null`, as if from elsewhere.
+const FORM_REFERRER: HeaderValue = HeaderValue::from_static("same-origin");
+
 async fn form() -> Response {
-    let policy = [(header::CONTENT_SECURITY_POLICY, FORM_POLICY)];
-    (policy, Html(FORM)).into_response()
+    let policies = [
+        (header::CONTENT_SECURITY_POLICY, FORM_POLICY),
+        (header::REFERRER_POLICY, FORM_REFERRER),
+    ];
+    (policies, Html(FORM)).into_response()
 }
 
 #[derive(Debug, Deserialize)]

@@ -28,13 +28,18 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     ),
 ];
 
+const MAY_DIFFER: [HeaderName; 3] = [
+    header::CACHE_CONTROL,
+    header::CONTENT_SECURITY_POLICY,
+    header::REFERRER_POLICY,
+];
+
 pub(crate) async fn protect(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {
-        // A page of ours has a policy of its own, as strict as it can be, and its files say how long they hold.
-        let may_differ = name == header::CONTENT_SECURITY_POLICY || name == header::CACHE_CONTROL;
-        if !(may_differ && headers.contains_key(&name)) {
+        // A page of ours has policies of its own, as strict as they can be, and its files say how long they hold.
+        if !(MAY_DIFFER.contains(&name) && headers.contains_key(&name)) {
             headers.insert(name, value);
         }
     }

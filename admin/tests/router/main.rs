@@ -6,6 +6,7 @@ mod alerts;
 mod audit;
 mod cache;
 mod cycle;
+mod dashboard;
 mod database;
 mod health;
 mod load_test;
