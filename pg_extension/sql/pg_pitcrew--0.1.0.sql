@@ -883,15 +883,36 @@ CREATE FUNCTION pitcrew.suggest_indexes(
     budget_mb integer DEFAULT 1024,
     max_indexes integer DEFAULT 10,
     min_gain_percent double precision DEFAULT 5,
-    queries text[] DEFAULT NULL
+    queries text[] DEFAULT NULL,
+    weights double precision[] DEFAULT NULL,
+    leave_alone regclass[] DEFAULT NULL,
+    max_regression_percent double precision DEFAULT 10
 ) RETURNS TABLE (
     id text, index_name text, table_name text, columns text[], ddl text,
     cost_before double precision, cost_after double precision, gain_percent double precision,
-    estimated_size_bytes bigint, queryids bigint[], detail text, evidence jsonb
+    estimated_size_bytes bigint, queryids bigint[], detail text, evidence jsonb,
+    rank integer, kind text, queries_at_risk jsonb, confidence text, because text[]
 )
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_wrapper';
-COMMENT ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) IS
-    'Indexes worth building for the statements in pg_stat_statements (or for queries), in the order to build them. Costs are the planner''s, of the generic plan, summed over the statements that the index helps, each times its calls; each row assumes the indexes above it. Nothing is executed and nothing is created.';
+COMMENT ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS
+    'Indexes worth building for the statements in pg_stat_statements (or for queries, each times its weight), in the order to build them. Costs are the planner''s, of the generic plan, summed over the statements that the index helps, each times its calls; each row assumes the indexes above it. Nothing is executed and nothing is created.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::suggest::suggest_indexes_json
+
+CREATE FUNCTION pitcrew.suggest_indexes_json(
+    budget_mb integer DEFAULT 1024,
+    max_indexes integer DEFAULT 10,
+    min_gain_percent double precision DEFAULT 5,
+    queries text[] DEFAULT NULL,
+    weights double precision[] DEFAULT NULL,
+    leave_alone regclass[] DEFAULT NULL,
+    max_regression_percent double precision DEFAULT 10
+) RETURNS jsonb
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_json_wrapper';
+COMMENT ON FUNCTION pitcrew.suggest_indexes_json(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS
+    'What pitcrew.suggest_indexes() answers, with the whole workload''s cost before and after, each statement''s or why it was not planned, what the search took, why it ended early, and candidates that were not taken.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -921,7 +942,7 @@ COMMENT ON PROCEDURE pitcrew.wait_job(bigint, integer) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- pg_pitcrew::suggest::workload
+-- pg_pitcrew::suggest::recorded::workload
 
 CREATE FUNCTION pitcrew.workload() RETURNS TABLE (
     queryid bigint, query text, calls bigint, total_ms double precision, mean_ms double precision,
@@ -953,7 +974,8 @@ REVOKE EXECUTE ON FUNCTION pitcrew.resume_schedule(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.run_schedule(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
-REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes_json(integer, integer, double precision, text[], double precision[], regclass[], double precision) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.explain_with(text, text[], regclass[]) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.predict_index(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.check(text, jsonb) FROM PUBLIC;

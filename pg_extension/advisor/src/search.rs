@@ -41,6 +41,8 @@ pub struct Limits {
     pub max_indexes: usize,
     /// Least gain, in percent of the helped statements' cost, that a suggestion must bring.
     pub min_gain_percent: f64,
+    /// Most by which the cost of a statement may grow, in percent.
+    pub max_regression_percent: f64,
 }
 
 /// One statement that a suggestion makes cheaper; costs of one execution.
@@ -326,6 +328,7 @@ mod tests {
         budget_bytes: 1000,
         max_indexes: 10,
         min_gain_percent: 5.0,
+        max_regression_percent: 10.0,
     };
 
     fn table() -> Table {
@@ -457,7 +460,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_answer_keeps_its_promises(mut model in model(), budget in 0_u64..1500, most in 0_usize..5) {
-            let limits = Limits { budget_bytes: budget, max_indexes: most, min_gain_percent: 5.0 };
+            let limits = Limits { budget_bytes: budget, max_indexes: most, min_gain_percent: 5.0, max_regression_percent: 10.0 };
             let found = search(&mut model, limits);
             prop_assert!(found.len() <= most);
             prop_assert!(found.iter().map(|c| model.bytes[c.candidate]).sum::<u64>() <= budget);

@@ -16,6 +16,8 @@ pub(crate) struct Statement {
     pub(crate) text: Option<String>,
     /// Executions.
     pub(crate) calls: i64,
+    /// How much one execution's cost counts: its calls, or what the caller said.
+    pub(crate) weight: f64,
     /// Time of all executions together.
     pub(crate) total_ms: f64,
     /// Mean time of one.
@@ -63,27 +65,32 @@ pub(crate) fn recorded() -> Result<Vec<Statement>, Failure> {
             "pg_stat_statements",
             client.select(query.as_str(), None, &[most.into()]),
         );
-        rows.map(|row| Statement {
-            queryid: spi("pg_stat_statements", row.get(1)),
-            text: spi("pg_stat_statements", row.get(2)),
-            calls: spi("pg_stat_statements", row.get(3)).unwrap_or(0),
-            total_ms: spi("pg_stat_statements", row.get(4)).unwrap_or(0.0),
-            mean_ms: spi("pg_stat_statements", row.get(5)).unwrap_or(0.0),
+        rows.map(|row| {
+            let calls: i64 = spi("pg_stat_statements", row.get(3)).unwrap_or(0);
+            Statement {
+                queryid: spi("pg_stat_statements", row.get(1)),
+                text: spi("pg_stat_statements", row.get(2)),
+                calls,
+                weight: calls as f64,
+                total_ms: spi("pg_stat_statements", row.get(4)).unwrap_or(0.0),
+                mean_ms: spi("pg_stat_statements", row.get(5)).unwrap_or(0.0),
+            }
         })
         .collect()
     }))
 }
 
-/// Texts given by the caller, each as one call, at most `pitcrew.max_statements`.
-pub(crate) fn given(texts: Vec<Option<String>>) -> Vec<Statement> {
+/// Texts given by the caller with their weights, each as one call, at most `pitcrew.max_statements`; NULLs are left out.
+pub(crate) fn given(texts: Vec<(Option<String>, f64)>) -> Vec<Statement> {
     texts
         .into_iter()
-        .flatten()
+        .filter_map(|(text, weight)| Some((text?, weight)))
         .take(guc::MAX_STATEMENTS.get() as usize)
-        .map(|text| Statement {
+        .map(|(text, weight)| Statement {
             queryid: None,
             text: Some(text),
             calls: 1,
+            weight,
             total_ms: 0.0,
             mean_ms: 0.0,
         })

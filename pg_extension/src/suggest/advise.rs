@@ -1,0 +1,257 @@
+//! From a task to an answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use pg_pitcrew_advisor::{Chosen, CostModel, Helped, index_name, search, stable_hash};
+use pgrx::prelude::*;
+
+use super::answer::{Answer, Effect, Rejected, Seen, Suggestion};
+use super::arguments::Task;
+use super::look::{Looked, OUT_OF_TIME, Planned, look};
+use super::model::{Model, index_candidates};
+use crate::failure::read_one;
+use crate::names;
+use crate::whatif::table::Table;
+use crate::workload::analysis::Context;
+use crate::workload::shown::shown;
+use crate::workload::skip::Skip;
+use crate::workload::statements::Statement;
+
+/// Candidates that were not taken and are named in the answer.
+const MAX_REJECTED: usize = 100;
+
+/// Looks, searches, and says what was found.
+pub(super) fn advise(task: Task) -> Answer {
+    let begin = Instant::now();
+    let context = Context::new();
+    let looked = look(task.statements, &context, task.deadline);
+    let planned: Vec<(&Statement, &Planned)> = looked
+        .iter()
+        .filter_map(|looked| Some((&looked.statement, looked.result.as_ref().ok()?)))
+        .collect();
+    let mut tables = BTreeMap::new();
+    let (indexes, relevant) = index_candidates(&planned, &mut tables, &task.leave_alone);
+    let mut model = Model {
+        context: &context,
+        calls: planned.len(),
+        planned,
+        relevant,
+        indexes,
+        deadline: task.deadline,
+    };
+    let chosen = search(&mut model, task.limits);
+    let all: Vec<usize> = {
+        let mut all: Vec<usize> = chosen.iter().map(|chosen| chosen.candidate).collect();
+        all.sort_unstable();
+        all
+    };
+    let after: Vec<f64> = (0..model.statements())
+        .map(|statement| {
+            let set: Vec<usize> = all
+                .iter()
+                .copied()
+                .filter(|candidate| model.is_relevant(statement, *candidate))
+                .collect();
+            let before = model.planned[statement].1.cost;
+            model.cost(statement, &set).unwrap_or(before)
+        })
+        .collect();
+    let weighted = |costs: &mut dyn Iterator<Item = f64>| -> f64 {
+        let weights = model.planned.iter().map(|(statement, _)| statement.weight);
+        weights.zip(costs).map(|(weight, cost)| weight * cost).sum()
+    };
+    let cost_before = weighted(&mut model.planned.iter().map(|(_, planned)| planned.cost));
+    let cost_after = weighted(&mut after.iter().copied());
+    let stopped = !model.has_time();
+    let mut words = Words {
+        model: &model,
+        tables: &tables,
+        cost_before,
+        taken: BTreeSet::new(),
+    };
+    let suggestions = chosen
+        .iter()
+        .filter_map(|chosen| words.suggestion(chosen))
+        .collect();
+    let rejected = words.rejected(&all);
+    Answer {
+        suggestions,
+        cost_before,
+        cost_after,
+        planner_calls: model.calls,
+        milliseconds: begin.elapsed().as_secs_f64() * 1e3,
+        stopped_because: stopped.then(|| OUT_OF_TIME.to_owned()),
+        candidates: model.candidates(),
+        statements: seen(&looked, &after),
+        rejected,
+    }
+}
+
+/// The statements, those on the system's tables left out; `after` has one cost for each that was planned.
+fn seen(looked: &[Looked], after: &[f64]) -> Vec<Seen> {
+    let mut after = after.iter();
+    let of = |looked: &Looked| {
+        let costs = match &looked.result {
+            Ok(planned) => Ok((planned.cost, *after.next()?)),
+            Err(Skip::Because(reason)) => Err(reason.clone()),
+            Err(Skip::System) => return None,
+        };
+        let statement = &looked.statement;
+        Some(Seen {
+            queryid: statement.queryid,
+            query: statement.text.as_deref().map(shown),
+            calls: statement.calls,
+            weight: statement.weight,
+            costs,
+        })
+    };
+    looked.iter().filter_map(of).collect()
+}
+
+/// Puts what the search chose into words.
+struct Words<'a> {
+    model: &'a Model<'a>,
+    tables: &'a BTreeMap<u32, Option<Table>>,
+    cost_before: f64,
+    /// Names that earlier rows have.
+    taken: BTreeSet<(String, String)>,
+}
+
+impl Words<'_> {
+    fn suggestion(&mut self, chosen: &Chosen) -> Option<Suggestion> {
+        let index = &self.model.indexes[chosen.candidate];
+        let table = self.tables.get(&index.candidate.table)?.as_ref()?;
+        let columns = table.column_names(&index.candidate.columns)?;
+        let index_name = self.free_name(table, &columns);
+        let qualified = table.qualified();
+        let list = quoted(&columns);
+        let ddl = format!(
+            "CREATE INDEX CONCURRENTLY {} ON {qualified} ({list})",
+            names::quote(&index_name)
+        );
+        let mut parts = vec![table.schema.as_str(), table.name.as_str()];
+        parts.extend(columns.iter().map(String::as_str));
+        let id = format!("{:016x}", stable_hash(&parts));
+        let bytes = index.size.bytes();
+        let helped: Vec<Effect> = chosen.helped.iter().map(|h| self.effect(h)).collect();
+        let detail = detail(table, &list, chosen, &helped, bytes);
+        Some(Suggestion {
+            id,
+            index_name,
+            table: qualified,
+            columns,
+            ddl,
+            kind: "btree",
+            bytes,
+            cost_before: chosen.cost_before,
+            cost_after: chosen.cost_after,
+            helped,
+            at_risk: Vec::new(),
+            confidence: "high",
+            because: Vec::new(),
+            detail,
+        })
+    }
+
+    fn effect(&self, helped: &Helped) -> Effect {
+        let statement = self.model.planned[helped.statement].0;
+        let share = if self.cost_before > 0.0 {
+            let whole = self.model.planned[helped.statement].1.cost;
+            100.0 * statement.weight * whole / self.cost_before
+        } else {
+            0.0
+        };
+        Effect {
+            queryid: statement.queryid,
+            query: statement.text.clone(),
+            calls: statement.calls,
+            weight: statement.weight,
+            cost_before: helped.before,
+            cost_after: helped.after,
+            share_percent: share,
+            because: None,
+        }
+    }
+
+    /// A name that neither a relation in the schema nor an earlier row has.
+    fn free_name(&mut self, table: &Table, columns: &[String]) -> String {
+        let mut name = index_name(&table.name, columns);
+        for number in 1..100 {
+            let exists: Option<bool> = read_one(
+                "pg_class",
+                "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                     WHERE n.nspname = $1 AND c.relname = $2)",
+                &[table.schema.as_str().into(), name.as_str().into()],
+            );
+            let is_taken = self.taken.contains(&(table.schema.clone(), name.clone()));
+            if exists != Some(true) && !is_taken {
+                break;
+            }
+            let mut numbered = columns.to_vec();
+            numbered.push(number.to_string());
+            name = index_name(&table.name, &numbered);
+        }
+        self.taken.insert((table.schema.clone(), name.clone()));
+        name
+    }
+
+    /// The first candidates that were not taken.
+    fn rejected(&self, taken: &[usize]) -> Vec<Rejected> {
+        let of = |(_, index): (usize, &super::model::Index)| {
+            let table = self.tables.get(&index.candidate.table)?.as_ref()?;
+            Some(Rejected {
+                table: table.qualified(),
+                columns: quoted(&table.column_names(&index.candidate.columns)?),
+                bytes: index.size.bytes(),
+                because: "the search found a better use of the budget, or no gain".to_owned(),
+            })
+        };
+        let left = self
+            .model
+            .indexes
+            .iter()
+            .enumerate()
+            .filter(|(position, _)| !taken.contains(position));
+        left.filter_map(of).take(MAX_REJECTED).collect()
+    }
+}
+
+fn quoted(columns: &[String]) -> String {
+    let quoted: Vec<String> = columns.iter().map(|column| names::quote(column)).collect();
+    quoted.join(", ")
+}
+
+fn detail(table: &Table, list: &str, chosen: &Chosen, helped: &[Effect], bytes: u64) -> String {
+    let calls: i64 = helped.iter().map(|effect| effect.calls).sum();
+    let counted = |count: i64, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
+    let mut detail = format!(
+        "An index on {} ({list}) cuts the planned cost of {} from {:.0} to {:.0} ({:.1} % less, weighted by {}) and takes about {:.1} MB.",
+        table.qualified(),
+        counted(helped.len() as i64, "statement"),
+        chosen.cost_before,
+        chosen.cost_after,
+        chosen.gain_percent(),
+        counted(calls, "call"),
+        bytes as f64 / (1024.0 * 1024.0),
+    );
+    if let Some(writes) = writes_of(table.oid).filter(|writes| *writes > calls) {
+        detail.push_str(&format!(
+            " The table is write-heavy: {writes} rows were inserted, updated or deleted since its statistics began, against {calls} executions that this helps, and every such change also maintains the index."
+        ));
+    }
+    detail
+}
+
+/// Row changes since the table's statistics began, without the inserts that only filled it.
+fn writes_of(table: pg_sys::Oid) -> Option<i64> {
+    read_one(
+        "pg_stat_all_tables",
+        "SELECT (SELECT n_tup_upd + n_tup_del + greatest(n_tup_ins - n_live_tup, 0) \
+             FROM pg_stat_all_tables WHERE relid = $1)",
+        &[table.into()],
+    )
+}

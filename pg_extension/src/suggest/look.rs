@@ -1,0 +1,75 @@
+//! The statements of the workload, each analysed and planned once as things are.
+
+use std::ffi::CString;
+use std::time::Instant;
+
+use crate::whatif::guarded::guarded;
+use crate::whatif::hypothetical::Supposed;
+use crate::whatif::plan;
+use crate::workload::analysis::{self, Context};
+use crate::workload::skip::Skip;
+use crate::workload::statements::Statement;
+use crate::workload::usage::{self, Use};
+
+/// Why nothing more is planned, once `pitcrew.suggest_timeout` is over.
+pub(super) const OUT_OF_TIME: &str = "pitcrew.suggest_timeout was over";
+
+/// A statement of the workload, looked at once.
+pub(super) struct Looked {
+    pub(super) statement: Statement,
+    pub(super) result: Result<Planned, Skip>,
+}
+
+/// A statement that can be planned.
+pub(super) struct Planned {
+    pub(super) text: CString,
+    /// Without new indexes.
+    pub(super) cost: f64,
+    pub(super) uses: Vec<Use>,
+}
+
+/// Analyses and plans each statement without new indexes.
+pub(super) fn look(
+    statements: Vec<Statement>,
+    context: &Context,
+    deadline: Option<Instant>,
+) -> Vec<Looked> {
+    statements
+        .into_iter()
+        .map(|statement| {
+            pgrx::check_for_interrupts!();
+            let result = look_at(&statement, context, deadline);
+            Looked { statement, result }
+        })
+        .collect()
+}
+
+fn look_at(
+    statement: &Statement,
+    context: &Context,
+    deadline: Option<Instant>,
+) -> Result<Planned, Skip> {
+    let because = |reason: &str| Skip::Because(reason.to_owned());
+    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        return Err(because(OUT_OF_TIME));
+    }
+    let Some(text) = &statement.text else {
+        return Err(because(
+            "its text is hidden from this role, which is not a member of pg_read_all_stats",
+        ));
+    };
+    let text = CString::new(text.as_str()).map_err(|_| because("the text holds a NUL byte"))?;
+    let read = guarded(|| {
+        analysis::enter(context);
+        let analysed = analysis::analyse(&text, context)?;
+        Ok::<_, Skip>((usage::uses(analysed.query), analysed.relations))
+    });
+    let (uses, relations) = read.map_err(|caught| Skip::Because(caught.message))??;
+    context
+        .trust()
+        .check_relations(&relations)
+        .map_err(Skip::Because)?;
+    let cost = plan::cost(&text, context, &Supposed::default())
+        .map_err(|caught| Skip::Because(caught.message))??;
+    Ok(Planned { text, cost, uses })
+}

@@ -1,0 +1,131 @@
+//! `pitcrew.suggest_indexes`, `pitcrew.suggest_indexes_json` and `pitcrew.workload`.
+//!
+//! Arguments are checked (`arguments`), statements are looked at (`look`), the search of `pg_pitcrew_advisor` asks what
+//! they would cost (`model`), and what it chose is put into words (`advise`, `answer`).
+
+mod advise;
+mod answer;
+mod arguments;
+mod look;
+mod model;
+mod recorded;
+
+use pgrx::JsonB;
+use pgrx::prelude::*;
+
+use answer::{Answer, Row};
+use arguments::Arguments;
+
+use crate::failure::or_raise;
+
+/// Suggests indexes.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.suggest_indexes(
+    budget_mb integer DEFAULT 1024,
+    max_indexes integer DEFAULT 10,
+    min_gain_percent double precision DEFAULT 5,
+    queries text[] DEFAULT NULL,
+    weights double precision[] DEFAULT NULL,
+    leave_alone regclass[] DEFAULT NULL,
+    max_regression_percent double precision DEFAULT 10
+) RETURNS TABLE (
+    id text, index_name text, table_name text, columns text[], ddl text,
+    cost_before double precision, cost_after double precision, gain_percent double precision,
+    estimated_size_bytes bigint, queryids bigint[], detail text, evidence jsonb,
+    rank integer, kind text, queries_at_risk jsonb, confidence text, because text[]
+)
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_wrapper';
+COMMENT ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS
+    'Indexes worth building for the statements in pg_stat_statements (or for queries, each times its weight), in the order to build them. Costs are the planner''s, of the generic plan, summed over the statements that the index helps, each times its calls; each row assumes the indexes above it. Nothing is executed and nothing is created.';
+"#)]
+#[allow(clippy::type_complexity, clippy::too_many_arguments)]
+fn suggest_indexes(
+    budget_mb: Option<i32>,
+    max_indexes: Option<i32>,
+    min_gain_percent: Option<f64>,
+    queries: Option<Vec<Option<String>>>,
+    weights: Option<Vec<Option<f64>>>,
+    leave_alone: Option<Vec<Option<pg_sys::Oid>>>,
+    max_regression_percent: Option<f64>,
+) -> TableIterator<
+    'static,
+    (
+        name!(id, String),
+        name!(index_name, String),
+        name!(table_name, String),
+        name!(columns, Vec<String>),
+        name!(ddl, String),
+        name!(cost_before, f64),
+        name!(cost_after, f64),
+        name!(gain_percent, f64),
+        name!(estimated_size_bytes, i64),
+        name!(queryids, Vec<i64>),
+        name!(detail, String),
+        name!(evidence, JsonB),
+        name!(rank, i32),
+        name!(kind, String),
+        name!(queries_at_risk, JsonB),
+        name!(confidence, String),
+        name!(because, Vec<String>),
+    ),
+> {
+    let answer = answer(Arguments {
+        budget_mb,
+        max_indexes,
+        min_gain_percent,
+        queries,
+        weights,
+        leave_alone,
+        max_regression_percent,
+    });
+    let rows: Vec<Row> = answer
+        .suggestions
+        .into_iter()
+        .enumerate()
+        .map(|(position, suggestion)| suggestion.row(position + 1))
+        .collect();
+    TableIterator::new(rows)
+}
+
+/// Suggests indexes, as one document.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.suggest_indexes_json(
+    budget_mb integer DEFAULT 1024,
+    max_indexes integer DEFAULT 10,
+    min_gain_percent double precision DEFAULT 5,
+    queries text[] DEFAULT NULL,
+    weights double precision[] DEFAULT NULL,
+    leave_alone regclass[] DEFAULT NULL,
+    max_regression_percent double precision DEFAULT 10
+) RETURNS jsonb
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_json_wrapper';
+COMMENT ON FUNCTION pitcrew.suggest_indexes_json(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS
+    'What pitcrew.suggest_indexes() answers, with the whole workload''s cost before and after, each statement''s or why it was not planned, what the search took, why it ended early, and candidates that were not taken.';
+"#)]
+#[allow(clippy::too_many_arguments)]
+fn suggest_indexes_json(
+    budget_mb: Option<i32>,
+    max_indexes: Option<i32>,
+    min_gain_percent: Option<f64>,
+    queries: Option<Vec<Option<String>>>,
+    weights: Option<Vec<Option<f64>>>,
+    leave_alone: Option<Vec<Option<pg_sys::Oid>>>,
+    max_regression_percent: Option<f64>,
+) -> JsonB {
+    JsonB(
+        answer(Arguments {
+            budget_mb,
+            max_indexes,
+            min_gain_percent,
+            queries,
+            weights,
+            leave_alone,
+            max_regression_percent,
+        })
+        .json(),
+    )
+}
+
+fn answer(arguments: Arguments) -> Answer {
+    advise::advise(or_raise(arguments.check()))
+}

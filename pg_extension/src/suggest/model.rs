@@ -1,0 +1,147 @@
+//! What the search asks: which indexes there could be, and what statements cost with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, candidates};
+use pgrx::prelude::*;
+
+use super::look::Planned;
+use crate::whatif::guarded::guarded;
+use crate::whatif::hypothetical::{Hypothetical, Supposed};
+use crate::whatif::plan;
+use crate::whatif::table::Table;
+use crate::workload::analysis::Context;
+use crate::workload::statements::Statement;
+
+/// Candidates of one call; what comes after is left out.
+const MAX_CANDIDATES: usize = 2_000;
+
+/// A candidate with what the planner and the answer need of it.
+pub(super) struct Index {
+    pub(super) candidate: Candidate,
+    pub(super) hypothetical: Hypothetical,
+    pub(super) size: IndexSize,
+}
+
+pub(super) struct Model<'a> {
+    pub(super) context: &'a Context,
+    pub(super) planned: Vec<(&'a Statement, &'a Planned)>,
+    pub(super) relevant: Vec<BTreeSet<usize>>,
+    pub(super) indexes: Vec<Index>,
+    pub(super) deadline: Option<Instant>,
+    /// Plans made with supposed indexes.
+    pub(super) calls: usize,
+}
+
+impl CostModel for Model<'_> {
+    fn statements(&self) -> usize {
+        self.planned.len()
+    }
+
+    fn weight(&self, statement: usize) -> f64 {
+        self.planned[statement].0.weight
+    }
+
+    fn candidates(&self) -> usize {
+        self.indexes.len()
+    }
+
+    fn bytes(&self, candidate: usize) -> u64 {
+        self.indexes[candidate].size.bytes()
+    }
+
+    fn is_relevant(&self, statement: usize, candidate: usize) -> bool {
+        self.relevant[statement].contains(&candidate)
+    }
+
+    fn cost(&mut self, statement: usize, set: &[usize]) -> Option<f64> {
+        pgrx::check_for_interrupts!();
+        let (_, planned) = self.planned[statement];
+        if set.is_empty() {
+            return Some(planned.cost);
+        }
+        let supposed = Supposed {
+            indexes: set
+                .iter()
+                .map(|index| self.indexes[*index].hypothetical.clone())
+                .collect(),
+            absent: Vec::new(),
+        };
+        self.calls += 1;
+        match plan::cost(&planned.text, self.context, &supposed) {
+            Ok(Ok(cost)) => Some(cost),
+            Ok(Err(_)) | Err(_) => None,
+        }
+    }
+
+    fn has_time(&mut self) -> bool {
+        self.deadline
+            .is_none_or(|deadline| Instant::now() < deadline)
+    }
+}
+
+/// Candidates of all statements: each index once, without those that exist already, and which statements it matters to.
+pub(super) fn index_candidates(
+    planned: &[(&Statement, &Planned)],
+    tables: &mut BTreeMap<u32, Option<Table>>,
+    leave_alone: &[pg_sys::Oid],
+) -> (Vec<Index>, Vec<BTreeSet<usize>>) {
+    let mut indexes: Vec<Index> = Vec::new();
+    let mut known: BTreeMap<Candidate, Option<usize>> = BTreeMap::new();
+    let mut relevant = vec![BTreeSet::new(); planned.len()];
+    for (number, (_, planned)) in planned.iter().enumerate() {
+        for used in &planned.uses {
+            pgrx::check_for_interrupts!();
+            if leave_alone.contains(&used.table) {
+                continue;
+            }
+            let oid = used.table.to_u32();
+            let table = tables
+                .entry(oid)
+                .or_insert_with(|| guarded(|| Table::load(used.table)).ok().flatten());
+            let Some(table) = table else { continue };
+            for candidate in candidates(oid, &used.columns) {
+                let position = *known.entry(candidate.clone()).or_insert_with(|| {
+                    if indexes.len() >= MAX_CANDIDATES || table.has_index(&candidate.columns) {
+                        return None;
+                    }
+                    let size = table.index_size(&candidate.columns)?;
+                    let hypothetical =
+                        Hypothetical::plain(table.oid, table.keys(&candidate.columns)?, size);
+                    indexes.push(Index {
+                        candidate,
+                        hypothetical,
+                        size,
+                    });
+                    Some(indexes.len() - 1)
+                });
+                relevant[number].extend(position);
+            }
+        }
+    }
+    // An index matters to every statement on its table, also where another statement asked for it.
+    for (number, (_, planned)) in planned.iter().enumerate() {
+        for used in &planned.uses {
+            let oid = used.table.to_u32();
+            let columns: BTreeSet<i16> = used
+                .columns
+                .equal
+                .iter()
+                .chain(&used.columns.range)
+                .chain(used.columns.ordered.iter().flatten())
+                .copied()
+                .collect();
+            let matters = indexes.iter().enumerate().filter(|(_, index)| {
+                index.candidate.table == oid
+                    && index
+                        .candidate
+                        .columns
+                        .iter()
+                        .any(|column| columns.contains(column))
+            });
+            relevant[number].extend(matters.map(|(position, _)| position));
+        }
+    }
+    (indexes, relevant)
+}
