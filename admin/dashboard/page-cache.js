@@ -1,5 +1,5 @@
 // Cache: hits by region, route and reason; explain a request; purge with a count first.
-import { bytes, digits, words } from './format.js';
+import { bytes, digits, duration, words } from './format.js';
 import { HistoryChart } from './chart.js';
 import { get } from './api.js';
 import { html, useState } from './html.js';
@@ -19,7 +19,7 @@ export function Cache() {
         <${Figure} name="hit ratio" value=${`${digits(data.hit_ratio * 100)} %`} says="Hits of hits and misses, since the start." />
         <${Figure} name="first level" value=${bytes(data.l1.bytes)} says="Bytes of answers in this process." />
         <${Figure} name="second level" value=${data.l2 ? data.l2.state : 'none'} says="Redis, where one is configured: up, down, or why not." /><//>
-      <${Rows} title="By region" rows=${data.regions} /><${Rows} title="By route" rows=${data.routes} />
+      <${Rows} title="By region" name="name" rows=${data.regions} /><${Rows} title="By route" name="route" rows=${data.routes} />
       <details><summary>First level</summary><${Facts} of=${data.l1} /></details>
       ${data.l2 && html`<details><summary>Second level</summary><${Facts} of=${data.l2} /></details>`}`}<//>
     <${Part} title="Hits over the last hour" asked=${history}>${(data) => html`<${HistoryChart} history=${data} metrics=${['cache_hits_percent']} title="Hits among look-ups, %" />`}<//>
@@ -27,14 +27,18 @@ export function Cache() {
     <${Purge} again=${stats.again} />`;
 }
 
-/** Rows with whatever columns they have: numbers to the right. */
-function Rows({ title, rows }) {
-  const names = rows?.length ? Object.keys(rows[0]).filter((name) => typeof rows[0][name] !== 'object') : [];
-  return html`<${Table} caption=${title} rows=${rows} empty="Nothing was asked for yet." columns=${names.map((name) => {
-    const isNumber = typeof rows[0][name] === 'number';
-    const cell = (row) => (isNumber ? digits(row[name]) : String(row[name] ?? '–'));
-    return [words(name), cell, { number: isNumber, sort: (row) => row[name] }];
-  })} />`;
+/** A row a region or route; what few want to know lies under `all`. */
+function Rows({ title, name, rows }) {
+  const number = (field) => [words(field), (row) => digits(row[field]), { number: true, sort: (row) => row[field] }];
+  return html`<${Table} caption=${title} rows=${rows} empty="Nothing was asked for yet." columns=${[
+    [name, (row) => row[name]],
+    ...(name === 'route' ? [['region', (row) => row.region]] : []),
+    ...['hits', 'misses', 'bypasses', 'errors', 'stale', 'coalesced'].map(number),
+    ['hit ratio', (row) => `${digits(row.hit_ratio * 100)} %`, { number: true, sort: (row) => row.hit_ratio }],
+    ['stored', (row) => bytes(row.stored_bytes), { number: true, sort: (row) => row.stored_bytes }],
+    ['time saved', (row) => duration(row.handler_time_saved_us / 1e6), { number: true, sort: (row) => row.handler_time_saved_us }],
+    ['', (row) => html`<details><summary aria-label=${`All of ${row[name]}`}>all</summary><${Facts} of=${row} /></details>`],
+  ]} />`;
 }
 
 function Explain() {

@@ -54,6 +54,7 @@
 //! | `GET /history` · `/alerts` · `/audit` | key figures over time · rules and what fired · who did what |
 //! | `GET /metrics` · `/events` | text for Prometheus · live figures and alerts |
 //! | `GET`, `POST /login` · `POST /logout` · `GET /whoami` | a session for browsers |
+//! | `GET /` · `GET /assets/{file}` | the dashboard and its files |
 //!
 //! # Background work
 //!
