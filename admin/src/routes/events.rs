@@ -56,9 +56,12 @@ async fn events(State(inner): App) -> Result<Response, Problem> {
         Some((Ok::<_, Infallible>(sent(&event)), listening))
     });
     // A comment now and then tells a proxy that nobody has gone.
-    Ok(Sse::new(stream)
+    let mut response = Sse::new(stream)
         .keep_alive(KeepAlive::default())
-        .into_response())
+        .into_response();
+    // Its own is weaker than what all answers have.
+    response.headers_mut().remove(header::CACHE_CONTROL);
+    Ok(response)
 }
 
 struct Listening {

@@ -70,6 +70,8 @@ async fn a1_nothing_but_what_is_public_answers_without_a_token() {
     assert_eq!(
         paths,
         [
+            "",
+            "/assets/1",
             "/health",
             "/health/live",
             "/health/ready",

@@ -181,6 +181,8 @@ pub(crate) async fn operations(app: &Router) -> Vec<Operation> {
             }
         };
         let path = template.split('/').map(part).collect::<Vec<_>>().join("/");
+        // Nested, the root has no `/` of its own.
+        let path = if path == "/" { String::new() } else { path };
         for (method, described) in methods.as_object().expect("methods") {
             all.push(Operation {
                 method: method.to_uppercase().parse().expect("a method"),
