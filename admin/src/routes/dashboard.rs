@@ -30,7 +30,8 @@ pub(super) fn operations() -> Vec<Operation> {
             .tagged()
             .gives_as(200, "text/javascript; charset=utf-8", json!("..."))
             .gives_as(200, "text/css; charset=utf-8", json!("..."))
-            .gives_as(200, "image/svg+xml", json!("...")),
+            .gives_as(200, "image/svg+xml", json!("..."))
+            .refuses(404, "The dashboard has no such file."),
     ]
 }
 
