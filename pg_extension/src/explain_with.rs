@@ -98,8 +98,8 @@ fn explain_with(
         indexes: found.iter().flat_map(Predicted::indexes).cloned().collect(),
         absent,
     };
-    let cost_before = planned(plan::cost(&text, &context, &nothing));
-    let cost_after = planned(plan::cost(&text, &context, &supposed));
+    let cost_before = planned(plan::plan(&text, &context, &nothing)).cost;
+    let cost_after = planned(plan::plan(&text, &context, &supposed)).cost;
     let mut trusted = trusted(&text, &context, &found);
     let mut shown = |supposed: &Supposed| {
         match plan::explained(&text, &context, supposed) {

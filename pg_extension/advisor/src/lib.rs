@@ -9,7 +9,7 @@ mod size;
 
 pub use candidates::{Candidate, Columns, candidates, is_covered};
 pub use name::{MAX_NAME_BYTES, index_name, stable_hash};
-pub use search::{Chosen, CostModel, Helped, Limits, search};
+pub use search::{Chosen, CostModel, Found, Helped, Limits, Plan, search};
 pub use size::{
     BrinShape, BtreeShape, ColumnWidth, Frequencies, GinKey, GinShape, Group, HashShape,
     IndexShape, IndexSize, brin_size, btree_size, distinct_pairs, gin_size, groups, hash_size,

@@ -54,7 +54,7 @@ pub(super) fn advise(task: Task) -> Answer {
                 .filter(|candidate| model.is_relevant(statement, *candidate))
                 .collect();
             let before = model.planned[statement].1.cost;
-            model.cost(statement, &set).unwrap_or(before)
+            model.plan(statement, &set).map_or(before, |plan| plan.cost)
         })
         .collect();
     let weighted = |costs: &mut dyn Iterator<Item = f64>| -> f64 {
@@ -123,15 +123,20 @@ impl Words<'_> {
         let index = &self.model.indexes[chosen.candidate];
         let table = self.tables.get(&index.candidate.table)?.as_ref()?;
         let columns = table.column_names(&index.candidate.columns)?;
+        let included = table.column_names(&index.candidate.included)?;
         let index_name = self.free_name(table, &columns);
         let qualified = table.qualified();
-        let list = quoted(&columns);
+        let list = list(&columns, &included);
         let ddl = format!(
-            "CREATE INDEX CONCURRENTLY {} ON {qualified} ({list})",
+            "CREATE INDEX CONCURRENTLY {} ON {qualified} {list}",
             names::quote(&index_name)
         );
         let mut parts = vec![table.schema.as_str(), table.name.as_str()];
         parts.extend(columns.iter().map(String::as_str));
+        if !included.is_empty() {
+            parts.push("INCLUDE");
+            parts.extend(included.iter().map(String::as_str));
+        }
         let id = format!("{:016x}", stable_hash(&parts));
         let bytes = index.size.bytes();
         let helped: Vec<Effect> = chosen.helped.iter().map(|h| self.effect(h)).collect();
@@ -202,7 +207,10 @@ impl Words<'_> {
             let table = self.tables.get(&index.candidate.table)?.as_ref()?;
             Some(Rejected {
                 table: table.qualified(),
-                columns: quoted(&table.column_names(&index.candidate.columns)?),
+                columns: list(
+                    &table.column_names(&index.candidate.columns)?,
+                    &table.column_names(&index.candidate.included)?,
+                ),
                 bytes: index.size.bytes(),
                 because: "the search found a better use of the budget, or no gain".to_owned(),
             })
@@ -217,9 +225,17 @@ impl Words<'_> {
     }
 }
 
-fn quoted(columns: &[String]) -> String {
-    let quoted: Vec<String> = columns.iter().map(|column| names::quote(column)).collect();
-    quoted.join(", ")
+/// As `CREATE INDEX` has it behind the table's name.
+fn list(columns: &[String], included: &[String]) -> String {
+    let quoted = |columns: &[String]| {
+        let quoted: Vec<String> = columns.iter().map(|column| names::quote(column)).collect();
+        quoted.join(", ")
+    };
+    if included.is_empty() {
+        format!("({})", quoted(columns))
+    } else {
+        format!("({}) INCLUDE ({})", quoted(columns), quoted(included))
+    }
 }
 
 fn detail(table: &Table, list: &str, chosen: &Chosen, helped: &[Effect], bytes: u64) -> String {
@@ -229,7 +245,7 @@ fn detail(table: &Table, list: &str, chosen: &Chosen, helped: &[Effect], bytes: 
         count => format!("{count} {what}s"),
     };
     let mut detail = format!(
-        "An index on {} ({list}) cuts the planned cost of {} from {:.0} to {:.0} ({:.1} % less, weighted by {}) and takes about {:.1} MB.",
+        "An index on {} {list} cuts the planned cost of {} from {:.0} to {:.0} ({:.1} % less, weighted by {}) and takes about {:.1} MB.",
         table.qualified(),
         counted(helped.len() as i64, "statement"),
         chosen.cost_before,

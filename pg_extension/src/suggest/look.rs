@@ -69,7 +69,8 @@ fn look_at(
         .trust()
         .check_relations(&relations)
         .map_err(Skip::Because)?;
-    let cost = plan::cost(&text, context, &Supposed::default())
-        .map_err(|caught| Skip::Because(caught.message))??;
+    let cost = plan::plan(&text, context, &Supposed::default())
+        .map_err(|caught| Skip::Because(caught.message))??
+        .cost;
     Ok(Planned { text, cost, uses })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, candidates};
+use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, Plan, candidates};
 use pgrx::prelude::*;
 
 use super::look::Planned;
@@ -55,11 +55,19 @@ impl CostModel for Model<'_> {
         self.relevant[statement].contains(&candidate)
     }
 
-    fn cost(&mut self, statement: usize, set: &[usize]) -> Option<f64> {
+    fn is_narrower(&self, narrow: usize, wide: usize) -> bool {
+        let of = |index: usize| &self.indexes[index].candidate;
+        of(narrow).is_narrower_than(of(wide))
+    }
+
+    fn plan(&mut self, statement: usize, set: &[usize]) -> Option<Plan> {
         pgrx::check_for_interrupts!();
         let (_, planned) = self.planned[statement];
         if set.is_empty() {
-            return Some(planned.cost);
+            return Some(Plan {
+                cost: planned.cost,
+                used: Vec::new(),
+            });
         }
         let supposed = Supposed {
             indexes: set
@@ -69,8 +77,11 @@ impl CostModel for Model<'_> {
             absent: Vec::new(),
         };
         self.calls += 1;
-        match plan::cost(&planned.text, self.context, &supposed) {
-            Ok(Ok(cost)) => Some(cost),
+        match plan::plan(&planned.text, self.context, &supposed) {
+            Ok(Ok(plan)) => Some(Plan {
+                cost: plan.cost,
+                used: plan.used.into_iter().map(|used| set[used]).collect(),
+            }),
             Ok(Err(_)) | Err(_) => None,
         }
     }
@@ -103,12 +114,16 @@ pub(super) fn index_candidates(
             let Some(table) = table else { continue };
             for candidate in candidates(oid, &used.columns) {
                 let position = *known.entry(candidate.clone()).or_insert_with(|| {
-                    if indexes.len() >= MAX_CANDIDATES || table.has_index(&candidate.columns) {
+                    let is_there =
+                        candidate.included.is_empty() && table.has_index(&candidate.columns);
+                    if indexes.len() >= MAX_CANDIDATES || is_there {
                         return None;
                     }
-                    let size = table.index_size(&candidate.columns)?;
-                    let hypothetical =
-                        Hypothetical::plain(table.oid, table.keys(&candidate.columns)?, size);
+                    let size = table.index_size(&candidate.columns, &candidate.included)?;
+                    let stored = [&candidate.columns[..], &candidate.included].concat();
+                    let columns = table.keys(&stored)?;
+                    let keys = candidate.columns.len();
+                    let hypothetical = Hypothetical::plain(table.oid, columns, keys, size);
                     indexes.push(Index {
                         candidate,
                         hypothetical,
@@ -133,12 +148,14 @@ pub(super) fn index_candidates(
                 .copied()
                 .collect();
             let matters = indexes.iter().enumerate().filter(|(_, index)| {
-                index.candidate.table == oid
-                    && index
-                        .candidate
-                        .columns
-                        .iter()
-                        .any(|column| columns.contains(column))
+                let Candidate {
+                    table,
+                    columns: keys,
+                    included,
+                } = &index.candidate;
+                *table == oid
+                    && (keys.iter().any(|column| columns.contains(column))
+                        || used.columns.is_covered_by(&[&keys[..], included].concat()))
             });
             relevant[number].extend(matters.map(|(position, _)| position));
         }

@@ -40,13 +40,18 @@ pub(crate) struct Hypothetical {
 }
 
 impl Hypothetical {
-    /// A B-tree on plain columns.
-    pub(crate) fn plain(table: pg_sys::Oid, columns: Vec<Key>, size: IndexSize) -> Self {
+    /// A B-tree on plain columns, of which the first `keys` are keys and the others are only stored.
+    pub(crate) fn plain(
+        table: pg_sys::Oid,
+        columns: Vec<Key>,
+        keys: usize,
+        size: IndexSize,
+    ) -> Self {
         Self {
             table,
             name: c"hypothetical".to_owned(),
             method: pg_sys::BTREE_AM_OID,
-            keys: columns.len(),
+            keys,
             expressions: None,
             predicate: None,
             unique: false,
@@ -128,13 +133,17 @@ pub(crate) fn with<R>(supposed: &Supposed, work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// Which of the supposed indexes an OID in a plan stands for.
+pub(super) fn position(index: pg_sys::Oid) -> Option<usize> {
+    Some(index.to_u32().checked_sub(FIRST_FAKE_OID)? as usize)
+}
+
 /// The index behind one of our OIDs in the plan that is being made.
 unsafe fn active(index: pg_sys::Oid) -> Option<&'static Hypothetical> {
     // SAFETY: ACTIVE is null or points to what `with` was called with, which outlives the hooks' calls.
     unsafe {
-        let position = index.to_u32().checked_sub(FIRST_FAKE_OID)? as usize;
         let active = ACTIVE.as_ref()?;
-        active.indexes.get(position)
+        active.indexes.get(position(index)?)
     }
 }
 

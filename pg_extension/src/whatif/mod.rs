@@ -14,6 +14,7 @@ pub(crate) mod predict;
 mod sample;
 mod statistics;
 pub(crate) mod table;
+mod used;
 
 pub(crate) use confidence::{Trusted, of_query};
 pub(crate) use definition::family;

@@ -6,25 +6,40 @@ use pgrx::prelude::*;
 
 use super::guarded::{Caught, guarded};
 use super::hypothetical::{Supposed, with};
+use super::used::used;
 use crate::compat;
 use crate::names;
 use crate::workload::analysis::{self, Analysed};
 use crate::workload::skip::Skip;
 
-/// The planner's total cost of one execution, or why it cannot be had.
-pub(crate) type Cost = Result<Result<f64, Skip>, Caught>;
+/// A plan, or why it cannot be had.
+pub(crate) type Planning = Result<Result<Planned, Skip>, Caught>;
+
+/// What the planner chose.
+pub(crate) struct Planned {
+    /// Total cost of one execution.
+    pub(crate) cost: f64,
+    /// Positions of the supposed indexes that it uses.
+    pub(crate) used: Vec<usize>,
+}
 
 /// Plans `text` under what is supposed. Parameters stay unknown, so it is the generic plan.
 ///
 /// The text is analysed anew each time (30 us): then no lock or tree is held between two plans, and whether planning
 /// is safe is checked on the very tree that is planned.
-pub(crate) fn cost(text: &CStr, context: &analysis::Context, supposed: &Supposed) -> Cost {
+pub(crate) fn plan(text: &CStr, context: &analysis::Context, supposed: &Supposed) -> Planning {
     guarded(|| {
         analysis::enter(context);
         let Analysed { query, .. } = analysis::analyse(text, context)?;
         with(supposed, || {
             // SAFETY: the tree was just made, in the scratch context.
-            unsafe { Ok((*(*planned(query, text)).planTree).total_cost) }
+            unsafe {
+                let statement = planned(query, text);
+                Ok(Planned {
+                    cost: (*(*statement).planTree).total_cost,
+                    used: used(statement),
+                })
+            }
         })
     })
 }

@@ -122,12 +122,14 @@ impl Table {
     }
 
     /// The size that such an index would have.
-    pub(crate) fn index_size(&self, numbers: &[i16]) -> Option<IndexSize> {
-        let columns: Option<Vec<&Column>> = numbers
-            .iter()
-            .map(|number| self.columns.get(number))
-            .collect();
-        let columns = columns?;
+    pub(crate) fn index_size(&self, keys: &[i16], included: &[i16]) -> Option<IndexSize> {
+        let columns = |numbers: &[i16]| -> Option<Vec<&Column>> {
+            numbers
+                .iter()
+                .map(|number| self.columns.get(number))
+                .collect()
+        };
+        let (mut columns, included) = (columns(keys)?, columns(included)?);
         let distinct = match columns.as_slice() {
             [] => return None,
             [first] => first.distinct,
@@ -135,11 +137,15 @@ impl Table {
                 distinct_pairs(distinct, next.distinct, self.rows)
             }),
         };
+        // What is only stored keeps the server from it altogether (`_bt_allequalimage`).
+        let deduplicates =
+            included.is_empty() && columns.iter().all(|column| column.is_equal_image);
+        columns.extend(included);
         Some(index_size(&IndexShape {
             rows: self.rows,
             columns: columns.iter().map(|column| column.width.clone()).collect(),
             distinct,
-            deduplicates: columns.iter().all(|column| column.is_equal_image),
+            deduplicates,
         }))
     }
 }

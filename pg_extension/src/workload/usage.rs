@@ -64,6 +64,10 @@ unsafe extern "C-unwind" fn visit(node: *mut pg_sys::Node, context: *mut c_void)
                 (*context.cast::<Reader>()).query(node.cast());
                 false
             }
+            pg_sys::NodeTag::T_Var => {
+                (*context.cast::<Reader>()).read(node.cast());
+                false
+            }
             pg_sys::NodeTag::T_Aggref => {
                 (*context.cast::<Reader>()).extreme(node.cast());
                 pg_sys::expression_tree_walker(node, Some(visit), context)
@@ -87,7 +91,12 @@ impl Reader {
                 self.order(query, clauses);
             }
             let context: *mut Self = self;
-            pg_sys::query_tree_walker(query, Some(visit), context.cast(), 0);
+            pg_sys::query_tree_walker(
+                query,
+                Some(visit),
+                context.cast(),
+                pg_sys::QTW_IGNORE_JOINALIASES as i32,
+            );
             self.stack.pop();
         }
     }
@@ -247,6 +256,41 @@ impl Reader {
                     used.ordered.push(columns);
                 }
             }
+        }
+    }
+
+    /// Any mention of a column.
+    unsafe fn read(&mut self, variable: *mut pg_sys::Var) {
+        // SAFETY: a node of the tree.
+        unsafe {
+            if let Some(place) = self.place(variable.cast()) {
+                if let Some(used) = self.occurrence(place.entry)
+                    && !used.read.contains(&place.column)
+                {
+                    used.read.push(place.column);
+                }
+            } else if (*variable).varattno <= 0
+                && let Some(entry) = self.entry(variable)
+                && (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION
+                && let Some(used) = self.occurrence(entry)
+            {
+                used.is_read_whole = true;
+            }
+        }
+    }
+
+    /// What a variable belongs to.
+    unsafe fn entry(&self, variable: *mut pg_sys::Var) -> Option<*mut pg_sys::RangeTblEntry> {
+        // SAFETY: numbers are checked against the lists.
+        unsafe {
+            let level = self
+                .stack
+                .len()
+                .checked_sub(1 + (*variable).varlevelsup as usize)?;
+            let number = usize::try_from((*variable).varno as i64)
+                .ok()?
+                .checked_sub(1)?;
+            pointers((*self.stack[level]).rtable).get(number).copied()
         }
     }
 

@@ -1,0 +1,485 @@
+//! Which indexes together save most within a budget.
+//!
+//! The planner says for each statement which candidates it would use if it could use any ([`pool`]); all of those are
+//! taken, and given up again one by one until they fit ([`relax`]); then what stands beside the result is searched
+//! ([`improve`]). What a plan costs follows from other plans wherever it can ([`costs`]).
+
+mod costs;
+mod improve;
+mod pool;
+mod relax;
+
+use costs::{Costs, Point, Set};
+
+/// Answers what statements would cost.
+pub trait CostModel {
+    /// Number of statements.
+    fn statements(&self) -> usize;
+
+    /// How much a statement counts: its calls. Not negative.
+    fn weight(&self, statement: usize) -> f64;
+
+    /// Number of candidates.
+    fn candidates(&self) -> usize;
+
+    /// Size of a candidate in bytes.
+    fn bytes(&self, candidate: usize) -> u64;
+
+    /// Whether the candidate can change the statement's cost at all.
+    fn is_relevant(&self, statement: usize, candidate: usize) -> bool;
+
+    /// Whether `narrow` does a part of what `wide` does, for fewer bytes.
+    fn is_narrower(&self, narrow: usize, wide: usize) -> bool;
+
+    /// The best plan of one execution when exactly the candidates in `available` (ascending, all relevant) exist
+    /// beside what is there; `None` when it cannot be told.
+    fn plan(&mut self, statement: usize, available: &[usize]) -> Option<Plan>;
+
+    /// Whether the search may go on. Asked before each cost; once `false`, the best so far is the answer.
+    fn has_time(&mut self) -> bool;
+}
+
+/// A plan for one statement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Of one execution.
+    pub cost: f64,
+    /// Candidates that it uses.
+    pub used: Vec<usize>,
+}
+
+/// What the answer has to keep to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Bytes of all suggestions together.
+    pub budget_bytes: u64,
+    /// Number of suggestions.
+    pub max_indexes: usize,
+    /// Least gain, in percent of the helped statements' cost, that a suggestion must bring.
+    pub min_gain_percent: f64,
+    /// Most by which the cost of a statement may grow, in percent.
+    pub max_regression_percent: f64,
+}
+
+/// One statement that a suggestion makes cheaper; costs of one execution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Helped {
+    /// The statement.
+    pub statement: usize,
+    /// With the suggestions before this one.
+    pub before: f64,
+    /// With this one too.
+    pub after: f64,
+}
+
+/// One suggestion. Suggestions come in the order in which they should be built: each figure holds when those before
+/// it are there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chosen {
+    /// The candidate.
+    pub candidate: usize,
+    /// Statements that it helps, most weighted gain first.
+    pub helped: Vec<Helped>,
+    /// Weighted cost of the helped statements before.
+    pub cost_before: f64,
+    /// Weighted cost of the helped statements after.
+    pub cost_after: f64,
+}
+
+impl Chosen {
+    /// Gain in percent of the helped statements' cost.
+    pub fn gain_percent(&self) -> f64 {
+        if self.cost_before > 0.0 {
+            100.0 * (self.cost_before - self.cost_after) / self.cost_before
+        } else {
+            0.0
+        }
+    }
+}
+
+/// What a search came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// In the order in which they should be built.
+    pub chosen: Vec<Chosen>,
+    /// Of each statement its plan with all of them; none where it cannot be told or nothing chosen matters to it.
+    pub plans: Vec<Option<Plan>>,
+    /// Candidates that a plan used when it could use any that fit, or that do a part of the work of such a one.
+    pub picked: Vec<usize>,
+}
+
+/// A change below this share of a statement's cost is planner noise.
+const NOISE: f64 = 1e-3;
+/// The planner itself tells costs apart no finer than this (`STD_FUZZ_FACTOR`).
+const FUZZ: f64 = 1e-2;
+
+/// Chooses candidates.
+///
+/// The result keeps to `limits`, is the same for the same costs, and is empty where nothing helps. When time is over,
+/// the best that is known by then is the answer.
+pub fn search(model: &mut impl CostModel, limits: Limits) -> Found {
+    let mut costs = Costs::new(model);
+    let pool = pool::gather(&mut costs, limits);
+    let relaxed = relax::relax(&mut costs, pool.first.clone(), &pool, limits);
+    let mut starts = vec![relaxed, costs.none()];
+    let mut banned = costs.none();
+    loop {
+        let set = improve::improve(&mut costs, &starts, &pool, limits, &banned);
+        let chosen = ordered(&mut costs, &set);
+        // Each round bans at least one candidate for good, so this ends.
+        let plans = confirmed(&mut costs, &set);
+        let Some(candidate) = unfit(&costs, &set, &chosen, &plans, limits) else {
+            return Found {
+                chosen,
+                plans,
+                picked: pool.all.ones().collect(),
+            };
+        };
+        banned.insert(candidate);
+        starts = vec![set];
+        starts[0].set(candidate, false);
+    }
+}
+
+/// The plans with all that was chosen, made with exactly that.
+fn confirmed<M: CostModel>(costs: &mut Costs<'_, M>, set: &Set) -> Vec<Option<Plan>> {
+    let mut plans = vec![None; costs.model.statements()];
+    for statement in costs.statements() {
+        if !costs.relevant(statement).is_disjoint(set) {
+            plans[statement] = costs.confirm(statement, set);
+        }
+    }
+    plans
+}
+
+/// A candidate of the answer that brings too little, or leads the planner astray: by how plans are priced none should
+/// ever get dearer, but what is promised is what was planned.
+fn unfit<M: CostModel>(
+    costs: &Costs<'_, M>,
+    set: &Set,
+    chosen: &[Chosen],
+    plans: &[Option<Plan>],
+    limits: Limits,
+) -> Option<usize> {
+    let too_little = chosen
+        .iter()
+        .rev()
+        .find(|chosen| chosen.helped.is_empty() || chosen.gain_percent() < limits.min_gain_percent);
+    if let Some(chosen) = too_little {
+        return Some(chosen.candidate);
+    }
+    let mut harm = vec![0.0; costs.model.candidates()];
+    for (statement, plan) in plans.iter().enumerate() {
+        let Some(Plan { cost, used }) = plan else {
+            continue;
+        };
+        let (believed, base) = (costs.upper(statement, set), costs.base(statement));
+        let largest = used
+            .iter()
+            .copied()
+            .max_by_key(|used| costs.model.bytes(*used));
+        let Some(blamed) = largest.filter(|_| *cost > believed * (1.0 + FUZZ)) else {
+            continue;
+        };
+        if *cost > base * (1.0 + limits.max_regression_percent / 100.0) {
+            return Some(blamed);
+        }
+        harm[blamed] += costs.model.weight(statement) * (cost - believed);
+    }
+    chosen
+        .iter()
+        .find(|chosen| harm[chosen.candidate] > chosen.cost_before - chosen.cost_after)
+        .map(|chosen| chosen.candidate)
+}
+
+/// Sets the candidates of `set` in the order in which they should be built, with what each brings.
+fn ordered<M: CostModel>(costs: &mut Costs<'_, M>, set: &Set) -> Vec<Chosen> {
+    // From the last to the first: what is missed least goes last.
+    let mut chosen = Vec::new();
+    let mut point = costs.point(set);
+    while let Some(candidate) = relax::least_missed(costs, &point) {
+        let users = costs.users(&point, candidate);
+        point.set.set(candidate, false);
+        let before = costs.point(&point.set);
+        chosen.push(difference(costs, candidate, users, &before, &point));
+        point = before;
+    }
+    chosen.reverse();
+    chosen
+}
+
+fn difference<M: CostModel>(
+    costs: &Costs<'_, M>,
+    candidate: usize,
+    users: Vec<usize>,
+    before: &Point,
+    after: &Point,
+) -> Chosen {
+    let mut helped: Vec<Helped> = users
+        .into_iter()
+        .map(|statement| Helped {
+            statement,
+            before: before.costs[statement],
+            after: after.costs[statement],
+        })
+        .filter(|helped| helped.after < helped.before * (1.0 - NOISE))
+        .collect();
+    let weight = |helped: &Helped| costs.model.weight(helped.statement);
+    helped.sort_by(|a, b| {
+        let gain = |helped: &Helped| weight(helped) * (helped.before - helped.after);
+        gain(b)
+            .total_cmp(&gain(a))
+            .then(a.statement.cmp(&b.statement))
+    });
+    let sum = |cost: fn(&Helped) -> f64| helped.iter().map(|h| weight(h) * cost(h)).sum();
+    Chosen {
+        candidate,
+        cost_before: sum(|helped| helped.before),
+        cost_after: sum(|helped| helped.after),
+        helped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A statement costs its base times the best factor among the indexes that exist.
+    #[derive(Debug, Clone)]
+    struct Table {
+        base: Vec<f64>,
+        weights: Vec<f64>,
+        bytes: Vec<u64>,
+        factors: Vec<Vec<f64>>,
+        calls: usize,
+        limit: usize,
+    }
+
+    impl CostModel for Table {
+        fn statements(&self) -> usize {
+            self.base.len()
+        }
+        fn weight(&self, statement: usize) -> f64 {
+            self.weights[statement]
+        }
+        fn candidates(&self) -> usize {
+            self.bytes.len()
+        }
+        fn bytes(&self, candidate: usize) -> u64 {
+            self.bytes[candidate]
+        }
+        fn is_relevant(&self, statement: usize, candidate: usize) -> bool {
+            self.factors[statement][candidate] < 1.0
+        }
+        fn is_narrower(&self, _: usize, _: usize) -> bool {
+            false
+        }
+        fn plan(&mut self, statement: usize, set: &[usize]) -> Option<Plan> {
+            self.calls += 1;
+            let factors = &self.factors[statement];
+            let best = set
+                .iter()
+                .copied()
+                .filter(|candidate| factors[*candidate] < 1.0)
+                .min_by(|a, b| factors[*a].total_cmp(&factors[*b]));
+            Some(Plan {
+                cost: self.base[statement] * best.map_or(1.0, |candidate| factors[candidate]),
+                used: best.into_iter().collect(),
+            })
+        }
+        fn has_time(&mut self) -> bool {
+            self.calls < self.limit
+        }
+    }
+
+    const LIMITS: Limits = Limits {
+        budget_bytes: 1000,
+        max_indexes: 10,
+        min_gain_percent: 5.0,
+        max_regression_percent: 10.0,
+    };
+
+    fn table() -> Table {
+        Table {
+            base: vec![1000.0, 1000.0],
+            weights: vec![10.0, 1.0],
+            bytes: vec![100, 100, 100],
+            // 0 helps both a little, 1 helps the frequent one, 2 hardly anything.
+            factors: vec![vec![0.5, 0.1, 1.0], vec![0.5, 1.0, 0.97]],
+            calls: 0,
+            limit: usize::MAX,
+        }
+    }
+
+    #[test]
+    fn the_frequent_statement_goes_first_and_figures_are_marginal() {
+        let found = search(&mut table(), LIMITS).chosen;
+        assert_eq!(
+            found.iter().map(|c| c.candidate).collect::<Vec<_>>(),
+            [1, 0]
+        );
+        assert_eq!(
+            (found[0].cost_before, found[0].cost_after),
+            (10_000.0, 1_000.0)
+        );
+        // The frequent statement has its index already: only the other one is helped.
+        assert_eq!(
+            found[1].helped,
+            [Helped {
+                statement: 1,
+                before: 1000.0,
+                after: 500.0
+            }]
+        );
+    }
+
+    #[test]
+    fn an_index_that_a_later_one_replaces_is_given_up() {
+        // 0 is small and good for both; 1 is larger, as good for the first and far better for the second.
+        let mut model = Table {
+            base: vec![1000.0, 100.0],
+            weights: vec![1.0, 1.0],
+            bytes: vec![10, 100],
+            factors: vec![vec![0.1, 0.101], vec![0.9, 0.01]],
+            calls: 0,
+            limit: usize::MAX,
+        };
+        let found = search(&mut model, LIMITS).chosen;
+        assert_eq!(found.iter().map(|c| c.candidate).collect::<Vec<_>>(), [1]);
+        assert_eq!((found[0].cost_before, found[0].cost_after), (1100.0, 102.0));
+    }
+
+    #[test]
+    fn small_gains_large_indexes_and_numbers_are_held_back() {
+        let mut model = table();
+        model.bytes = vec![2000, 2000, 1];
+        assert!(search(&mut model, LIMITS).chosen.is_empty());
+        let one = search(
+            &mut table(),
+            Limits {
+                max_indexes: 1,
+                ..LIMITS
+            },
+        )
+        .chosen;
+        assert_eq!(one.len(), 1);
+    }
+
+    #[test]
+    fn without_time_nothing_is_claimed() {
+        let mut model = table();
+        model.limit = 0;
+        assert!(search(&mut model, LIMITS).chosen.is_empty());
+    }
+
+    #[test]
+    fn an_index_that_harms_more_than_it_helps_is_left_out() {
+        struct Harm;
+        impl CostModel for Harm {
+            fn statements(&self) -> usize {
+                2
+            }
+            fn weight(&self, statement: usize) -> f64 {
+                [1.0, 100.0][statement]
+            }
+            fn candidates(&self) -> usize {
+                1
+            }
+            fn bytes(&self, _: usize) -> u64 {
+                1
+            }
+            fn is_relevant(&self, _: usize, _: usize) -> bool {
+                true
+            }
+            fn is_narrower(&self, _: usize, _: usize) -> bool {
+                false
+            }
+            fn plan(&mut self, statement: usize, set: &[usize]) -> Option<Plan> {
+                let cost = match (statement, set.is_empty()) {
+                    (0, false) => 10.0,
+                    (1, false) => 200.0,
+                    _ => 100.0,
+                };
+                Some(Plan {
+                    cost,
+                    used: set.to_vec(),
+                })
+            }
+            fn has_time(&mut self) -> bool {
+                true
+            }
+        }
+        assert!(search(&mut Harm, LIMITS).chosen.is_empty());
+    }
+
+    fn model() -> impl Strategy<Value = Table> {
+        (1_usize..6, 1_usize..8).prop_flat_map(|(statements, candidates)| {
+            let factors =
+                prop::collection::vec(prop::collection::vec(0.01..1.2_f64, candidates), statements);
+            (
+                prop::collection::vec(1.0..1e6_f64, statements),
+                prop::collection::vec(0.0..1e4_f64, statements),
+                prop::collection::vec(1_u64..500, candidates),
+                factors,
+            )
+                .prop_map(|(base, weights, bytes, factors)| Table {
+                    base,
+                    weights,
+                    bytes,
+                    factors,
+                    calls: 0,
+                    limit: usize::MAX,
+                })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_answer_keeps_its_promises(mut model in model(), budget in 0_u64..1500, most in 0_usize..5) {
+            let limits = Limits { budget_bytes: budget, max_indexes: most, min_gain_percent: 5.0, max_regression_percent: 10.0 };
+            let found = search(&mut model, limits).chosen;
+            prop_assert!(found.len() <= most);
+            prop_assert!(found.iter().map(|c| model.bytes[c.candidate]).sum::<u64>() <= budget);
+            let mut set = Vec::new();
+            for chosen in &found {
+                prop_assert!(!set.contains(&chosen.candidate), "taken twice");
+                prop_assert!(chosen.gain_percent() >= 5.0 && !chosen.helped.is_empty());
+                for helped in &chosen.helped {
+                    let before = model.plan(helped.statement, &set).unwrap().cost;
+                    let with: Vec<usize> = set.iter().copied().chain([chosen.candidate]).collect();
+                    let after = model.plan(helped.statement, &with).unwrap().cost;
+                    prop_assert!((helped.before - before).abs() < 1e-9 && (helped.after - after).abs() < 1e-9);
+                }
+                set.push(chosen.candidate);
+            }
+        }
+
+        #[test]
+        fn no_answer_is_far_from_the_best(mut model in model(), budget in 0_u64..1500) {
+            let limits = Limits { budget_bytes: budget, max_indexes: 8, min_gain_percent: 0.0, max_regression_percent: 10.0 };
+            let found: Vec<usize> = search(&mut model, limits).chosen.iter().map(|c| c.candidate).collect();
+            let mut cost = |set: &[usize]| -> f64 {
+                let all = 0..model.base.len();
+                all.map(|statement| model.weights[statement] * model.plan(statement, set).unwrap().cost).sum()
+            };
+            let (none, ours) = (cost(&[]), cost(&found));
+            let bytes = model.bytes.clone();
+            let subsets = (0..1_u32 << bytes.len()).map(|mask| -> Vec<usize> {
+                (0..bytes.len()).filter(|bit| mask >> bit & 1 == 1).collect()
+            });
+            let fit = subsets.filter(|set| set.iter().map(|c| bytes[*c]).sum::<u64>() <= budget);
+            let best = fit.map(|set| {
+                let all = 0..model.base.len();
+                all.map(|statement| model.weights[statement] * model.plan(statement, &set).unwrap().cost).sum::<f64>()
+            }).fold(none, f64::min);
+            // Of what there is to save.
+            prop_assert!(ours - best <= 0.1 * (none - best) + 1e-9 * none, "{none} {ours} {best}");
+        }
+
+        #[test]
+        fn the_same_costs_give_the_same_answer(model in model()) {
+            prop_assert_eq!(search(&mut model.clone(), LIMITS), search(&mut model.clone(), LIMITS));
+        }
+    }
+}
