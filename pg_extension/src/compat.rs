@@ -13,6 +13,22 @@ pub(crate) fn owns_relation(relation: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     }
 }
 
+/// Whether the current role may read every column of the relation.
+pub(crate) fn may_read(relation: pg_sys::Oid) -> bool {
+    let select = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
+    // SAFETY: catalogue look-ups for a relation that exists.
+    unsafe {
+        let role = pg_sys::GetUserId();
+        pg_sys::pg_class_aclcheck(relation, role, select) == pg_sys::AclResult::ACLCHECK_OK
+            || pg_sys::pg_attribute_aclcheck_all(
+                relation,
+                role,
+                select,
+                pg_sys::AclMaskHow::ACLMASK_ALL,
+            ) == pg_sys::AclResult::ACLCHECK_OK
+    }
+}
+
 /// Whether `role` owns the database.
 pub(crate) fn owns_database(database: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     // SAFETY: catalogue look-ups for a database that exists.

@@ -39,6 +39,9 @@ pub(crate) struct Suggestion {
     pub(crate) queryids: Vec<i64>,
     pub(crate) detail: String,
     pub(crate) evidence: Value,
+    /// Columns that are only stored.
+    #[serde(default)]
+    pub(crate) included: Vec<String>,
 }
 
 /// One row of `pitcrew.table_stats`, or of the server's own statistics.

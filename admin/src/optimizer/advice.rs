@@ -343,6 +343,12 @@ fn pools(inner: &Inner) -> impl Iterator<Item = Advice> {
 }
 
 fn index(suggestion: &Suggestion) -> Advice {
+    let mut options = json!({"columns": suggestion.columns, "name": suggestion.index_name});
+    let mut stored = String::new();
+    if !suggestion.included.is_empty() {
+        options["include"] = json!(suggestion.included);
+        stored = format!(" with {}", suggestion.included.join(", "));
+    }
     Advice {
         id: format!("index:{}", suggestion.id),
         part: "database",
@@ -352,7 +358,7 @@ fn index(suggestion: &Suggestion) -> Advice {
             Severity::Warn
         },
         title: format!(
-            "an index on {} ({})",
+            "an index on {} ({}){stored}",
             suggestion.table_name,
             suggestion.columns.join(", ")
         ),
@@ -360,7 +366,7 @@ fn index(suggestion: &Suggestion) -> Advice {
         action: Some(Action::job(
             "create_index",
             suggestion.table_name.clone(),
-            json!({"columns": suggestion.columns, "name": suggestion.index_name}),
+            options,
         )),
         estimated_bytes: u64::try_from(suggestion.estimated_size_bytes).ok(),
     }

@@ -68,9 +68,14 @@ pub(super) fn build(
             maintenance(&vacuum(options), &["r", "p", "m", "t"], target, role)
         }
         (Spec::Analyze, _) => maintenance("ANALYZE", &["r", "p", "m", "f"], target, role),
-        (Spec::CreateIndex { columns, name }, Some(table)) => {
-            create_index(columns, name.as_deref(), table, role)
-        }
+        (
+            Spec::CreateIndex {
+                columns,
+                include,
+                name,
+            },
+            Some(table),
+        ) => create_index(columns, include, name.as_deref(), table, role),
         (Spec::Reindex, Some(target)) => reindex(target, role),
         (Spec::DropIndex, Some(index)) => drop_index(index, role),
         (Spec::RefreshMatview { concurrently }, Some(view)) => refresh(*concurrently, view, role),
@@ -182,6 +187,7 @@ fn drop_index(index: pg_sys::Oid, role: pg_sys::Oid) -> Result<Command, Failure>
 
 fn create_index(
     columns: &[String],
+    include: &[String],
     name: Option<&str>,
     target: pg_sys::Oid,
     role: pg_sys::Oid,
@@ -190,7 +196,7 @@ fn create_index(
     if !compat::owns_relation(target, role) {
         return Err(not_owner(&relation));
     }
-    for column in columns {
+    for column in columns.iter().chain(include) {
         let text = names::c_string(column)?;
         // SAFETY: a catalogue look-up that answers 0 for a column that does not exist or was dropped.
         if unsafe { pg_sys::get_attnum(target, text.as_ptr()) } <= 0 {
@@ -209,12 +215,12 @@ fn create_index(
         None => pg_pitcrew_advisor::index_name(&table, columns),
     };
     let quoted = names::quote(&name);
-    let list = column_list(columns);
+    let list = index_list(columns, include);
     // A partitioned table takes no concurrent build: its partitions are built one by one (`plan`).
     let text = if kind == "p" {
-        format!("CREATE INDEX {quoted} ON ONLY {relation} ({list})")
+        format!("CREATE INDEX {quoted} ON ONLY {relation} {list}")
     } else {
-        format!("CREATE INDEX CONCURRENTLY {quoted} ON {relation} ({list})")
+        format!("CREATE INDEX CONCURRENTLY {quoted} ON {relation} {list}")
     };
     Ok(Command {
         creates: Some(name),
@@ -229,6 +235,7 @@ fn create_index(
 /// As [`build`].
 pub(super) fn create_part(
     columns: &[String],
+    include: &[String],
     part: pg_sys::Oid,
     role: pg_sys::Oid,
 ) -> Result<Command, Failure> {
@@ -244,8 +251,8 @@ pub(super) fn create_part(
     Ok(Command {
         builds_on: Some(part),
         ..Command::new(format!(
-            "CREATE INDEX {how} {relation} ({})",
-            column_list(columns)
+            "CREATE INDEX {how} {relation} {}",
+            index_list(columns, include)
         ))
     })
 }
@@ -280,6 +287,16 @@ pub(super) fn drop_leftover(index: pg_sys::Oid, table: pg_sys::Oid, kind: &str) 
         held: Some(index),
         ..Command::new(format!("DROP INDEX {how}{name}"))
     })
+}
+
+/// As `CREATE INDEX` has it behind the table's name.
+fn index_list(columns: &[String], include: &[String]) -> String {
+    let keys = column_list(columns);
+    if include.is_empty() {
+        format!("({keys})")
+    } else {
+        format!("({keys}) INCLUDE ({})", column_list(include))
+    }
 }
 
 fn column_list(columns: &[String]) -> String {

@@ -22,6 +22,8 @@ pub(super) enum Step {
     Part {
         /// Columns of the index.
         columns: Vec<String>,
+        /// Columns that are only stored.
+        include: Vec<String>,
         /// The partition.
         part: pg_sys::Oid,
     },
@@ -50,7 +52,11 @@ impl Step {
                 Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE => Ok(None),
                 other => other.map(Some),
             },
-            Self::Part { columns, part } => command::create_part(columns, *part, role).map(Some),
+            Self::Part {
+                columns,
+                include,
+                part,
+            } => command::create_part(columns, include, *part, role).map(Some),
             Self::Attach { parent, part } => {
                 let index = |table: &pg_sys::Oid| {
                     built.get(&table.to_u32()).copied().ok_or_else(|| {
@@ -76,7 +82,12 @@ pub(super) fn steps(spec: &Spec, target: Option<pg_sys::Oid>) -> Result<Vec<Step
             "a job of this kind chooses its relations itself and takes no target",
         )),
         (Spec::Many(many), None) => Ok(chosen(many)),
-        (Spec::CreateIndex { columns, .. }, Some(table)) if is_partitioned(table) => {
+        (
+            Spec::CreateIndex {
+                columns, include, ..
+            },
+            Some(table),
+        ) if is_partitioned(table) => {
             let mut steps = vec![Step::Whole(spec.clone(), target)];
             let parts = partitions(table);
             if parts.len() >= MAX_TOUCHED {
@@ -91,8 +102,11 @@ pub(super) fn steps(spec: &Spec, target: Option<pg_sys::Oid>) -> Result<Vec<Step
                 .hint("Queue a job for each partition, or for each table a level below."));
             }
             for (part, parent) in parts {
-                let columns = columns.clone();
-                steps.push(Step::Part { columns, part });
+                steps.push(Step::Part {
+                    columns: columns.clone(),
+                    include: include.clone(),
+                    part,
+                });
                 steps.push(Step::Attach { parent, part });
             }
             Ok(steps)

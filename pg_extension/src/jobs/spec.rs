@@ -1,5 +1,7 @@
 //! What can be asked for: kinds and their options, read from JSON. Pure; nothing here touches the server.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -25,6 +27,8 @@ pub(super) enum Spec {
     CreateIndex {
         /// Column names, unquoted.
         columns: Vec<String>,
+        /// Columns that are only stored, unquoted.
+        include: Vec<String>,
         /// Name of the index, unquoted; `None` makes one from table and columns.
         name: Option<String>,
     },
@@ -112,9 +116,16 @@ impl Spec {
                 })
             }
             "create_index" => {
-                only(options, kind, &["columns", "name"])?;
+                only(options, kind, &["columns", "include", "name"])?;
+                let columns = columns(options, "columns")?;
+                let mut include = Vec::new();
+                if options.contains_key("include") {
+                    include = self::columns(options, "include")?;
+                }
+                index_columns(&columns, &include)?;
                 Ok(Self::CreateIndex {
-                    columns: columns(options)?,
+                    columns,
+                    include,
                     name: name(options)?,
                 })
             }
@@ -262,33 +273,41 @@ fn flag(options: &Map<String, Value>, key: &str, default: bool) -> Result<bool, 
     }
 }
 
-fn columns(options: &Map<String, Value>) -> Result<Vec<String>, Failure> {
+fn columns(options: &Map<String, Value>, option: &str) -> Result<Vec<String>, Failure> {
     let wrong = || {
-        Failure::argument("option \"columns\" must be an array of column names")
-            .hint("For example: {\"columns\": [\"customer_id\", \"created_at\"]}.")
+        Failure::argument(format!(
+            "option \"{option}\" must be an array of column names"
+        ))
+        .hint(format!(
+            "For example: {{\"{option}\": [\"customer_id\", \"created_at\"]}}."
+        ))
     };
-    let Some(Value::Array(values)) = options.get("columns") else {
+    let Some(Value::Array(values)) = options.get(option) else {
         return Err(wrong());
     };
-    let mut columns = Vec::with_capacity(values.len());
-    for value in values {
-        let Value::String(column) = value else {
-            return Err(wrong());
-        };
-        if columns.contains(column) {
-            return Err(Failure::argument(format!(
-                "column \"{column}\" is named twice"
-            )));
-        }
-        columns.push(column.clone());
-    }
-    if columns.is_empty() || columns.len() > MAX_COLUMNS {
+    let name = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(wrong);
+    values.iter().map(name).collect()
+}
+
+/// Checks the columns of an index together: the keys, and those that are only stored.
+fn index_columns(keys: &[String], include: &[String]) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
+    if let Some(column) = keys
+        .iter()
+        .chain(include)
+        .find(|column| !seen.insert(*column))
+    {
         return Err(Failure::argument(format!(
-            "an index has 1 to {MAX_COLUMNS} columns, not {}",
-            columns.len()
+            "column \"{column}\" is named twice"
         )));
     }
-    Ok(columns)
+    if keys.is_empty() || seen.len() > MAX_COLUMNS {
+        return Err(Failure::argument(format!(
+            "an index has 1 to {MAX_COLUMNS} columns and a key among them, not {}",
+            seen.len()
+        )));
+    }
+    Ok(())
 }
 
 fn name(options: &Map<String, Value>) -> Result<Option<String>, Failure> {

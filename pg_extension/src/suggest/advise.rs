@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use pg_pitcrew_advisor::{Chosen, CostModel, Helped, index_name, search, stable_hash};
+use pg_pitcrew_advisor::{Chosen, CostModel, Found, Helped, index_name, search, stable_hash};
 use pgrx::prelude::*;
 
 use super::answer::{Answer, Effect, Rejected, Seen, Suggestion};
 use super::arguments::Task;
 use super::look::{Looked, OUT_OF_TIME, Planned, look};
 use super::model::{Model, index_candidates};
+use super::risk;
 use crate::failure::read_one;
 use crate::names;
 use crate::whatif::table::Table;
@@ -40,22 +41,12 @@ pub(super) fn advise(task: Task) -> Answer {
         indexes,
         deadline: task.deadline,
     };
-    let chosen = search(&mut model, task.limits);
-    let all: Vec<usize> = {
-        let mut all: Vec<usize> = chosen.iter().map(|chosen| chosen.candidate).collect();
-        all.sort_unstable();
-        all
-    };
-    let after: Vec<f64> = (0..model.statements())
-        .map(|statement| {
-            let set: Vec<usize> = all
-                .iter()
-                .copied()
-                .filter(|candidate| model.is_relevant(statement, *candidate))
-                .collect();
-            let before = model.planned[statement].1.cost;
-            model.plan(statement, &set).map_or(before, |plan| plan.cost)
-        })
+    let found = search(&mut model, task.limits);
+    let after: Vec<f64> = model
+        .planned
+        .iter()
+        .zip(&found.plans)
+        .map(|((_, planned), plan)| plan.as_ref().map_or(planned.cost, |plan| plan.cost))
         .collect();
     let weighted = |costs: &mut dyn Iterator<Item = f64>| -> f64 {
         let weights = model.planned.iter().map(|(statement, _)| statement.weight);
@@ -70,11 +61,12 @@ pub(super) fn advise(task: Task) -> Answer {
         cost_before,
         taken: BTreeSet::new(),
     };
-    let suggestions = chosen
+    let suggestions = found
+        .chosen
         .iter()
-        .filter_map(|chosen| words.suggestion(chosen))
+        .filter_map(|chosen| words.suggestion(chosen, &found))
         .collect();
-    let rejected = words.rejected(&all);
+    let rejected = words.rejected(&found);
     Answer {
         suggestions,
         cost_before,
@@ -119,7 +111,7 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    fn suggestion(&mut self, chosen: &Chosen) -> Option<Suggestion> {
+    fn suggestion(&mut self, chosen: &Chosen, found: &Found) -> Option<Suggestion> {
         let index = &self.model.indexes[chosen.candidate];
         let table = self.tables.get(&index.candidate.table)?.as_ref()?;
         let columns = table.column_names(&index.candidate.columns)?;
@@ -141,20 +133,37 @@ impl Words<'_> {
         let bytes = index.size.bytes();
         let helped: Vec<Effect> = chosen.helped.iter().map(|h| self.effect(h)).collect();
         let detail = detail(table, &list, chosen, &helped, bytes);
+        let build = format!("CREATE INDEX ON {qualified} {list}");
+        let doubts = risk::doubts(&build, chosen, &found.plans, self.model);
+        let at_risk = doubts
+            .at_risk
+            .into_iter()
+            .filter_map(|(statement, because)| {
+                Some(Effect {
+                    because: Some(because),
+                    ..self.effect(&Helped {
+                        statement,
+                        before: self.model.planned[statement].1.cost,
+                        after: found.plans[statement].as_ref()?.cost,
+                    })
+                })
+            })
+            .collect();
         Some(Suggestion {
             id,
             index_name,
             table: qualified,
             columns,
+            included,
             ddl,
             kind: "btree",
             bytes,
             cost_before: chosen.cost_before,
             cost_after: chosen.cost_after,
             helped,
-            at_risk: Vec::new(),
-            confidence: "high",
-            because: Vec::new(),
+            at_risk,
+            confidence: doubts.trusted.confidence.as_str(),
+            because: doubts.trusted.because,
             detail,
         })
     }
@@ -169,7 +178,7 @@ impl Words<'_> {
         };
         Effect {
             queryid: statement.queryid,
-            query: statement.text.clone(),
+            query: statement.text.as_deref().map(shown),
             calls: statement.calls,
             weight: statement.weight,
             cost_before: helped.before,
@@ -202,8 +211,17 @@ impl Words<'_> {
     }
 
     /// The first candidates that were not taken.
-    fn rejected(&self, taken: &[usize]) -> Vec<Rejected> {
-        let of = |(_, index): (usize, &super::model::Index)| {
+    fn rejected(&self, found: &Found) -> Vec<Rejected> {
+        let is_taken = |position: usize| {
+            let mut chosen = found.chosen.iter();
+            chosen.any(|chosen| chosen.candidate == position)
+        };
+        let of = |(position, index): (usize, &super::model::Index)| {
+            let because = if found.picked.contains(&position) {
+                "others save more for their bytes within the limits"
+            } else {
+                "no statement's plan would use it beside the other candidates"
+            };
             let table = self.tables.get(&index.candidate.table)?.as_ref()?;
             Some(Rejected {
                 table: table.qualified(),
@@ -212,7 +230,7 @@ impl Words<'_> {
                     &table.column_names(&index.candidate.included)?,
                 ),
                 bytes: index.size.bytes(),
-                because: "the search found a better use of the budget, or no gain".to_owned(),
+                because: because.to_owned(),
             })
         };
         let left = self
@@ -220,7 +238,7 @@ impl Words<'_> {
             .indexes
             .iter()
             .enumerate()
-            .filter(|(position, _)| !taken.contains(position));
+            .filter(|(position, _)| !is_taken(*position));
         left.filter_map(of).take(MAX_REJECTED).collect()
     }
 }

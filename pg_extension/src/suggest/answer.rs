@@ -25,7 +25,10 @@ pub(super) struct Suggestion {
     pub(super) id: String,
     pub(super) index_name: String,
     pub(super) table: String,
+    /// Key columns.
     pub(super) columns: Vec<String>,
+    /// Columns that are only stored.
+    pub(super) included: Vec<String>,
     pub(super) ddl: String,
     pub(super) kind: &'static str,
     pub(super) bytes: u64,
@@ -51,7 +54,7 @@ pub(super) struct Effect {
     /// Of the whole workload's cost as things are, in percent.
     pub(super) share_percent: f64,
     /// Why it is at risk.
-    pub(super) because: Option<&'static str>,
+    pub(super) because: Option<String>,
 }
 
 /// A statement of the workload.
@@ -93,6 +96,7 @@ impl Suggestion {
             "index_name": self.index_name,
             "table": self.table,
             "columns": self.columns,
+            "included": self.included,
             "ddl": self.ddl,
             "kind": self.kind,
             "estimated_bytes": self.bytes,
@@ -132,6 +136,7 @@ impl Suggestion {
             JsonB(Self::effects(&self.at_risk)),
             self.confidence.to_owned(),
             self.because,
+            self.included,
         )
     }
 }
@@ -155,6 +160,7 @@ pub(super) type Row = (
     JsonB,
     String,
     Vec<String>,
+    Vec<String>,
 );
 
 impl Effect {
@@ -168,8 +174,8 @@ impl Effect {
             "cost_after": self.cost_after,
             "share_percent": self.share_percent,
         });
-        if let (Some(because), Some(object)) = (self.because, value.as_object_mut()) {
-            object.insert("because".to_owned(), because.into());
+        if let (Some(because), Some(object)) = (&self.because, value.as_object_mut()) {
+            object.insert("because".to_owned(), because.clone().into());
         }
         value
     }

@@ -1,7 +1,8 @@
 //! `pitcrew.suggest_indexes`, `pitcrew.suggest_indexes_json` and `pitcrew.workload`.
 //!
 //! Arguments are checked (`arguments`), statements are looked at (`look`), the search of `pg_pitcrew_advisor` asks what
-//! they would cost (`model`), and what it chose is put into words (`advise`, `answer`).
+//! they would cost (`model`), and what it chose is weighed (`risk`) and put into words
+//! (`advise`, `answer`).
 
 mod advise;
 mod answer;
@@ -9,6 +10,7 @@ mod arguments;
 mod look;
 mod model;
 mod recorded;
+mod risk;
 
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -32,7 +34,7 @@ CREATE FUNCTION pitcrew.suggest_indexes(
     id text, index_name text, table_name text, columns text[], ddl text,
     cost_before double precision, cost_after double precision, gain_percent double precision,
     estimated_size_bytes bigint, queryids bigint[], detail text, evidence jsonb,
-    rank integer, kind text, queries_at_risk jsonb, confidence text, because text[]
+    rank integer, kind text, queries_at_risk jsonb, confidence text, because text[], included text[]
 )
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_wrapper';
 COMMENT ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS
@@ -67,6 +69,7 @@ fn suggest_indexes(
         name!(queries_at_risk, JsonB),
         name!(confidence, String),
         name!(because, Vec<String>),
+        name!(included, Vec<String>),
     ),
 > {
     let answer = answer(Arguments {

@@ -120,6 +120,10 @@ pub(super) fn index_candidates(
                         return None;
                     }
                     let size = table.index_size(&candidate.columns, &candidate.included)?;
+                    // What stores most of the table is a second table.
+                    if !candidate.included.is_empty() && size.pages > table.pages / 2 {
+                        return None;
+                    }
                     let stored = [&candidate.columns[..], &candidate.included].concat();
                     let columns = table.keys(&stored)?;
                     let keys = candidate.columns.len();

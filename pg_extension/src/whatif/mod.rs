@@ -16,5 +16,5 @@ mod statistics;
 pub(crate) mod table;
 mod used;
 
-pub(crate) use confidence::{Trusted, of_query};
+pub(crate) use confidence::{Confidence, Trusted, of_query};
 pub(crate) use definition::family;

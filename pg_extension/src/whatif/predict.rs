@@ -87,13 +87,33 @@ pub(crate) fn predict(text: &CStr, context: &Context) -> Result<Predicted, Strin
     Ok(predicted)
 }
 
-/// Fills in what only the table's rows tell: size, entries, statistics of expressions.
-fn measure(
-    part: &mut Part,
-    method: Method,
-    context: &Context,
-) -> Result<(IndexSize, f64, Trusted), String> {
-    let (pages, rows) = table::measure(part.index.table).ok_or("the table is gone")?;
+/// Reads a definition without looking at rows: its size is not predicted, and is 0.
+///
+/// # Errors
+/// The reason why it cannot be told.
+pub(crate) fn from_statistics(text: &CStr, context: &Context) -> Result<Predicted, String> {
+    let read = guarded(|| {
+        analysis::enter(context);
+        let definition = definition::read(text, context)?;
+        let mut trusted = Trusted::default();
+        for part in &definition.parts {
+            trusted.merge(of_columns(part));
+        }
+        Ok::<_, String>((definition, trusted))
+    });
+    let (definition, trusted) = read.map_err(|caught| caught.message)??;
+    Ok(Predicted {
+        bytes: 0,
+        pages: 0,
+        height: 0,
+        entries: 0.0,
+        trusted,
+        definition,
+    })
+}
+
+/// What the statistics of its keys, or their lack, say.
+fn of_columns(part: &Part) -> Trusted {
     let mut trusted = Trusted::default();
     for (position, key) in part.index.columns[..part.index.keys].iter().enumerate() {
         if key.number == 0 {
@@ -114,6 +134,17 @@ fn measure(
             );
         }
     }
+    trusted
+}
+
+/// Fills in what only the table's rows tell: size, entries, statistics of expressions.
+fn measure(
+    part: &mut Part,
+    method: Method,
+    context: &Context,
+) -> Result<(IndexSize, f64, Trusted), String> {
+    let (pages, rows) = table::measure(part.index.table).ok_or("the table is gone")?;
+    let mut trusted = of_columns(part);
     match method {
         Method::Gin => trusted.at_most(
             Confidence::Low,

@@ -39,6 +39,8 @@ pub(crate) struct Table {
     /// Name, unquoted.
     pub(crate) name: String,
     rows: f64,
+    /// Of its heap.
+    pub(crate) pages: u32,
     columns: BTreeMap<i16, Column>,
     existing: Vec<Vec<i16>>,
 }
@@ -83,6 +85,7 @@ impl Table {
                 schema,
                 name,
                 rows,
+                pages,
                 columns,
                 existing: existing(oid),
             })

@@ -413,6 +413,53 @@ mod tests {
         assert!(search(&mut Harm, LIMITS).chosen.is_empty());
     }
 
+    #[test]
+    fn no_statement_gets_dearer_by_more_than_allowed() {
+        /// The first statement gains half, the second loses a twentieth.
+        struct Astray;
+        impl CostModel for Astray {
+            fn statements(&self) -> usize {
+                2
+            }
+            fn weight(&self, _: usize) -> f64 {
+                1.0
+            }
+            fn candidates(&self) -> usize {
+                1
+            }
+            fn bytes(&self, _: usize) -> u64 {
+                1
+            }
+            fn is_relevant(&self, _: usize, _: usize) -> bool {
+                true
+            }
+            fn is_narrower(&self, _: usize, _: usize) -> bool {
+                false
+            }
+            fn plan(&mut self, statement: usize, set: &[usize]) -> Option<Plan> {
+                let with = [50.0, 105.0][statement];
+                Some(Plan {
+                    cost: if set.is_empty() { 100.0 } else { with },
+                    used: set.to_vec(),
+                })
+            }
+            fn has_time(&mut self) -> bool {
+                true
+            }
+        }
+        let at_most = |max_regression_percent| {
+            let limits = Limits {
+                max_regression_percent,
+                ..LIMITS
+            };
+            search(&mut Astray, limits)
+        };
+        let found = at_most(10.0);
+        assert_eq!(found.chosen.len(), 1);
+        assert_eq!(found.plans[1].as_ref().map(|plan| plan.cost), Some(105.0));
+        assert!(at_most(1.0).chosen.is_empty());
+    }
+
     fn model() -> impl Strategy<Value = Table> {
         (1_usize..6, 1_usize..8).prop_flat_map(|(statements, candidates)| {
             let factors =

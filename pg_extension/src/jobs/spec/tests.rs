@@ -32,6 +32,7 @@ fn kinds_and_options_are_read() {
         Spec::parse("create_index", &json!({"columns": ["a\"b"], "name": "x"})).unwrap(),
         Spec::CreateIndex {
             columns: vec!["a\"b".into()],
+            include: Vec::new(),
             name: Some("x".into())
         }
     );
@@ -60,6 +61,12 @@ fn what_is_not_understood_is_refused() {
         ("create_index", json!({"columns": []})),
         ("create_index", json!({"columns": [1]})),
         ("create_index", json!({"columns": ["a", "a"]})),
+        (
+            "create_index",
+            json!({"columns": ["a"], "include": ["b", "a"]}),
+        ),
+        ("create_index", json!({"columns": [], "include": ["a"]})),
+        ("create_index", json!({"columns": ["a"], "include": "b"})),
         ("create_index", json!({"columns": "a"})),
         ("create_index", json!({"columns": ["a"], "name": ""})),
         (

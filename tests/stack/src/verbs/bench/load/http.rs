@@ -9,7 +9,7 @@ use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{Error, Progress, Result};
 
 use super::super::peers::Peers;
-use super::{Server, children_cpu, on_core, ours, seconds};
+use super::{Server, children_cpu, on_core, ours, seconds, stall};
 
 /// Connections of the closed model.
 const CONNECTIONS: &str = "64";
@@ -51,13 +51,9 @@ impl Peer {
 /// Of the run that shows that memory stays: it ends with the requests.
 const LONG_SECONDS: &str = "60";
 
-/// Arrivals a second, seconds, answers a second that the server can give, when it stalls and for how long.
-const STALL: [&str; 5] = ["5000", "12", "20000", "5.5", "1"];
-const STALL_RUNS: usize = 5;
-
 pub(super) fn run(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
     let mut figures =
-        Progress::Print.step("an open model and a stall", || stalled(peers, signals))?;
+        Progress::Print.step("an open model and a stall", || stall::run(peers, signals))?;
     figures.extend(
         Progress::Print.step("a closed model beside wrk and oha", || {
             closed(peers, signals)
@@ -65,60 +61,6 @@ pub(super) fn run(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
     );
     figures.extend(Progress::Print.step("memory of a long run", || memory(peers, signals))?);
     Ok(figures)
-}
-
-fn stalled(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {
-    let truth = peers.read(&[&["truth"], STALL.as_slice()].concat())?;
-    let mut columns = vec![Vec::new(); 5];
-    let mut limited = 0;
-    for _ in 0..STALL_RUNS {
-        let server = Server::start(peers, &[&["serve"], &STALL[2..]].concat())?;
-        let words = ["open", &server.address, STALL[0], STALL[1]];
-        let [sent, p95, p99, p999, lag, is_limited] = ours(peers, signals, &words)?[..] else {
-            return Err(Error::Program {
-                program: "load-peers open".into(),
-                detail: "answered too few numbers".into(),
-            });
-        };
-        if is_limited > 0.0 {
-            limited += 1;
-            continue;
-        }
-        let error = |value: f64, truth: f64| 100.0 * (value - truth).abs() / truth;
-        let told = [
-            sent,
-            error(p95, truth[0]),
-            error(p99, truth[1]),
-            error(p999, truth[2]),
-            lag,
-        ];
-        for (column, value) in columns.iter_mut().zip(told) {
-            column.push(value);
-        }
-    }
-    if columns[0].is_empty() {
-        return Err(Error::Program {
-            program: "load-peers open".into(),
-            detail: format!("all of {limited} runs were flagged: this machine was too busy"),
-        });
-    }
-    if limited > 0 {
-        Progress::Print.say(format!(
-            "{limited} of {STALL_RUNS} runs were flagged as limited by the tester and left out"
-        ));
-    }
-    let names = [
-        ("sent_pct", "%"),
-        ("stall_p95_error_pct", "%"),
-        ("stall_p99_error_pct", "%"),
-        ("stall_p999_error_pct", "%"),
-        ("lag_p50_us", "us"),
-    ];
-    Ok(names
-        .iter()
-        .zip(&columns)
-        .map(|((name, unit), column)| Figure::own(name, unit, interval(column)))
-        .collect())
 }
 
 fn closed(peers: &Peers<'_>, signals: &Signals) -> Result<Vec<Figure>> {

@@ -5,6 +5,7 @@
 mod capacity;
 mod http;
 mod postgres;
+mod stall;
 mod websocket;
 
 use std::io::{BufRead, BufReader};

@@ -1,0 +1,92 @@
+//! How far a suggestion can be relied on, and which statements it may make slower.
+
+use std::ffi::{CStr, CString};
+
+use pg_pitcrew_advisor::{Chosen, Plan};
+
+use super::model::Model;
+use crate::compat;
+use crate::whatif::guarded::guarded;
+use crate::whatif::predict::{self, Predicted};
+use crate::whatif::{Confidence, Trusted, of_query};
+use crate::workload::analysis;
+
+/// A plan that is cheaper by less than this share may well be slower: plans with fewer pages but more jumps between them
+/// are off by about that (`time_ratio` of `./pitcrew bench advisor` against the ratio of costs).
+const CLOSE: f64 = 0.2;
+/// The planner tells costs apart no finer than this (`STD_FUZZ_FACTOR`).
+const FUZZ: f64 = 0.01;
+
+/// What speaks against a suggestion.
+pub(super) struct Doubts {
+    pub(super) trusted: Trusted,
+    /// Statements, each with the reason.
+    pub(super) at_risk: Vec<(usize, String)>,
+}
+
+/// Weighs one suggestion; `plans` are the statements' with all suggestions.
+pub(super) fn doubts(
+    ddl: &str,
+    chosen: &Chosen,
+    plans: &[Option<Plan>],
+    model: &Model<'_>,
+) -> Doubts {
+    let mut doubts = Doubts {
+        trusted: Trusted::default(),
+        at_risk: Vec::new(),
+    };
+    let Ok(ddl) = CString::new(ddl) else {
+        return doubts;
+    };
+    match predict::from_statistics(&ddl, model.context) {
+        Ok(predicted) => doubts.of_index(chosen, &predicted, model),
+        Err(reason) => doubts.trusted.at_most(Confidence::Low, reason),
+    }
+    for (statement, plan) in plans.iter().enumerate() {
+        let Some(plan) = plan
+            .as_ref()
+            .filter(|plan| plan.used.contains(&chosen.candidate))
+        else {
+            continue;
+        };
+        let before = model.planned[statement].1.cost;
+        let gain = 1.0 - plan.cost / before.max(f64::MIN_POSITIVE);
+        if gain < -FUZZ {
+            let reason = format!("its plan gets {:.0} % dearer", -100.0 * gain);
+            doubts.at_risk.push((statement, reason));
+        } else if gain < CLOSE {
+            let reason = format!(
+                "its plan changes for a gain of {:.0} %, which is within what costs are off by",
+                100.0 * gain.max(0.0)
+            );
+            doubts.at_risk.push((statement, reason));
+        }
+    }
+    doubts
+}
+
+impl Doubts {
+    fn of_index(&mut self, chosen: &Chosen, predicted: &Predicted, model: &Model<'_>) {
+        let table = predicted.definition.table;
+        self.trusted.merge(predicted.trusted.clone());
+        if !compat::may_read(table) {
+            self.trusted.at_most(
+                Confidence::Medium,
+                "this role may not read the table: the planner keeps some of its statistics from it"
+                    .to_owned(),
+            );
+        }
+        for helped in &chosen.helped {
+            pgrx::check_for_interrupts!();
+            let text: &CStr = &model.planned[helped.statement].1.text;
+            let found = guarded(|| {
+                analysis::enter(model.context);
+                let analysed = analysis::analyse(text, model.context).ok()?;
+                Some(of_query(analysed.query, &[predicted]))
+            });
+            if let Ok(Some(trusted)) = found {
+                self.trusted.merge(trusted);
+            }
+        }
+    }
+}

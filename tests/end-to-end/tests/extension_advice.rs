@@ -1,0 +1,233 @@
+//! Index suggestions: what steers them, what they say of themselves, and that a job builds what was suggested.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens"
+)]
+
+mod support;
+
+use pitcrew_stack::{require, testing};
+use serde_json::Value;
+use support::{Session, role};
+
+/// A table whose statistics stay as they are.
+fn orders(session: &Session) {
+    session.run(
+        "CREATE TABLE orders (id int PRIMARY KEY, customer int, created date, status int, amount numeric(12,2), note text) \
+             WITH (autovacuum_enabled = off); \
+         INSERT INTO orders SELECT g, abs(hashint4(g) % 5000) + 1, date '2020-01-01' + abs(hashint4(g + 1000000) % 1500), g % 5, g, 'note ' || g \
+             FROM generate_series(1, 100000) g",
+    );
+    session.run("VACUUM ANALYZE orders");
+}
+
+fn document(session: &Session, arguments: &str) -> Value {
+    let text = session.text(&format!(
+        "SELECT pitcrew.suggest_indexes_json({arguments})::text"
+    ));
+    serde_json::from_str(&text).unwrap()
+}
+
+const BY_CUSTOMER: &str = "SELECT * FROM orders WHERE customer = 42";
+const BY_DAY: &str = "SELECT * FROM orders WHERE created = ''2021-03-01''";
+
+#[test]
+fn weights_decide_which_statement_gets_the_only_index() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    for (weights, column) in [("1, 1000", "created"), ("1000, 1", "customer")] {
+        let columns = session.text(&format!(
+            "SELECT string_agg(columns[1], ',') FROM pitcrew.suggest_indexes(max_indexes => 1, \
+             queries => ARRAY['{BY_CUSTOMER}', '{BY_DAY}'], weights => ARRAY[{weights}])"
+        ));
+        assert_eq!(columns, column, "{weights}");
+    }
+    for (weights, said) in [
+        (
+            "queries => ARRAY['SELECT 1'], weights => ARRAY[1, 2]",
+            "22023",
+        ),
+        ("weights => ARRAY[1]", "22023"),
+        (
+            "queries => ARRAY['SELECT 1'], weights => ARRAY[-1]",
+            "22023",
+        ),
+        (
+            "queries => ARRAY['SELECT 1'], weights => ARRAY['NaN'::float8]",
+            "22023",
+        ),
+    ] {
+        let failure = session.failure(&format!("SELECT * FROM pitcrew.suggest_indexes({weights})"));
+        assert_eq!(failure.code, said, "{weights}");
+    }
+}
+
+#[test]
+fn a_table_that_is_left_alone_gets_no_index() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    session.run("CREATE TABLE other AS SELECT * FROM orders");
+    session.run("ANALYZE other");
+    let tables = session.text(&format!(
+        "SELECT string_agg(DISTINCT table_name, ',') FROM pitcrew.suggest_indexes(leave_alone => ARRAY['orders'::regclass], \
+         queries => ARRAY['{BY_CUSTOMER}', 'SELECT * FROM other WHERE customer = 42'])"
+    ));
+    assert_eq!(tables, "public.other");
+}
+
+#[test]
+fn a_covering_index_is_suggested_and_a_job_builds_it() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    let query = "SELECT customer, sum(amount) FROM orders WHERE customer BETWEEN 10 AND 900 GROUP BY customer";
+    let advice = document(&session, &format!("queries => ARRAY['{query}']"));
+    let suggestion = &advice["suggestions"][0];
+    assert_eq!(suggestion["columns"], serde_json::json!(["customer"]));
+    assert_eq!(suggestion["included"], serde_json::json!(["amount"]));
+    let ddl = suggestion["ddl"].as_str().unwrap();
+    assert!(ddl.ends_with("(customer) INCLUDE (amount)"), "{ddl}");
+    session.run(&format!(
+        "CALL pitcrew.wait_job(pitcrew.submit_job('create_index', 'orders', '{}'))",
+        serde_json::json!({"columns": ["customer"], "include": ["amount"], "name": suggestion["index_name"]})
+    ));
+    let built =
+        session.text("SELECT indexdef FROM pg_indexes WHERE indexname = 'orders_customer_idx'");
+    assert!(built.ends_with("(customer) INCLUDE (amount)"), "{built}");
+    let plan = session.text(&format!("EXPLAIN (FORMAT JSON) {query}"));
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    assert!(plan.to_string().contains("Index Only Scan"), "{plan}");
+    let (said, real) = (
+        advice["cost_after"].as_f64().unwrap(),
+        plan[0]["Plan"]["Total Cost"].as_f64().unwrap(),
+    );
+    assert!((said / real - 1.0).abs() < 0.02, "{said} {real}");
+    let bytes = session.number("SELECT pg_relation_size('orders_customer_idx')");
+    let size = suggestion["estimated_bytes"].as_f64().unwrap() / bytes;
+    assert!((0.9..1.1).contains(&size), "{size}");
+}
+
+#[test]
+fn the_document_adds_up_and_says_why_the_rest_was_left() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    let advice = document(
+        &session,
+        &format!(
+            "queries => ARRAY['{BY_CUSTOMER}', '{BY_DAY}', 'SELECT nonsense'], max_indexes => 1, weights => ARRAY[1, 3, 1]"
+        ),
+    );
+    let statements = advice["statements"].as_array().unwrap();
+    assert_eq!(statements.len(), 3);
+    let sum = |name: &str| -> f64 {
+        let of =
+            |statement: &Value| Some(statement[name].as_f64()? * statement["weight"].as_f64()?);
+        statements.iter().filter_map(of).sum()
+    };
+    for name in ["cost_before", "cost_after"] {
+        let (whole, sum) = (advice[name].as_f64().unwrap(), sum(name));
+        assert!((whole - sum).abs() < 1e-6 * sum, "{name}: {whole} {sum}");
+    }
+    assert!(sum("cost_after") < 0.9 * sum("cost_before"));
+    let reason = statements[2]["skipped_because"].as_str().unwrap();
+    assert!(reason.contains("nonsense"), "{reason}");
+    assert_eq!(advice["suggestions"].as_array().unwrap().len(), 1);
+    assert!(advice["planner_calls"].as_u64().unwrap() > 0);
+    assert!(advice["stopped_because"].is_null());
+    // The other statement's index was picked by its plan, and there was place for one.
+    let rejected = advice["rejected"].as_array().unwrap();
+    let other = rejected
+        .iter()
+        .find(|rejected| rejected["columns"] == "(customer)")
+        .unwrap();
+    let because = other["because"].as_str().unwrap();
+    assert!(because.contains("others save more"), "{because}");
+}
+
+#[test]
+fn confidence_says_what_is_missing() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    let confidence = |session: &Session, query: &str| {
+        let advice = document(session, &format!("queries => ARRAY['{query}']"));
+        let first = advice["suggestions"][0].clone();
+        (
+            first["confidence"].as_str().unwrap().to_owned(),
+            first["because"].to_string(),
+        )
+    };
+    assert_eq!(
+        confidence(&session, BY_CUSTOMER),
+        ("high".into(), "[]".into())
+    );
+    let (end, because) = confidence(
+        &session,
+        "SELECT * FROM orders WHERE created > ''2099-01-01''",
+    );
+    assert_eq!(end, "low", "{because}");
+    assert!(because.contains("end of its histogram"), "{because}");
+    session.run(
+        "CREATE TABLE fresh (id int, customer int) WITH (autovacuum_enabled = off); \
+         INSERT INTO fresh SELECT g, g FROM generate_series(1, 100000) g",
+    );
+    let (fresh, because) = confidence(&session, "SELECT * FROM fresh WHERE customer = 42");
+    assert_eq!(fresh, "low", "{because}");
+    assert!(because.contains("ANALYZE"), "{because}");
+    let reader = role(&session, "blind", Some("reader"));
+    let blind = Session::open(&database.url_as(&reader));
+    let (said, because) = confidence(&blind, BY_CUSTOMER);
+    assert_eq!(said, "medium", "{because}");
+    assert!(because.contains("may not read"), "{because}");
+}
+
+#[test]
+fn a_statement_that_gains_little_is_named_as_at_risk() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    // The widest range that an index on the customer still helps, a little.
+    let range = |end: i32| format!("SELECT * FROM orders WHERE customer < {end}");
+    let gain = |end: i32| {
+        session.number(&format!(
+            "SELECT 1 - cost_after / cost_before FROM pitcrew.explain_with('{}', ARRAY['CREATE INDEX ON orders (customer)'])",
+            range(end)
+        ))
+    };
+    let end = (1..100)
+        .map(|step| step * 50)
+        .find(|end| (0.005..0.15).contains(&gain(*end)))
+        .unwrap();
+    let advice = document(
+        &session,
+        &format!(
+            "queries => ARRAY['{BY_CUSTOMER}', '{}'], min_gain_percent => 0",
+            range(end)
+        ),
+    );
+    let risks: Vec<&Value> = advice["suggestions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|suggestion| suggestion["queries_at_risk"].as_array().unwrap())
+        .collect();
+    assert!(!risks.is_empty(), "{advice}");
+    for risk in risks {
+        assert!(risk["query"].as_str().unwrap().contains('<'), "{risk}");
+        let because = risk["because"].as_str().unwrap();
+        assert!(
+            because.contains("within what costs are off by"),
+            "{because}"
+        );
+    }
+}
