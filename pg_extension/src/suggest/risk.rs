@@ -35,12 +35,19 @@ pub(super) fn doubts(
         trusted: Trusted::default(),
         at_risk: Vec::new(),
     };
-    let Ok(ddl) = CString::new(ddl) else {
-        return doubts;
-    };
-    match predict::from_statistics(&ddl, model.context) {
-        Ok(predicted) => doubts.of_index(chosen, &predicted, model),
-        Err(reason) => doubts.trusted.at_most(Confidence::Low, reason),
+    let table = model.indexes[chosen.candidate].candidate.table;
+    if compat::may_read(table.into()) {
+        let read = CString::new(ddl).map_err(|_| "its name holds a NUL byte".to_owned());
+        match read.and_then(|ddl| predict::from_statistics(&ddl, model.context)) {
+            Ok(predicted) => doubts.of_index(chosen, &predicted, model),
+            Err(reason) => doubts.trusted.at_most(Confidence::Low, reason),
+        }
+    } else {
+        doubts.trusted.at_most(
+            Confidence::Low,
+            "this role may not read the table: the planner keeps some of its statistics from it"
+                .to_owned(),
+        );
     }
     for (statement, plan) in plans.iter().enumerate() {
         let Some(plan) = plan
@@ -67,15 +74,7 @@ pub(super) fn doubts(
 
 impl Doubts {
     fn of_index(&mut self, chosen: &Chosen, predicted: &Predicted, model: &Model<'_>) {
-        let table = predicted.definition.table;
         self.trusted.merge(predicted.trusted.clone());
-        if !compat::may_read(table) {
-            self.trusted.at_most(
-                Confidence::Medium,
-                "this role may not read the table: the planner keeps some of its statistics from it"
-                    .to_owned(),
-            );
-        }
         for helped in &chosen.helped {
             pgrx::check_for_interrupts!();
             let text: &CStr = &model.planned[helped.statement].1.text;

@@ -93,10 +93,11 @@ fn a_covering_index_is_suggested_and_a_job_builds_it() {
     assert_eq!(suggestion["included"], serde_json::json!(["amount"]));
     let ddl = suggestion["ddl"].as_str().unwrap();
     assert!(ddl.ends_with("(customer) INCLUDE (amount)"), "{ddl}");
-    session.run(&format!(
-        "CALL pitcrew.wait_job(pitcrew.submit_job('create_index', 'orders', '{}'))",
+    let job = session.text(&format!(
+        "SELECT pitcrew.submit_job('create_index', 'orders', '{}')",
         serde_json::json!({"columns": ["customer"], "include": ["amount"], "name": suggestion["index_name"]})
     ));
+    session.run(&format!("CALL pitcrew.wait_job({job})"));
     let built =
         session.text("SELECT indexdef FROM pg_indexes WHERE indexname = 'orders_customer_idx'");
     assert!(built.ends_with("(customer) INCLUDE (amount)"), "{built}");
@@ -186,7 +187,7 @@ fn confidence_says_what_is_missing() {
     let reader = role(&session, "blind", Some("reader"));
     let blind = Session::open(&database.url_as(&reader));
     let (said, because) = confidence(&blind, BY_CUSTOMER);
-    assert_eq!(said, "medium", "{because}");
+    assert_eq!(said, "low", "{because}");
     assert!(because.contains("may not read"), "{because}");
 }
 
