@@ -83,6 +83,7 @@ impl<T: Into<String>> From<T> for Reason {
 /// What `require!` can ask for: each function answers what is missing.
 pub mod needs {
     use super::{PgConfig, Reason, stack};
+    use crate::process::find_program;
 
     /// A Postgres (with the extension, if the stack has it).
     #[must_use]
@@ -147,6 +148,31 @@ pub mod needs {
         })
     }
 
+    /// What Chromium is called, by distribution; the first that is there.
+    pub const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+    /// What its WebDriver is called.
+    pub const DRIVERS: [&str; 2] = ["chromedriver", "chromium.chromedriver"];
+
+    /// Chromium and its WebDriver.
+    #[must_use]
+    pub fn browser() -> Option<Reason> {
+        let is_there = |names: &[&str]| names.iter().any(|name| find_program(name).is_some());
+        (!is_there(&BROWSERS) || !is_there(&DRIVERS)).then(|| {
+            "Chromium and chromedriver are not installed; `./pitcrew test -y` installs them".into()
+        })
+    }
+
+    /// Python that makes environments of its own, with pip.
+    #[must_use]
+    pub fn python() -> Option<Reason> {
+        let tried = std::process::Command::new("python3")
+            .args(["-c", "import ensurepip, venv"])
+            .stderr(std::process::Stdio::null())
+            .status();
+        (!tried.is_ok_and(|status| status.success()))
+            .then(|| "Python 3 with venv is not installed; `./pitcrew test -y` installs it".into())
+    }
+
     /// A Redis.
     #[must_use]
     pub fn redis() -> Option<Reason> {
@@ -166,7 +192,8 @@ macro_rules! skip {
     }};
 }
 
-/// Goes on where the stack has what is named (`database`, `extension`, `statements`, `maintain`, `older_server`, `redis`), else skips the test.
+/// Goes on where the stack has what is named (`database`, `extension`, `statements`, `maintain`, `older_server`,
+/// `redis`, `browser`, `python`), else skips the test.
 #[macro_export]
 macro_rules! require {
     ($($need:ident),+ $(,)?) => {
