@@ -15,6 +15,8 @@ async fn a_page_of_its_own_policy_for_those_who_are_known_and_the_form_for_the_r
     let known = request(Method::GET, "/performance", Some(READER), None);
     let known = send(&app, known).await;
     assert_eq!(known.status, StatusCode::OK);
+    let slash = request(Method::GET, "/performance/", Some(READER), None);
+    assert_eq!(send(&app, slash).await.text, known.text);
     assert!(
         known.text.contains("<base href=\"/performance/\">"),
         "{}",
