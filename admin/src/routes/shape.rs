@@ -43,9 +43,9 @@ fn object(fields: &Map<String, Value>, closed: bool) -> Value {
         if written.starts_with('*') {
             more = of;
         } else if let Some(name) = written.strip_suffix("?~") {
-            properties.insert(name.to_owned(), nullable(of));
+            properties.insert(name.to_owned(), nullable(&of));
         } else if let Some(name) = written.strip_suffix('?') {
-            properties.insert(name.to_owned(), nullable(of));
+            properties.insert(name.to_owned(), nullable(&of));
             required.push(name);
         } else if let Some(name) = written.strip_suffix('~') {
             properties.insert(name.to_owned(), of);
@@ -57,7 +57,7 @@ fn object(fields: &Map<String, Value>, closed: bool) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": more})
 }
 
-fn nullable(of: Value) -> Value {
+fn nullable(of: &Value) -> Value {
     json!({"anyOf": [of, {"type": "null"}]})
 }
 

@@ -1,6 +1,8 @@
 //! A small service with everything that the admin router can show: the three layers, a pool, a database with a workload, and
 //! visitors. It listens; who looks at it comes over HTTP.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
