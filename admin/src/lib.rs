@@ -23,7 +23,7 @@
 //!     .layer(cache_layer)
 //!     .layer(memory_layer)
 //!     .layer(latency_layer) // last: outermost, so it times everything
-//!     .nest("/performance", admin.router()); // after the layers, so it is never cached
+//!     .nest_service("/performance", admin.router()); // after the layers, so it is never cached
 //! # Ok(())
 //! # }
 //! ```

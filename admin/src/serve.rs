@@ -33,7 +33,7 @@ impl Admin {
         let listener = tokio::net::TcpListener::bind(address)
             .await
             .map_err(failed)?;
-        let app = axum::Router::new().nest("/performance", self.router());
+        let app = axum::Router::new().nest_service("/performance", self.router());
         let mut stopping = self.inner.background.stopping();
         let stopped = async move { drop(stopping.wait_for(|stopped| *stopped).await) };
         let serving = axum::serve(listener, app).with_graceful_shutdown(stopped);

@@ -31,7 +31,8 @@ pub(super) fn operations() -> Vec<Operation> {
         .query("format", "@json|csv", "How it is written.")
         .gives(json!({"entries": [entry], "next_cursor?": "41", "chain": {"is_intact": true, "first_broken_seq?": 3,
             "head": "9f", "entries": 2, "kept_in": "@memory|file", "dropped_total": 0, "failed_writes_total": 0,
-            "detail": "all 2 entries are as they were written"}})),
+            "detail": "all 2 entries are as they were written"}}))
+        .gives_as(200, "text/csv; charset=utf-8", json!("seq,at,kind,...")),
     ]
 }
 

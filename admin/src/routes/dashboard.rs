@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::App;
-use super::operation::Operation;
+use super::operation::{Operation, WRONG_TOKEN};
 use crate::security::problem::{self, Problem};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -24,7 +24,9 @@ pub(super) fn operations() -> Vec<Operation> {
             page,
         )
         .public()
-        .gives_as(200, "text/html; charset=utf-8", json!("<!doctype html>...")),
+        .gives_as(200, "text/html; charset=utf-8", json!("<!doctype html>..."))
+        .leads("To the form, for those who are not logged in.")
+        .refuses(429, WRONG_TOKEN),
         Operation::get("/assets/{file}", "A file of the dashboard.", asset)
             .public()
             .tagged()
@@ -99,15 +101,19 @@ static ASSETS: [Asset; 26] = assets! {
     "uplot.css" CSS "vendor/uplot.css"
 };
 
-async fn page(State(inner): App, OriginalUri(uri): OriginalUri, request: Request) -> Response {
+async fn page(
+    State(inner): App,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+) -> Result<Response, Problem> {
     let base = base(uri.path());
     let (parts, _) = request.into_parts();
-    if inner.auth.identify(&parts).is_none() {
+    if inner.auth.identify(&parts)?.is_none() {
         let there = [(header::LOCATION, format!("{base}login"))];
-        return (StatusCode::SEE_OTHER, there).into_response();
+        return Ok((StatusCode::SEE_OTHER, there).into_response());
     }
     let policy = [(header::CONTENT_SECURITY_POLICY, POLICY)];
-    (policy, Html(PAGE.replace(BASE, &base))).into_response()
+    Ok((policy, Html(PAGE.replace(BASE, &base))).into_response())
 }
 
 /// The prefix with a `/` at its end, safe inside an attribute.

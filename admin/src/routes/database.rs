@@ -23,7 +23,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives(json!({"overview": {}, "suggestions": null, "slow_queries": null, "tables": null, "skipped": null,
                 "extension": null, "pools": [{}]})),
         Operation::post("/database/maintenance", "Submits a job of the extension; `dry_run` says what it would run.", submit)
-            .takes(json!({"kind": "vacuum", "target~": "public.orders", "options~": {"*analyze": null}, "dry_run~": true}))
+            .takes(json!({"kind": "vacuum", "target?~": "public.orders", "options?~": {"*analyze": null}, "dry_run~": true}))
             .gives(json!({"job?": 7, "command?": "VACUUM public.orders", "dry_run": true, "kind": "vacuum",
                 "target?": "public.orders"}))
             .gives_as(202, "application/json", json!({"job?": 7, "command?": "VACUUM public.orders", "dry_run": false,

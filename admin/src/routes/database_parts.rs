@@ -41,7 +41,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::post("/database/pools/{name}/resize", "Gives a pool another size, with no request lost.", resize)
             .takes(json!({"max_connections": 16, "dry_run~": true}))
             .gives(json!({"dry_run": true, "name": "app", "max_connections_before": 8, "max_connections": 16}))
-            .refuses(501, "It is no pool that can be resized."),
+            .refuses(409, "It is no pool that can be resized."),
     ]
 }
 
@@ -173,7 +173,7 @@ async fn resize(
     })?;
     let Some(resize) = &pool.resize else {
         let detail = "this pool cannot be resized: give it to the builder as `.swap_pool(..)`";
-        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail));
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
     };
     let resized = Resized {
         dry_run: asked.dry_run,

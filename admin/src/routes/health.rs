@@ -8,8 +8,8 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::App;
-use super::operation::Operation;
+use super::operation::{Operation, WRONG_TOKEN};
+use super::{Answer, App};
 use crate::Inner;
 use crate::health::{Health, components};
 
@@ -17,7 +17,8 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/health", "One word; for whoever may look, also a word for each component.", health)
             .public()
-            .gives(json!({"status": "@UP|DEGRADED|DOWN", "components~": {"*database": "@UP|DEGRADED|DOWN"}})),
+            .gives(json!({"status": "@UP|DEGRADED|DOWN", "components~": {"*database": "@UP|DEGRADED|DOWN"}}))
+            .refuses(429, WRONG_TOKEN),
         Operation::get("/health/live", "Whether the process answers. Asks nobody.", live)
             .public()
             .gives(json!({"status": "@UP"})),
@@ -35,13 +36,13 @@ struct Answered {
     components: Option<BTreeMap<String, Health>>,
 }
 
-async fn health(State(inner): App, request: Request) -> Json<Answered> {
+async fn health(State(inner): App, request: Request) -> Answer<Answered> {
     let (parts, _) = request.into_parts();
+    let is_known = inner.auth.identify(&parts)?.is_some();
     let found = components(&inner).await;
     let status = worst(&inner, &found);
-    let is_known = inner.auth.identify(&parts).is_some();
     let components = is_known.then(|| found.into_iter().collect());
-    Json(Answered { status, components })
+    Ok(Json(Answered { status, components }))
 }
 
 async fn live() -> Json<Answered> {

@@ -18,7 +18,7 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/load-test", "The load tests that are kept, the newest first.", runs).gives(json!({"runs": [run()]})),
         Operation::post("/load-test", "Loads this app, or another of the allowed targets.", start)
-            .takes(json!({"target~": "http://127.0.0.1:3000", "plan~": {"*duration_s": null}, "dry_run~": true}))
+            .takes(json!({"target?~": "http://127.0.0.1:3000", "plan~": {"*duration_s": null}, "dry_run~": true}))
             .gives(json!({"id?": null, "dry_run": true}))
             .gives_as(202, "application/json", json!({"id?": "1", "dry_run": false}))
             .refuses(403, "The target is none of the allowed ones, or a reader asks."),

@@ -31,7 +31,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::post("/memory/heap-profile", "What holds the heap, in pprof's format.", heap_profile)
             .takes(json!({}))
             .gives_as(200, "application/octet-stream", json!("(gzip)"))
-            .refuses(501, "This build has no heap profiler."),
+            .refuses(404, "This build has no heap profiler."),
     ]
 }
 
@@ -86,7 +86,7 @@ async fn profile_of(memory: &MemoryHandle) -> Result<Response, Problem> {
 async fn profile_of(_: &MemoryHandle) -> Result<Response, Problem> {
     let detail = "this build has no heap profiler: enable the feature `jemalloc-pprof` of pitcrew-admin, and make jemalloc \
         the global allocator";
-    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail))
+    Err(Problem::new(StatusCode::NOT_FOUND, detail))
 }
 
 #[derive(Debug, Deserialize)]

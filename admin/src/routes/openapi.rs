@@ -5,7 +5,7 @@ use axum::extract::{OriginalUri, State};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::operation::{Access, Good, Operation};
+use super::operation::{Access, Good, Operation, WRONG_TOKEN};
 use super::{App, shape};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -135,6 +135,13 @@ fn responses(operation: &Operation) -> Value {
             json!({"description": "Not changed since the `ETag` in `If-None-Match`."}),
         );
     }
+    if let Some(says) = operation.leads {
+        let there = json!({"Location": {"required": true, "schema": {"type": "string"}}});
+        responses.insert(
+            "303".to_owned(),
+            json!({"description": says, "headers": there}),
+        );
+    }
     for (status, says) in refusals(operation) {
         responses.entry(status.to_string()).or_insert_with(|| {
             json!({"description": says, "content": {"application/problem+json": {
@@ -154,7 +161,7 @@ fn refusals(operation: &Operation) -> Vec<(u16, &'static str)> {
             404,
             "There is no such thing, or this app gave the admin router no such part.",
         ));
-        refused.push((429, "Too many requests with a wrong token."));
+        refused.push((429, WRONG_TOKEN));
         refused.push((503, "A part that it needs does not answer."));
         refused.push((504, "The database took too long."));
     }

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::Inner;
 
+/// Why a route refuses with 429.
+pub(crate) const WRONG_TOKEN: &str = "Too many requests with a wrong token.";
+
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -49,6 +52,8 @@ pub(crate) struct Operation {
     pub(crate) query: Vec<Parameter>,
     pub(crate) body: Option<Value>,
     pub(crate) good: Vec<Good>,
+    /// Where a 303 leads to, if it may answer one.
+    pub(crate) leads: Option<&'static str>,
     /// Problems beside those that every route has.
     pub(crate) refused: Vec<(u16, &'static str)>,
     /// Whether its answer has an `ETag`.
@@ -75,6 +80,7 @@ impl Operation {
             query: Vec::new(),
             body: None,
             good: Vec::new(),
+            leads: None,
             refused: Vec::new(),
             is_tagged: false,
             handler: on(filter, handler),
@@ -142,6 +148,12 @@ impl Operation {
             kind,
             written,
         });
+        self
+    }
+
+    /// It may answer 303: `says` whither, and for whom.
+    pub(crate) fn leads(mut self, says: &'static str) -> Self {
+        self.leads = Some(says);
         self
     }
 

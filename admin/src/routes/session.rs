@@ -31,6 +31,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .public()
         .takes(json!({"token": "a token of this app"}))
         .gives(json!({"name": "operator-1", "role": "@reader|operator", "expires_within_s": 43_200}))
+        .leads("To the dashboard, where the form sent it.")
         .refuses(401, "The token is none of this app.")
         .refuses(403, "A page of another origin sent it.")
         .refuses(429, "Too many logins failed."),

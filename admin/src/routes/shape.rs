@@ -6,6 +6,7 @@
 //! | `"name": 1` | an integer that is always there; `1.5`, `"a"` and `true` likewise |
 //! | `"name?": 1` | there, or `null` |
 //! | `"name~": 1` | may be left out |
+//! | `"name?~": 1` | may be left out, or `null` |
 //! | `"name": "@up\|down"` | one of these words |
 //! | `"*name": 1` | any name, `name` for example |
 //! | `[1]` | a list of these; `[]` a list of anything |
@@ -41,8 +42,10 @@ fn object(fields: &Map<String, Value>, closed: bool) -> Value {
         let of = schema(value, closed);
         if written.starts_with('*') {
             more = of;
+        } else if let Some(name) = written.strip_suffix("?~") {
+            properties.insert(name.to_owned(), nullable(&of));
         } else if let Some(name) = written.strip_suffix('?') {
-            properties.insert(name.to_owned(), json!({"anyOf": [of, {"type": "null"}]}));
+            properties.insert(name.to_owned(), nullable(&of));
             required.push(name);
         } else if let Some(name) = written.strip_suffix('~') {
             properties.insert(name.to_owned(), of);
@@ -52,6 +55,10 @@ fn object(fields: &Map<String, Value>, closed: bool) -> Value {
         }
     }
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": more})
+}
+
+fn nullable(of: &Value) -> Value {
+    json!({"anyOf": [of, {"type": "null"}]})
 }
 
 /// What is written without its marks.
@@ -79,10 +86,10 @@ mod tests {
 
     #[test]
     fn what_is_written_is_a_schema_and_an_example() {
-        let written = json!({"state": "@up|down", "count": 1, "share?": 0.5, "why~": "x", "by": {"*api": 2}, "all": [1]});
+        let written = json!({"state": "@up|down", "count": 1, "share?": 0.5, "why~": "x", "who?~": "y", "by": {"*api": 2}, "all": [1]});
         assert_eq!(
             example(&written),
-            json!({"state": "up", "count": 1, "share": 0.5, "why": "x", "by": {"api": 2}, "all": [1]})
+            json!({"state": "up", "count": 1, "share": 0.5, "why": "x", "who": "y", "by": {"api": 2}, "all": [1]})
         );
         let schema = schema(&written, true);
         assert_eq!(
@@ -98,5 +105,6 @@ mod tests {
             schema["properties"]["share"],
             json!({"anyOf": [{"type": "number"}, {"type": "null"}]})
         );
+        assert_eq!(schema["properties"]["who"]["anyOf"][1]["type"], "null");
     }
 }

@@ -94,10 +94,23 @@ impl Auth {
         })
     }
 
-    /// Who a public route is asked by, if it is somebody known.
-    pub(crate) fn identify(&self, parts: &Parts) -> Option<Identity> {
-        self.find(parts, Instant::now())
-            .map(|(identity, _)| identity)
+    /// Who a public route is asked by, if it is somebody known. A wrong token is a guess here too, for the answer differs.
+    pub(crate) fn identify(&self, parts: &Parts) -> Result<Option<Identity>, Problem> {
+        let now = Instant::now();
+        let found = self.find(parts, now);
+        if found.is_none() {
+            self.guess(parts, now)?;
+        }
+        Ok(found.map(|(identity, _)| identity))
+    }
+
+    /// Counts a request of nobody known that has a token: refuses it where too many have come.
+    fn guess(&self, parts: &Parts, now: Instant) -> Result<(), Problem> {
+        // A session that has ended is no guess.
+        if parts.headers.contains_key(header::AUTHORIZATION) && !self.failures.fail(now) {
+            return Err(braked("too many requests with a wrong token"));
+        }
+        Ok(())
     }
 
     /// Names and roles of those who have a token.
@@ -153,12 +166,9 @@ pub(crate) async fn check(
     next: Next,
 ) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
-    let Some((identity, is_cookie)) = inner.auth.find(&parts, Instant::now()) else {
-        // A session that has ended is no guess.
-        let is_guess = parts.headers.contains_key(header::AUTHORIZATION);
-        if is_guess && !inner.auth.failures.fail(Instant::now()) {
-            return Err(braked("too many requests with a wrong token"));
-        }
+    let now = Instant::now();
+    let Some((identity, is_cookie)) = inner.auth.find(&parts, now) else {
+        inner.auth.guess(&parts, now)?;
         let problem = Problem::new(
             StatusCode::UNAUTHORIZED,
             "send `Authorization: Bearer TOKEN` with a token of this app",

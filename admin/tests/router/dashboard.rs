@@ -12,9 +12,13 @@ async fn a_page_of_its_own_policy_for_those_who_are_known_and_the_form_for_the_r
     let unknown = send(&app, page("/performance")).await;
     assert_eq!(unknown.status, StatusCode::SEE_OTHER);
     assert_eq!(unknown.headers[header::LOCATION], "/performance/login");
+    let slash = send(&app, page("/performance/")).await;
+    assert_eq!(slash.headers[header::LOCATION], "/performance/login");
     let known = request(Method::GET, "/performance", Some(READER), None);
     let known = send(&app, known).await;
     assert_eq!(known.status, StatusCode::OK);
+    let slash = request(Method::GET, "/performance/", Some(READER), None);
+    assert_eq!(send(&app, slash).await.text, known.text);
     assert!(
         known.text.contains("<base href=\"/performance/\">"),
         "{}",

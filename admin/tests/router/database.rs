@@ -32,7 +32,7 @@ async fn pools_are_resized_where_they_can_be() {
         json!({"max_connections": 8}),
     )
     .await;
-    assert_eq!(fixed.status, StatusCode::NOT_IMPLEMENTED);
+    assert_eq!(fixed.status, StatusCode::CONFLICT);
     assert!(fixed.text.contains(".swap_pool("), "{}", fixed.text);
     let none = post("/database/pools/none/resize", json!({"max_connections": 8})).await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);

@@ -26,7 +26,7 @@ async fn memory_figures_are_those_of_this_process() {
 async fn a_heap_profile_that_cannot_be_says_what_to_do() {
     let (app, _admin) = app(|builder| builder);
     let answer = ask(&app, Method::POST, "/memory/heap-profile", None).await;
-    assert_eq!(answer.status, StatusCode::NOT_IMPLEMENTED);
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
     let detail = answer.json()["detail"].to_string();
     assert!(detail.contains("jemalloc-pprof"), "{detail}");
 }

@@ -38,7 +38,7 @@ pub(crate) fn app(configure: impl FnOnce(AdminBuilder) -> AdminBuilder) -> (Rout
         .layer(cache_layer)
         .layer(memory_layer)
         .layer(latency_layer)
-        .nest("/performance", admin.router());
+        .nest_service("/performance", admin.router());
     (app, admin)
 }
 

@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(cache_layer)
         .layer(memory_layer)
         .layer(latency_layer) // last, so outermost: it times everything
-        .nest("/performance", admin.router()); // after the layers: never cached
+        .nest_service("/performance", admin.router()); // after the layers: never cached
 
     let token = admin.generated_token().unwrap_or_default();
     println!("try   curl -i {address}/squares/7      (twice: the second answer is a hit)");

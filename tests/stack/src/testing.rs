@@ -13,6 +13,8 @@
 //! }
 //! ```
 
+pub mod needs;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -80,83 +82,6 @@ impl<T: Into<String>> From<T> for Reason {
     }
 }
 
-/// What `require!` can ask for: each function answers what is missing.
-pub mod needs {
-    use super::{PgConfig, Reason, stack};
-
-    /// A Postgres (with the extension, if the stack has it).
-    #[must_use]
-    pub fn database() -> Option<Reason> {
-        match stack() {
-            Some(stack) if stack.postgres.is_some() => None,
-            _ => Some(Reason::no_stack()),
-        }
-    }
-
-    /// The extension, preloaded.
-    #[must_use]
-    pub fn extension() -> Option<Reason> {
-        match stack().and_then(|stack| stack.postgres.as_ref()) {
-            None => Some(Reason::no_stack()),
-            Some(postgres) if !postgres.extension => {
-                Some("the stack runs without the extension".into())
-            }
-            Some(_) => None,
-        }
-    }
-
-    /// `pg_stat_statements` beside the extension.
-    #[must_use]
-    pub fn statements() -> Option<Reason> {
-        extension().or_else(|| {
-            let postgres = stack()?.postgres.as_ref()?;
-            (!postgres.statements).then(|| Reason {
-                text: format!(
-                    "{} was built without pg_stat_statements",
-                    postgres.server.pg_config.version
-                ),
-                allowed: true,
-            })
-        })
-    }
-
-    /// A server with the MAINTAIN privilege.
-    #[must_use]
-    pub fn maintain() -> Option<Reason> {
-        extension().or_else(|| {
-            let major = stack()?.postgres.as_ref()?.server.pg_config.major;
-            (major < 17).then(|| Reason {
-                text: format!("PostgreSQL {major} has no MAINTAIN privilege; 17 has"),
-                allowed: true,
-            })
-        })
-    }
-
-    /// An older server beside this one, to upgrade from.
-    #[must_use]
-    pub fn older_server() -> Option<Reason> {
-        extension().or_else(|| {
-            let major = stack()?.postgres.as_ref()?.server.pg_config.major;
-            let is_there = PgConfig::all()
-                .iter()
-                .any(|found| found.major < major && found.is_complete());
-            (!is_there).then(|| Reason {
-                text: format!("no server older than PostgreSQL {major} is installed"),
-                allowed: true,
-            })
-        })
-    }
-
-    /// A Redis.
-    #[must_use]
-    pub fn redis() -> Option<Reason> {
-        match stack() {
-            Some(stack) if stack.redis_program.is_some() => None,
-            _ => Some(Reason::no_stack()),
-        }
-    }
-}
-
 /// Ends the test as skipped, counted with its reason.
 #[macro_export]
 macro_rules! skip {
@@ -166,7 +91,8 @@ macro_rules! skip {
     }};
 }
 
-/// Goes on where the stack has what is named (`database`, `extension`, `statements`, `maintain`, `older_server`, `redis`), else skips the test.
+/// Goes on where the stack has what is named (`database`, `extension`, `statements`, `maintain`, `older_server`,
+/// `redis`, `browser`, `python`), else skips the test.
 #[macro_export]
 macro_rules! require {
     ($($need:ident),+ $(,)?) => {

@@ -398,6 +398,22 @@ fn what_a_bench_compares_with_is_installed_but_not_insisted_on() {
 }
 
 #[test]
+fn what_some_tests_want_is_installed_but_not_insisted_on() {
+    let machine = Machine::new("browser");
+    machine.user(0);
+    machine.cargo();
+    machine.apt(&machine.complete());
+    let (code, text) = machine.run(&["test", "-y"]);
+    assert_eq!(code, 0, "{text}");
+    let wanted = machine.apt_log();
+    assert!(wanted.contains("chromium chromium-driver"), "{wanted}");
+    // There is no browser now: its tests are skipped, and say so.
+    let (code, text) = machine.run(&["test"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("ran test"), "{text}");
+}
+
+#[test]
 fn doctor_names_a_fix_for_each_need() {
     let machine = Machine::new("doctor");
     machine.user(1000);

@@ -107,7 +107,7 @@ impl App {
             .layer(cache_layer)
             .layer(memory_layer)
             .layer(latency_layer)
-            .nest("/performance", admin.router());
+            .nest_service("/performance", admin.router());
         let server = tokio::spawn(async move { axum::serve(listener, app).await });
         Ok(Self {
             address,

@@ -10,9 +10,15 @@ use std::process::ExitCode;
 use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{Error, PgConfig, Progress, Result, find_or_fetch_major};
 
-use super::unknown;
+use super::{child, unknown};
 use report::Report;
 use steps::Run;
+
+/// What tests keep for whoever wants a look, and its folder below `target/pitcrew`.
+const KEPT: [(&str, &str); 2] = [
+    ("Pictures of the dashboard", "dashboard"),
+    ("What the API's client said", "api"),
+];
 
 /// What the command line asks for.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +63,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         Some(major) => find_or_fetch_major(&root, major, Progress::Print)?,
         None => PgConfig::find()?,
     };
+    let kept = KEPT.map(|(what, name)| (what, child::target_dir(&root).join("pitcrew").join(name)));
+    for (_, folder) in &kept {
+        // What an earlier run left would pass for this one's.
+        let _ = std::fs::remove_dir_all(folder);
+    }
     let mut report = Report::new(arguments.strict);
     let mut run = Run {
         root: &root,
@@ -69,6 +80,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         None => run.everything()?,
     }
     print!("{}", report.summary());
+    for (what, folder) in kept.iter().filter(|(_, folder)| folder.is_dir()) {
+        println!("{what}: {}", folder.display());
+    }
     Ok(if report.is_green() {
         ExitCode::SUCCESS
     } else {
