@@ -78,6 +78,7 @@ mod builder;
 mod database;
 mod health;
 mod history;
+mod load_plan;
 mod load_tests;
 mod observe;
 mod optimizer;

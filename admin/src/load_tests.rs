@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pitcrew_load::{HttpPlan, PlanError, Run, RunState, TargetError, Targets};
+use futures_util::FutureExt;
+use pitcrew_load::{Observer, Run, RunState, TargetError, Targets};
+
+use crate::load_plan::AskedPlan;
 
 /// So many finished runs are kept; the oldest goes.
 const KEPT: usize = 16;
@@ -13,7 +16,10 @@ const KEPT: usize = 16;
 pub(crate) enum StartError {
     /// Another run is under way: its id.
     Busy(String),
-    Plan(PlanError),
+    /// What is wrong with the plan, by the field's path.
+    Plan(String),
+    /// The path of what wants a database.
+    Database(String),
     Target(TargetError),
 }
 
@@ -36,19 +42,17 @@ impl LoadTests {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a run, or with `dry_run` only checks that it could start. `target` is compared with the list, never resolved.
+    /// Starts a run, or with `dry_run` only checks that it could start. Where some of it goes to this app, `observer` tells of
+    /// the app meanwhile.
     pub(crate) fn start(
         &self,
-        plan: &HttpPlan,
+        asked: &AskedPlan,
         target: Option<&str>,
         dry_run: bool,
+        observer: impl Observer,
     ) -> Result<Option<Run>, StartError> {
-        let target = target.map_or_else(
-            || self.targets.default_target(),
-            |text| self.targets.find(text),
-        );
-        let target = target.map_err(StartError::Target)?;
-        plan.check().map_err(StartError::Plan)?;
+        let placed = asked.place(target, &self.targets)?;
+        // Held to the end, so that no second one starts meanwhile.
         let mut runs = self.runs();
         if let Some(running) = runs.1.iter().find(|run| run.state() == RunState::Running) {
             return Err(StartError::Busy(running.id().to_owned()));
@@ -57,11 +61,21 @@ impl LoadTests {
             return Ok(None);
         }
         runs.0 += 1;
-        let run =
-            pitcrew_load::start(runs.0.to_string(), plan, target).map_err(StartError::Plan)?;
+        // Only PostgreSQL is waited for, which tries its server first, and no such plan comes here.
+        let run = pitcrew_load::start_plan(runs.0.to_string(), &placed.plan, &placed.targets)
+            .now_or_never()
+            .ok_or_else(|| StartError::Plan("plan: its start wants to wait".to_owned()))?
+            .map_err(|error| asked.wrong(&error))?;
         runs.1.push_back(run.clone());
         if runs.1.len() > KEPT {
             runs.1.pop_front();
+        }
+        drop(runs);
+        if placed.is_of_app
+            && let Err(error) = run.observe(observer)
+        {
+            // The load is the same without them.
+            tracing::warn!(%error, "a load test has no figures of the app");
         }
         Ok(Some(run))
     }

@@ -131,6 +131,23 @@ pub(crate) fn look(inner: &Arc<Inner>) {
     }
 }
 
+/// Tells a load test of the app, as of the last look.
+pub(crate) fn of_app(inner: &Arc<Inner>) -> impl pitcrew_load::Observer + use<> {
+    // A run may outlive the router.
+    let inner = Arc::downgrade(inner);
+    move |figures: &mut pitcrew_load::Figures| {
+        let Some((_, sample)) = inner.upgrade().and_then(|inner| inner.observed.last()) else {
+            return;
+        };
+        for (metric, value) in METRICS.iter().zip(sample) {
+            // NaN is what is not known.
+            if value.is_finite() {
+                figures.set(metric.name, f64::from(value));
+            }
+        }
+    }
+}
+
 /// The figures by name; what is not known is null.
 pub(crate) fn named(sample: &Sample) -> serde_json::Map<String, serde_json::Value> {
     let pairs = METRICS.iter().zip(sample);

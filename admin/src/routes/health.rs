@@ -66,7 +66,7 @@ async fn ready(State(inner): App) -> (StatusCode, Json<Answered>) {
     (code, Json(answered))
 }
 
-fn worst(inner: &Inner, found: &[(String, Health)]) -> Health {
+pub(super) fn worst(inner: &Inner, found: &[(String, Health)]) -> Health {
     if inner.background.is_stopped() {
         return Health::Down;
     }

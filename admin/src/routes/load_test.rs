@@ -4,12 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use pitcrew_load::{HttpPlan, Progress, Report, Run, RunState};
+use pitcrew_load::{Progress, Report, Run, RunState};
 use serde::{Deserialize, Serialize};
 
+use super::health::worst;
 use super::operation::Operation;
 use super::{Answer, App};
+use crate::health::{Health, components};
+use crate::load_plan::AskedPlan;
 use crate::load_tests::StartError;
+use crate::observe;
 use crate::security::problem::{self, Problem};
 use serde_json::json;
 
@@ -21,7 +25,8 @@ pub(super) fn operations() -> Vec<Operation> {
             .takes(json!({"target?~": "http://127.0.0.1:3000", "plan~": {"*duration_s": null}, "dry_run~": true}))
             .gives(json!({"id?": null, "dry_run": true}))
             .gives_as(202, "application/json", json!({"id?": "1", "dry_run": false}))
-            .refuses(403, "The target is none of the allowed ones, or a reader asks."),
+            .refuses(403, "The target is none of the allowed ones, the plan is of PostgreSQL, or a reader asks.")
+            .refuses(503, "The app is DOWN."),
         Operation::get("/load-test/{id}", "One load test.", self::run).gives(run()),
         Operation::get(
             "/load-test/{id}/report",
@@ -35,14 +40,14 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// A plan, and where it goes: to this app where nothing is said.
+/// A plan, and where it goes: to this app where nothing is said there and here.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LoadTest {
     /// One of the allowed targets, as `http://host:port`.
     target: Option<String>,
     #[serde(default)]
-    plan: HttpPlan,
+    plan: AskedPlan,
     #[serde(default)]
     dry_run: bool,
 }
@@ -77,10 +82,18 @@ pub(super) async fn start(
     State(inner): App,
     problem::Json(test): problem::Json<LoadTest>,
 ) -> Result<Response, Problem> {
-    match inner
+    if worst(&inner, &components(&inner).await) == Health::Down {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the app is DOWN, and load would keep it from getting up: GET /health names what ails",
+        ));
+    }
+    let observer = observe::of_app(&inner);
+    let target = test.target.as_deref();
+    let started = inner
         .load_tests
-        .start(&test.plan, test.target.as_deref(), test.dry_run)
-    {
+        .start(&test.plan, target, test.dry_run, observer);
+    match started {
         Ok(None) => {
             let started = Started {
                 id: None,
@@ -103,10 +116,13 @@ pub(super) async fn start(
             );
             Err(problem.with_header(header::LOCATION, &format!("load-test/{id}")))
         }
-        Err(StartError::Plan(error)) => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("plan.{error}"),
-        )),
+        Err(StartError::Plan(error)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error)),
+        Err(StartError::Database(field)) => {
+            let detail = format!(
+                "{field}: no statement is sent from here: run the plan with the program `pitcrew-load`"
+            );
+            Err(Problem::new(StatusCode::FORBIDDEN, detail))
+        }
         Err(StartError::Target(error)) => {
             Err(Problem::new(StatusCode::FORBIDDEN, error.to_string()))
         }

@@ -1,6 +1,7 @@
 //! Load tests of this app.
 
 use super::support::*;
+use pitcrew_admin::Health;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,5 +73,154 @@ async fn l1_l3_a_load_test_loads_this_app_alone_and_one_at_a_time() {
     };
     assert_eq!(run["report"]["cancelled"], true);
     assert!(run["report"]["ok"].as_u64().expect("a count") > 0);
+    admin.shutdown(Duration::from_secs(1)).await;
+}
+
+/// An app that answers `pong`, and a router for which it is this app.
+async fn tested() -> (Router, Admin, String) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("bound");
+    let own = format!("http://{}", listener.local_addr().expect("an address"));
+    let target = Router::new().route("/", get(|| async { "pong" }));
+    tokio::spawn(async move { axum::serve(listener, target).await });
+    let (app, admin) = app(|builder| builder.self_address(&own));
+    (app, admin, own)
+}
+
+async fn post(app: &Router, body: Value) -> Answer {
+    ask(app, Method::POST, "/load-test", Some(body)).await
+}
+
+/// The end of a run that was started.
+async fn ended(app: &Router, started: &Answer) -> Value {
+    assert_eq!(started.status, StatusCode::ACCEPTED, "{}", started.text);
+    let id = started.json()["id"].as_str().expect("an id").to_owned();
+    loop {
+        let run = read(app, &format!("/load-test/{id}")).await;
+        if run["state"] == "finished" {
+            return run["report"].clone();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenarios_run_side_by_side_and_the_app_tells_of_itself_meanwhile() {
+    let (app, admin, own) = tested().await;
+    let one = json!({"connections": 1, "requests": 5});
+    let started = post(
+        &app,
+        json!({"plan": {"scenarios": [
+            {"name": "here", "http": one},
+            {"name": "there", "target": own, "http": {"connections": 1, "duration_s": 3.0}},
+        ]}}),
+    )
+    .await;
+    let report = ended(&app, &started).await;
+    assert!(report["ok"].as_u64().expect("a count") > 5, "{report}");
+    let intervals = report["intervals"].as_array().expect("seconds");
+    let told = intervals
+        .iter()
+        .any(|second| second["observed"]["memory_rss_mib"].as_f64() > Some(0.0));
+    assert!(told, "{report}");
+    assert_eq!(report.get("observed_dropped"), None);
+    admin.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_plan_goes_to_this_app_and_says_what_it_met() {
+    let (app, admin, _) = tested().await;
+    let started = post(
+        &app,
+        json!({"plan": {"websocket": {"connections": 1, "requests": 1, "duration_s": 10}}}),
+    )
+    .await;
+    let report = ended(&app, &started).await;
+    // It answers, and speaks no WebSocket.
+    assert_eq!(report["ok"], 0, "{report}");
+    assert!(report["errors"]["protocol"].as_u64() > Some(0), "{report}");
+    admin.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l1_no_part_of_a_plan_goes_beyond_the_list_and_none_to_a_database() {
+    let (app, admin, _) = tested().await;
+    let foreign = "127.0.0.1:1";
+    let http = json!({"connections": 1, "requests": 1});
+    for (plan, status, says) in [
+        (
+            json!({"target": format!("http://{foreign}"), "http": http}),
+            StatusCode::FORBIDDEN,
+            "not an allowed target",
+        ),
+        (
+            json!({"target": format!("ws://{foreign}"), "websocket": {}}),
+            StatusCode::FORBIDDEN,
+            "not an allowed target",
+        ),
+        (
+            json!({"scenarios": [
+                {"name": "a", "http": http},
+                {"name": "b", "target": format!("http://{foreign}"), "http": http},
+            ]}),
+            StatusCode::FORBIDDEN,
+            "not an allowed target",
+        ),
+        (
+            json!({"target": "postgres://u:secret@127.0.0.1/db", "postgres": {}}),
+            StatusCode::FORBIDDEN,
+            "plan.postgres",
+        ),
+        (
+            json!({"scenarios": [{"name": "a", "postgres": {"sql": "COMMIT; DELETE FROM t"}}]}),
+            StatusCode::FORBIDDEN,
+            "plan.scenarios[0].postgres",
+        ),
+        (
+            json!({"http": http, "websocket": {}}),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "plan.websocket",
+        ),
+        (
+            json!({"scenarios": [{"name": "a", "http": {"connections": 0}}]}),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "plan.scenarios[0].http.connections",
+        ),
+        (
+            json!({"http": http, "thresholds": ["p99 < 500ms"]}),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "plan.thresholds",
+        ),
+        (
+            json!({"http": http, "colour": "red"}),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "colour",
+        ),
+    ] {
+        let refused = post(&app, json!({"plan": plan})).await;
+        assert_eq!(refused.status, status, "{plan}: {}", refused.text);
+        assert!(refused.text.contains(says), "{plan}: {}", refused.text);
+        assert!(!refused.text.contains("secret"), "{}", refused.text);
+    }
+    assert_eq!(read(&app, "/load-test").await["runs"], json!([]));
+    admin.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_is_down_is_not_loaded() {
+    let health = std::sync::Arc::new(std::sync::Mutex::new(Health::Down));
+    let probed = std::sync::Arc::clone(&health);
+    let (app, admin) = app(|builder| {
+        builder
+            .self_address("http://127.0.0.1:1")
+            .probe("hub", move || *probed.lock().expect("free"))
+    });
+    let refused = post(&app, json!({"dry_run": true})).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.text.contains("DOWN"), "{}", refused.text);
+    *health.lock().expect("free") = Health::Degraded;
+    let taken = post(&app, json!({"dry_run": true})).await;
+    assert_eq!(taken.status, StatusCode::OK, "{}", taken.text);
     admin.shutdown(Duration::from_secs(1)).await;
 }

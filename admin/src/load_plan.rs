@@ -1,0 +1,124 @@
+//! A plan as `POST /load-test` takes it, and where its parts go.
+
+use pitcrew_load::{AnyTarget, HttpPlan, Plan, PlanError, Targets};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use serde_json::Value;
+
+use crate::load_tests::StartError;
+
+/// What only a whole plan has; the plan of a protocol has none of them.
+const OF_WHOLE: [&str; 8] = [
+    "name",
+    "target",
+    "http",
+    "postgres",
+    "websocket",
+    "start_s",
+    "thresholds",
+    "scenarios",
+];
+
+/// One plan of HTTP, or one of any protocol, or several side by side.
+#[derive(Debug)]
+pub(crate) struct AskedPlan {
+    plan: Plan,
+    /// Of HTTP, with nothing around it: that is how its fields are named in errors.
+    is_bare: bool,
+}
+
+impl Default for AskedPlan {
+    fn default() -> Self {
+        Self::bare(HttpPlan::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for AskedPlan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let is_whole = OF_WHOLE.iter().any(|name| value.get(name).is_some());
+        let read = if is_whole {
+            serde_json::from_value(value).map(|plan| Self {
+                plan,
+                is_bare: false,
+            })
+        } else {
+            serde_json::from_value(value).map(Self::bare)
+        };
+        read.map_err(D::Error::custom)
+    }
+}
+
+/// A plan that can be started.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) plan: Plan,
+    pub(crate) targets: Vec<AnyTarget>,
+    /// Whether some of it goes to this app.
+    pub(crate) is_of_app: bool,
+}
+
+impl AskedPlan {
+    fn bare(plan: HttpPlan) -> Self {
+        Self {
+            plan: Plan::http("", plan),
+            is_bare: true,
+        }
+    }
+
+    /// Gives each part its target: its own, else `target`, else this app. Each is compared with the list, never resolved.
+    pub(crate) fn place(
+        &self,
+        target: Option<&str>,
+        listed: &Targets,
+    ) -> Result<Placed, StartError> {
+        let mut plan = self.plan.clone();
+        let mut targets = Vec::new();
+        let mut is_of_app = false;
+        let parts: Vec<(String, &mut Plan)> = if plan.scenarios.is_empty() {
+            vec![(String::new(), &mut plan)]
+        } else {
+            let numbered = plan.scenarios.iter_mut().enumerate();
+            numbered
+                .map(|(number, part)| (format!("scenarios[{number}]."), part))
+                .collect()
+        };
+        for (path, part) in parts {
+            if part.postgres.is_some() {
+                return Err(StartError::Database(format!("plan.{path}postgres")));
+            }
+            let asked = if part.target.is_empty() {
+                target
+            } else {
+                Some(part.target.as_str())
+            };
+            let found = asked.map_or_else(|| listed.default_target(), |text| listed.find(text));
+            let found = found.map_err(StartError::Target)?;
+            is_of_app |= listed.default_target() == Ok(found);
+            part.target = format!("http://{}", found.authority());
+            targets.push(AnyTarget::from(found.clone()));
+        }
+        let judged = plan.scenarios.iter().chain([&plan]);
+        if judged.into_iter().any(|part| !part.thresholds.is_empty()) {
+            return Err(StartError::Plan(
+                "plan.thresholds: are judged by the program `pitcrew-load` alone; leave them out and read the report"
+                    .to_owned(),
+            ));
+        }
+        plan.check().map_err(|error| self.wrong(&error))?;
+        Ok(Placed {
+            plan,
+            targets,
+            is_of_app,
+        })
+    }
+
+    /// An error by the name that its field has in the request.
+    pub(crate) fn wrong(&self, error: &PlanError) -> StartError {
+        let field = match error.field.strip_prefix("http.") {
+            Some(field) if self.is_bare => field,
+            _ => &error.field,
+        };
+        StartError::Plan(format!("plan.{field}: {}", error.wants))
+    }
+}
