@@ -7,22 +7,6 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- Findings that somebody has looked at and does not want to see again.
-CREATE TABLE pitcrew.suppressed_findings (
-    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
-    reason        text,
-    until         timestamptz,
-    suppressed_by name NOT NULL DEFAULT current_user,
-    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
--- It goes along in a dump.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
-COMMENT ON TABLE pitcrew.suppressed_findings IS
-    'Findings that pitcrew.check() and pitcrew.report() leave out: cache_key is that of the finding, or a check''s name for all of it.';
-COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
 -- How many connections the database's clients need, from two samples of what the server counts (Little's law).
 CREATE FUNCTION pitcrew.pool_sample() RETURNS jsonb
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -80,6 +64,22 @@ CREATE FUNCTION pitcrew.pool_advice(before jsonb) RETURNS TABLE (
 $$;
 COMMENT ON FUNCTION pitcrew.pool_advice(jsonb) IS
     'How many connections this database needs, from a sample that pitcrew.pool_sample() took before: busy = mean number of sessions in a statement or a transaction, pool_size = all pools together, wasted = connections that were open and idle.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- Findings that somebody has looked at and does not want to see again.
+CREATE TABLE pitcrew.suppressed_findings (
+    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
+    reason        text,
+    until         timestamptz,
+    suppressed_by name NOT NULL DEFAULT current_user,
+    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- It goes along in a dump.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
+COMMENT ON TABLE pitcrew.suppressed_findings IS
+    'Findings that pitcrew.check() and pitcrew.report() leave out: cache_key is that of the finding, or a check''s name for all of it.';
+COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -891,7 +891,8 @@ CREATE FUNCTION pitcrew.suggest_indexes(
     id text, index_name text, table_name text, columns text[], ddl text,
     cost_before double precision, cost_after double precision, gain_percent double precision,
     estimated_size_bytes bigint, queryids bigint[], detail text, evidence jsonb,
-    rank integer, kind text, queries_at_risk jsonb, confidence text, because text[], included text[]
+    rank integer, kind text, queries_at_risk jsonb, confidence text, because text[], included text[],
+    write_cost double precision, hot_loss_percent double precision
 )
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_wrapper';
 COMMENT ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS

@@ -6,6 +6,7 @@ mod candidates;
 mod name;
 mod search;
 mod size;
+mod upkeep;
 
 pub use candidates::{Candidate, Columns, candidates, is_covered};
 pub use name::{MAX_NAME_BYTES, index_name, stable_hash};
@@ -15,3 +16,4 @@ pub use size::{
     IndexShape, IndexSize, brin_size, btree_size, distinct_pairs, gin_size, groups, hash_size,
     index_size, tuple_bytes,
 };
+pub use upkeep::{Change, Prices, Write, Writes, hot_loss, upkeep};

@@ -3,7 +3,8 @@ SELECT s.queryid,
        CASE WHEN s.queryid IS NOT NULL THEN min(s.query) END,
        sum(s.calls)::bigint,
        sum(s.total_exec_time)::float8,
-       (sum(s.total_exec_time) / greatest(sum(s.calls), 1))::float8
+       (sum(s.total_exec_time) / greatest(sum(s.calls), 1))::float8,
+       sum(s.rows)::float8
 FROM {view} s
 WHERE s.dbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
   AND s.calls > 0

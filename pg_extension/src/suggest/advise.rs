@@ -11,6 +11,7 @@ use super::arguments::Task;
 use super::look::{Looked, OUT_OF_TIME, Planned, look};
 use super::model::{Model, index_candidates};
 use super::risk;
+use super::writes::{self, Upkeep};
 use crate::failure::read_one;
 use crate::names;
 use crate::whatif::table::Table;
@@ -33,12 +34,14 @@ pub(super) fn advise(task: Task) -> Answer {
         .collect();
     let mut tables = BTreeMap::new();
     let (indexes, relevant) = index_candidates(&planned, &mut tables, &task.leave_alone);
+    let upkeeps = writes::upkeeps(&indexes, writes::by_table(&looked, &context), &tables);
     let mut model = Model {
         context: &context,
         calls: planned.len(),
         planned,
         relevant,
         indexes,
+        upkeeps,
         deadline: task.deadline,
     };
     let found = search(&mut model, task.limits);
@@ -132,7 +135,9 @@ impl Words<'_> {
         let id = format!("{:016x}", stable_hash(&parts));
         let bytes = index.size.bytes();
         let helped: Vec<Effect> = chosen.helped.iter().map(|h| self.effect(h)).collect();
-        let detail = detail(table, &list, chosen, &helped, bytes);
+        let upkeep = self.model.upkeeps[chosen.candidate];
+        let mut detail = detail(table, &list, chosen, &helped, bytes);
+        detail.push_str(&of_writes(upkeep));
         let build = format!("CREATE INDEX ON {qualified} {list}");
         let doubts = risk::doubts(&build, chosen, &found.plans, self.model);
         let at_risk = doubts
@@ -158,6 +163,7 @@ impl Words<'_> {
             ddl,
             kind: "btree",
             bytes,
+            upkeep,
             cost_before: chosen.cost_before,
             cost_after: chosen.cost_after,
             helped,
@@ -218,7 +224,7 @@ impl Words<'_> {
         };
         let of = |(position, index): (usize, &super::model::Index)| {
             let because = if found.picked.contains(&position) {
-                "others save more for their bytes within the limits"
+                "others save more for their bytes within the limits, or its writes cost more than it saves"
             } else {
                 "no statement's plan would use it beside the other candidates"
             };
@@ -254,6 +260,24 @@ fn list(columns: &[String], included: &[String]) -> String {
     } else {
         format!("({}) INCLUDE ({})", quoted(columns), quoted(included))
     }
+}
+
+/// What writes make of it, in a sentence; nothing where nothing is known to be written.
+fn of_writes(upkeep: Upkeep) -> String {
+    let mut said = String::new();
+    if upkeep.cost > 0.0 {
+        said = format!(
+            " Keeping it while the table is written costs {:.0} of what it saves.",
+            upkeep.cost
+        );
+    }
+    if upkeep.hot_loss > 0.0 {
+        said.push_str(&format!(
+            " {:.0} % of the updates are HOT now and would not be with it: each then writes an entry into every index.",
+            100.0 * upkeep.hot_loss
+        ));
+    }
+    said
 }
 
 fn detail(table: &Table, list: &str, chosen: &Chosen, helped: &[Effect], bytes: u64) -> String {

@@ -3,6 +3,8 @@
 use pgrx::JsonB;
 use serde_json::{Value, json};
 
+use super::writes::Upkeep;
+
 /// Everything that one call found.
 pub(super) struct Answer {
     pub(super) suggestions: Vec<Suggestion>,
@@ -36,6 +38,8 @@ pub(super) struct Suggestion {
     pub(super) cost_before: f64,
     /// With this one too.
     pub(super) cost_after: f64,
+    /// What keeping it costs while its table is written.
+    pub(super) upkeep: Upkeep,
     pub(super) helped: Vec<Effect>,
     pub(super) at_risk: Vec<Effect>,
     pub(super) confidence: &'static str,
@@ -76,10 +80,10 @@ pub(super) struct Rejected {
 }
 
 impl Suggestion {
-    /// Gain in percent of the helped statements' cost.
+    /// Gain, less what writes cost, in percent of the helped statements' cost.
     pub(super) fn gain_percent(&self) -> f64 {
         if self.cost_before > 0.0 {
-            100.0 * (self.cost_before - self.cost_after) / self.cost_before
+            100.0 * (self.cost_before - self.cost_after - self.upkeep.cost) / self.cost_before
         } else {
             0.0
         }
@@ -102,6 +106,8 @@ impl Suggestion {
             "estimated_bytes": self.bytes,
             "cost_before": self.cost_before,
             "cost_after": self.cost_after,
+            "write_cost": self.upkeep.cost,
+            "hot_loss_percent": 100.0 * self.upkeep.hot_loss,
             "gain_percent": self.gain_percent(),
             "queries_helped": Self::effects(&self.helped),
             "queries_at_risk": Self::effects(&self.at_risk),
@@ -137,6 +143,8 @@ impl Suggestion {
             self.confidence.to_owned(),
             self.because,
             self.included,
+            self.upkeep.cost,
+            100.0 * self.upkeep.hot_loss,
         )
     }
 }
@@ -161,6 +169,8 @@ pub(super) type Row = (
     String,
     Vec<String>,
     Vec<String>,
+    f64,
+    f64,
 );
 
 impl Effect {

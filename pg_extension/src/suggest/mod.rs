@@ -1,7 +1,7 @@
 //! `pitcrew.suggest_indexes`, `pitcrew.suggest_indexes_json` and `pitcrew.workload`.
 //!
 //! Arguments are checked (`arguments`), statements are looked at (`look`), the search of `pg_pitcrew_advisor` asks what
-//! they would cost (`model`), and what it chose is weighed (`risk`) and put into words
+//! they would cost (`model`) and what keeping an index costs (`writes`), and what it chose is weighed (`risk`) and put into words
 //! (`advise`, `answer`).
 
 mod advise;
@@ -11,6 +11,7 @@ mod look;
 mod model;
 mod recorded;
 mod risk;
+mod writes;
 
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -34,7 +35,8 @@ CREATE FUNCTION pitcrew.suggest_indexes(
     id text, index_name text, table_name text, columns text[], ddl text,
     cost_before double precision, cost_after double precision, gain_percent double precision,
     estimated_size_bytes bigint, queryids bigint[], detail text, evidence jsonb,
-    rank integer, kind text, queries_at_risk jsonb, confidence text, because text[], included text[]
+    rank integer, kind text, queries_at_risk jsonb, confidence text, because text[], included text[],
+    write_cost double precision, hot_loss_percent double precision
 )
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_wrapper';
 COMMENT ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS
@@ -70,6 +72,8 @@ fn suggest_indexes(
         name!(confidence, String),
         name!(because, Vec<String>),
         name!(included, Vec<String>),
+        name!(write_cost, f64),
+        name!(hot_loss_percent, f64),
     ),
 > {
     let answer = answer(Arguments {

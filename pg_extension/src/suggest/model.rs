@@ -7,6 +7,7 @@ use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, Plan, candidates};
 use pgrx::prelude::*;
 
 use super::look::Planned;
+use super::writes::Upkeep;
 use crate::whatif::guarded::guarded;
 use crate::whatif::hypothetical::{Hypothetical, Supposed};
 use crate::whatif::plan;
@@ -29,6 +30,8 @@ pub(super) struct Model<'a> {
     pub(super) planned: Vec<(&'a Statement, &'a Planned)>,
     pub(super) relevant: Vec<BTreeSet<usize>>,
     pub(super) indexes: Vec<Index>,
+    /// Of each of them.
+    pub(super) upkeeps: Vec<Upkeep>,
     pub(super) deadline: Option<Instant>,
     /// Plans made with supposed indexes.
     pub(super) calls: usize,
@@ -53,6 +56,10 @@ impl CostModel for Model<'_> {
 
     fn is_relevant(&self, statement: usize, candidate: usize) -> bool {
         self.relevant[statement].contains(&candidate)
+    }
+
+    fn upkeep(&self, candidate: usize) -> f64 {
+        self.upkeeps[candidate].cost
     }
 
     fn is_narrower(&self, narrow: usize, wide: usize) -> bool {

@@ -117,6 +117,11 @@ impl Table {
             .collect()
     }
 
+    /// Its rows, as the planner takes them.
+    pub(crate) fn rows(&self) -> f64 {
+        self.rows
+    }
+
     /// Whether an index that is there begins with these columns.
     pub(crate) fn has_index(&self, numbers: &[i16]) -> bool {
         self.existing

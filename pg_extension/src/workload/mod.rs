@@ -6,3 +6,4 @@ pub(crate) mod skip;
 pub(crate) mod statements;
 pub(crate) mod trust;
 pub(crate) mod usage;
+pub(crate) mod written;

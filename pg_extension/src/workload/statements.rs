@@ -18,6 +18,8 @@ pub(crate) struct Statement {
     pub(crate) calls: i64,
     /// How much one execution's cost counts: its calls, or what the caller said.
     pub(crate) weight: f64,
+    /// Rows of one execution that were answered or written, on average.
+    pub(crate) rows: f64,
     /// Time of all executions together.
     pub(crate) total_ms: f64,
     /// Mean time of one.
@@ -72,6 +74,8 @@ pub(crate) fn recorded() -> Result<Vec<Statement>, Failure> {
                 text: spi("pg_stat_statements", row.get(2)),
                 calls,
                 weight: calls as f64,
+                rows: spi::<Option<f64>>("pg_stat_statements", row.get(6)).unwrap_or(0.0)
+                    / calls.max(1) as f64,
                 total_ms: spi("pg_stat_statements", row.get(4)).unwrap_or(0.0),
                 mean_ms: spi("pg_stat_statements", row.get(5)).unwrap_or(0.0),
             }
@@ -91,6 +95,7 @@ pub(crate) fn given(texts: Vec<(Option<String>, f64)>) -> Vec<Statement> {
             text: Some(text),
             calls: 1,
             weight,
+            rows: 1.0,
             total_ms: 0.0,
             mean_ms: 0.0,
         })

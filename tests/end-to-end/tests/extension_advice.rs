@@ -81,6 +81,58 @@ fn a_table_that_is_left_alone_gets_no_index() {
 }
 
 #[test]
+fn an_index_on_what_is_written_all_the_time_has_to_save_more_than_that() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    let ask = |reads: f64, update: &str, writes: f64| {
+        document(
+            &session,
+            &format!(
+                "queries => ARRAY['{BY_CUSTOMER}', '{update}'], weights => ARRAY[{reads}, {writes}]"
+            ),
+        )
+    };
+    let counter = "UPDATE orders SET customer = customer + 1 WHERE id = 7";
+    // Few writes: they cost something, and the index is worth it.
+    let advice = ask(1000.0, counter, 10.0);
+    let first = &advice["suggestions"][0];
+    assert_eq!(
+        first["columns"],
+        serde_json::json!(["customer"]),
+        "{advice}"
+    );
+    let few = first["write_cost"].as_f64().unwrap();
+    assert!(few > 0.0, "{first}");
+    assert_eq!(first["hot_loss_percent"].as_f64(), Some(100.0), "{first}");
+    assert!(
+        first["detail"].as_str().unwrap().contains("are HOT now"),
+        "{first}"
+    );
+    // Many: the same index is not.
+    let advice = ask(1.0, counter, 1e6);
+    assert_eq!(advice["suggestions"], serde_json::json!([]), "{advice}");
+    // As many to another column: they stay HOT, and cost it nothing.
+    let advice = ask(
+        1.0,
+        "UPDATE orders SET status = status + 1 WHERE id = 7",
+        1e6,
+    );
+    let first = &advice["suggestions"][0];
+    assert_eq!(
+        first["columns"],
+        serde_json::json!(["customer"]),
+        "{advice}"
+    );
+    assert_eq!(first["write_cost"].as_f64(), Some(0.0), "{first}");
+    // New rows have an entry in every index.
+    let advice = ask(1000.0, "INSERT INTO orders (id) VALUES (0)", 10.0);
+    let inserted = advice["suggestions"][0]["write_cost"].as_f64().unwrap();
+    assert!(inserted > 0.0 && inserted < few, "{inserted} {few}");
+}
+
+#[test]
 fn a_covering_index_is_suggested_and_a_job_builds_it() {
     require!(extension);
     let database = testing::database();

@@ -57,7 +57,7 @@ pub(super) struct Point {
     pub(super) costs: Vec<f64>,
     /// Position of the plan that it comes from.
     plans: Vec<usize>,
-    /// Weighted cost of all statements.
+    /// Weighted cost of all statements, and the indexes' upkeep.
     pub(super) total: f64,
     pub(super) bytes: u64,
 }
@@ -213,7 +213,7 @@ impl<'a, M: CostModel> Costs<'a, M> {
             set: set.clone(),
             costs: self.base.clone(),
             plans: vec![usize::MAX; self.base.len()],
-            total: 0.0,
+            total: set.ones().map(|one| self.model.upkeep(one)).sum(),
         };
         for &statement in &self.counted {
             self.settle(&mut point, statement);
@@ -240,15 +240,16 @@ impl<'a, M: CostModel> Costs<'a, M> {
         users
     }
 
-    /// What the candidate would save beside the others.
+    /// What the candidate would save beside the others, less its upkeep.
     pub(super) fn gain(&self, point: &Point, candidate: usize) -> f64 {
         let saved = self.cheaper_with(point, candidate).into_iter();
-        saved
+        let saved: f64 = saved
             .map(|(statement, position)| {
                 let cost = self.plans[statement].known[position].cost;
                 self.model.weight(statement) * (point.costs[statement] - cost)
             })
-            .sum()
+            .sum();
+        saved - self.model.upkeep(candidate)
     }
 
     /// The statements that the candidate makes cheaper beside the others, each with its plan.
@@ -282,6 +283,7 @@ impl<'a, M: CostModel> Costs<'a, M> {
             point.plans[statement] = position;
         }
         point.set.insert(candidate);
+        point.total += self.model.upkeep(candidate);
         point.bytes += self.model.bytes(candidate);
     }
 
@@ -289,6 +291,7 @@ impl<'a, M: CostModel> Costs<'a, M> {
         let mut without = point.clone();
         without.set.set(candidate, false);
         without.bytes -= self.model.bytes(candidate);
+        without.total -= self.model.upkeep(candidate);
         for statement in self.users(point, candidate) {
             self.settle(&mut without, statement);
             without.total +=

@@ -28,6 +28,9 @@ pub trait CostModel {
     /// Whether the candidate can change the statement's cost at all.
     fn is_relevant(&self, statement: usize, candidate: usize) -> bool;
 
+    /// What keeping a candidate costs while its table is written, in the same units as weighted costs. Not negative.
+    fn upkeep(&self, candidate: usize) -> f64;
+
     /// Whether `narrow` does a part of what `wide` does, for fewer bytes.
     fn is_narrower(&self, narrow: usize, wide: usize) -> bool;
 
@@ -84,13 +87,15 @@ pub struct Chosen {
     pub cost_before: f64,
     /// Weighted cost of the helped statements after.
     pub cost_after: f64,
+    /// What keeping it costs while its table is written.
+    pub upkeep: f64,
 }
 
 impl Chosen {
-    /// Gain in percent of the helped statements' cost.
+    /// Gain, less the upkeep, in percent of the helped statements' cost; negative where it costs more than it saves.
     pub fn gain_percent(&self) -> f64 {
         if self.cost_before > 0.0 {
-            100.0 * (self.cost_before - self.cost_after) / self.cost_before
+            100.0 * (self.cost_before - self.cost_after - self.upkeep) / self.cost_before
         } else {
             0.0
         }
@@ -161,10 +166,10 @@ fn unfit<M: CostModel>(
     plans: &[Option<Plan>],
     limits: Limits,
 ) -> Option<usize> {
-    let too_little = chosen
-        .iter()
-        .rev()
-        .find(|chosen| chosen.helped.is_empty() || chosen.gain_percent() < limits.min_gain_percent);
+    let too_little = chosen.iter().rev().find(|chosen| {
+        chosen.helped.is_empty()
+            || chosen.gain_percent() < limits.min_gain_percent.max(f64::MIN_POSITIVE)
+    });
     if let Some(chosen) = too_little {
         return Some(chosen.candidate);
     }
@@ -236,6 +241,7 @@ fn difference<M: CostModel>(
         candidate,
         cost_before: sum(|helped| helped.before),
         cost_after: sum(|helped| helped.after),
+        upkeep: costs.model.upkeep(candidate),
         helped,
     }
 }
@@ -252,6 +258,7 @@ mod tests {
         weights: Vec<f64>,
         bytes: Vec<u64>,
         factors: Vec<Vec<f64>>,
+        upkeep: Vec<f64>,
         calls: usize,
         limit: usize,
     }
@@ -271,6 +278,9 @@ mod tests {
         }
         fn is_relevant(&self, statement: usize, candidate: usize) -> bool {
             self.factors[statement][candidate] < 1.0
+        }
+        fn upkeep(&self, candidate: usize) -> f64 {
+            self.upkeep[candidate]
         }
         fn is_narrower(&self, _: usize, _: usize) -> bool {
             false
@@ -307,6 +317,7 @@ mod tests {
             bytes: vec![100, 100, 100],
             // 0 helps both a little, 1 helps the frequent one, 2 hardly anything.
             factors: vec![vec![0.5, 0.1, 1.0], vec![0.5, 1.0, 0.97]],
+            upkeep: vec![0.0; 3],
             calls: 0,
             limit: usize::MAX,
         }
@@ -342,6 +353,7 @@ mod tests {
             weights: vec![1.0, 1.0],
             bytes: vec![10, 100],
             factors: vec![vec![0.1, 0.101], vec![0.9, 0.01]],
+            upkeep: vec![0.0; 2],
             calls: 0,
             limit: usize::MAX,
         };
@@ -364,6 +376,20 @@ mod tests {
         )
         .chosen;
         assert_eq!(one.len(), 1);
+    }
+
+    #[test]
+    fn an_index_that_costs_more_than_it_saves_is_left_out() {
+        let mut model = table();
+        model.upkeep = vec![0.0, 3_000.0, 0.0];
+        let found = search(&mut model, LIMITS).chosen;
+        assert_eq!(found.len(), 2);
+        // What it leaves of the gain is what counts.
+        model.upkeep = vec![0.0, 4_100.0, 0.0];
+        let found = search(&mut model, LIMITS).chosen;
+        let taken: Vec<usize> = found.iter().map(|chosen| chosen.candidate).collect();
+        assert_eq!(taken, [0]);
+        assert_eq!(found[0].upkeep, 0.0);
     }
 
     #[test]
@@ -391,6 +417,9 @@ mod tests {
             }
             fn is_relevant(&self, _: usize, _: usize) -> bool {
                 true
+            }
+            fn upkeep(&self, _: usize) -> f64 {
+                0.0
             }
             fn is_narrower(&self, _: usize, _: usize) -> bool {
                 false
@@ -433,6 +462,9 @@ mod tests {
             fn is_relevant(&self, _: usize, _: usize) -> bool {
                 true
             }
+            fn upkeep(&self, _: usize) -> f64 {
+                0.0
+            }
             fn is_narrower(&self, _: usize, _: usize) -> bool {
                 false
             }
@@ -465,12 +497,14 @@ mod tests {
             let factors =
                 prop::collection::vec(prop::collection::vec(0.01..1.2_f64, candidates), statements);
             (
+                prop::collection::vec(0.0..1e5_f64, candidates),
                 prop::collection::vec(1.0..1e6_f64, statements),
                 prop::collection::vec(0.0..1e4_f64, statements),
                 prop::collection::vec(1_u64..500, candidates),
                 factors,
             )
-                .prop_map(|(base, weights, bytes, factors)| Table {
+                .prop_map(|(upkeep, base, weights, bytes, factors)| Table {
+                    upkeep,
                     base,
                     weights,
                     bytes,
@@ -508,7 +542,8 @@ mod tests {
             let found: Vec<usize> = search(&mut model, limits).chosen.iter().map(|c| c.candidate).collect();
             let mut cost = |set: &[usize]| -> f64 {
                 let all = 0..model.base.len();
-                all.map(|statement| model.weights[statement] * model.plan(statement, set).unwrap().cost).sum()
+                let kept: f64 = set.iter().map(|c| model.upkeep[*c]).sum();
+                kept + all.map(|statement| model.weights[statement] * model.plan(statement, set).unwrap().cost).sum::<f64>()
             };
             let (none, ours) = (cost(&[]), cost(&found));
             let bytes = model.bytes.clone();
@@ -518,7 +553,8 @@ mod tests {
             let fit = subsets.filter(|set| set.iter().map(|c| bytes[*c]).sum::<u64>() <= budget);
             let best = fit.map(|set| {
                 let all = 0..model.base.len();
-                all.map(|statement| model.weights[statement] * model.plan(statement, &set).unwrap().cost).sum::<f64>()
+                let kept: f64 = set.iter().map(|c| model.upkeep[*c]).sum();
+                kept + all.map(|statement| model.weights[statement] * model.plan(statement, &set).unwrap().cost).sum::<f64>()
             }).fold(none, f64::min);
             // Of what there is to save.
             prop_assert!(ours - best <= 0.1 * (none - best) + 1e-9 * none, "{none} {ours} {best}");

@@ -81,7 +81,7 @@ fn removal<M: CostModel>(costs: &Costs<'_, M>, point: &Point, out: usize, over: 
         let added = costs.lower(statement, &changed) - point.costs[statement];
         costs.model.weight(statement) * added.max(0.0)
     });
-    change.penalty = added.sum();
+    change.penalty = added.sum::<f64>() - costs.model.upkeep(out);
     change
 }
 
@@ -120,7 +120,8 @@ fn replacements<M: CostModel>(
             let added = costs.lower(statement, &changed) - point.costs[statement];
             costs.model.weight(statement) * added.max(0.0)
         });
-        change.penalty = added.sum();
+        let kept = change.instead.map_or(0.0, |one| costs.model.upkeep(one));
+        change.penalty = added.sum::<f64>() + kept - costs.model.upkeep(out);
     }
     changes
 }
@@ -145,7 +146,8 @@ fn cheapest<M: CostModel>(
             return Some(best);
         }
         let changed = best.of(&point.set);
-        let mut penalty = 0.0;
+        let kept = best.instead.map_or(0.0, |one| costs.model.upkeep(one));
+        let mut penalty = kept - costs.model.upkeep(best.out);
         for statement in costs.users(point, best.out) {
             // Without time what is known of it, which is no less.
             let after = costs

@@ -1,0 +1,6 @@
+-- Stored columns and pages of each index of table $1 that keeps an update from being HOT.
+SELECT i.indkey::int2[], c.relpages
+FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_am a ON a.oid = c.relam
+WHERE i.indrelid = $1 AND i.indisready AND a.amname <> 'brin'

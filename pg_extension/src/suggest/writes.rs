@@ -1,0 +1,128 @@
+//! What the workload writes, table by table, and what that makes an index cost.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+
+use pg_pitcrew_advisor::{IndexSize, Prices, Write, Writes, hot_loss, upkeep};
+use pgrx::prelude::*;
+
+use super::look::Looked;
+use super::model::Index;
+use crate::failure::{read_one, spi};
+use crate::whatif::guarded::guarded;
+use crate::whatif::table::Table;
+use crate::workload::analysis::{self, Context};
+use crate::workload::written::written;
+
+/// From so many updates on the share of those that were HOT is told by them.
+const ENOUGH_UPDATES: i64 = 100;
+/// Entries of an inner page, roughly: the height of an index that is there follows from its pages.
+const FAN_OUT: f64 = 256.0;
+
+/// What an index costs beside what it saves.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Upkeep {
+    /// In the planner's units, weighted as statements are.
+    pub(super) cost: f64,
+    /// Share of the table's updates that are HOT now and would not be with it.
+    pub(super) hot_loss: f64,
+}
+
+/// Kinds of writes of each table.
+pub(super) fn by_table(looked: &[Looked], context: &Context) -> BTreeMap<u32, Vec<Write>> {
+    let mut found: BTreeMap<u32, Vec<Write>> = BTreeMap::new();
+    for looked in looked {
+        let statement = &looked.statement;
+        let Some(text) = statement.text.as_deref() else {
+            continue;
+        };
+        let Ok(text) = CString::new(text) else {
+            continue;
+        };
+        let read = guarded(|| {
+            analysis::enter(context);
+            written(&text)
+        });
+        let Ok(Some((table, change))) = read else {
+            continue;
+        };
+        let rows = statement.weight * statement.rows;
+        let writes = found.entry(table.to_u32()).or_default();
+        match writes.iter_mut().find(|write| write.change == change) {
+            Some(write) => write.rows += rows,
+            None => writes.push(Write { change, rows }),
+        }
+    }
+    found
+}
+
+/// The upkeep of each index.
+pub(super) fn upkeeps(
+    indexes: &[Index],
+    mut writes: BTreeMap<u32, Vec<Write>>,
+    tables: &BTreeMap<u32, Option<Table>>,
+) -> Vec<Upkeep> {
+    // SAFETY: settings of this session.
+    let prices = unsafe {
+        Prices {
+            page: pg_sys::seq_page_cost,
+            operator: pg_sys::cpu_operator_cost,
+            index_tuple: pg_sys::cpu_index_tuple_cost,
+        }
+    };
+    let mut known: BTreeMap<u32, Option<Writes>> = BTreeMap::new();
+    indexes
+        .iter()
+        .map(|index| {
+            let table = index.candidate.table;
+            let of_table = known.entry(table).or_insert_with(|| {
+                let rows = tables.get(&table)?.as_ref()?.rows();
+                Some(of_table(table, writes.remove(&table)?, rows))
+            });
+            let Some(writes) = of_table else {
+                return Upkeep::default();
+            };
+            let stored = [&index.candidate.columns[..], &index.candidate.included].concat();
+            Upkeep {
+                cost: upkeep(&stored, index.size, writes, prices),
+                hot_loss: hot_loss(&stored, writes),
+            }
+        })
+        .collect()
+}
+
+fn of_table(table: u32, writes: Vec<Write>, rows: f64) -> Writes {
+    let oid = pg_sys::Oid::from(table);
+    let updates: Option<Vec<i64>> = read_one(
+        "pg_stat_all_tables",
+        include_str!("../../sql/queries/updates.sql"),
+        &[oid.into()],
+    );
+    let hot_share = match updates.as_deref() {
+        Some([all, hot]) if *all >= ENOUGH_UPDATES => *hot as f64 / *all as f64,
+        // Nothing is known against it.
+        _ => 1.0,
+    };
+    Writes {
+        writes,
+        table_rows: rows.max(1.0),
+        hot_share: hot_share.clamp(0.0, 1.0),
+        existing: existing(oid),
+    }
+}
+
+fn existing(table: pg_sys::Oid) -> Vec<(Vec<i16>, IndexSize)> {
+    Spi::connect(|client| {
+        let query = include_str!("../../sql/queries/index_columns.sql");
+        let rows = spi("pg_index", client.select(query, None, &[table.into()]));
+        rows.filter_map(|row| {
+            let columns = spi::<Option<Vec<i16>>>("pg_index", row.get(1))?;
+            let pages = spi::<Option<i32>>("pg_index", row.get(2))?
+                .max(1)
+                .unsigned_abs();
+            let height = f64::from(pages).log(FAN_OUT).ceil() as u32;
+            Some((columns, IndexSize { pages, height }))
+        })
+        .collect()
+    })
+}
