@@ -1,7 +1,9 @@
-//! Suite `advisor`: what the index advisor predicts against what is then there, and what it suggests against what others do.
+//! Suite `advisor`: what the index advisor predicts against what is then there, what it suggests against what others do, and how
+//! long it takes where there is more to look at.
 
 mod advice;
 mod cases;
+mod large;
 mod parameters;
 mod prediction;
 mod tpch;
@@ -61,6 +63,8 @@ async fn measure(postgres: &Postgres, signals: &Signals) -> Result<Vec<Figure>> 
     let client = connect(postgres, "advice").await?;
     tpch::load(&client, &root, advice_scale()?).await?;
     figures.extend(advice::measure(&client, &sets, &queries, signals).await?);
+    let client = connect(postgres, "warehouse").await?;
+    figures.extend(large::measure(&client, signals).await?);
     Ok(figures)
 }
 
