@@ -93,7 +93,8 @@ impl CostModel for Model<'_> {
         }
     }
 
-    fn has_time(&mut self) -> bool {
+    fn has_time(&self) -> bool {
+        pgrx::check_for_interrupts!();
         self.deadline
             .is_none_or(|deadline| Instant::now() < deadline)
     }

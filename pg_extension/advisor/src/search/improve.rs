@@ -55,6 +55,9 @@ fn climb<M: CostModel>(
     loop {
         let mut steps: Vec<(f64, Option<usize>, Option<usize>)> = Vec::new();
         for out in point.set.ones() {
+            if !costs.model.has_time() {
+                return point;
+            }
             let without = costs.without(&point, out);
             steps.push((without.total, Some(out), None));
             for instead in offered.difference(&point.set) {
@@ -77,6 +80,9 @@ fn climb<M: CostModel>(
         }
         for more in offered.difference(&point.set) {
             if costs.model.bytes(more) <= limits.budget_bytes && costs.gain(&point, more) > 0.0 {
+                if !costs.model.has_time() {
+                    return point;
+                }
                 points.push(make_room(costs, &point, more, limits));
             }
         }

@@ -38,8 +38,9 @@ pub trait CostModel {
     /// beside what is there; `None` when it cannot be told.
     fn plan(&mut self, statement: usize, available: &[usize]) -> Option<Plan>;
 
-    /// Whether the search may go on. Asked before each cost; once `false`, the best so far is the answer.
-    fn has_time(&mut self) -> bool;
+    /// Whether the search may go on. Asked before each plan and between steps that take a while; once `false`, the best so far
+    /// is the answer.
+    fn has_time(&self) -> bool;
 }
 
 /// A plan for one statement.
@@ -126,7 +127,7 @@ pub fn search(model: &mut impl CostModel, limits: Limits) -> Found {
     let mut costs = Costs::new(model);
     let pool = pool::gather(&mut costs, limits);
     let relaxed = relax::relax(&mut costs, pool.first.clone(), &pool, limits);
-    let mut starts = vec![relaxed, costs.none()];
+    let mut starts: Vec<Set> = relaxed.into_iter().chain([costs.none()]).collect();
     let mut banned = costs.none();
     loop {
         let set = improve::improve(&mut costs, &starts, &pool, limits, &banned);
@@ -298,7 +299,7 @@ mod tests {
                 used: best.into_iter().collect(),
             })
         }
-        fn has_time(&mut self) -> bool {
+        fn has_time(&self) -> bool {
             self.calls < self.limit
         }
     }
@@ -435,7 +436,7 @@ mod tests {
                     used: set.to_vec(),
                 })
             }
-            fn has_time(&mut self) -> bool {
+            fn has_time(&self) -> bool {
                 true
             }
         }
@@ -475,7 +476,7 @@ mod tests {
                     used: set.to_vec(),
                 })
             }
-            fn has_time(&mut self) -> bool {
+            fn has_time(&self) -> bool {
                 true
             }
         }

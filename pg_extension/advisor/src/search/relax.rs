@@ -30,18 +30,22 @@ impl Change {
     }
 }
 
-/// Takes out of `set` what is worth least until it keeps to the limits.
+/// Takes out of `set` what is worth least until it keeps to the limits; `None` where time is over before it does.
 pub(super) fn relax<M: CostModel>(
     costs: &mut Costs<'_, M>,
     mut set: Set,
     pool: &Pool,
     limits: Limits,
-) -> Set {
+) -> Option<Set> {
     loop {
         let point = costs.point(&set);
         let over = point.bytes.saturating_sub(limits.budget_bytes);
         if over == 0 && set.count_ones(..) <= limits.max_indexes {
-            return set;
+            return Some(set);
+        }
+        // Without the planner's word what is left out looks worth more than it is.
+        if !costs.model.has_time() {
+            return None;
         }
         let mut changes = Vec::new();
         for out in set.ones() {
@@ -51,10 +55,7 @@ pub(super) fn relax<M: CostModel>(
                 changes.extend(replacements(costs, &point, pool, out, over));
             }
         }
-        let Some(change) = cheapest(costs, &point, changes) else {
-            return set;
-        };
-        set = change.of(&set);
+        set = cheapest(costs, &point, changes)?.of(&set);
     }
 }
 

@@ -4,6 +4,7 @@
 mod advice;
 mod cases;
 mod large;
+mod optimum;
 mod parameters;
 mod prediction;
 mod tpch;
@@ -63,6 +64,7 @@ async fn measure(postgres: &Postgres, signals: &Signals) -> Result<Vec<Figure>> 
     let client = connect(postgres, "advice").await?;
     tpch::load(&client, &root, advice_scale()?).await?;
     figures.extend(advice::measure(&client, &sets, &queries, signals).await?);
+    figures.extend(optimum::measure(&client, &queries, signals).await?);
     let client = connect(postgres, "warehouse").await?;
     figures.extend(large::measure(&client, signals).await?);
     Ok(figures)
