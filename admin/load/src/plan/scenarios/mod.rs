@@ -61,6 +61,7 @@ pub struct Plan {
     pub websocket: Option<crate::WebSocketPlan>,
     /// Of a scenario: it begins so many seconds after the plan. 0 or more; with its own length at most 600. Default 0.
     #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = super::MAX_DURATION_S)))]
     pub start_s: f64,
     /// What has to hold: of this scenario, or of a plan with several of all their requests together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -68,6 +69,7 @@ pub struct Plan {
     /// Plans that run side by side, in the place of a target and a protocol: at most [`MAX_SCENARIOS`], each with a name, and none
     /// with scenarios of its own. What a run may have at most is shared by all of them: connections, rate, requests, steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_SCENARIOS)))]
     pub scenarios: Vec<Self>,
 }
 
