@@ -19,9 +19,9 @@ pub const MAX_STAGES: usize = 100;
 pub const MAX_RATE_PER_S: f64 = 200_000.0;
 
 /// Connections of a closed model that does not say.
-const USUAL_CONNECTIONS: u32 = 16;
+pub(super) const USUAL_CONNECTIONS: u32 = 16;
 /// Seconds of a closed model that does not say.
-const USUAL_DURATION_S: f64 = 10.0;
+pub(super) const USUAL_DURATION_S: f64 = 10.0;
 /// The longest that an answer is waited for: a minute.
 const MAX_TIMEOUT_MS: u64 = 60_000;
 

@@ -5,7 +5,9 @@
 //! | here | what it has, and its builder |
 //! | `protocol` | what scenarios of all protocols have |
 //! | `check` | that it can run |
+//! | `ceilings` | that it asks for no more than whoever starts it may |
 
+mod ceilings;
 mod check;
 mod protocol;
 #[cfg(test)]
@@ -13,6 +15,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::ceilings::Ceilings;
 pub(crate) use self::protocol::Protocol;
 use super::load::Load;
 use super::{HttpPlan, PlanError, wrong};
