@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
-use pitcrew_load::{Target, TargetError, Targets};
+use pitcrew_load::{Ceilings, PlanError, Target, TargetError, Targets};
 
 use crate::actions::Answers;
 use crate::alerts::{AlertRule, AlertSink, Alerts, built_in};
@@ -36,6 +36,7 @@ pub struct AdminBuilder {
     pools: Vec<NamedPool>,
     targets: BenchmarkTargets,
     self_address: Option<String>,
+    load_ceilings: Ceilings,
     tokens: Vec<Token>,
     hook: Option<Hook>,
     insecure_cookies: bool,
@@ -73,6 +74,9 @@ pub enum BuildError {
     /// The app's own address cannot be a load test's target.
     #[error("the app's own address cannot be used: {0}")]
     SelfAddress(#[from] TargetError),
+    /// A ceiling of load tests is none, or higher than the tester's own.
+    #[error("a ceiling of load tests cannot be used: {0}")]
+    LoadCeilings(#[source] PlanError),
     /// A token is too short to protect anything.
     #[error("a token has fewer than {MIN_TOKEN_BYTES} bytes: make one with `openssl rand -hex 32`")]
     ShortToken,
@@ -198,6 +202,19 @@ impl AdminBuilder {
         self
     }
 
+    /// What a load test from the router may ask for at most: rate, connections, seconds, of each scenario and of all together. What
+    /// a plan does not say is lowered to them. Default: what the tester itself allows.
+    ///
+    /// ```
+    /// use pitcrew_admin::{Admin, load::Ceilings};
+    ///
+    /// let builder = Admin::builder().load_ceilings(Ceilings::default().rate_per_s(500.0).connections(32).seconds(60.0));
+    /// ```
+    pub fn load_ceilings(mut self, ceilings: Ceilings) -> Self {
+        self.load_ceilings = ceilings;
+        self
+    }
+
     /// A token, with its role and its holder's name. May be called again; [`Admin::set_tokens`] changes them later.
     pub fn token(mut self, token: Token) -> Self {
         self.tokens.push(token);
@@ -292,6 +309,9 @@ impl AdminBuilder {
     /// [`BuildError`] says which setting cannot work, and why.
     pub fn build(mut self) -> Result<Admin, BuildError> {
         let database = self.database.as_deref().map(Database::new).transpose()?;
+        self.load_ceilings
+            .check()
+            .map_err(BuildError::LoadCeilings)?;
         let mut targets = Targets::none();
         if let Some(address) = &self.self_address {
             let own = Target::resolve(address)?;
@@ -331,7 +351,7 @@ impl AdminBuilder {
             database,
             pools: self.pools,
             targets: self.targets,
-            load_tests: LoadTests::new(targets),
+            load_tests: LoadTests::new(targets, self.load_ceilings),
             cycles: Cycles::new(interval),
             background: Background::new(),
             observed,

@@ -1,6 +1,6 @@
 //! A plan as `POST /load-test` takes it, and where its parts go.
 
-use pitcrew_load::{AnyTarget, HttpPlan, Plan, PlanError, Targets};
+use pitcrew_load::{AnyTarget, Ceilings, HttpPlan, Plan, PlanError, Targets};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::Value;
@@ -67,10 +67,12 @@ impl AskedPlan {
     }
 
     /// Gives each part its target: its own, else `target`, else this app. Each is compared with the list, never resolved.
+    /// What asks for more than `ceilings` is refused.
     pub(crate) fn place(
         &self,
         target: Option<&str>,
         listed: &Targets,
+        ceilings: &Ceilings,
     ) -> Result<Placed, StartError> {
         let mut plan = self.plan.clone();
         let mut targets = Vec::new();
@@ -106,6 +108,7 @@ impl AskedPlan {
             ));
         }
         plan.check().map_err(|error| self.wrong(&error))?;
+        let plan = plan.within(ceilings).map_err(|error| self.wrong(&error))?;
         Ok(Placed {
             plan,
             targets,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
-use pitcrew_load::{Observer, Run, RunState, TargetError, Targets};
+use pitcrew_load::{Ceilings, Observer, Run, RunState, TargetError, Targets};
 
 use crate::load_plan::AskedPlan;
 
@@ -27,13 +27,15 @@ pub(crate) enum StartError {
 #[derive(Debug)]
 pub(crate) struct LoadTests {
     targets: Targets,
+    ceilings: Ceilings,
     runs: Mutex<(u64, VecDeque<Run>)>,
 }
 
 impl LoadTests {
-    pub(crate) fn new(targets: Targets) -> Self {
+    pub(crate) fn new(targets: Targets, ceilings: Ceilings) -> Self {
         Self {
             targets,
+            ceilings,
             runs: Mutex::new((0, VecDeque::new())),
         }
     }
@@ -51,7 +53,7 @@ impl LoadTests {
         dry_run: bool,
         observer: impl Observer,
     ) -> Result<Option<Run>, StartError> {
-        let placed = asked.place(target, &self.targets)?;
+        let placed = asked.place(target, &self.targets, &self.ceilings)?;
         // Held to the end, so that no second one starts meanwhile.
         let mut runs = self.runs();
         if let Some(running) = runs.1.iter().find(|run| run.state() == RunState::Running) {

@@ -9,6 +9,8 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use crate::part::Part;
+#[cfg(feature = "schema")]
+use crate::plan::{MAX_DURATION_S, MAX_RATE_PER_S};
 
 /// A part of a run in which the rate is constant or changes evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -16,11 +18,14 @@ pub(crate) use crate::part::Part;
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// How long it lasts, in seconds: more than 0.
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_DURATION_S), extend("exclusiveMinimum" = 0)))]
     pub duration_s: f64,
     /// Arrivals a second at its beginning: 0 or more.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = MAX_RATE_PER_S)))]
     pub rate_per_s: f64,
     /// Arrivals a second at its end; what it began with where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = MAX_RATE_PER_S)))]
     pub to_rate_per_s: Option<f64>,
 }
 

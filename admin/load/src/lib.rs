@@ -70,8 +70,8 @@ pub use percentiles::Percentiles;
 #[cfg(feature = "schema")]
 pub use plan::schema;
 pub use plan::{
-    HttpPlan, HttpVersion, Load, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S,
-    MAX_REQUESTS, MAX_SCENARIOS, MAX_STAGES, MAX_STREAMS, Open, Plan, PlanError,
+    Ceilings, HttpPlan, HttpVersion, Load, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S,
+    MAX_RATE_PER_S, MAX_REQUESTS, MAX_SCENARIOS, MAX_STAGES, MAX_STREAMS, Open, Plan, PlanError,
 };
 #[cfg(feature = "postgres")]
 pub use plan::{MAX_DEPTH, PostgresMode, PostgresPlan};

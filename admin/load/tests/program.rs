@@ -2,6 +2,9 @@
 
 #![cfg(feature = "cli")]
 
+#[path = "support/plans.rs"]
+mod plans;
+
 use std::io::{BufRead as _, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -66,6 +69,15 @@ fn load(arguments: &[&str]) -> (Option<i32>, String, String) {
         .output()
         .expect("it runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    let plan = arguments
+        .iter()
+        .skip_while(|name| **name != "--plan")
+        .nth(1);
+    if let Some(plan) = plan.filter(|_| status.code() != Some(2)) {
+        let plan = plans::toml(&std::fs::read_to_string(plan).expect("a plan"));
+        let faults = plans::faults(&plan);
+        assert!(faults.is_empty(), "it ran, and its schema says: {faults:?}");
+    }
     (status.code(), text(stdout), text(stderr))
 }
 

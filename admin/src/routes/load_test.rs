@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::health::worst;
 use super::operation::Operation;
-use super::{Answer, App};
+use super::{Answer, App, plan_schema};
 use crate::health::{Health, components};
 use crate::load_plan::AskedPlan;
 use crate::load_tests::StartError;
@@ -18,15 +18,32 @@ use crate::security::problem::{self, Problem};
 use serde_json::json;
 
 pub(super) fn operations() -> Vec<Operation> {
+    let plan = json!({format!("&{}", plan_schema::ASKED): {"duration_s": 10.0, "connections": 4}});
     let run = || json!({"id": "1", "state": "@finished|running", "progress": {}, "report?": {}});
     vec![
-        Operation::get("/load-test", "The load tests that are kept, the newest first.", runs).gives(json!({"runs": [run()]})),
-        Operation::post("/load-test", "Loads this app, or another of the allowed targets.", start)
-            .takes(json!({"target?~": "http://127.0.0.1:3000", "plan~": {"*duration_s": null}, "dry_run~": true}))
-            .gives(json!({"id?": null, "dry_run": true}))
-            .gives_as(202, "application/json", json!({"id?": "1", "dry_run": false}))
-            .refuses(403, "The target is none of the allowed ones, the plan is of PostgreSQL, or a reader asks.")
-            .refuses(503, "The app is DOWN."),
+        Operation::get(
+            "/load-test",
+            "The load tests that are kept, the newest first.",
+            runs,
+        )
+        .gives(json!({"runs": [run()]})),
+        Operation::post(
+            "/load-test",
+            "Loads this app, or another of the allowed targets.",
+            start,
+        )
+        .takes(json!({"target?~": "http://127.0.0.1:3000", "plan~": plan, "dry_run~": true}))
+        .gives(json!({"id?": null, "dry_run": true}))
+        .gives_as(
+            202,
+            "application/json",
+            json!({"id?": "1", "dry_run": false}),
+        )
+        .refuses(
+            403,
+            "The target is none of the allowed ones, the plan is of PostgreSQL, or a reader asks.",
+        )
+        .refuses(503, "The app is DOWN."),
         Operation::get("/load-test/{id}", "One load test.", self::run).gives(run()),
         Operation::get(
             "/load-test/{id}/report",

@@ -19,6 +19,7 @@ mod openapi;
 mod operation;
 mod optimize;
 mod page;
+mod plan_schema;
 mod response_times;
 mod route;
 mod session;

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::operation::{Access, Good, Operation, WRONG_TOKEN};
-use super::{App, shape};
+use super::{App, plan_schema, shape};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -27,6 +27,11 @@ fn describe(operations: &[Operation], prefix: &str) -> Value {
         let methods = paths.entry(operation.path).or_insert_with(|| json!({}));
         methods[operation.method.as_str().to_ascii_lowercase()] = one(operation);
     }
+    let mut schemas = plan_schema::components();
+    schemas.insert(
+        "Problem".to_owned(),
+        shape::schema(&problem(500, "the reason"), false),
+    );
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -43,7 +48,7 @@ fn describe(operations: &[Operation], prefix: &str) -> Value {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "session": {"type": "apiKey", "in": "cookie", "name": crate::security::sessions::COOKIE},
             },
-            "schemas": {"Problem": shape::schema(&problem(500, "the reason"), false)},
+            "schemas": schemas,
         },
     })
 }
@@ -145,7 +150,7 @@ fn responses(operation: &Operation) -> Value {
     for (status, says) in refusals(operation) {
         responses.entry(status.to_string()).or_insert_with(|| {
             json!({"description": says, "content": {"application/problem+json": {
-                "schema": {"$ref": "#/components/schemas/Problem"}, "example": problem(status, says),
+                "schema": shape::reference("Problem"), "example": problem(status, says),
             }}})
         });
     }

@@ -11,6 +11,7 @@
 //! | `"*name": 1` | any name, `name` for example |
 //! | `[1]` | a list of these; `[]` a list of anything |
 //! | `null` | anything |
+//! | `{"&Name": 1}` | what the document's component `Name` says; `1` for example |
 
 use serde_json::{Map, Value, json};
 
@@ -35,7 +36,21 @@ pub(crate) fn schema(written: &Value, closed: bool) -> Value {
     }
 }
 
+/// The name of a component and the example beside it.
+fn component(fields: &Map<String, Value>) -> Option<(&str, &Value)> {
+    let (name, example) = fields.iter().next()?;
+    Some((name.strip_prefix('&')?, example))
+}
+
+/// Where the document has it.
+pub(crate) fn reference(component: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{component}")})
+}
+
 fn object(fields: &Map<String, Value>, closed: bool) -> Value {
+    if let Some((name, _)) = component(fields) {
+        return reference(name);
+    }
     let (mut properties, mut required) = (Map::new(), Vec::new());
     let mut more = (!closed).then_some(json!(true)).unwrap_or(json!(false));
     for (written, value) in fields {
@@ -69,13 +84,16 @@ pub(crate) fn example(written: &Value) -> Value {
             None => text.as_str().into(),
         },
         Value::Array(items) => items.iter().map(example).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| {
-                let name = name.trim_start_matches('*').trim_end_matches(['?', '~']);
-                (name.to_owned(), example(value))
-            })
-            .collect(),
+        Value::Object(fields) => match component(fields) {
+            Some((_, example)) => example.clone(),
+            None => fields
+                .iter()
+                .map(|(name, value)| {
+                    let name = name.trim_start_matches('*').trim_end_matches(['?', '~']);
+                    (name.to_owned(), example(value))
+                })
+                .collect(),
+        },
         other => other.clone(),
     }
 }
@@ -86,10 +104,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_a_schema_and_an_example() {
-        let written = json!({"state": "@up|down", "count": 1, "share?": 0.5, "why~": "x", "who?~": "y", "by": {"*api": 2}, "all": [1]});
+        let written = json!({"state": "@up|down", "count": 1, "share?": 0.5, "why~": "x", "who?~": "y", "by": {"*api": 2}, "all": [1],
+            "plan~": {"&Plan": {"a?": 1}}});
         assert_eq!(
             example(&written),
-            json!({"state": "up", "count": 1, "share": 0.5, "why": "x", "who": "y", "by": {"api": 2}, "all": [1]})
+            json!({"state": "up", "count": 1, "share": 0.5, "why": "x", "who": "y", "by": {"api": 2}, "all": [1],
+                "plan": {"a?": 1}})
         );
         let schema = schema(&written, true);
         assert_eq!(
@@ -97,6 +117,10 @@ mod tests {
             json!(["all", "by", "count", "share", "state"])
         );
         assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(
+            schema["properties"]["plan"],
+            json!({"$ref": "#/components/schemas/Plan"})
+        );
         assert_eq!(
             schema["properties"]["by"]["additionalProperties"],
             json!({"type": "integer"})

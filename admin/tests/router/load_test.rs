@@ -1,7 +1,7 @@
 //! Load tests of this app.
 
 use super::support::*;
-use pitcrew_admin::Health;
+use pitcrew_admin::{Health, load::Ceilings};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,6 +205,89 @@ async fn l1_no_part_of_a_plan_goes_beyond_the_list_and_none_to_a_database() {
     }
     assert_eq!(read(&app, "/load-test").await["runs"], json!([]));
     admin.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l3_no_scenario_asks_for_more_than_the_ceilings() {
+    let low = Ceilings::default()
+        .connections(8)
+        .rate_per_s(50.0)
+        .seconds(5.0);
+    let (app, admin) = app(|builder| {
+        builder
+            .self_address("http://127.0.0.1:1")
+            .load_ceilings(low)
+    });
+    let stage = |rate: f64| json!({"stages": [{"duration_s": 1, "rate_per_s": rate}]});
+    let low = json!({"connections": 1, "duration_s": 1});
+    for (plan, field, ceiling) in [
+        (json!({"connections": 9}), "plan.connections", "8"),
+        (json!({"duration_s": 6}), "plan.duration_s", "5"),
+        (
+            json!({"open": stage(51.0)}),
+            "plan.open.stages[0].rate_per_s",
+            "50",
+        ),
+        (
+            json!({"http": {"connections": 9}}),
+            "plan.http.connections",
+            "8",
+        ),
+        (
+            json!({"websocket": {"open": stage(51.0)}}),
+            "plan.websocket.open.stages[0].rate_per_s",
+            "50",
+        ),
+        (
+            json!({"websocket": {"connections": 1, "idle": 8}}),
+            "plan.websocket.idle",
+            "8",
+        ),
+        (
+            json!({"scenarios": [{"name": "a", "http": low}, {"name": "b", "websocket": {"duration_s": 6}}]}),
+            "plan.scenarios[1].websocket.duration_s",
+            "5",
+        ),
+        (
+            json!({"scenarios": [{"name": "a", "http": {"connections": 5}}, {"name": "b", "http": {"connections": 4}}]}),
+            "plan.scenarios",
+            "8",
+        ),
+    ] {
+        let refused = post(&app, json!({"plan": plan, "dry_run": true})).await;
+        assert_eq!(
+            refused.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{plan}: {}",
+            refused.text
+        );
+        let says = refused.json()["detail"]
+            .as_str()
+            .expect("a detail")
+            .to_owned();
+        let wanted = format!("at most {ceiling} ");
+        assert!(
+            says.starts_with(&format!("{field}: ")) && says.contains(&wanted),
+            "{plan}: {says}"
+        );
+    }
+    for plan in [
+        json!({}),
+        json!({"open": stage(50.0)}),
+        json!({"scenarios": [{"name": "a", "http": low}, {"name": "b", "websocket": {"open": stage(50.0)}}]}),
+    ] {
+        let taken = post(&app, json!({"plan": plan, "dry_run": true})).await;
+        assert_eq!(taken.status, StatusCode::OK, "{plan}: {}", taken.text);
+    }
+    admin.shutdown(Duration::from_secs(1)).await;
+    let refused = builder()
+        .load_ceilings(Ceilings::default().seconds(601.0))
+        .build();
+    let says = refused.expect_err("refused").to_string();
+    assert!(
+        says.contains("seconds: wants more than 0 and at most 600"),
+        "{says}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

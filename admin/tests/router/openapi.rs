@@ -2,87 +2,14 @@
 
 use super::support::*;
 
-/// Whether a value is what a schema of ours says. Only the keywords that are written are known; another one is a fault.
-fn fits(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
-    let schema = schema.as_object().expect("a schema");
-    for (keyword, says) in schema {
-        let is_right = match keyword.as_str() {
-            "type" => match says.as_str().expect("a type") {
-                "object" => value.is_object(),
-                "array" => value.is_array(),
-                "string" => value.is_string(),
-                "boolean" => value.is_boolean(),
-                "null" => value.is_null(),
-                "integer" => value.is_i64() || value.is_u64(),
-                "number" => value.is_number(),
-                other => panic!("no such type: {other}"),
-            },
-            "enum" => says.as_array().expect("a list").contains(value),
-            "anyOf" => {
-                let any = says.as_array().expect("a list");
-                let faults: Vec<_> = any.iter().map(|one| fits(one, value, at)).collect();
-                if faults.iter().all(Result::is_err) {
-                    return faults.into_iter().next().expect("one");
-                }
-                true
-            }
-            "items" => {
-                for (place, item) in value.as_array().into_iter().flatten().enumerate() {
-                    fits(says, item, &format!("{at}[{place}]"))?;
-                }
-                true
-            }
-            "required" => says
-                .as_array()
-                .expect("a list")
-                .iter()
-                .all(|name| value.get(name.as_str().expect("text")).is_some()),
-            "properties" => {
-                for (name, says) in says.as_object().expect("properties") {
-                    if let Some(value) = value.get(name) {
-                        fits(says, value, &format!("{at}.{name}"))?;
-                    }
-                }
-                true
-            }
-            "additionalProperties" => {
-                let known = schema["properties"].as_object().expect("properties");
-                let mut more = value.as_object().into_iter().flatten();
-                match says {
-                    Value::Bool(may) => *may || more.all(|(name, _)| known.contains_key(name)),
-                    says => {
-                        for (name, value) in more.filter(|(name, _)| !known.contains_key(*name)) {
-                            fits(says, value, &format!("{at}.{name}"))?;
-                        }
-                        true
-                    }
-                }
-            }
-            other => panic!("the test does not know `{other}`"),
-        };
-        if !is_right {
-            return Err(format!("{at}: {keyword} {says}, but {value}"));
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn the_tests_own_validator_tells_wrong_from_right() {
-    let schema = json!({"type": "object", "properties": {"n": {"anyOf": [{"type": "integer"}, {"type": "null"}]}},
-        "required": ["n"], "additionalProperties": false});
-    for right in [json!({"n": 1}), json!({"n": null})] {
-        assert_eq!(fits(&schema, &right, "$"), Ok(()));
-    }
-    for wrong in [
-        json!({}),
-        json!({"n": "1"}),
-        json!({"n": 1.5}),
-        json!({"n": 1, "m": 1}),
-        json!([]),
-    ] {
-        assert!(fits(&schema, &wrong, "$").is_err(), "{wrong}");
-    }
+/// Where a value is not what a schema of the document says.
+fn faults(document: &Value, schema: &Value, value: &Value) -> Vec<String> {
+    let whole = json!({"components": document["components"], "allOf": [schema]});
+    let validator = jsonschema::validator_for(&whole).expect("a schema");
+    let faults = validator.iter_errors(value);
+    faults
+        .map(|fault| format!("{}: {fault}", fault.instance_path()))
+        .collect()
 }
 
 fn answered<'a>(operation: &'a Operation, answer: &Answer) -> &'a Value {
@@ -108,21 +35,88 @@ fn check(document: &Value, operation: &Operation, answer: &Answer) {
         .get(kind)
         .unwrap_or_else(|| panic!("{operation:?} answers {kind}"));
     if kind.ends_with("json") {
-        let schema = match content["schema"]["$ref"].as_str() {
-            None => &content["schema"],
-            Some(name) => document
-                .pointer(name.trim_start_matches('#'))
-                .expect("a schema"),
-        };
-        let told = fits(schema, &answer.json(), "$");
         let (method, path) = (&operation.method, &operation.path);
-        assert_eq!(told, Ok(()), "{method} {path}");
+        for value in [&answer.json(), &content["example"]] {
+            let found = faults(document, &content["schema"], value);
+            assert!(found.is_empty(), "{method} {path}: {found:?} in {value}");
+        }
+    }
+}
+
+/// Every reference in a part of the document.
+fn references(part: &Value, found: &mut Vec<String>) {
+    match part {
+        Value::Object(fields) => {
+            found.extend(
+                fields
+                    .get("$ref")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
+            );
+            fields.values().for_each(|part| references(part, found));
+        }
+        Value::Array(parts) => parts.iter().for_each(|part| references(part, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_load_test_is_a_plan_as_the_document_has_it() {
+    let (app, admin) = app(|builder| builder.self_address("http://127.0.0.1:1"));
+    let document = read(&app, "/openapi.json").await;
+    for (name, schema) in document["components"]["schemas"]
+        .as_object()
+        .expect("schemas")
+    {
+        assert!(jsonschema::meta::is_valid(schema), "{name}: {schema:#}");
+    }
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.contains(&"#/components/schemas/HttpPlan".to_owned()));
+    for to in found {
+        let pointer = to.strip_prefix('#').expect("within the document");
+        assert!(document.pointer(pointer).is_some(), "{to} leads nowhere");
+    }
+    let body =
+        &document["paths"]["/load-test"]["post"]["requestBody"]["content"]["application/json"];
+    let one = json!({"connections": 1, "requests": 1});
+    for plan in [
+        json!({}),
+        body["example"]["plan"].clone(),
+        json!({"path": "/items/1", "open": {"stages": [{"duration_s": 1, "rate_per_s": 5}]}}),
+        json!({"steps": [{"path": "/items/{{n}}", "expect": {"status": [200]}}], "data": {"n": {"counter": {}}}}),
+        json!({"http": one}),
+        json!({"websocket": {"path": "/chat", "reply": "any"}}),
+        json!({"scenarios": [{"name": "a", "http": one}, {"name": "b", "start_s": 1, "websocket": one}]}),
+    ] {
+        let asked = json!({"plan": plan, "dry_run": true});
+        let found = faults(&document, &body["schema"], &asked);
+        assert!(found.is_empty(), "{plan}: {found:?}");
+        let taken = ask(&app, Method::POST, "/load-test", Some(asked)).await;
+        assert_eq!(taken.status, StatusCode::OK, "{plan}: {}", taken.text);
+    }
+    for plan in [
+        json!(null),
+        json!([]),
+        json!({"conections": 1}),
+        json!({"connections": 0}),
+        json!({"open": {"stages": [{"duration_s": 1, "rate_per_s": -5}]}}),
+        json!({"http": {"path": 1}}),
+        json!({"http": one, "path": "/"}),
+        json!({"scenarios": [{"name": "a", "http": {"duration_s": 1e9}}]}),
+    ] {
+        let asked = json!({"plan": plan, "dry_run": true});
+        let found = faults(&document, &body["schema"], &asked);
+        assert!(!found.is_empty(), "it fits: {plan}");
+        let refused = ask(&app, Method::POST, "/load-test", Some(asked)).await;
         assert_eq!(
-            fits(schema, &content["example"], "$"),
-            Ok(()),
-            "{method} {path}: the example"
+            refused.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{plan}: {}",
+            refused.text
         );
     }
+    admin.shutdown(Duration::from_secs(1)).await;
 }
 
 #[tokio::test]

@@ -19,9 +19,9 @@ pub const MAX_STAGES: usize = 100;
 pub const MAX_RATE_PER_S: f64 = 200_000.0;
 
 /// Connections of a closed model that does not say.
-const USUAL_CONNECTIONS: u32 = 16;
+pub(super) const USUAL_CONNECTIONS: u32 = 16;
 /// Seconds of a closed model that does not say.
-const USUAL_DURATION_S: f64 = 10.0;
+pub(super) const USUAL_DURATION_S: f64 = 10.0;
 /// The longest that an answer is waited for: a minute.
 const MAX_TIMEOUT_MS: u64 = 60_000;
 
@@ -31,6 +31,7 @@ const MAX_TIMEOUT_MS: u64 = 60_000;
 #[serde(deny_unknown_fields)]
 pub struct Open {
     /// One after the other: 1 to [`MAX_STAGES`], together at most [`MAX_DURATION_S`] seconds and [`MAX_REQUESTS`] arrivals.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_STAGES)))]
     pub stages: Vec<Stage>,
     /// How arrivals lie between one another. Default even.
     #[serde(default)]
@@ -138,10 +139,13 @@ pub struct Load {
     /// Connections, 1 to [`MAX_CONNECTIONS`]. In a closed model so many are open, each sending one request after the other;
     /// default 16. In an open model so many are opened at most, as they are needed, and a request that finds none free waits,
     /// which counts in its response time; default 1,024.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_CONNECTIONS)))]
     pub connections: Option<u32>,
     /// How long new requests of a closed model are sent, in seconds: more than 0, at most 600. Default 10.
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_DURATION_S), extend("exclusiveMinimum" = 0)))]
     pub duration_s: Option<f64>,
     /// Stop a closed model after so many requests: 1 to 100 million. Default: the duration alone decides.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_REQUESTS)))]
     pub requests: Option<u64>,
     /// An open model: requests go out when they are due. Its stages say how many and how long. Default: a closed model.
     pub open: Option<Open>,
@@ -151,6 +155,7 @@ pub struct Load {
     pub part: Option<Part>,
     /// An answer that has not ended after so many milliseconds is an error: 1 to 60,000. Of PostgreSQL it is also the sessions'
     /// `statement_timeout`. Default 10,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_TIMEOUT_MS)))]
     pub timeout_ms: u64,
 }
 

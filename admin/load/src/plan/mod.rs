@@ -35,7 +35,7 @@ pub(crate) use self::postgres::CheckedPostgres;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{MAX_DEPTH, PostgresMode, PostgresPlan};
 pub(crate) use self::scenarios::Protocol;
-pub use self::scenarios::{MAX_SCENARIOS, Plan};
+pub use self::scenarios::{Ceilings, MAX_SCENARIOS, Plan};
 #[cfg(feature = "schema")]
 pub use self::schema::schema;
 #[cfg(all(feature = "postgres", feature = "scripts"))]

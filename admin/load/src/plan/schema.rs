@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::Plan;
 
-/// The JSON Schema (draft 2020-12) of a [`Plan`]: what its fields are, and that there are no others. Ranges and what fields have to
-/// do with one another are for [`Plan::check`] to say.
+/// The JSON Schema (draft 2020-12) of a [`Plan`]: what its fields are, that there are no others, and how much load each may ask for.
+/// Other ranges, and what fields have to do with one another, are for [`Plan::check`] to say.
 #[must_use]
 pub fn schema() -> Value {
     let settings = schemars::generate::SchemaSettings::draft2020_12();

@@ -13,6 +13,7 @@ use bb8_postgres::PostgresConnectionManager;
 use demo::Client;
 use http::{Method, StatusCode, header};
 use pitcrew::{CacheLayer, LatencyLayer, MemoryLayer};
+use pitcrew_admin::load::Ceilings;
 use pitcrew_admin::{Admin, PoolGauges};
 use pitcrew_stack::testing::{self, TestDatabase};
 use serde_json::{Value, json};
@@ -71,6 +72,13 @@ impl Shop {
             .database(database.url.as_str())
             .pool("app", move || gauges(&watched))
             .self_address(format!("http://{address}"))
+            // Whatever somebody thinks of, it ends soon and leaves room for others.
+            .load_ceilings(
+                Ceilings::default()
+                    .connections(4)
+                    .rate_per_s(50.0)
+                    .seconds(2.0),
+            )
             .operator_token(OPERATOR)
             .reader_token(READER)
             .build()

@@ -155,21 +155,25 @@ impl Plan {
 
     /// The same with a number of connections for each open scenario that does not say: what the others leave, shared evenly.
     pub(crate) fn shared_out(&self) -> Self {
-        let mut plan = self.clone();
-        if plan.scenarios.is_empty() {
-            return plan;
+        if self.scenarios.is_empty() {
+            return self.clone();
         }
-        let mut loads = plan.loads();
+        self.clone().shared_out_of(MAX_CONNECTIONS)
+    }
+
+    /// The same of so many connections.
+    pub(super) fn shared_out_of(mut self, most: u32) -> Self {
+        let mut loads = self.loads();
         let says = |load: &Load| load.connections.is_some() || load.open.is_none();
         let said = loads.iter().filter(|load| says(load));
         let said: u32 = said
             .map(|load| load.connections_asked())
             .fold(0, u32::saturating_add);
         loads.retain(|load| !says(load));
-        let share = MAX_CONNECTIONS.saturating_sub(said) / (loads.len() as u32).max(1);
+        let share = most.saturating_sub(said) / (loads.len() as u32).max(1);
         for load in loads {
             load.connections = Some(share.max(1));
         }
-        plan
+        self
     }
 }

@@ -5,7 +5,9 @@
 //! | here | what it has, and its builder |
 //! | `protocol` | what scenarios of all protocols have |
 //! | `check` | that it can run |
+//! | `ceilings` | that it asks for no more than whoever starts it may |
 
+mod ceilings;
 mod check;
 mod protocol;
 #[cfg(test)]
@@ -13,6 +15,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::ceilings::Ceilings;
 pub(crate) use self::protocol::Protocol;
 use super::load::Load;
 use super::{HttpPlan, PlanError, wrong};
@@ -61,6 +64,7 @@ pub struct Plan {
     pub websocket: Option<crate::WebSocketPlan>,
     /// Of a scenario: it begins so many seconds after the plan. 0 or more; with its own length at most 600. Default 0.
     #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = super::MAX_DURATION_S)))]
     pub start_s: f64,
     /// What has to hold: of this scenario, or of a plan with several of all their requests together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -68,6 +72,7 @@ pub struct Plan {
     /// Plans that run side by side, in the place of a target and a protocol: at most [`MAX_SCENARIOS`], each with a name, and none
     /// with scenarios of its own. What a run may have at most is shared by all of them: connections, rate, requests, steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_SCENARIOS)))]
     pub scenarios: Vec<Self>,
 }
 
