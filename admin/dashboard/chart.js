@@ -28,10 +28,10 @@ const marking = (marks) => ({
 });
 
 /**
- * `times` are RFC 3339 or seconds, `lines` are `{ label, unit, values }` of the same length; `null` is a gap. All lines of one
- * chart have one unit.
+ * `times` are RFC 3339 or seconds since 1970, with `fromZero` seconds from a beginning; `lines` are `{ label, unit, values }` of the same
+ * length; `null` is a gap. All lines of one chart have one unit.
  */
-export function Chart({ title, times, lines, marks = [], height = 180, isSpark = false }) {
+export function Chart({ title, times, lines, marks = [], height = 180, isSpark = false, fromZero = false }) {
   const place = useRef(null);
   const seconds = times.map((time) => (typeof time === 'number' ? time : new Date(time) / 1000));
   const drawn = JSON.stringify([seconds.length, seconds.at(-1), marks.length, lines.map((line) => [line.label, line.values.at(-1)])]);
@@ -48,8 +48,8 @@ export function Chart({ title, times, lines, marks = [], height = 180, isSpark =
         height,
         cursor: { show: !isSpark },
         legend: { show: !isSpark && lines.length > 1 },
-        scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? high * 1.1 : 1] } },
-        axes: isSpark ? [{ show: false }, { show: false }] : [axis, { ...axis, size: 64, values: (_, marks) => marks.map((mark) => `${digits(mark)} ${unit}`) }],
+        scales: { x: { time: !fromZero }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? high * 1.1 : 1] } },
+        axes: isSpark ? [{ show: false }, { show: false }] : [fromZero ? { ...axis, values: (_, marks) => marks.map((mark) => `${digits(mark)} s`) } : axis, { ...axis, size: 64, values: (_, marks) => marks.map((mark) => `${digits(mark)} ${unit}`) }],
         series: [{}, ...lines.map((line, place) => ({ label: line.label, stroke: color(COLORS[place % COLORS.length]), width: 1.5, points: { show: false }, spanGaps: false }))],
         plugins: marks.length ? [marking(marks)] : [],
       }, [seconds, ...lines.map((line) => line.values)], element);
@@ -72,7 +72,7 @@ export function Chart({ title, times, lines, marks = [], height = 180, isSpark =
     <div ref=${place} role="img" aria-label=${`${title}: last ${last}`} />
     ${!isSpark && html`<details><summary>as a table</summary><div class="scroll" tabindex="0" role="region" aria-label=${`${title}, as a table`}><table>
       <thead><tr><th scope="col">time</th>${lines.map((line) => html`<th scope="col" class="number">${line.label}${line.unit ? `, ${line.unit}` : ''}</th>`)}</tr></thead>
-      <tbody>${seconds.slice(-60).map((second, place) => html`<tr><td>${new Date(second * 1000).toLocaleTimeString()}</td>
+      <tbody>${seconds.slice(-60).map((second, place) => html`<tr><td>${fromZero ? `${digits(second)} s` : new Date(second * 1000).toLocaleTimeString()}</td>
         ${lines.map((line) => html`<td class="number">${digits(line.values.slice(-60)[place])}</td>`)}</tr>`)}</tbody>
     </table></div></details>`}
   </figure>`;

@@ -24,6 +24,6 @@ export function Audit() {
       ['Action', (row) => row.name],
       ['', (row) => row.kind + (row.dry_run ? ', dry run' : '')],
       ['Asked', (row) => (row.asked ? html`<code>${row.asked}</code>` : '–')],
-      ['Status', (row) => row.status ?? '–', { number: true, sort: (row) => row.status }],
+      ['Outcome', (row) => row.outcome ?? row.status ?? '–', { sort: (row) => row.outcome ?? row.status }],
     ]} />`}<//>`;
 }

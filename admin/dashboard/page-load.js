@@ -1,4 +1,5 @@
 // Load test: start one, follow it, read its report.
+import { Chart } from './chart.js';
 import { digits, words } from './format.js';
 import { html, useState } from './html.js';
 import { useAsked, useChoice } from './state.js';
@@ -38,5 +39,20 @@ function Report({ id, close }) {
   const asked = useAsked(`/load-test/${encodeURIComponent(id)}/report`, 30);
   return html`<${Part} title=${`Report of run ${id}`} asked=${asked}>${(data) => html`<button type="button" onClick=${close}>Close</button>
     <${Figures}>${SHOWN.filter((name) => typeof data[name] === 'number').map((name) => html`<${Figure} name=${words(name)} value=${digits(data[name])} />`)}<//>
-    <details open><summary>All of it</summary><${Facts} of=${data} /></details>`}<//>`;
+    <${OverTime} intervals=${data.intervals} />
+    <details><summary>All of it</summary><${Facts} of=${data} /></details>`}<//>`;
+}
+
+/** Second by second: what was answered, how fast, and what the app told of itself meanwhile. */
+function OverTime({ intervals }) {
+  const times = intervals.map((second) => second.until_s);
+  const line = (label, unit, of) => ({ label, unit, values: intervals.map((second) => of(second) ?? null) });
+  const answered = (of) => (second) => (second.ok ? of(second) : null);
+  const told = [...new Set(intervals.flatMap((second) => Object.keys(second.observed ?? {})))].sort();
+  return html`<${Chart} title="Answers a second" fromZero times=${times} lines=${[
+      line('good', '/s', (second) => second.ok / second.duration_s),
+      line('errors', '/s', (second) => second.errors / second.duration_s),
+    ]} />
+    <${Chart} title="Response time of good answers" fromZero times=${times} lines=${['p50_ms', 'p95_ms', 'p99_ms'].map((name) => line(name.slice(0, 3), 'ms', answered((second) => second[name])))} />
+    ${told.length > 0 && html`<h3>The app meanwhile</h3><div class="sparks">${told.map((name) => html`<${Chart} title=${words(name)} isSpark fromZero height=${60} times=${times} lines=${[line(words(name), '', (second) => second.observed?.[name])]} />`)}</div>`}`;
 }

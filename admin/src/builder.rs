@@ -15,7 +15,7 @@ use crate::background::Background;
 use crate::database::{Database, NamedPool, PoolGauges, SwapPool};
 use crate::health::{Health, Probe};
 use crate::history::History;
-use crate::load_tests::LoadTests;
+use crate::load_tests::{LoadDatabase, LoadTests};
 use crate::observe::Observed;
 use crate::optimizer::{Cycles, DEFAULT_INTERVAL, MIN_INTERVAL, Policy};
 use crate::security::auth::{Auth, Hook};
@@ -37,6 +37,8 @@ pub struct AdminBuilder {
     targets: BenchmarkTargets,
     self_address: Option<String>,
     load_ceilings: Ceilings,
+    load_database: Option<String>,
+    load_database_writes: bool,
     tokens: Vec<Token>,
     hook: Option<Hook>,
     insecure_cookies: bool,
@@ -74,6 +76,9 @@ pub enum BuildError {
     /// The app's own address cannot be a load test's target.
     #[error("the app's own address cannot be used: {0}")]
     SelfAddress(#[from] TargetError),
+    /// The database of load tests cannot be one.
+    #[error("the database of load tests cannot be used: {0}")]
+    LoadDatabase(#[source] TargetError),
     /// A ceiling of load tests is none, or higher than the tester's own.
     #[error("a ceiling of load tests cannot be used: {0}")]
     LoadCeilings(#[source] PlanError),
@@ -215,6 +220,24 @@ impl AdminBuilder {
         self
     }
 
+    /// The database that load tests may send statements to, and the role they do it in: a URL or a libpq-style string, resolved once.
+    /// Default: none, and plans with statements are refused.
+    ///
+    /// Give it a role of its own that may only read. Before each run the router asks the database whether the role can write
+    /// anything, and refuses the run with the reason where it can. Sessions begin with `default_transaction_read_only = on` beside
+    /// that. What every role may do (temporary tables, large objects of its own, advisory locks, `NOTIFY`, slow statements) is not
+    /// kept from a plan.
+    pub fn load_database(mut self, url: impl Into<String>) -> Self {
+        self.load_database = Some(url.into());
+        self
+    }
+
+    /// Whether the role of [`load_database`](Self::load_database) may write, and plans may say `allow_writes`. Default: neither.
+    pub fn load_database_writes(mut self, allow: bool) -> Self {
+        self.load_database_writes = allow;
+        self
+    }
+
     /// A token, with its role and its holder's name. May be called again; [`Admin::set_tokens`] changes them later.
     pub fn token(mut self, token: Token) -> Self {
         self.tokens.push(token);
@@ -322,6 +345,11 @@ impl AdminBuilder {
             self.hosts.allow(host);
             targets.allow(own);
         }
+        let load_database = self
+            .load_database
+            .as_deref()
+            .map(|url| LoadDatabase::new(url, self.load_database_writes))
+            .transpose()?;
         let interval = self.cycle_interval.unwrap_or(DEFAULT_INTERVAL);
         if interval < MIN_INTERVAL {
             return Err(BuildError::CycleInterval);
@@ -351,7 +379,7 @@ impl AdminBuilder {
             database,
             pools: self.pools,
             targets: self.targets,
-            load_tests: LoadTests::new(targets, self.load_ceilings),
+            load_tests: LoadTests::new(targets, load_database, self.load_ceilings),
             cycles: Cycles::new(interval),
             background: Background::new(),
             observed,

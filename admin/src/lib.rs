@@ -78,7 +78,6 @@ mod builder;
 mod database;
 mod health;
 mod history;
-mod load_plan;
 mod load_tests;
 mod observe;
 mod optimizer;

@@ -10,6 +10,7 @@
 //! | HTTP/2 | [`HttpPlan`] with [`HttpVersion::Http2`]: several streams on a connection | [`start`] | `http2` |
 //! | PostgreSQL | `PostgresPlan`: simple, prepared, pipelined, or a connection for each statement | `start_postgres` | `postgres` |
 //! | WebSocket | `WebSocketPlan`: a message and its reply, connections held idle, connections made anew | `start_websocket` | `websocket` |
+//! | whatever the app calls itself, such as a statement through its pool | a closure with a [`Load`] | [`start_calls`] | |
 //!
 //! A [`Plan`] is one of these with the text of its target, or several of them that run side by side ([`start_plan`]).
 //!
@@ -46,6 +47,7 @@ mod postgres_target;
 mod record;
 mod report;
 mod request;
+mod run_name;
 #[cfg(feature = "scripts")]
 mod script;
 mod series;
@@ -64,7 +66,9 @@ pub use details::Details;
 pub use engine::start_postgres;
 #[cfg(feature = "websocket")]
 pub use engine::start_websocket;
-pub use engine::{AnyTarget, Figures, MAX_FIGURES, Observer, Run, RunState, start, start_plan};
+pub use engine::{
+    AnyTarget, Figures, MAX_FIGURES, Observer, Run, RunState, start, start_calls, start_plan,
+};
 pub use part::{MAX_PARTS, Part, PartError};
 pub use percentiles::Percentiles;
 #[cfg(feature = "schema")]
@@ -83,6 +87,7 @@ pub use record::ErrorKind;
 pub use report::{GeneratorLimited, Model, Progress, Report, StepReport};
 #[cfg(feature = "reports")]
 pub use report::{MergeError, Parts, ReadError, Results, SCHEMA, merge};
+pub use run_name::RunName;
 #[cfg(all(feature = "scripts", feature = "postgres"))]
 pub use script::PostgresStep;
 #[cfg(all(feature = "scripts", feature = "websocket"))]
@@ -94,5 +99,5 @@ pub use targets::{Target, TargetError, Targets};
 pub use text::{TextError, seconds};
 pub use threshold::{Breach, Threshold, ThresholdError, Verdict, Watch, contradiction};
 
-/// The request header that marks load of ours. Its value is the run's id.
+/// The request header that marks load of ours. Its value is [`RunName::mark`].
 pub const RUN_HEADER: &str = "x-pitcrew-load-run";

@@ -64,6 +64,14 @@ pub(crate) struct Answer {
     pub(crate) body_bytes: u64,
 }
 
+impl Answer {
+    /// Without a status, and nobody counts its bytes.
+    pub(crate) const BARE: Self = Self {
+        status: None,
+        body_bytes: 0,
+    };
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     /// From the intended moment to the end of a good answer.

@@ -37,7 +37,7 @@ pub(crate) struct Fact {
     pub(crate) action: u64,
     pub(crate) who: String,
     pub(crate) role: String,
-    /// `POST /cache/clear`; `cycle` of what a cycle does by itself.
+    /// `POST /cache/clear`; `cycle` of what a cycle does by itself; `load test` of a run, from its start to its end.
     pub(crate) name: String,
     /// The path as it was asked for.
     pub(crate) path: String,
@@ -46,6 +46,9 @@ pub(crate) struct Fact {
     pub(crate) asked: Option<String>,
     pub(crate) status: Option<u16>,
     pub(crate) took_us: Option<u64>,
+    /// In words, of what has no status. Left out where there is none: entries that were written before there was any hash as they did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome: Option<String>,
 }
 
 /// A fact in the chain.
@@ -163,6 +166,7 @@ mod tests {
             asked: None,
             status: None,
             took_us: None,
+            outcome: None,
         }
     }
 

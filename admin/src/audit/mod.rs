@@ -141,6 +141,7 @@ impl Audit {
             asked,
             status: None,
             took_us: None,
+            outcome: None,
         };
         let seq = self.write(fact.clone())?;
         Ok(Pending {
@@ -228,6 +229,14 @@ pub(crate) struct Pending {
 impl Pending {
     pub(crate) fn end(mut self, status: u16) {
         self.complete("ended", Some(status));
+    }
+
+    /// Of what has an end of its own, long after its request was answered.
+    pub(crate) fn end_with(mut self, outcome: &str) {
+        if let Some(fact) = &mut self.fact {
+            fact.outcome = Some(outcome.to_owned());
+        }
+        self.complete("ended", None);
     }
 
     fn complete(&mut self, kind: &str, status: Option<u16>) {

@@ -1,7 +1,7 @@
 //! `POST /load-test` and what follows it.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use pitcrew_load::{Progress, Report, Run, RunState};
@@ -11,9 +11,9 @@ use super::health::worst;
 use super::operation::Operation;
 use super::{Answer, App, plan_schema};
 use crate::health::{Health, components};
-use crate::load_plan::AskedPlan;
-use crate::load_tests::StartError;
+use crate::load_tests::{AskedPlan, StartError};
 use crate::observe;
+use crate::security::identity::Identity;
 use crate::security::problem::{self, Problem};
 use serde_json::json;
 
@@ -41,9 +41,9 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .refuses(
             403,
-            "The target is none of the allowed ones, the plan is of PostgreSQL, or a reader asks.",
+            "The target is none of the allowed ones, the plan sends statements where no database is given for that, or a reader asks.",
         )
-        .refuses(503, "The app is DOWN."),
+        .refuses(503, "The app is DOWN, or the database for load tests is away."),
         Operation::get("/load-test/{id}", "One load test.", self::run).gives(run()),
         Operation::get(
             "/load-test/{id}/report",
@@ -97,6 +97,7 @@ pub(super) struct Started {
 
 pub(super) async fn start(
     State(inner): App,
+    Extension(who): Extension<Identity>,
     problem::Json(test): problem::Json<LoadTest>,
 ) -> Result<Response, Problem> {
     if worst(&inner, &components(&inner).await) == Health::Down {
@@ -105,43 +106,49 @@ pub(super) async fn start(
             "the app is DOWN, and load would keep it from getting up: GET /health names what ails",
         ));
     }
-    let observer = observe::of_app(&inner);
     let target = test.target.as_deref();
-    let started = inner
+    if test.dry_run {
+        inner.load_tests.check(&test.plan, target).await?;
+        let started = Started {
+            id: None,
+            dry_run: true,
+        };
+        return Ok(Json(started).into_response());
+    }
+    let observer = observe::of_app(&inner);
+    let audit = |id: &str| {
+        let path = format!("/load-test/{id}");
+        inner.audit.begin(&who, "load test", &path, false, None)
+    };
+    let run = inner
         .load_tests
-        .start(&test.plan, target, test.dry_run, observer);
-    match started {
-        Ok(None) => {
-            let started = Started {
-                id: None,
-                dry_run: true,
-            };
-            Ok(Json(started).into_response())
-        }
-        Ok(Some(run)) => {
-            let there = [(header::LOCATION, format!("load-test/{}", run.id()))];
-            let started = Started {
-                id: Some(run.id().to_owned()),
-                dry_run: false,
-            };
-            Ok((StatusCode::ACCEPTED, there, Json(started)).into_response())
-        }
-        Err(StartError::Busy(id)) => {
-            let problem = Problem::new(
-                StatusCode::CONFLICT,
-                format!("run {id} is under way: wait, or DELETE /load-test/{id}"),
-            );
-            Err(problem.with_header(header::LOCATION, &format!("load-test/{id}")))
-        }
-        Err(StartError::Plan(error)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error)),
-        Err(StartError::Database(field)) => {
-            let detail = format!(
-                "{field}: no statement is sent from here: run the plan with the program `pitcrew-load`"
-            );
-            Err(Problem::new(StatusCode::FORBIDDEN, detail))
-        }
-        Err(StartError::Target(error)) => {
-            Err(Problem::new(StatusCode::FORBIDDEN, error.to_string()))
+        .start(&test.plan, target, observer, audit)
+        .await?;
+    let there = [(header::LOCATION, format!("load-test/{}", run.id()))];
+    let started = Started {
+        id: Some(run.id().to_owned()),
+        dry_run: false,
+    };
+    Ok((StatusCode::ACCEPTED, there, Json(started)).into_response())
+}
+
+impl From<StartError> for Problem {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Busy(id) => {
+                let detail = format!("run {id} is under way: wait, or DELETE /load-test/{id}");
+                Self::new(StatusCode::CONFLICT, detail)
+                    .with_header(header::LOCATION, &format!("load-test/{id}"))
+            }
+            StartError::Plan(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error),
+            StartError::Forbidden(error) => Self::new(StatusCode::FORBIDDEN, error),
+            StartError::Target(error) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
+            StartError::Database(error) => error.into(),
+            StartError::Audit(error) => {
+                tracing::error!(%error, "a load test is refused: the audit's file cannot be written");
+                let detail = "the audit cannot be written, so nothing is done: see the app's log";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
         }
     }
 }

@@ -307,3 +307,60 @@ async fn an_app_that_is_down_is_not_loaded() {
     assert_eq!(taken.status, StatusCode::OK, "{}", taken.text);
     admin.shutdown(Duration::from_secs(1)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_left_out_of_the_response_times_and_its_secret_is_shown_nowhere() {
+    use pitcrew::LatencyLayer;
+    use pitcrew::latency::LOAD_RUN_HEADER;
+    use std::sync::Mutex;
+
+    assert_eq!(LOAD_RUN_HEADER, pitcrew_admin::load::RUN_HEADER);
+    static MARK: Mutex<Option<String>> = Mutex::new(None);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("bound");
+    let own = format!("http://{}", listener.local_addr().expect("an address"));
+    let (layer, latency) = LatencyLayer::builder().leave_out_load_tests(true).build();
+    let (counting, all) = LatencyLayer::builder().build();
+    let remember = |headers: http::HeaderMap| async move {
+        if let Some(mark) = headers.get(LOAD_RUN_HEADER) {
+            let text = mark.to_str().expect("text").to_owned();
+            *MARK.lock().expect("free") = Some(text);
+        }
+        "pong"
+    };
+    let target = Router::new()
+        .route("/", get(remember))
+        .layer(layer)
+        .layer(counting);
+    let served = target.clone();
+    tokio::spawn(async move { axum::serve(listener, served).await });
+
+    let (app, admin) = app(|builder| builder.self_address(&own));
+    let plan = json!({"plan": {"connections": 2, "requests": 50}});
+    let started = post(&app, plan).await;
+    let report = ended(&app, &started).await;
+    assert_eq!(report["ok"], 50, "{report}");
+    admin.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(all.snapshot().requests, 50);
+    assert_eq!(latency.snapshot().requests, 0);
+
+    // Once the run is over, its secret is worth nothing.
+    let mark = MARK.lock().expect("free").clone().expect("sent");
+    let request = Request::get("/").header(LOAD_RUN_HEADER, &mark);
+    let late = send(&target, request.body(Body::empty()).expect("a request")).await;
+    assert_eq!(late.text, "pong");
+    assert_eq!(latency.snapshot().requests, 1);
+
+    let (id, secret) = mark.split_once('.').expect("an id and a secret");
+    assert_eq!((id, secret.len()), ("1", 32));
+    for path in [
+        "/load-test",
+        "/load-test/1",
+        "/load-test/1/report",
+        "/audit",
+    ] {
+        let told = read(&app, path).await.to_string();
+        assert!(!told.contains(secret), "{path}: {told}");
+    }
+}

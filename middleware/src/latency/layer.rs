@@ -42,6 +42,7 @@ impl LatencyLayer {
             clock: Clock::system(),
             exemplars: DEFAULT_EXEMPLARS,
             has_server_timing: false,
+            leaves_out_load_tests: false,
             verdicts: Verdicts::default(),
         }
     }
@@ -71,6 +72,7 @@ pub struct LatencyBuilder {
     clock: Clock,
     exemplars: usize,
     has_server_timing: bool,
+    leaves_out_load_tests: bool,
     pub(super) verdicts: Verdicts,
 }
 
@@ -97,6 +99,15 @@ impl LatencyBuilder {
     #[must_use]
     pub fn server_timing(mut self, server_timing: bool) -> Self {
         self.has_server_timing = server_timing;
+        self
+    }
+
+    /// Counts no request of a load test that this process makes of itself ([`LoadRun`](super::LoadRun)), so that percentiles, objectives and alerts
+    /// are of real visitors alone. Segments and statements of such requests are left out too; [`Server-Timing`](Self::server_timing)
+    /// is said of them as of all. What such a test itself found is in its report. Off by default; with it on, a request costs one look-up of a header more.
+    #[must_use]
+    pub fn leave_out_load_tests(mut self, leave_out_load_tests: bool) -> Self {
+        self.leaves_out_load_tests = leave_out_load_tests;
         self
     }
 
@@ -158,6 +169,7 @@ impl LatencyBuilder {
             labeler: self.labeler,
             has_exemplars: self.exemplars > 0,
             has_server_timing: self.has_server_timing,
+            leaves_out_load_tests: self.leaves_out_load_tests,
         };
         (LatencyLayer { measure }, LatencyHandle { shared })
     }

@@ -20,6 +20,7 @@
 //! | with 101, or 2xx to CONNECT: what comes after it is another protocol's | the class of its status, at its head |
 //! | with an error of the service or of the body | `error` |
 //! | dropped before that: the client went away, a timeout outside, a panic | `aborted` |
+//! | in whatever way, of a load test of the app's own, where [`LatencyBuilder::leave_out_load_tests`] says so | nothing |
 //!
 //! A route is what [`LatencyBuilder::route_label`] says, else axum's `MatchedPath`, else axum's `NestedPath` with `/*` (inside
 //! `nest_service` there is no other), else `unmatched`. There are [`DEFAULT_MAX_SERIES`] series; what comes after them is counted in
@@ -84,6 +85,7 @@ mod hdr_log;
 mod histogram;
 mod layer;
 mod ledger;
+mod load_run;
 mod merge;
 mod pool;
 #[cfg(feature = "tokio-postgres")]
@@ -126,6 +128,7 @@ pub use self::{
     histogram::{Bucket, Histogram},
     layer::{BuildError, DEFAULT_MAX_SERIES, LatencyBuilder, LatencyLayer, MIN_SERIES},
     ledger::{HOURS, LEDGER_BYTES},
+    load_run::{LOAD_RUN_HEADER, LoadRun, MAX_LOAD_MARK_BYTES, MAX_LOAD_RUNS, MIN_LOAD_MARK_BYTES},
     pool::{ConnectionPool, Pool},
     recorder::{
         registry::{MAX_SERIES, MAX_STATUS_CODES},

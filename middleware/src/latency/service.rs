@@ -9,6 +9,7 @@ use tower_service::Service;
 use super::{
     body::ResponseBody,
     future::ResponseFuture,
+    load_run,
     recorder::{
         label::RouteText,
         owners::LayerId,
@@ -43,6 +44,8 @@ pub(super) struct Measure {
     pub(super) has_exemplars: bool,
     /// Whether the response says how long its head took.
     pub(super) has_server_timing: bool,
+    /// Whether load tests of this process count nothing.
+    pub(super) leaves_out_load_tests: bool,
 }
 
 impl<S> Latency<S> {
@@ -55,6 +58,9 @@ impl Measure {
     /// `custom`: what the app's own closure says.
     #[inline(always)]
     fn begin<B>(&self, request: &Request<B>, custom: Option<&str>) -> Record {
+        if self.leaves_out_load_tests && load_run::is_known(request.headers()) {
+            return Record::of_nothing(self.ticks);
+        }
         let text = match (custom, Template::of(request.extensions())) {
             (Some(label), _) => RouteText::Whole(label),
             (None, Template::Whole(template)) => RouteText::Whole(template),

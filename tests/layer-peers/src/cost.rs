@@ -68,6 +68,11 @@ pub(crate) fn service(layer: &str, count: usize) -> Option<()> {
             let (layer, _handle) = LatencyLayer::builder().build();
             warm(layer.layer(handler), count);
         }
+        "latency-leaving-out" => {
+            let built = LatencyLayer::builder().leave_out_load_tests(true).build();
+            let (layer, _handle) = built;
+            warm(layer.layer(handler), count);
+        }
         "memory" => {
             let (layer, _handle) = MemoryLayer::builder().build();
             warm(layer.layer(handler), count);

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::call;
 use super::exchange::Exchange;
 use super::http1;
 #[cfg(feature = "http2")]
@@ -20,6 +21,7 @@ use crate::script::Sent;
 /// What a run sends, and where: one for each protocol.
 #[derive(Debug, Clone)]
 pub(super) enum Work {
+    Call(Arc<call::Work>),
     Http1(Arc<http1::Work>),
     #[cfg(feature = "http2")]
     Http2(Arc<http2::Work>),
@@ -34,6 +36,7 @@ impl Work {
     #[cfg(feature = "scripts")]
     pub(super) fn script(&self) -> Option<&Arc<crate::script::Script>> {
         match self {
+            Self::Call(_) => None,
             Self::Http1(work) => work.script.as_ref(),
             #[cfg(feature = "http2")]
             Self::Http2(work) => work.plan.script.as_ref(),
@@ -92,6 +95,7 @@ pub(super) struct Connections {
 
 /// Sends one request after the other, and connects when it has to.
 pub(super) enum Connection {
+    Call(call::Connection),
     Http1(http1::Connection),
     #[cfg(feature = "http2")]
     Http2(http2::Connection),
@@ -116,6 +120,7 @@ impl Connections {
         let _ = number;
         let thread = &self.thread;
         match &self.work {
+            Work::Call(work) => Connection::Call(call::Connection::new(Arc::clone(work))),
             Work::Http1(work) => {
                 Connection::Http1(http1::Connection::new(thread, Arc::clone(work)))
             }
@@ -150,6 +155,7 @@ impl Connection {
     /// Sends one request and waits for the end of its answer. Connects first where there is no live connection.
     pub(super) async fn send(&mut self) -> Exchange {
         match self {
+            Self::Call(connection) => connection.send().await,
             Self::Http1(connection) => connection.send().await,
             #[cfg(feature = "http2")]
             Self::Http2(connection) => connection.send().await,
@@ -185,7 +191,6 @@ impl Connection {
             (Self::WebSocket(connection), Sent::Message(message)) => {
                 connection.send_step(message, is_first, reply).await
             }
-            #[cfg(any(feature = "postgres", feature = "websocket"))]
             _ => unreachable!("a plan's steps are of its protocol"),
         }
     }

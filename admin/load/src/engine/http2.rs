@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -20,6 +19,7 @@ use super::thread::Thread;
 use crate::plan::Checked;
 use crate::record::{Answer, ErrorKind};
 use crate::request::Request;
+use crate::run_name::RunName;
 use crate::targets::Target;
 
 /// What is sent, and where.
@@ -68,7 +68,7 @@ impl Connection {
         Self {
             thread: Rc::clone(thread),
             shared,
-            request: whole(&Request::of(&work.plan), &work, &thread.shared.id),
+            request: whole(&Request::of(&work.plan), &work, &thread.shared.name),
             patience: Patience::new(work.plan.load.timeout),
             work,
         }
@@ -90,7 +90,7 @@ impl Connection {
         request: &Request,
         heard: &mut impl Listen,
     ) -> Exchange {
-        let request = whole(request, &self.work, &self.thread.shared.id);
+        let request = whole(request, &self.work, &self.thread.shared.name);
         Exchange::of(async |begin| self.attempt(begin, request.clone(), heard).await).await
     }
 
@@ -175,12 +175,12 @@ impl Connection {
 }
 
 /// With what is the connection's own.
-fn whole(of: &Request, work: &Work, run: &str) -> http::Request<Full<Bytes>> {
+fn whole(of: &Request, work: &Work, name: &RunName) -> http::Request<Full<Bytes>> {
     let mut request = http::Request::new(Full::new(of.body.clone()));
     *request.method_mut() = of.method.clone();
     *request.headers_mut() = of.headers.iter().cloned().collect();
-    if let Ok(run) = HeaderValue::from_str(run) {
-        request.headers_mut().insert(crate::RUN_HEADER, run);
+    if let Some(mark) = name.header() {
+        request.headers_mut().insert(crate::RUN_HEADER, mark);
     }
     // Checked with the plan, and values in it are percent-encoded.
     let path = of.path.parse().unwrap_or_default();

@@ -5,7 +5,8 @@
 //! | `start` | checks a plan and starts it |
 //! | `scenarios` | several side by side |
 //! | `observe` | the target's own figures beside those of the load |
-//! | `run` | the handle on a run, and what its threads share |
+//! | `run` | the handle on a run |
+//! | `shared` | what its threads share |
 //! | `thread` | what one thread has at hand and hands in |
 //! | `closed`, `open` | the two models of load |
 //! | `pace` | the thread that says when requests of an open model are due |
@@ -13,11 +14,13 @@
 //! | `sender` | what goes over it for each arrival |
 //! | `exchange` | one request on it, and what came of that |
 //! | `http1`, `http2`, `postgres`, `websocket` | one of a protocol |
+//! | `call` | what the host calls itself |
 //! | `socket` | TCP in clear or by TLS |
 //! | `driver` | what moves a connection's bytes |
 //! | `presence` | that it is there, counted |
 //! | `patience` | its timeout |
 
+mod call;
 mod closed;
 mod connection;
 #[cfg(feature = "postgres")]
@@ -36,6 +39,7 @@ mod presence;
 mod run;
 mod scenarios;
 mod sender;
+mod shared;
 mod socket;
 mod start;
 mod thread;
@@ -52,25 +56,26 @@ use self::connection::{Connections, Work};
 #[cfg(feature = "reports")]
 pub(crate) use self::observe::MAX_NAME;
 pub use self::observe::{Figures, MAX_FIGURES, Observer};
-use self::run::{Place, Shared};
 pub use self::run::{Run, RunState};
 pub use self::scenarios::{AnyTarget, start_plan};
-pub use self::start::start;
+use self::shared::{Place, Shared};
 #[cfg(feature = "postgres")]
 pub use self::start::start_postgres;
 #[cfg(feature = "websocket")]
 pub use self::start::start_websocket;
+pub use self::start::{start, start_calls};
 use self::thread::Thread;
 use crate::plan::{CheckedLoad, PlanError};
+use crate::run_name::RunName;
 
 /// After a cancel, requests under way get so long before their connections are dropped.
 const GRACE: Duration = Duration::from_millis(500);
 
-fn run(id: String, load: CheckedLoad, work: &Work, place: Place) -> Result<Run, PlanError> {
+fn run(name: RunName, load: CheckedLoad, work: &Work, place: Place) -> Result<Run, PlanError> {
     let load = Arc::new(load);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = cores.min(load.connections as usize);
-    let shared = Arc::new(Shared::new(id, threads, &load, work, place));
+    let shared = Arc::new(Shared::new(name, threads, &load, work, place));
     let no_thread = |error: std::io::Error| {
         shared.cancel.cancel();
         PlanError {

@@ -1,19 +1,12 @@
-//! A run that was started, as others see it and as its threads do.
+//! The handle on a run that was started.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-
-use super::connection::Work;
-use super::observe::Figures;
-use super::pace::Paced;
-use crate::plan::{CheckedLoad, MAX_RATE_PER_S, PlanError, wrong};
-use crate::record::Recorder;
-use crate::report::{Ended, GeneratorLimited, Model, Progress, Report};
-use crate::series::{Interval, Series};
+use super::shared::Shared;
+use crate::plan::{MAX_RATE_PER_S, PlanError, wrong};
+use crate::report::{Model, Progress, Report};
+use crate::series::Interval;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -34,220 +27,11 @@ pub struct Run {
     pub(super) scenarios: Arc<[(String, Self)]>,
 }
 
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) id: String,
-    pub(super) begin: Instant,
-    pub(super) cancel: CancellationToken,
-    pub(super) paced: Arc<Paced>,
-    /// How many of a closed model's connections send.
-    pub(super) users: watch::Sender<u32>,
-    /// As many as there can be; none where they cannot change.
-    most_users: Option<u32>,
-    pub(super) all_threads: usize,
-    model: Model,
-    /// Of which this is a scenario.
-    whole: Option<Arc<Self>>,
-    /// Of a whole: that one of its scenarios was late.
-    late: OnceLock<GeneratorLimited>,
-    has_observer: AtomicBool,
-    done: CancellationToken,
-    claimed: AtomicU64,
-    unfinished: AtomicU64,
-    unfinished_follow_ups: AtomicU64,
-    /// Names of the steps, where the plan has some.
-    steps: Vec<String>,
-    cpu_us: AtomicU64,
-    threads: AtomicU64,
-    series: Mutex<Series>,
-    report: OnceLock<Report>,
-}
-
-impl Shared {
-    pub(super) fn new(
-        id: String,
-        threads: usize,
-        load: &CheckedLoad,
-        work: &Work,
-        place: Place,
-    ) -> Self {
-        let model = if load.arrivals.is_some() {
-            Model::Open
-        } else {
-            Model::Closed
-        };
-        let shared = Self {
-            begin: place.begin,
-            users: watch::Sender::new(load.connections),
-            most_users: (work.can_rest() && model == Model::Closed).then_some(load.connections),
-            steps: work.steps(),
-            ..Self::bare(id, threads, model)
-        };
-        let Some(whole) = place.whole else {
-            return shared;
-        };
-        whole.threads.fetch_add(threads as u64, Relaxed);
-        Self {
-            cancel: whole.cancel.child_token(),
-            whole: Some(whole),
-            ..shared
-        }
-    }
-
-    /// Of several scenarios together. It ends when all of their threads have ended, and whoever made it has said
-    /// [`release`](Self::release).
-    pub(super) fn of_scenarios(id: String, model: Model, begin: Instant) -> Self {
-        Self {
-            begin,
-            ..Self::bare(id, 1, model)
-        }
-    }
-
-    fn bare(id: String, threads: usize, model: Model) -> Self {
-        Self {
-            id,
-            begin: Instant::now(),
-            cancel: CancellationToken::new(),
-            paced: Arc::new(Paced::default()),
-            users: watch::Sender::new(0),
-            most_users: None,
-            all_threads: threads,
-            model,
-            whole: None,
-            late: OnceLock::new(),
-            has_observer: AtomicBool::new(false),
-            done: CancellationToken::new(),
-            claimed: AtomicU64::new(0),
-            unfinished: AtomicU64::new(0),
-            unfinished_follow_ups: AtomicU64::new(0),
-            steps: Vec::new(),
-            cpu_us: AtomicU64::new(0),
-            threads: AtomicU64::new(threads as u64),
-            series: Mutex::new(Series::new()),
-            report: OnceLock::new(),
-        }
-    }
-
-    /// Whether one more request may be sent.
-    pub(super) fn claim(&self, requests: Option<u64>) -> bool {
-        // Most runs have no such limit, and then no two threads meet here.
-        requests.is_none_or(|requests| self.claimed.fetch_add(1, Relaxed) < requests)
-    }
-
-    pub(super) fn unfinished(&self, count: u64) {
-        self.unfinished.fetch_add(count, Relaxed);
-    }
-
-    #[cfg(feature = "scripts")]
-    pub(super) fn unfinished_follow_ups(&self, count: u64) {
-        self.unfinished_follow_ups.fetch_add(count, Relaxed);
-    }
-
-    /// Whether it had none before.
-    pub(super) fn claim_observer(&self) -> bool {
-        !self.has_observer.swap(true, Relaxed)
-    }
-
-    pub(super) fn observed(&self, figures: &Figures) {
-        self.series().observe(figures);
-    }
-
-    fn series(&self) -> MutexGuard<'_, Series> {
-        self.series.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What a thread recorded since it last handed in.
-    pub(super) fn take(&self, recorder: &Recorder) {
-        self.series().take(recorder, self.begin.elapsed());
-        if let Some(whole) = &self.whole {
-            let is_closed = whole.model == Model::Mixed && self.model == Model::Closed;
-            let now = whole.begin.elapsed();
-            whole.series().take_of_scenario(recorder, now, is_closed);
-        }
-    }
-
-    pub(super) fn thread_ended(&self, recorder: &Recorder, cpu: Duration) {
-        self.take(recorder);
-        let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(0);
-        self.cpu_us.fetch_add(cpu_us, Relaxed);
-        self.release();
-        if let Some(whole) = &self.whole {
-            whole.cpu_us.fetch_add(cpu_us, Relaxed);
-            whole.release();
-        }
-    }
-
-    /// One of those that keep it from its end is gone; with the last the report is made.
-    pub(super) fn release(&self) {
-        if self.threads.fetch_sub(1, Relaxed) > 1 {
-            return;
-        }
-        let elapsed = self.begin.elapsed();
-        let series = &mut self.series();
-        series.end(elapsed);
-        let mut report = Report::new(
-            &series.total,
-            &Ended {
-                model: self.model,
-                is_cancelled: self.cancel.is_cancelled(),
-                elapsed,
-                due: self.paced.due.load(Relaxed),
-                unfinished: self.unfinished.load(Relaxed),
-                unfinished_follow_ups: self.unfinished_follow_ups.load(Relaxed),
-                steps: self.steps.clone(),
-                cpu: Duration::from_micros(
-                    self.cpu_us.load(Relaxed) + self.paced.cpu_us.load(Relaxed),
-                ),
-                intervals: series.intervals.clone(),
-                observed_dropped: series.observed_dropped,
-            },
-        );
-        // One that was late makes the whole late, however small its share.
-        report.generator_limited = report.generator_limited.or(self.late.get().copied());
-        if let Some(whole) = &self.whole {
-            whole.absorb(self, &report);
-        }
-        let _ = self.report.set(report);
-        self.done.cancel();
-    }
-
-    /// What the series of a scenario does not tell.
-    fn absorb(&self, scenario: &Self, report: &Report) {
-        for (own, others) in [
-            (&self.paced.due, &scenario.paced.due),
-            (&self.paced.cpu_us, &scenario.paced.cpu_us),
-            (&self.unfinished, &scenario.unfinished),
-            (&self.unfinished_follow_ups, &scenario.unfinished_follow_ups),
-        ] {
-            own.fetch_add(others.load(Relaxed), Relaxed);
-        }
-        if let Some(late) = report.generator_limited {
-            let _ = self.late.set(late);
-        }
-    }
-}
-
-/// Where a run stands among others.
-pub(super) struct Place {
-    pub(super) begin: Instant,
-    pub(super) whole: Option<Arc<Shared>>,
-}
-
-impl Place {
-    /// Alone, and at once.
-    pub(super) fn alone() -> Self {
-        Self {
-            begin: Instant::now(),
-            whole: None,
-        }
-    }
-}
-
 impl Run {
     /// The run's id.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.shared.id
+        self.shared.name.id()
     }
 
     /// Whether it is still sending.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Run;
-use super::run::{Place, Shared};
+use super::shared::{Place, Shared};
 use super::start::{self, Ready};
 use crate::plan::{Plan, PlanError, Protocol, wrong};
 use crate::report::Model;
+use crate::run_name::RunName;
 use crate::targets::Target;
 
 /// A target of any protocol.
@@ -56,11 +57,11 @@ impl AnyTarget {
 /// [`PlanError`] with the path of the field, such as `scenarios[1].http.connections`: as [`start`](super::start()),
 /// `start_postgres` and `start_websocket`, and when a target is of another protocol or there are not as many as scenarios.
 pub async fn start_plan(
-    id: impl Into<String>,
+    name: impl Into<RunName>,
     plan: &Plan,
     targets: &[AnyTarget],
 ) -> Result<Run, PlanError> {
-    let id = id.into();
+    let name = name.into();
     plan.check()?;
     let plan = &plan.shared_out();
     let leaves = plan.leaves();
@@ -76,7 +77,7 @@ pub async fn start_plan(
     }
     let mut all = Vec::new();
     for ((path, scenario), target) in leaves.iter().zip(targets) {
-        let ready = ready(&id, scenario, target).await;
+        let ready = ready(&name, scenario, target).await;
         let ready = ready.map_err(|error| scenario.named(path, error))?;
         all.push((scenario, path, ready));
     }
@@ -84,27 +85,27 @@ pub async fn start_plan(
         && let Some((_, path, ready)) = all.pop()
     {
         return ready
-            .run(id, Place::alone())
+            .run(name, Place::alone())
             .map_err(|error| plan.named(path, error));
     }
-    side_by_side(&id, all)
+    side_by_side(&name, all)
 }
 
-async fn ready(id: &str, plan: &Plan, target: &AnyTarget) -> Result<Ready, PlanError> {
+async fn ready(name: &RunName, plan: &Plan, target: &AnyTarget) -> Result<Ready, PlanError> {
     match (plan.protocol()?, target) {
-        (Protocol::Http(plan), AnyTarget::Http(target)) => start::of_http(id, plan, target),
+        (Protocol::Http(plan), AnyTarget::Http(target)) => start::of_http(name, plan, target),
         #[cfg(feature = "websocket")]
         (Protocol::WebSocket(plan), AnyTarget::Http(target)) => start::of_websocket(plan, target),
         #[cfg(feature = "postgres")]
         (Protocol::Postgres(plan), AnyTarget::Postgres(target)) => {
-            start::of_postgres(id, plan, target).await
+            start::of_postgres(name, plan, target).await
         }
         #[cfg(feature = "postgres")]
         _ => wrong("target", "is of another protocol than the plan"),
     }
 }
 
-fn side_by_side(id: &str, all: Vec<(&&Plan, &String, Ready)>) -> Result<Run, PlanError> {
+fn side_by_side(name: &RunName, all: Vec<(&&Plan, &String, Ready)>) -> Result<Run, PlanError> {
     let open = all.iter().filter(|(.., ready)| ready.is_open()).count();
     let model = match open {
         0 => Model::Closed,
@@ -112,14 +113,14 @@ fn side_by_side(id: &str, all: Vec<(&&Plan, &String, Ready)>) -> Result<Run, Pla
         _ => Model::Mixed,
     };
     let begin = Instant::now();
-    let whole = Arc::new(Shared::of_scenarios(id.to_owned(), model, begin));
+    let whole = Arc::new(Shared::of_scenarios(name.clone(), model, begin));
     let mut scenarios = Vec::new();
     for (plan, path, ready) in all {
         let place = Place {
             begin: begin + Duration::from_secs_f64(plan.start_s),
             whole: Some(Arc::clone(&whole)),
         };
-        match ready.run(id.to_owned(), place) {
+        match ready.run(name.clone(), place) {
             Ok(run) => scenarios.push((plan.name.clone(), run)),
             Err(error) => {
                 whole.cancel.cancel();

@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::run::Shared;
 use super::share_of;
+use super::shared::Shared;
 use crate::details::Details;
 use crate::plan::CheckedLoad;
 use crate::record::{Recorder, Sample};

@@ -231,7 +231,7 @@ impl Load {
         self.part.unwrap_or(Part::WHOLE)
     }
 
-    pub(super) fn checked(&self) -> Result<CheckedLoad, PlanError> {
+    pub(crate) fn checked(&self) -> Result<CheckedLoad, PlanError> {
         let connections = self.connections_asked();
         if !(1..=MAX_CONNECTIONS).contains(&connections) {
             return wrong("connections", format!("wants 1 to {MAX_CONNECTIONS}"));

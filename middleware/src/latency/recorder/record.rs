@@ -67,6 +67,23 @@ impl Record {
         }
     }
 
+    /// A request that nobody counts.
+    #[cold]
+    pub(crate) fn of_nothing(ticks: Ticks) -> Self {
+        Self {
+            frame: Frame::new(LayerId::NONE),
+            started: ticks.now(|| LayerId::NONE.manual_time()),
+            ticks,
+            first_byte: NO_HEAD,
+            request_bytes: 0,
+            response_bytes: 0,
+            trace: TraceId::default(),
+            route: OVERFLOW_ROUTE,
+            judged: 0,
+            method: Method::ANY,
+        }
+    }
+
     /// For a poll of the request's future or body: so that segments find the request.
     #[inline]
     pub(crate) fn enter(&mut self) -> Entered<'_> {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method};
+use http::Method;
 
 use self::live::{Fault, Live};
 use self::request::{Common, bytes_of};
@@ -30,6 +30,7 @@ use super::thread::Thread;
 use crate::plan::Checked;
 use crate::record::ErrorKind;
 use crate::request::Request;
+use crate::run_name::RunName;
 use crate::targets::Target;
 
 /// What is sent, and where.
@@ -46,11 +47,11 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(plan: &Checked, target: Target, run: &str) -> Self {
+    pub(super) fn new(plan: &Checked, target: Target, name: &RunName) -> Self {
         let common = Common {
             authority: target.authority().to_owned(),
             keep_alive: plan.keep_alive,
-            run: HeaderValue::from_str(run).ok(),
+            mark: name.header(),
         };
         Self {
             request: bytes_of(&Request::of(plan), &common),

@@ -11,8 +11,8 @@ use crate::request::Request;
 pub(super) struct Common {
     pub(super) authority: String,
     pub(super) keep_alive: bool,
-    /// The run's id. A text that can be no header is not sent, as by the other protocols.
-    pub(super) run: Option<HeaderValue>,
+    /// What the run's load is told by.
+    pub(super) mark: Option<HeaderValue>,
 }
 
 /// RFC 9112, 3.
@@ -33,8 +33,8 @@ pub(super) fn bytes_of(request: &Request, common: &Common) -> Bytes {
     if !common.keep_alive {
         header(&CONNECTION, b"close");
     }
-    if let Some(run) = &common.run {
-        header(&HeaderName::from_static(crate::RUN_HEADER), run.as_bytes());
+    if let Some(mark) = &common.mark {
+        header(&HeaderName::from_static(crate::RUN_HEADER), mark.as_bytes());
     }
     // One that means to send something says that it is nothing (RFC 9110, 8.6).
     let says_length = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);

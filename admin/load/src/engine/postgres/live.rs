@@ -18,10 +18,7 @@ use crate::postgres_target::{PostgresTarget, sentence};
 use crate::record::{Answer, ErrorKind};
 
 /// A statement that was executed. Rows are read and not kept, nor are their bytes counted.
-pub(super) const ANSWER: Answer = Answer {
-    status: None,
-    body_bytes: 0,
-};
+pub(super) const ANSWER: Answer = Answer::BARE;
 
 /// What is sent, and where.
 #[derive(Debug)]
@@ -116,10 +113,12 @@ impl ToSql for Parameter {
 /// How a connection ended.
 type Fate = Rc<OnceCell<Result<(), Error>>>;
 
+/// The library's own, in clear or by TLS.
+type LibraryConnection = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
 /// The library's connection, which notes how it ended.
 pub(super) struct Moving {
-    /// In clear or by TLS.
-    connection: Pin<Box<dyn Future<Output = Result<(), Error>>>>,
+    connection: LibraryConnection,
     fate: Fate,
 }
 
@@ -224,7 +223,7 @@ async fn open(work: &Work) -> Result<(Client, Driver<Moving>, Fate), Error> {
     Ok((client, Driver::new(moving), fate))
 }
 
-type Connected = (Client, Pin<Box<dyn Future<Output = Result<(), Error>>>>);
+type Connected = (Client, LibraryConnection);
 
 async fn connect(work: &Work) -> Result<Connected, Error> {
     #[cfg(feature = "postgres-tls")]
@@ -251,8 +250,8 @@ fn kind_of_refusal(error: &Error) -> ErrorKind {
 /// Connects once and has the statement prepared, so that a wrong plan is refused before the run.
 pub(in super::super) async fn try_out(work: &Work) -> Result<(), PlanError> {
     let trying = async {
-        let (client, mut driver, _) = match open(work).await {
-            Ok(opened) => opened,
+        let (client, mut driver) = match connect(work).await {
+            Ok((client, connection)) => (client, Driver::new(connection)),
             Err(error) => return wrong("target", format!("cannot connect: {}", sentence(&error))),
         };
         #[cfg(feature = "scripts")]

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, Stream, StreamExt};
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use tokio_websockets::{ClientBuilder, Error, Limits, Message, WebSocketStream, upgrade};
 
 use super::super::exchange::{CONNECT_TIMEOUT, Listen};
@@ -227,8 +227,8 @@ impl Work {
                 .map_err(|_| wrong())?;
         }
         let name = HeaderName::from_static(crate::RUN_HEADER);
-        if let Ok(run) = HeaderValue::from_str(&thread.shared.id) {
-            builder = builder.add_header(name, run).map_err(|_| wrong())?;
+        if let Some(mark) = thread.shared.name.header() {
+            builder = builder.add_header(name, mark).map_err(|_| wrong())?;
         }
         Ok(builder)
     }

@@ -26,21 +26,30 @@ pub(super) fn instructions(programs: &Programs<'_>) -> Result<Vec<Figure>> {
         let words = ["service", layer];
         programs.plain.instructions_inside("cost::counted", &words)
     };
-    let (Some(noop), Some(again), Some(latency)) =
-        (count("noop")?, count("noop")?, count("latency")?)
-    else {
+    let (Some(noop), Some(again), Some(latency), Some(leaving_out)) = (
+        count("noop")?,
+        count("noop")?,
+        count("latency")?,
+        count("latency-leaving-out")?,
+    ) else {
         skipped("latency_extra_instr", "valgrind is not installed");
         return Ok(Vec::new());
     };
-    let extra = latency - noop;
-    let reading = Interval {
-        value: extra,
-        low: extra,
-        high: extra,
+    let figure = |name: &str, extra: f64| {
+        let reading = Interval {
+            value: extra,
+            low: extra,
+            high: extra,
+        };
+        let mut figure = Figure::own(name, "instructions", reading);
+        figure.control = Some(again / noop);
+        figure
     };
-    let mut figure = Figure::own("latency_extra_instr", "instructions", reading);
-    figure.control = Some(again / noop);
-    Ok(vec![figure])
+    Ok(vec![
+        figure("latency_extra_instr", latency - noop),
+        // What `leave_out_load_tests` adds to that where a request is of nobody's load test.
+        figure("latency_leave_out_instr", leaving_out - latency),
+    ])
 }
 
 /// CPU time that is added on a router, the same of a layer that does nothing taken away, over the peer's; on one thread and on four.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::Value;
 
-use crate::load_tests::StartError;
+use super::{LoadDatabase, StartError};
 
 /// What only a whole plan has; the plan of a protocol has none of them.
 const OF_WHOLE: [&str; 8] = [
@@ -56,6 +56,8 @@ pub(crate) struct Placed {
     pub(crate) targets: Vec<AnyTarget>,
     /// Whether some of it goes to this app.
     pub(crate) is_of_app: bool,
+    /// The path of the first part that sends statements.
+    pub(crate) database_field: Option<String>,
 }
 
 impl AskedPlan {
@@ -66,17 +68,20 @@ impl AskedPlan {
         }
     }
 
-    /// Gives each part its target: its own, else `target`, else this app. Each is compared with the list, never resolved.
+    /// Gives each part its target: its own, else `target`, else this app; what sends statements has the one database. Each is
+    /// compared with the list, never resolved.
     /// What asks for more than `ceilings` is refused.
     pub(crate) fn place(
         &self,
         target: Option<&str>,
         listed: &Targets,
+        database: Option<&LoadDatabase>,
         ceilings: &Ceilings,
     ) -> Result<Placed, StartError> {
         let mut plan = self.plan.clone();
         let mut targets = Vec::new();
         let mut is_of_app = false;
+        let mut database_field = None;
         let parts: Vec<(String, &mut Plan)> = if plan.scenarios.is_empty() {
             vec![(String::new(), &mut plan)]
         } else {
@@ -86,8 +91,28 @@ impl AskedPlan {
                 .collect()
         };
         for (path, part) in parts {
-            if part.postgres.is_some() {
-                return Err(StartError::Database(format!("plan.{path}postgres")));
+            if let Some(postgres) = &part.postgres {
+                let field = format!("plan.{path}postgres");
+                let Some(database) = database else {
+                    return Err(StartError::Forbidden(format!(
+                        "{field}: this router has no database for load tests: build it with load_database(..), or run the plan \
+                         with the program `pitcrew-load`"
+                    )));
+                };
+                if !part.target.is_empty() {
+                    return Err(StartError::Forbidden(format!(
+                        "plan.{path}target: statements go to the router's own database for load tests: leave it out"
+                    )));
+                }
+                if postgres.allow_writes && !database.allows_writes {
+                    return Err(StartError::Forbidden(format!(
+                        "{field}.allow_writes: this router was not built with load_database_writes(true)"
+                    )));
+                }
+                part.target = format!("postgres://{}", database.target.authority());
+                targets.push(AnyTarget::from(database.target.clone()));
+                database_field.get_or_insert(field);
+                continue;
             }
             let asked = if part.target.is_empty() {
                 target
@@ -113,6 +138,7 @@ impl AskedPlan {
             plan,
             targets,
             is_of_app,
+            database_field,
         })
     }
 
