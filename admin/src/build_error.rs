@@ -41,6 +41,11 @@ pub enum BuildError {
          else from PITCREW_INSTANCE and PITCREW_ENVIRONMENT"
     )]
     InstanceName,
+    /// There is nowhere to keep things, or no name to find them by.
+    #[error(
+        "what is kept in the database wants `.database(..)`, and `.instance(..)` to find it by"
+    )]
+    Keep,
     /// Whose token it is would not be known.
     #[error("a token is configured twice: give each holder one of their own")]
     TokenTwice,

@@ -17,6 +17,7 @@ use crate::health::{Health, Probe};
 use crate::heat::Heat;
 use crate::history::History;
 use crate::instance::Instance;
+use crate::keep::Keep;
 use crate::load_tests::LoadTests;
 use crate::observe::Observed;
 use crate::optimizer::{Cycles, DEFAULT_INTERVAL, MIN_INTERVAL, Policy};
@@ -52,6 +53,7 @@ pub struct AdminBuilder {
     cycle_interval: Option<Duration>,
     instance: Option<String>,
     environment: Option<String>,
+    keep_in_database: bool,
 }
 
 impl fmt::Debug for AdminBuilder {
@@ -225,6 +227,17 @@ impl AdminBuilder {
         self
     }
 
+    /// Keeps alerts, the audit (where it has no [file](Self::audit_file)), and minutes and hours of the history in the
+    /// [database](Self::database), so that they outlive the process: in the table `pitcrew_admin.kept`, which is made where it is not
+    /// there. It wants an [instance](Self::instance), by whose name the next process finds them. Default: they end with the process.
+    ///
+    /// They are copied once a second. While the database is away they wait in memory for it, the last 500 alerts, 1,000 entries of the
+    /// audit, and a day; `GET /config` says whether all is kept.
+    pub fn keep_in_database(mut self, keep: bool) -> Self {
+        self.keep_in_database = keep;
+        self
+    }
+
     /// The pause between optimisation cycles: at least 10 seconds, default 30 minutes.
     pub fn cycle_interval(mut self, interval: Duration) -> Self {
         self.cycle_interval = Some(interval);
@@ -285,6 +298,10 @@ impl AdminBuilder {
         }
         let variable = |name: &str| std::env::var(name).ok();
         let instance = Instance::new(self.instance, self.environment, variable)?;
+        let kept_as = self.keep_in_database.then(|| instance.name.clone());
+        if kept_as.is_some() && (database.is_none() || instance.name.is_none()) {
+            return Err(BuildError::Keep);
+        }
         let interval = self.cycle_interval.unwrap_or(DEFAULT_INTERVAL);
         if interval < MIN_INTERVAL {
             return Err(BuildError::CycleInterval);
@@ -321,6 +338,7 @@ impl AdminBuilder {
             history,
             heat: Heat::default(),
             instance,
+            keep: Keep::new(kept_as.flatten()),
             alerts: Alerts::new(rules, self.sinks),
             alerts_start_cycles: !self.cycles_only_on_schedule,
             policy: self.policy,

@@ -81,6 +81,7 @@ mod health;
 mod heat;
 mod history;
 mod instance;
+mod keep;
 mod load_plan;
 mod load_tests;
 mod observe;
@@ -135,6 +136,7 @@ pub(crate) struct Inner {
     pub(crate) history: history::History,
     pub(crate) heat: heat::Heat,
     pub(crate) instance: instance::Instance,
+    pub(crate) keep: keep::Keep,
     pub(crate) alerts: alerts::Alerts,
     /// Whether an alert that fires starts a cycle.
     pub(crate) alerts_start_cycles: bool,
@@ -197,6 +199,7 @@ impl Admin {
             self.inner.background.stop().await;
             self.inner.cycles.stop().await;
             self.inner.load_tests.stop().await;
+            keep::last(&self.inner).await;
         })
         .await;
     }

@@ -161,6 +161,23 @@ impl Database {
             .collect()
     }
 
+    /// Runs a statement that has no rows.
+    pub(crate) async fn execute(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(), DatabaseError> {
+        let connection = self.connection().await?;
+        connection.execute(sql, parameters).await?;
+        Ok(())
+    }
+
+    /// Runs statements without parameters, in one transaction.
+    pub(crate) async fn batch(&self, sql: &str) -> Result<(), DatabaseError> {
+        let connection = self.connection().await?;
+        Ok(connection.batch_execute(sql).await?)
+    }
+
     /// One value; `None` where the query has no row.
     pub(super) async fn value<T: for<'a> tokio_postgres::types::FromSql<'a>>(
         &self,

@@ -21,6 +21,9 @@ pub(crate) enum DatabaseError {
         "an extension is not in this database: CREATE EXTENSION pg_pitcrew; CREATE EXTENSION pg_stat_statements"
     )]
     NoExtension,
+    /// Somebody else has written the same row.
+    #[error("another process of the same name keeps its things here")]
+    Twice,
     #[error("{0}")]
     Refused(String),
     #[error("the database answered with SQLSTATE {0}")]
@@ -43,6 +46,7 @@ impl From<tokio_postgres::Error> for DatabaseError {
             &SqlState::INVALID_SCHEMA_NAME
             | &SqlState::UNDEFINED_FUNCTION
             | &SqlState::UNDEFINED_TABLE => Self::NoExtension,
+            &SqlState::UNIQUE_VIOLATION => Self::Twice,
             &SqlState::ADMIN_SHUTDOWN
             | &SqlState::CRASH_SHUTDOWN
             | &SqlState::CANNOT_CONNECT_NOW => Self::Unreachable,

@@ -112,7 +112,11 @@ pub(crate) fn look(inner: &Arc<Inner>) {
     if now % TARGETS_EVERY_S == 0 {
         observed.since.look(now, &inner.benchmarks(None));
     }
-    for alert in inner.alerts.look(now, &sample) {
+    let alerts = match inner.keep.is_ready() {
+        true => inner.alerts.look(now, &sample),
+        false => Vec::new(),
+    };
+    for alert in alerts {
         let kind = if alert.state == "firing" {
             "alert"
         } else {

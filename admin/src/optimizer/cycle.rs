@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
-use super::act;
+use super::act::{self, Action};
 use super::advice::{self, Found};
 use super::policy::Policy;
+use super::pools;
 use super::report::{CycleReport, Step, StepState, Trigger};
 use crate::Inner;
-use crate::database::Runner;
+use crate::database::{NamedPool, Runner};
 use crate::targets::Verdict;
 
 /// The steps, in their order. `POST /optimize` may name some of them.
@@ -255,26 +256,30 @@ impl Cycle<'_> {
                 "the database was not looked at".to_owned(),
             );
         }
+        let now = jiff::Timestamp::now();
         let tuned = self.inner.cycles.tuned_today();
-        let wanted = act::wanted(
-            &self.inner.policy,
-            &self.report.advice,
-            tuned,
-            jiff::Timestamp::now(),
-        );
+        let mut wanted = act::wanted(&self.inner.policy, &self.report.advice, tuned, now);
+        if let Policy::Tune(tuning) = &self.inner.policy
+            && tuning.is_open(now)
+            && let Ok(overview) = database.fresh_overview().await.value
+        {
+            let reports: Vec<_> = self.inner.pools.iter().map(NamedPool::report).collect();
+            let growing = pools::growing(tuning, &reports, &overview);
+            wanted.extend(growing.into_iter().map(Action::grow));
+        }
         for mut action in wanted {
-            if self.asked.dry_run {
+            if !self.asked.dry_run {
+                action.begin(self.inner, database).await;
+            } else if action.detail.is_empty() {
                 "it would be submitted".clone_into(&mut action.detail);
-            } else {
-                action.submit(self.inner, database).await;
             }
             self.report.actions.push(action);
         }
         let actions = &self.report.actions;
-        let submitted = actions.iter().filter(|action| action.job.is_some()).count();
+        let begun = actions.iter().filter(|action| action.is_begun()).count();
         (
             StepState::Done,
-            format!("{} jobs wanted, {submitted} submitted", actions.len()),
+            format!("{} actions wanted, {begun} begun", actions.len()),
         )
     }
 
@@ -283,12 +288,7 @@ impl Cycle<'_> {
         let Some(database) = &self.inner.database else {
             return (StepState::Skipped, "no database".to_owned());
         };
-        if self
-            .report
-            .actions
-            .iter()
-            .all(|action| action.job.is_none())
-        {
+        if !self.report.actions.iter().any(Action::is_begun) {
             return (StepState::Skipped, "nothing was done".to_owned());
         }
         let until = Instant::now() + FOLLOWED;
@@ -309,7 +309,10 @@ impl Cycle<'_> {
             StepState::Done
         };
         let all = self.report.actions.len();
-        (state, format!("{done} of {all} jobs done, {failed} failed"))
+        (
+            state,
+            format!("{done} of {all} actions done, {failed} failed"),
+        )
     }
 
     fn tell(&mut self) -> (StepState, String) {

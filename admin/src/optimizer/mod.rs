@@ -4,6 +4,7 @@ mod act;
 mod advice;
 mod cycle;
 mod policy;
+mod pools;
 mod report;
 
 use std::collections::VecDeque;

@@ -6,120 +6,24 @@
     reason = "a test ends where something unexpected happens"
 )]
 
+mod guide;
 mod shop;
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use guide::{APP, Desk, Proxy, Running, block, free_port, succeeded, until};
 use http::{Request, StatusCode, header};
 use pitcrew_admin::{Admin, Token};
-use pitcrew_stack::process::{Group, find_program};
-use pitcrew_stack::{Slot, require, skip, testing};
+use pitcrew_stack::process::find_program;
+use pitcrew_stack::{require, skip};
 use serde_json::Value;
-use shop::{OPERATOR, READER, Shop};
+use shop::{READER, Shop};
 use tower::ServiceExt;
-
-const GUIDE: &str = include_str!("../../../docs/admin.md");
-/// The app's address in the guide.
-const APP: &str = "127.0.0.1:3000";
 
 /// Longest wait for something that has to happen: a bug, not a slow machine, takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// The pause between two looks at it.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// The block of a language under a heading.
-fn block(heading: &str, language: &str) -> &'static str {
-    let (_, section) = GUIDE
-        .split_once(&format!("# {heading}\n"))
-        .unwrap_or_else(|| panic!("no heading `{heading}`"));
-    let (_, block) = section.split_once(&format!("```{language}\n")).unwrap();
-    block.split_once("```").unwrap().0
-}
-
-/// A place of its own for what a guide's reader has in `/etc` and in their folder.
-struct Desk {
-    folder: PathBuf,
-    /// The folder is removed with it.
-    _slot: Arc<Slot>,
-}
-
-impl Desk {
-    fn new() -> Self {
-        let slot = testing::slot();
-        Self {
-            folder: slot.folder("guide").unwrap(),
-            _slot: slot,
-        }
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.folder.join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    /// What commands print, which all have to succeed.
-    async fn run(&self, script: String) -> String {
-        let mut command = Command::new("sh");
-        command
-            .args(["-euc", &script])
-            .current_dir(&self.folder)
-            .env("PITCREW_TOKEN", OPERATOR);
-        succeeded(&mut command).await
-    }
-}
-
-/// Beside the runtime's own work: it is the app that is asked.
-async fn succeeded(command: &mut Command) -> String {
-    command.stdin(Stdio::null());
-    let output = tokio::task::block_in_place(|| command.output().unwrap());
-    let Output { status, .. } = output;
-    let [out, said] =
-        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(status.success(), "{command:?}: {status}\n{out}\n{said}");
-    out
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// A program that ends with the test, also with one that fails.
-struct Running(Group);
-
-impl Running {
-    fn start(command: Command) -> Self {
-        Self(Group::start(command).unwrap())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.interrupt();
-        let _ = self.0.end_within(Duration::from_secs(5));
-    }
-}
-
-/// Asks until it is answered what is wanted.
-async fn until(mut command: impl FnMut() -> Command, is_it: impl Fn(&str) -> bool) -> String {
-    let begin = Instant::now();
-    loop {
-        let asked = tokio::task::block_in_place(|| command().output().unwrap());
-        let told = String::from_utf8_lossy(&asked.stdout).into_owned();
-        if is_it(&told) {
-            return told;
-        }
-        let said = String::from_utf8_lossy(&asked.stderr);
-        assert!(begin.elapsed() < PATIENCE, "{:?}: {told}{said}", command());
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_of_the_guide_do_what_they_say() {
@@ -236,71 +140,6 @@ async fn prometheus_scrapes_with_the_configuration_of_the_guide() {
         "sum(http_server_request_duration_seconds_count{http_route=\"/customers/{key}/orders\"})";
     until(|| query(requests), is_one).await;
     shop.close().await;
-}
-
-/// The proxy of the guide for a name of this test's, before an app.
-struct Proxy {
-    address: String,
-    authority: PathBuf,
-    _running: Running,
-}
-
-const NAME: &str = "admin.example";
-
-impl Proxy {
-    fn start(nginx: &Path, desk: &Desk, app: &str) -> Self {
-        let key = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
-        let authority = desk.write("admin.example.pem", &key.cert.pem());
-        desk.write("admin.example.key", &key.signing_key.serialize_pem());
-        let (port, here) = (free_port(), desk.folder.display());
-        let server = block("Behind a reverse proxy", "nginx")
-            .replace(APP, app)
-            .replace("listen 443 ssl;", &format!("listen 127.0.0.1:{port} ssl;"))
-            .replace("/etc/nginx/", &format!("{here}/"));
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("{kind}_temp_path {here}/{kind}; "))
-            .concat();
-        let whole = format!(
-            "daemon off; master_process off; pid {here}/pid; error_log {here}/error.log;\n\
-             events {{}}\nhttp {{ access_log off; {temporary}\n{server}}}\n"
-        );
-        let config = desk.write("nginx.conf", &whole);
-        let mut command = Command::new(nginx);
-        command
-            .arg("-e")
-            .arg(desk.folder.join("error.log"))
-            .arg("-c")
-            .arg(config);
-        Self {
-            address: format!("https://{NAME}:{port}/performance"),
-            authority,
-            _running: Running::start(command),
-        }
-    }
-
-    /// A request as of a browser of its own.
-    fn curl(&self, desk: &Desk, path: &str) -> Command {
-        let mut curl = Command::new("curl");
-        let port = self
-            .address
-            .rsplit(':')
-            .next()
-            .unwrap()
-            .split('/')
-            .next()
-            .unwrap();
-        curl.args([
-            "-sS",
-            "--resolve",
-            &format!("{NAME}:{port}:127.0.0.1"),
-            "--cacert",
-        ])
-        .arg(&self.authority)
-        .args(["-b", "cookies", "-c", "cookies"])
-        .arg(format!("{}{path}", self.address))
-        .current_dir(&desk.folder);
-        curl
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
