@@ -1,6 +1,7 @@
 // Response times: all series, one route in depth, slow routes, where the time goes, repeated statements, objectives.
 import { HistoryChart } from './chart.js';
 import { digits, withUnit, words } from './format.js';
+import { HeatMap, Histogram } from './heat.js';
 import { html } from './html.js';
 import { useAsked, useChoice } from './state.js';
 import { Facts, Figure, Figures, Part, Select, Table, Tone } from './ui.js';
@@ -16,6 +17,7 @@ export function Times() {
   const parts = useAsked(`/response-times/parts?window=${window}`, 15);
   const repeated = useAsked(`/response-times/n-plus-one?window=${window}`, 15);
   const slos = useAsked('/slos', 15);
+  const heat = useAsked('/response-times/heat-map', 15);
   const history = useAsked('/history?step=second&metric=response_mean_ms,response_p95_ms,response_p99_ms', 10);
   return html`
     <p><${Select} label="Window" value=${window} options=${WINDOWS} onChange=${setWindow} /></p>
@@ -34,6 +36,7 @@ export function Times() {
           ['p99', (row) => digits(row.p99_ms), { number: true, sort: (row) => row.p99_ms }],
         ]} />`}<//>
     <${Part} title="Over the last hour" asked=${history}>${(data) => html`<${HistoryChart} history=${data} metrics=${['response_mean_ms', 'response_p95_ms', 'response_p99_ms']} title="Time to the end of the body, ms" />`}<//>
+    <${Part} title="Minute by minute" asked=${heat}>${(data) => html`<${HeatMap} of=${data} title="All routes" />`}<//>
     <${Part} title="Slow routes" asked=${slow}>${(data) => html`<${Rows} rows=${data.findings} empty="No route is slow by a target, an objective or its own past." />`}<//>
     <${Part} title="Where the time goes" asked=${parts}>${(data) => html`<${Rows} rows=${data.routes} empty="No part was timed: statements, cache look-ups and pool waits are, once their layers are attached." />`}<//>
     <${Part} title="Statements that requests run again and again" asked=${repeated}>${(data) => html`<${Rows} rows=${data.findings} empty="No request ran the same statement many times." />`}<//>
@@ -47,6 +50,7 @@ function Rows({ rows, empty }) {
 
 function Route({ route, window, close }) {
   const [against, setAgainst] = useChoice('against', '1h');
+  const heat = useAsked(`/response-times/heat-map?route=${encodeURIComponent(route)}`, 15);
   const asked = useAsked(`/response-times/${encodeURIComponent(route)}?window=${window}&against=${against}`, 5);
   return html`<${Part} title=${`Route ${route}`} asked=${asked}>${(data) => {
     const now = data.figures[window];
@@ -57,6 +61,8 @@ function Route({ route, window, close }) {
         <${Figure} name="first byte p95" value=${withUnit(now.first_byte_p95_ms, 'ms')} says="95th percentile of the time to the head." />
         <${Figure} name="errors" value=${digits(now.errors)} says="5xx, or an error of the service or its body." /><//>
       <${Distribution} figures=${now} />`}
+      <${Histogram} of=${data.histogram} title=${`Requests by time, ${window}`} />
+      ${heat.data && html`<${HeatMap} of=${heat.data} title=${`Route ${route}`} />`}
       <p><${Select} label="Compare with" value=${against} options=${WINDOWS} onChange=${setAgainst} /> ${data.change && html`<${Change} of=${data.change} />`}</p>
       <${Table} caption="Over each window" rows=${Object.entries(data.figures)} columns=${[
         ['Window', ([name]) => name],

@@ -8,16 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{Inner, observe, optimizer};
+use crate::{Inner, keep, observe, optimizer};
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// What makes a task's work. It holds the state weakly, so that the last handle ends it.
 type Make = fn(Weak<Inner>) -> Work;
 
-const TASKS: [Make; 3] = [
+const TASKS: [Make; 4] = [
     |inner| Box::pin(optimizer::schedule(inner)),
     |inner| Box::pin(observe::watch(inner)),
     |inner| Box::pin(observe::watch_database(inner)),
+    |inner| Box::pin(keep::watch(inner)),
 ];
 
 /// The tasks of one admin router.

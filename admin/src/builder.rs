@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pitcrew::{CacheHandle, LatencyHandle, MemoryHandle};
-use pitcrew_load::{Ceilings, PlanError, Target, TargetError, Targets};
+use pitcrew_load::{Ceilings, Target, Targets};
 
 use crate::actions::Answers;
 use crate::alerts::{AlertRule, AlertSink, Alerts, built_in};
@@ -14,16 +14,17 @@ use crate::audit::Audit;
 use crate::background::Background;
 use crate::database::{Database, NamedPool, PoolGauges, SwapPool};
 use crate::health::{Health, Probe};
+use crate::heat::Heat;
 use crate::history::History;
+use crate::instance::Instance;
+use crate::keep::Keep;
 use crate::load_tests::{LoadDatabase, LoadTests};
 use crate::observe::Observed;
 use crate::optimizer::{Cycles, DEFAULT_INTERVAL, MIN_INTERVAL, Policy};
 use crate::security::auth::{Auth, Hook};
 use crate::security::host::Hosts;
-use crate::security::identity::{
-    Identity, MAX_TOKEN_BYTES, MIN_TOKEN_BYTES, Token, known, random_token,
-};
-use crate::{Admin, BenchmarkTargets, Inner};
+use crate::security::identity::{Identity, Token, known, random_token};
+use crate::{Admin, BenchmarkTargets, BuildError, Inner};
 
 /// Builds an [`Admin`]. Every part is optional; routes of a part that is not there say which setter adds it.
 #[derive(Default)]
@@ -52,6 +53,9 @@ pub struct AdminBuilder {
     needs_database: bool,
     hosts: Hosts,
     cycle_interval: Option<Duration>,
+    instance: Option<String>,
+    environment: Option<String>,
+    keep_in_database: bool,
 }
 
 impl fmt::Debug for AdminBuilder {
@@ -62,64 +66,6 @@ impl fmt::Debug for AdminBuilder {
             .field("hosts", &self.hosts)
             .finish_non_exhaustive()
     }
-}
-
-/// A configuration that cannot work. The texts never repeat a token or a connection string.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The database address does not parse.
-    #[error(
-        "the database address is not one (write postgres://user:password@host:port/database): {0}"
-    )]
-    DatabaseUrl(String),
-    /// The app's own address cannot be a load test's target.
-    #[error("the app's own address cannot be used: {0}")]
-    SelfAddress(#[from] TargetError),
-    /// The database of load tests cannot be one.
-    #[error("the database of load tests cannot be used: {0}")]
-    LoadDatabase(#[source] TargetError),
-    /// A ceiling of load tests is none, or higher than the tester's own.
-    #[error("a ceiling of load tests cannot be used: {0}")]
-    LoadCeilings(#[source] PlanError),
-    /// A token is too short to protect anything.
-    #[error("a token has fewer than {MIN_TOKEN_BYTES} bytes: make one with `openssl rand -hex 32`")]
-    ShortToken,
-    /// A token is longer than any that is looked at.
-    #[error("a token has more than {MAX_TOKEN_BYTES} bytes: make one with `openssl rand -hex 32`")]
-    LongToken,
-    /// A token that is given as its hash is no hash.
-    #[error(
-        "a token that begins with `sha256:` goes on with the 64 hexadecimal digits of its hash: \
-         printf %s \"$TOKEN\" | sha256sum"
-    )]
-    TokenHash,
-    /// The name of a token's holder cannot be shown.
-    #[error("the name of a token's holder has 1 to 64 bytes and no control characters")]
-    TokenName,
-    /// Whose token it is would not be known.
-    #[error("a token is configured twice: give each holder one of their own")]
-    TokenTwice,
-    /// A rule of an alert cannot work.
-    #[error("{0}")]
-    Alert(String),
-    /// The audit's file cannot be opened.
-    #[error("the audit's file cannot be opened: {0}")]
-    AuditFile(#[source] std::io::Error),
-    /// The cycle would run without pause.
-    #[error("the cycle's interval is below {} seconds", MIN_INTERVAL.as_secs())]
-    CycleInterval,
-    /// The system's random numbers are not there.
-    #[error("no token is configured and the system gave no random numbers to make one: {0}")]
-    Random(String),
-    /// The database wants TLS and the system has no root certificates.
-    #[error(
-        "the database address asks for TLS, but the system has no root certificates: install ca-certificates"
-    )]
-    NoRoots,
-    /// TLS could not be set up.
-    #[error("TLS could not be set up: {0}")]
-    Tls(String),
 }
 
 impl AdminBuilder {
@@ -287,6 +233,31 @@ impl AdminBuilder {
         self
     }
 
+    /// What this process is called where several are looked at, such as `web-2`: 1 to 64 bytes. The dashboard and `GET /config` show it.
+    /// Default: the environment's `PITCREW_INSTANCE`, else the address that the browser asks.
+    pub fn instance(mut self, name: impl Into<String>) -> Self {
+        self.instance = Some(name.into());
+        self
+    }
+
+    /// Where it runs, such as `production`: 1 to 64 bytes, shown beside the instance. Default: the environment's
+    /// `PITCREW_ENVIRONMENT`, else nothing.
+    pub fn environment(mut self, name: impl Into<String>) -> Self {
+        self.environment = Some(name.into());
+        self
+    }
+
+    /// Keeps alerts, the audit (where it has no [file](Self::audit_file)), and minutes and hours of the history in the
+    /// [database](Self::database), so that they outlive the process: in the table `pitcrew_admin.kept`, which is made where it is not
+    /// there. It wants an [instance](Self::instance), by whose name the next process finds them. Default: they end with the process.
+    ///
+    /// They are copied once a second. While the database is away they wait in memory for it, the last 500 alerts, 1,000 entries of the
+    /// audit, and a day; `GET /config` says whether all is kept.
+    pub fn keep_in_database(mut self, keep: bool) -> Self {
+        self.keep_in_database = keep;
+        self
+    }
+
     /// The pause between optimisation cycles: at least 10 seconds, default 30 minutes.
     pub fn cycle_interval(mut self, interval: Duration) -> Self {
         self.cycle_interval = Some(interval);
@@ -350,6 +321,12 @@ impl AdminBuilder {
             .as_deref()
             .map(|url| LoadDatabase::new(url, self.load_database_writes))
             .transpose()?;
+        let variable = |name: &str| std::env::var(name).ok();
+        let instance = Instance::new(self.instance, self.environment, variable)?;
+        let kept_as = self.keep_in_database.then(|| instance.name.clone());
+        if kept_as.is_some() && (database.is_none() || instance.name.is_none()) {
+            return Err(BuildError::Keep);
+        }
         let interval = self.cycle_interval.unwrap_or(DEFAULT_INTERVAL);
         if interval < MIN_INTERVAL {
             return Err(BuildError::CycleInterval);
@@ -376,7 +353,7 @@ impl AdminBuilder {
             cache: self.cache,
             latency: self.latency,
             memory: self.memory,
-            database,
+            database: database.map(Arc::new),
             pools: self.pools,
             targets: self.targets,
             load_tests: LoadTests::new(targets, load_database, self.load_ceilings),
@@ -384,6 +361,9 @@ impl AdminBuilder {
             background: Background::new(),
             observed,
             history,
+            heat: Heat::default(),
+            instance,
+            keep: Keep::new(kept_as.flatten()),
             alerts: Alerts::new(rules, self.sinks),
             alerts_start_cycles: !self.cycles_only_on_schedule,
             policy: self.policy,

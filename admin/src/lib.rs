@@ -49,7 +49,7 @@
 //! | `POST /database/maintenance` · `/database/indexes/{id}/apply` · `GET`, `DELETE /database/jobs/{id}` | submits a job · follows or cancels it |
 //! | `POST /database/pools/{name}/resize` | gives a [`SwapPool`] another size |
 //! | `GET /memory/usage` · `/trend` · `/leak` · `POST /memory/gc` · `/memory/heap-profile` | figures · the leak verdict · returns freed pages · what holds the heap (feature `jemalloc-pprof`) |
-//! | `GET /response-times` · `/{route}` · `/slow` · `/parts` · `/n-plus-one` · `GET /slos` | percentiles by window · one route · slow routes · where time goes · repeated statements · objectives |
+//! | `GET /response-times` · `/{route}` · `/heat-map` · `/slow` · `/parts` · `/n-plus-one` · `GET /slos` | percentiles by window · one route · times minute by minute · slow routes · where time goes · repeated statements · objectives |
 //! | `POST /load-test` · `GET`, `DELETE /load-test/{id}` · `GET /load-test/{id}/report` | loads this app · follows or cancels the run · what it found |
 //! | `GET /history` · `/alerts` · `/audit` | key figures over time · rules and what fired · who did what |
 //! | `GET /metrics` · `/events` | text for Prometheus · live figures and alerts |
@@ -74,10 +74,14 @@ mod actions;
 mod alerts;
 mod audit;
 mod background;
+mod build_error;
 mod builder;
 mod database;
 mod health;
+mod heat;
 mod history;
+mod instance;
+mod keep;
 mod load_tests;
 mod observe;
 mod optimizer;
@@ -93,7 +97,8 @@ use std::time::{Duration, Instant};
 pub use alerts::{Alert, AlertRule, AlertSeverity, AlertSink};
 #[cfg(feature = "webhook")]
 pub use alerts::{Webhook, WebhookError, WebhookFigures};
-pub use builder::{AdminBuilder, BuildError};
+pub use build_error::BuildError;
+pub use builder::AdminBuilder;
 pub use database::{PoolGauges, ResizeError, SwapPool};
 pub use health::Health;
 pub use optimizer::DEFAULT_INTERVAL as DEFAULT_CYCLE_INTERVAL;
@@ -120,7 +125,7 @@ pub(crate) struct Inner {
     pub(crate) cache: Option<CacheHandle>,
     pub(crate) latency: Option<LatencyHandle>,
     pub(crate) memory: Option<MemoryHandle>,
-    pub(crate) database: Option<database::Database>,
+    pub(crate) database: Option<Arc<database::Database>>,
     pub(crate) pools: Vec<database::NamedPool>,
     pub(crate) targets: BenchmarkTargets,
     pub(crate) load_tests: load_tests::LoadTests,
@@ -128,6 +133,9 @@ pub(crate) struct Inner {
     pub(crate) background: background::Background,
     pub(crate) observed: observe::Observed,
     pub(crate) history: history::History,
+    pub(crate) heat: heat::Heat,
+    pub(crate) instance: instance::Instance,
+    pub(crate) keep: keep::Keep,
     pub(crate) alerts: alerts::Alerts,
     /// Whether an alert that fires starts a cycle.
     pub(crate) alerts_start_cycles: bool,
@@ -190,6 +198,7 @@ impl Admin {
             self.inner.background.stop().await;
             self.inner.cycles.stop().await;
             self.inner.load_tests.stop().await;
+            keep::last(&self.inner).await;
         })
         .await;
     }

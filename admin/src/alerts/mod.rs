@@ -1,5 +1,6 @@
 //! Alerts: rules over the key figures, each pending, firing or resolved; what fired is kept, and told to sinks.
 
+mod kept;
 mod rule;
 #[cfg(feature = "webhook")]
 mod webhook;
@@ -21,7 +22,7 @@ use crate::observe::metrics::{METRICS, Sample, place};
 use crate::observe::time;
 
 /// So many alerts that fired, ended or were tried are kept; the oldest goes.
-const KEPT: usize = 500;
+pub(crate) const KEPT: usize = 500;
 
 /// An alert that fires, has ended, or is only tried.
 #[derive(Debug, Clone, Serialize)]

@@ -6,8 +6,9 @@
 
 pub(crate) mod entry;
 mod file;
+mod kept;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -37,6 +38,8 @@ struct State {
     dropped: u64,
     failed: u64,
     log: Option<Log>,
+    /// Entries that have another number since they were written: see [`Audit::go_on`].
+    moved: BTreeMap<u64, u64>,
 }
 
 /// Whether the chain holds.
@@ -48,7 +51,7 @@ pub(crate) struct Chain {
     /// The hash of the last entry: who has noted it elsewhere can tell whether the whole was written anew.
     pub(crate) head: String,
     pub(crate) entries: u64,
-    /// `memory` or `file`.
+    /// `memory`, `file` or `database`.
     pub(crate) kept_in: &'static str,
     /// Entries that have left the memory.
     pub(crate) dropped_total: u64,
@@ -67,6 +70,7 @@ impl Audit {
             dropped: 0,
             failed: 0,
             log: None,
+            moved: BTreeMap::new(),
         };
         if let Some(path) = path {
             state.log = Some(Log::open(path)?);
@@ -91,6 +95,9 @@ impl Audit {
     fn write(&self, mut fact: Fact) -> std::io::Result<u64> {
         let mut state = self.state();
         fact.seq = state.last_seq + 1;
+        while let Some(moved) = state.moved.get(&fact.action) {
+            fact.action = *moved;
+        }
         if fact.action == 0 {
             fact.action = fact.seq;
         }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::client::{Database, DatabaseError};
+use super::client::Database;
+use super::error::DatabaseError;
 use crate::section::Section;
 
 /// Key figures that cost one short query.

@@ -9,11 +9,13 @@ use bb8_postgres::PostgresConnectionManager;
 use pg_pitcrew_checks::{Finding, Thresholds, checks, plain};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
+use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::error::{DatabaseError, QueryError};
+use super::kept::Kept;
 use crate::BuildError;
 
 type Manager = PostgresConnectionManager<MakeRustlsConnect>;
@@ -21,98 +23,11 @@ type Manager = PostgresConnectionManager<MakeRustlsConnect>;
 /// Connections of the admin router's own; it never takes one from the app's pool.
 const CONNECTIONS: u32 = 3;
 /// How long a route waits for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the server may work on one query of ours: `statement_timeout`.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
-/// The key of the advisory lock of cycles: "pitcrew" in ASCII.
-const RUNNER_LOCK: i64 = 0x70_6974_6372_6577;
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
 /// What is known of whether the server answers is at most so old.
 const PROBE_AGE: Duration = Duration::from_secs(2);
-
-/// Why the database gave no answer. The texts carry no SQL and no connection string.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DatabaseError {
-    #[error(
-        "the database cannot be reached: check that the server runs and that its address and password are right"
-    )]
-    Unreachable,
-    #[error("the database took longer than {} seconds", STATEMENT_TIMEOUT.as_secs())]
-    Timeout,
-    #[error(
-        "the role of the admin router may not read this: SELECT pitcrew.grant_access(role, 'reader') as the extension's owner"
-    )]
-    NotAllowed,
-    #[error(
-        "an extension is not in this database: CREATE EXTENSION pg_pitcrew; CREATE EXTENSION pg_stat_statements"
-    )]
-    NoExtension,
-    #[error("{0}")]
-    Refused(String),
-    #[error("the database answered with SQLSTATE {0}")]
-    Other(String),
-}
-
-impl From<tokio_postgres::Error> for DatabaseError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        let Some(code) = error.code() else {
-            return if error.is_closed() {
-                Self::Unreachable
-            } else {
-                Self::Other("none".to_owned())
-            };
-        };
-        match code {
-            &SqlState::QUERY_CANCELED => Self::Timeout,
-            &SqlState::INSUFFICIENT_PRIVILEGE => Self::NotAllowed,
-            // `DROP EXTENSION` leaves its empty schema behind: then it is the function or the view that is missing.
-            &SqlState::INVALID_SCHEMA_NAME
-            | &SqlState::UNDEFINED_FUNCTION
-            | &SqlState::UNDEFINED_TABLE => Self::NoExtension,
-            &SqlState::ADMIN_SHUTDOWN
-            | &SqlState::CRASH_SHUTDOWN
-            | &SqlState::CANNOT_CONNECT_NOW => Self::Unreachable,
-            other => Self::Other(other.code().to_owned()),
-        }
-    }
-}
-
-/// Why a query brought nothing, before anybody has said what its SQLSTATE means here.
-#[derive(Debug)]
-pub(super) enum QueryError {
-    /// No connection.
-    Unreachable,
-    Server(tokio_postgres::Error),
-}
-
-impl From<tokio_postgres::Error> for QueryError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Server(error)
-    }
-}
-
-impl From<QueryError> for DatabaseError {
-    fn from(error: QueryError) -> Self {
-        match error {
-            QueryError::Unreachable => Self::Unreachable,
-            QueryError::Server(error) => error.into(),
-        }
-    }
-}
-
-/// Says that we are the one who runs cycles on a database.
-#[derive(Debug)]
-pub(crate) struct Runner {
-    /// Its end would end the connection.
-    #[expect(dead_code, reason = "held, not used")]
-    client: Client,
-    connection: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Runner {
-    fn drop(&mut self) {
-        self.connection.abort();
-    }
-}
 
 /// A row of a report as the extension would have it.
 fn finding(row: &Finding) -> serde_json::Value {
@@ -133,10 +48,11 @@ pub(crate) struct Database {
     /// What the sessions of the database had done when we looked first.
     pub(super) first_pool_sample: std::sync::Mutex<Option<(Instant, serde_json::Value)>>,
     /// For the one connection that is held as long as a cycle.
-    apart: (Config, MakeRustlsConnect),
+    pub(super) apart: (Config, MakeRustlsConnect),
     /// When no connection could be had last: until [`PROBE_AGE`] later nobody waits for another.
     failed: std::sync::Mutex<Option<Instant>>,
     probed: Mutex<Option<(Instant, Result<(), DatabaseError>)>>,
+    pub(super) kept: Kept,
     /// Held from the look for a twin to the submission of a job.
     pub(super) submitting: Mutex<()>,
 }
@@ -190,6 +106,7 @@ impl Database {
             apart,
             failed: std::sync::Mutex::default(),
             probed: Mutex::new(None),
+            kept: Kept::new(),
             submitting: Mutex::new(()),
         })
     }
@@ -208,24 +125,6 @@ impl Database {
             .map(|_| ());
         *probed = Some((Instant::now(), found.clone()));
         found
-    }
-
-    /// Makes us the one who runs cycles on this database, until what is given back is dropped; none where somebody else is.
-    ///
-    /// The lock is a session's, on a connection of its own: it goes with that connection, whatever becomes of us.
-    pub(crate) async fn become_runner(&self) -> Result<Option<Runner>, DatabaseError> {
-        let (config, tls) = &self.apart;
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(tls.clone()));
-        let Ok(Ok((client, connection))) = connecting.await else {
-            return Err(DatabaseError::Unreachable);
-        };
-        let connection = tokio::spawn(async move { drop(connection.await) });
-        let row = client.query_one(
-            "SELECT pg_catalog.pg_try_advisory_lock($1)",
-            &[&RUNNER_LOCK],
-        );
-        let is_ours: bool = row.await?.try_get(0)?;
-        Ok(is_ours.then_some(Runner { client, connection }))
     }
 
     /// What the checks find that is `critical` or a warning, the worst first: by the extension, else over this connection.
@@ -260,6 +159,23 @@ impl Database {
                 })
             })
             .collect()
+    }
+
+    /// Runs a statement that has no rows.
+    pub(crate) async fn execute(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(), DatabaseError> {
+        let connection = self.connection().await?;
+        connection.execute(sql, parameters).await?;
+        Ok(())
+    }
+
+    /// Runs statements without parameters, in one transaction.
+    pub(crate) async fn batch(&self, sql: &str) -> Result<(), DatabaseError> {
+        let connection = self.connection().await?;
+        Ok(connection.batch_execute(sql).await?)
     }
 
     /// One value; `None` where the query has no row.

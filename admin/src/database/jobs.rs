@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_postgres::error::SqlState;
 
-use super::client::{Database, DatabaseError, QueryError};
+use super::client::Database;
+use super::error::{DatabaseError, QueryError};
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -2,13 +2,19 @@
 
 mod analysis;
 mod client;
+mod error;
 mod jobs;
+mod kept;
 mod pools;
+mod runner;
 mod swap_pool;
 
 pub(crate) use analysis::{Analysis, Overview, Suggestion, TableStats};
-pub(crate) use client::{Database, DatabaseError, Runner};
+pub(crate) use client::Database;
+pub(crate) use error::DatabaseError;
 pub(crate) use jobs::{Job, JobRequest, SubmitError};
+pub(crate) use kept::Recent;
 pub use pools::PoolGauges;
 pub(crate) use pools::{NamedPool, PoolReport};
+pub(crate) use runner::Runner;
 pub use swap_pool::{ResizeError, SwapPool};

@@ -92,6 +92,22 @@ impl History {
         tier.map_or_else(Vec::new, |tier| tier.points(since, until))
     }
 
+    /// Points of a step that have ended and began after that moment, the oldest first.
+    pub(crate) fn closed_after(&self, step: &Step, unix_s: i64) -> Vec<Point> {
+        let state = self.state();
+        let tier = state.tiers.iter().find(|tier| tier.step.name == step.name);
+        tier.map_or_else(Vec::new, |tier| tier.closed_after(unix_s))
+    }
+
+    /// Puts points of an earlier process before those of this one.
+    pub(crate) fn go_on(&self, step: &Step, points: impl Iterator<Item = Point>) {
+        let mut state = self.state();
+        let mut tiers = state.tiers.iter_mut();
+        if let Some(tier) = tiers.find(|tier| tier.step.name == step.name) {
+            tier.go_on(points.collect());
+        }
+    }
+
     /// Marks from `since` on and before `until`, the oldest first; and how many were dropped.
     pub(crate) fn marks(&self, since: i64, until: i64) -> (Vec<Mark>, u64) {
         let state = self.state();
@@ -149,6 +165,37 @@ mod tests {
         );
         let unknown = history.points(&STEPS[0], begin, begin + 1);
         assert!(unknown[0].mean[0].is_nan());
+    }
+
+    #[test]
+    fn an_earlier_processs_points_come_before_this_ones_and_only_once() {
+        let (minute, begin) = (&STEPS[1], 1_800_000_000);
+        let of = |from: i64, minutes: i64, value: f32| {
+            let history = History::new();
+            for second in 0..minutes * 60 + 1 {
+                history.add(from + second, &[value; METRICS.len()]);
+            }
+            history
+        };
+        let before = of(begin, 3, 1.0).closed_after(minute, i64::MIN);
+        assert_eq!(before.len(), 3);
+        let history = of(begin + 120, 2, 2.0);
+        history.go_on(minute, before.into_iter());
+        let points = history.points(minute, i64::MIN, i64::MAX);
+        let told: Vec<_> = points
+            .iter()
+            .map(|point| (point.unix_s - begin, point.mean[0]))
+            .collect();
+        assert_eq!(
+            told,
+            [(0, 1.0), (60, 1.0), (120, 2.0), (180, 2.0), (240, 2.0)]
+        );
+        let closed = history.closed_after(minute, begin + 60);
+        assert_eq!(
+            closed.len(),
+            2,
+            "neither what is there already nor the minute under way"
+        );
     }
 
     #[test]

@@ -132,6 +132,28 @@ impl Tier {
             .collect()
     }
 
+    pub(super) fn closed_after(&self, unix_s: i64) -> Vec<Point> {
+        let mut points = self.points(unix_s.saturating_add(1), i64::MAX);
+        if let Some(open) = &self.open {
+            points.retain(|point| point.unix_s < open.unix_s);
+        }
+        points
+    }
+
+    /// Puts points before those that there are, as far as there is room; what there is already stays as it is.
+    pub(super) fn go_on(&mut self, mut points: Vec<Point>) {
+        let first = self.times.front().copied();
+        let first = first.or(self.open.as_ref().map(|open| open.unix_s));
+        points.retain(|point| first.is_none_or(|first| point.unix_s < first));
+        let room = self.step.points.saturating_sub(self.times.len() + 1);
+        let fits = points.len().saturating_sub(room);
+        for point in points.drain(fits..).rev() {
+            self.times.push_front(point.unix_s);
+            self.means.push_front(point.mean);
+            self.maxima.push_front(point.max);
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.times.len() * size_of::<i64>()
             + (self.means.len() + self.maxima.len()) * size_of::<Sample>()

@@ -85,7 +85,7 @@ async fn ask(database: &Database) -> DatabaseFigures {
     };
     // Both need the extension: without it they are not known.
     let failed = database.rows::<Failed>(FAILED, &[]).await.ok();
-    let overview = database.overview().await.ok();
+    let overview = database.fresh_overview().await.value.ok();
     let _ = database.begin_pool_advice().await;
     DatabaseFigures {
         is_down: Some(false),

@@ -106,10 +106,17 @@ pub(crate) fn look(inner: &Arc<Inner>) {
     let now = observed.unix_s();
     *observed.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, sample));
     inner.history.add(now, &sample);
+    if let Some(latency) = &inner.latency {
+        inner.heat.look(now, || latency.snapshot());
+    }
     if now % TARGETS_EVERY_S == 0 {
         observed.since.look(now, &inner.benchmarks(None));
     }
-    for alert in inner.alerts.look(now, &sample) {
+    let alerts = match inner.keep.is_ready() {
+        true => inner.alerts.look(now, &sample),
+        false => Vec::new(),
+    };
+    for alert in alerts {
         let kind = if alert.state == "firing" {
             "alert"
         } else {

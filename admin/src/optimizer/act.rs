@@ -1,4 +1,4 @@
-//! What a cycle does by itself: jobs of the extension, as far as the policy allows.
+//! What a cycle does by itself, as far as the policy allows: jobs of the extension, and larger pools.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,9 @@ use serde_json::json;
 
 use super::advice::Advice;
 use super::policy::Policy;
+use super::pools::Growth;
 use crate::Inner;
+use crate::audit::Pending;
 use crate::database::{Database, JobRequest, SubmitError};
 use crate::security::identity::{Identity, Role};
 
@@ -19,13 +21,20 @@ const INDEXES: usize = 2;
 /// The pause between two looks at a job.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// A job that a cycle wants.
+/// What an action does.
+#[derive(Debug, Clone)]
+enum Work {
+    Job(JobRequest),
+    Grow(Growth),
+}
+
+/// What a cycle wants done.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Action {
     pub(crate) kind: String,
     pub(crate) target: Option<String>,
     #[serde(skip)]
-    request: JobRequest,
+    work: Work,
     /// Bytes that it adds, by the extension's estimate.
     pub(crate) estimated_bytes: u64,
     /// None where it was not submitted.
@@ -82,7 +91,7 @@ impl Action {
         Self {
             kind: request.kind.clone(),
             target: request.target.clone(),
-            request,
+            work: Work::Job(request),
             estimated_bytes: 0,
             job: None,
             state: "planned".to_owned(),
@@ -90,20 +99,60 @@ impl Action {
         }
     }
 
-    /// Submits it, written down before and after as any operator's action.
-    pub(super) async fn submit(&mut self, inner: &Arc<Inner>, database: &Database) {
+    /// A pool that is given more connections.
+    pub(super) fn grow(growth: Growth) -> Self {
+        Self {
+            kind: "resize_pool".to_owned(),
+            target: Some(growth.pool.clone()),
+            detail: growth.says(),
+            work: Work::Grow(growth),
+            estimated_bytes: 0,
+            job: None,
+            state: "planned".to_owned(),
+        }
+    }
+
+    /// Whether something has come of it.
+    pub(super) fn is_begun(&self) -> bool {
+        !matches!(self.state.as_str(), "planned" | "refused")
+    }
+
+    /// Does it, written down before and after as any operator's action.
+    pub(super) async fn begin(&mut self, inner: &Arc<Inner>, database: &Database) {
+        match self.work.clone() {
+            Work::Job(request) => self.submit(inner, database, &request).await,
+            Work::Grow(growth) => self.resize(inner, &growth).await,
+        }
+    }
+
+    /// None where it cannot be written down: then it is not done.
+    fn write_down(
+        &mut self,
+        inner: &Arc<Inner>,
+        name: &'static str,
+        path: &str,
+        asked: Option<String>,
+    ) -> Option<Pending> {
         let who = Identity::new("cycle", Role::Operator);
-        let asked = serde_json::to_string(&self.request).ok();
-        let Ok(pending) =
-            inner
-                .audit
-                .begin(&who, "cycle job", "/database/maintenance", false, asked)
-        else {
-            "refused".clone_into(&mut self.state);
-            "the audit cannot be written, so nothing is done".clone_into(&mut self.detail);
+        let pending = inner.audit.begin(&who, name, path, false, asked).ok();
+        if pending.is_none() {
+            self.refuse("the audit cannot be written, so nothing is done".to_owned());
+        }
+        pending
+    }
+
+    fn refuse(&mut self, why: String) {
+        "refused".clone_into(&mut self.state);
+        self.detail = why;
+    }
+
+    async fn submit(&mut self, inner: &Arc<Inner>, database: &Database, request: &JobRequest) {
+        let asked = serde_json::to_string(request).ok();
+        let path = "/database/maintenance";
+        let Some(pending) = self.write_down(inner, "cycle job", path, asked) else {
             return;
         };
-        match database.submit(&self.request).await {
+        match database.submit(request).await {
             Ok(job) => {
                 pending.end(202);
                 self.job = Some(job);
@@ -112,22 +161,38 @@ impl Action {
                 inner.cycles.has_tuned(self.estimated_bytes);
             }
             Err(error) => {
-                "refused".clone_into(&mut self.state);
-                let status = match error {
+                let (status, why) = match error {
                     SubmitError::Same(id) => {
-                        self.detail = format!("job {id} does the same and has not ended");
-                        409
+                        (409, format!("job {id} does the same and has not ended"))
                     }
-                    SubmitError::NoTarget(name) => {
-                        self.detail = format!("there is no table `{name}`");
-                        422
-                    }
-                    SubmitError::Database(error) => {
-                        self.detail = error.to_string();
-                        503
-                    }
+                    SubmitError::NoTarget(name) => (422, format!("there is no table `{name}`")),
+                    SubmitError::Database(error) => (503, error.to_string()),
                 };
                 pending.end(status);
+                self.refuse(why);
+            }
+        }
+    }
+
+    async fn resize(&mut self, inner: &Arc<Inner>, growth: &Growth) {
+        let pool = inner.pools.iter().find(|pool| pool.name == growth.pool);
+        let Some(resize) = pool.and_then(|pool| pool.resize.as_ref()) else {
+            return self.refuse("the pool is no longer there".to_owned());
+        };
+        let path = format!("/database/pools/{}/resize", growth.pool);
+        let asked = json!({"max_connections": growth.to}).to_string();
+        let Some(pending) = self.write_down(inner, "cycle resize", &path, Some(asked)) else {
+            return;
+        };
+        match resize(growth.to).await {
+            Ok(()) => {
+                pending.end(200);
+                "done".clone_into(&mut self.state);
+            }
+            Err(error) => {
+                pending.end(422);
+                "failed".clone_into(&mut self.state);
+                self.detail = error.to_string();
             }
         }
     }

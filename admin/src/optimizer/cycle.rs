@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::act::{self, Action};
-use super::advice::{self, Advice, Found};
+use super::advice::{self, Found};
 use super::policy::Policy;
+use super::pools;
+use super::report::{CycleReport, Step, StepState, Trigger};
 use crate::Inner;
-use crate::database::Runner;
+use crate::database::{NamedPool, Runner};
 use crate::targets::Verdict;
 
 /// The steps, in their order. `POST /optimize` may name some of them.
@@ -28,15 +28,6 @@ const FOLLOWED: Duration = Duration::from_secs(45);
 /// Findings that a report keeps.
 const MAX_FINDINGS: usize = 50;
 
-/// What started a cycle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Trigger {
-    Schedule,
-    Request,
-    Alert,
-}
-
 /// What is asked of a cycle.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asked {
@@ -46,52 +37,6 @@ pub(crate) struct Asked {
     pub(crate) parts: Vec<String>,
     /// Looks and advises, and says what it would do.
     pub(crate) dry_run: bool,
-}
-
-/// What a cycle did and found.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct CycleReport {
-    pub(crate) id: u64,
-    pub(crate) trigger: Trigger,
-    pub(crate) policy: &'static str,
-    pub(crate) dry_run: bool,
-    /// RFC 3339, UTC.
-    pub(crate) started_at: String,
-    pub(crate) took_ms: f64,
-    /// What came of it, in a sentence.
-    pub(crate) summary: String,
-    pub(crate) steps: Vec<Step>,
-    /// What `observe` saw of each part.
-    pub(crate) parts: Vec<Step>,
-    /// Targets that are missed, and what the checks of the database found.
-    pub(crate) findings: Vec<Value>,
-    pub(crate) advice: Vec<Advice>,
-    /// What was done, or would have been.
-    pub(crate) actions: Vec<Action>,
-}
-
-/// One step of a cycle, or one part that was looked at.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Step {
-    pub(crate) name: &'static str,
-    pub(crate) state: StepState,
-    pub(crate) took_ms: f64,
-    pub(crate) detail: String,
-}
-
-impl Step {
-    /// Whether it knows what there is to advise now.
-    pub(super) fn has_looked(&self) -> bool {
-        self.state == StepState::Done
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum StepState {
-    Done,
-    Skipped,
-    Failed,
 }
 
 /// Runs the steps that are asked for.
@@ -311,26 +256,30 @@ impl Cycle<'_> {
                 "the database was not looked at".to_owned(),
             );
         }
+        let now = jiff::Timestamp::now();
         let tuned = self.inner.cycles.tuned_today();
-        let wanted = act::wanted(
-            &self.inner.policy,
-            &self.report.advice,
-            tuned,
-            jiff::Timestamp::now(),
-        );
+        let mut wanted = act::wanted(&self.inner.policy, &self.report.advice, tuned, now);
+        if let Policy::Tune(tuning) = &self.inner.policy
+            && tuning.is_open(now)
+            && let Ok(overview) = database.fresh_overview().await.value
+        {
+            let reports: Vec<_> = self.inner.pools.iter().map(NamedPool::report).collect();
+            let growing = pools::growing(tuning, &reports, &overview);
+            wanted.extend(growing.into_iter().map(Action::grow));
+        }
         for mut action in wanted {
-            if self.asked.dry_run {
+            if !self.asked.dry_run {
+                action.begin(self.inner, database).await;
+            } else if action.detail.is_empty() {
                 "it would be submitted".clone_into(&mut action.detail);
-            } else {
-                action.submit(self.inner, database).await;
             }
             self.report.actions.push(action);
         }
         let actions = &self.report.actions;
-        let submitted = actions.iter().filter(|action| action.job.is_some()).count();
+        let begun = actions.iter().filter(|action| action.is_begun()).count();
         (
             StepState::Done,
-            format!("{} jobs wanted, {submitted} submitted", actions.len()),
+            format!("{} actions wanted, {begun} begun", actions.len()),
         )
     }
 
@@ -339,12 +288,7 @@ impl Cycle<'_> {
         let Some(database) = &self.inner.database else {
             return (StepState::Skipped, "no database".to_owned());
         };
-        if self
-            .report
-            .actions
-            .iter()
-            .all(|action| action.job.is_none())
-        {
+        if !self.report.actions.iter().any(Action::is_begun) {
             return (StepState::Skipped, "nothing was done".to_owned());
         }
         let until = Instant::now() + FOLLOWED;
@@ -365,7 +309,10 @@ impl Cycle<'_> {
             StepState::Done
         };
         let all = self.report.actions.len();
-        (state, format!("{done} of {all} jobs done, {failed} failed"))
+        (
+            state,
+            format!("{done} of {all} actions done, {failed} failed"),
+        )
     }
 
     fn tell(&mut self) -> (StepState, String) {

@@ -4,6 +4,8 @@ mod act;
 mod advice;
 mod cycle;
 mod policy;
+mod pools;
+mod report;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,8 +16,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub(crate) use advice::{Action, Advice, look_again};
-pub(crate) use cycle::{Asked, CycleReport, PARTS, STEPS, Trigger};
+pub(crate) use cycle::{Asked, PARTS, STEPS};
 pub use policy::{Policy, Tuning};
+pub(crate) use report::{CycleReport, Trigger};
 
 use crate::Inner;
 use crate::alerts::Alert;

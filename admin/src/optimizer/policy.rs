@@ -11,7 +11,7 @@ pub enum Policy {
     Observe,
     /// Also runs the extension's jobs that vacuum and analyze what is due and repair invalid indexes.
     Maintain,
-    /// Also builds indexes that are advised.
+    /// Also builds indexes that are advised, and gives pools that are short more connections.
     Tune(Tuning),
 }
 
@@ -25,20 +25,22 @@ impl Policy {
     }
 }
 
-/// When indexes are built, and how much room they may take.
+/// When indexes are built, how much room they may take, and how far pools may grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuning {
     /// Minutes since midnight, UTC: the first that belongs to it, and the first that does not.
     window: Option<(u16, u16)>,
     pub(crate) budget_bytes: u64,
+    pub(crate) pool_connections: u32,
 }
 
 impl Default for Tuning {
-    /// At any time, 1 GiB a day.
+    /// At any time, 1 GiB a day, no pool.
     fn default() -> Self {
         Self {
             window: None,
             budget_bytes: 1 << 30,
+            pool_connections: 0,
         }
     }
 }
@@ -47,7 +49,7 @@ impl fmt::Display for Tuning {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = self.budget_bytes >> 20;
         match self.window {
-            None => write!(formatter, "at any time, {mib} MiB a day"),
+            None => write!(formatter, "at any time, {mib} MiB a day")?,
             Some((from, until)) => write!(
                 formatter,
                 "{:02}:{:02} to {:02}:{:02} UTC, {mib} MiB a day",
@@ -55,7 +57,11 @@ impl fmt::Display for Tuning {
                 from % 60,
                 until / 60,
                 until % 60
-            ),
+            )?,
+        }
+        match self.pool_connections {
+            0 => Ok(()),
+            most => write!(formatter, ", pools of {most} connections"),
         }
     }
 }
@@ -77,6 +83,14 @@ impl Tuning {
     #[must_use]
     pub fn budget_bytes(mut self, bytes: u64) -> Self {
         self.budget_bytes = bytes;
+        self
+    }
+
+    /// Pools given as [`AdminBuilder::swap_pool`](crate::AdminBuilder::swap_pool) that are short grow to so many connections each at
+    /// most: by half a cycle, and never to more than four fifths of the server's connections leave free. Default 0: none grows.
+    #[must_use]
+    pub fn pool_connections(mut self, most: u32) -> Self {
+        self.pool_connections = most;
         self
     }
 

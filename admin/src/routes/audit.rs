@@ -31,7 +31,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .query("limit", "100", "1 to 1,000; 100 where it is left out.")
         .query("format", "@json|csv", "How it is written.")
         .gives(json!({"entries": [entry], "next_cursor?": "41", "chain": {"is_intact": true, "first_broken_seq?": 3,
-            "head": "9f", "entries": 2, "kept_in": "@memory|file", "dropped_total": 0, "failed_writes_total": 0,
+            "head": "9f", "entries": 2, "kept_in": "@memory|file|database", "dropped_total": 0, "failed_writes_total": 0,
             "detail": "all 2 entries are as they were written"}}))
         .gives_as(200, "text/csv; charset=utf-8", json!("seq,at,kind,...")),
     ]
@@ -89,11 +89,12 @@ async fn audit(
         None | Some("json") => {
             let audit = std::sync::Arc::clone(&inner.audit);
             let chain = tokio::task::spawn_blocking(move || audit.verify()).await;
-            let chain = chain.map_err(|_| {
+            let mut chain = chain.map_err(|_| {
                 let detail =
                     "the audit could not be looked through, by a fault that the app's log tells of";
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
             })?;
+            inner.keep.look_through(&inner, &mut chain).await;
             let last = entries.last().filter(|_| is_more);
             let next_cursor = last.map(|last| last.fact.seq.to_string());
             let page = Page {

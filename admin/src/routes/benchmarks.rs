@@ -26,7 +26,7 @@ pub(super) struct Benchmarks {
 pub(super) async fn benchmarks(State(inner): App) -> Answer<Benchmarks> {
     let overview = match &inner.database {
         None => None,
-        Some(database) => Some(database.overview().await),
+        Some(database) => Some(database.recent_overview().await.value),
     };
     let mut benchmarks = inner.benchmarks(overview.as_ref());
     inner.observed.since.put(&mut benchmarks);

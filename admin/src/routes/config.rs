@@ -14,7 +14,8 @@ use crate::security::{identity, problem, sessions};
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/config", "What the router was built with, its bounds, and what it costs itself.", config).gives(json!({
-            "version": "0.1.0", "parts": {"*cache": true}, "pools": ["app"], "targets": {"*api_p95_ms": 500.0},
+            "version": "0.1.0", "instance": {"name?": "web-2", "environment?": "production"}, "kept": {"is_wanted": true, "is_kept": true, "detail": "..."},
+            "parts": {"*cache": true}, "pools": ["app"], "targets": {"*api_p95_ms": 500.0},
             "cycle": {"interval_s": 1800, "policy": "@observe|maintain|tune", "tuning?": "at any time, 1024 MiB a day",
                 "alerts_start_cycles": true},
             "access": {"holders": [{"name": "ann", "role": "@operator|reader"}], "asks_the_host": false, "sessions": 0},
@@ -34,6 +35,8 @@ async fn config(State(inner): App) -> Answer<Value> {
     let pools: Vec<_> = inner.pools.iter().map(|pool| &pool.name).collect();
     Ok(Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "instance": inner.instance,
+        "kept": inner.keep.told(),
         "parts": {
             "cache": inner.cache.is_some(), "latency": inner.latency.is_some(), "memory": inner.memory.is_some(),
             "database": inner.database.is_some(),
@@ -55,7 +58,7 @@ async fn config(State(inner): App) -> Answer<Value> {
         },
         "cost": {
             "sample_us": figure(OWN_COST).as_f64().map(|us| us.round() as u64), "process_cpu_percent": figure(CPU),
-            "process_rss_mib": figure(RSS), "history_bytes": inner.history.bytes(),
+            "process_rss_mib": figure(RSS), "history_bytes": inner.history.bytes() + inner.heat.bytes(),
             "listeners": inner.observed.events.receiver_count(), "panics": inner.background.panics(),
         },
     })))

@@ -72,10 +72,11 @@ macro_rules! assets {
     };
 }
 
-static ASSETS: [Asset; 26] = assets! {
+static ASSETS: [Asset; 27] = assets! {
     "api.js" JAVASCRIPT "api.js"
     "app.js" JAVASCRIPT "app.js"
     "chart.js" JAVASCRIPT "chart.js"
+    "heat.js" JAVASCRIPT "heat.js"
     "format.js" JAVASCRIPT "format.js"
     "html.js" JAVASCRIPT "html.js"
     "live.js" JAVASCRIPT "live.js"

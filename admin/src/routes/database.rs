@@ -37,7 +37,7 @@ pub(super) fn operations() -> Vec<Operation> {
 pub(super) fn handle(inner: &Inner) -> Result<&Database, Problem> {
     inner
         .database
-        .as_ref()
+        .as_deref()
         .ok_or_else(|| Problem::not_configured("database", "database"))
 }
 

@@ -11,6 +11,7 @@ mod database;
 mod database_parts;
 mod events;
 mod health;
+mod heat_map;
 mod history;
 mod load_test;
 mod memory;
@@ -59,6 +60,7 @@ fn operations() -> Vec<Operation> {
         memory::operations(),
         response_times::operations(),
         slowness::operations(),
+        heat_map::operations(),
         route::operations(),
         load_test::operations(),
         benchmarks::operations(),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::operation::Operation;
 use super::{Answer, App};
+use crate::heat;
 use crate::security::problem::{self, Problem};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -20,7 +21,8 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .query("window", "@15m|1m|5m|1h|total", "What slowest requests, parts and repeated statements are of.")
         .query("against", "@1h|1m|5m|15m|total", "A window to compare it with.")
-        .gives(json!({"route": "/orders/{id}", "window": "15m", "figures": {"*15m": {"count": 3}}, "series": [{}],
+        .gives(json!({"route": "/orders/{id}", "window": "15m", "figures": {"*15m": {"count": 3}},
+            "histogram": {"bounds_ms": [0.1], "counts": [0]}, "series": [{}],
             "exemplars": [{}], "parts?": {}, "repeated": [{}],
             "change?": {"against": "1h", "mean_percent?": 12.5, "p95_percent?": 12.5, "p99_percent?": 12.5, "detail": "..."}})),
     ]
@@ -39,12 +41,22 @@ struct Answered {
     window: &'static str,
     /// All its methods and classes together, by window.
     figures: Value,
+    /// How many requests of the window took how long.
+    histogram: Steps,
     /// One a method and status class.
     series: Vec<Value>,
     exemplars: Vec<Exemplar>,
     parts: Option<Value>,
     repeated: Vec<Value>,
     change: Option<Change>,
+}
+
+/// Requests by how long they took.
+#[derive(Debug, Serialize)]
+struct Steps {
+    /// The longest time of each step; the last count is of what took longer.
+    bounds_ms: [f64; heat::BOUNDS_MS.len()],
+    counts: heat::Counts,
 }
 
 /// How a window differs from another.
@@ -113,6 +125,10 @@ async fn route(
     Ok(Json(Answered {
         window: wanted.as_str(),
         figures: Value::Object(by_window.collect()),
+        histogram: Steps {
+            bounds_ms: heat::BOUNDS_MS,
+            counts: heat::of_route(&snapshot, &route, wanted),
+        },
         series: series.collect(),
         exemplars: snapshot.exemplars(&route, wanted).to_vec(),
         parts: parts.map(|row| json(serde_json::to_value(row))),

@@ -1,5 +1,7 @@
 //! `GET /status`: everything at a glance.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use pitcrew::latency::Figures;
@@ -9,7 +11,7 @@ use serde::Serialize;
 use super::operation::Operation;
 use super::{Answer, App};
 use crate::Inner;
-use crate::database::{DatabaseError, NamedPool, Overview, PoolReport};
+use crate::database::{DatabaseError, NamedPool, Overview, PoolReport, Recent};
 use crate::optimizer::{self, Action, Advice};
 use crate::section::Section;
 use crate::targets::{Benchmark, Verdict};
@@ -19,7 +21,7 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/status", "Everything at a glance: a sentence, targets missed, one next action, key figures.", status)
             .gives(json!({"verdict": "Every target that could be measured is met.", "next_action?": {}, "uptime_s": 61.5,
-                "missed": [{}], "response_times": {}, "cache": {}, "memory": {}, "database": {}, "pools": [{}],
+                "missed": [{}], "response_times": {}, "cache": {}, "memory": {}, "database": {"age_s~": 0.5}, "pools": [{}],
                 "last_cycle_at?": "2026-11-28T12:00:00Z"})),
     ]
 }
@@ -35,7 +37,7 @@ pub(super) struct Status {
     response_times: Section<Times>,
     cache: Section<Hits>,
     memory: Section<Process>,
-    database: Section<Overview>,
+    database: Section<Recent<Overview>>,
     pools: Vec<PoolReport>,
     last_cycle_at: Option<String>,
 }
@@ -73,10 +75,10 @@ struct Process {
 pub(super) async fn status(State(inner): App) -> Answer<Status> {
     let overview = match &inner.database {
         None => None,
-        Some(database) => Some(database.overview().await),
+        Some(database) => Some(database.recent_overview().await),
     };
     let missed: Vec<_> = inner
-        .benchmarks(overview.as_ref())
+        .benchmarks(overview.as_ref().map(|recent| &recent.value))
         .into_iter()
         .filter(|one| one.verdict == Verdict::Missed)
         .collect();
@@ -122,7 +124,10 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
             })
         },
     );
-    let database = overview.map_or_else(|| Section::missing("no database"), Section::from);
+    let database = overview.map_or_else(
+        || Section::missing("no database"),
+        |Recent { age_s, value }| value.map(|value| Recent { age_s, value }).into(),
+    );
     let is_database_away = inner.database.is_some() && database.ready().is_none();
     let verdict = match (is_database_away, missed.as_slice()) {
         (true, _) => "The database does not answer; everything else goes on.".to_owned(),
@@ -154,28 +159,47 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
 /// The most urgent of what stands. The parts in this process are looked at again, which costs next to nothing, so that
 /// their advice never contradicts the figures beside it; the database's last look stands, less what has been done about it.
 async fn next_action(inner: &Inner) -> Option<Advice> {
-    let mut candidates = optimizer::look_again(inner).await;
+    let looked_again = optimizer::look_again(inner).await;
+    let mut candidates: Vec<_> = looked_again
+        .into_iter()
+        .map(|advice| (advice, None))
+        .collect();
     for standing in inner.cycles.standing() {
-        for advice in standing.advice {
-            if advice.part == "database" && !is_cared_for(inner, &advice, &standing.since).await {
-                candidates.push(advice);
+        let of_database = standing.advice.into_iter();
+        let of_database = of_database.filter(|advice| advice.part == "database");
+        candidates.extend(of_database.map(|advice| (advice, Some(standing.since.clone()))));
+    }
+    candidates.sort_by_key(|(advice, _)| std::cmp::Reverse(advice.severity));
+    // The database is asked only about those that come before the answer, and no more once it does not answer.
+    let mut is_away = false;
+    for (advice, since) in candidates {
+        let Some(since) = since else {
+            return Some(advice);
+        };
+        if !is_away {
+            match is_cared_for(inner, &advice, &since).await {
+                Some(false) => return Some(advice),
+                Some(true) => {}
+                None => is_away = true,
             }
         }
     }
-    candidates.sort_by_key(|advice| std::cmp::Reverse(advice.severity));
-    candidates.into_iter().next()
+    None
 }
 
-async fn is_cared_for(inner: &Inner, advice: &Advice, since: &str) -> bool {
+/// The longest that the answer waits for the database to say so.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// None where the database does not answer: then nothing of it can be acted on either.
+async fn is_cared_for(inner: &Inner, advice: &Advice, since: &str) -> Option<bool> {
     let job = advice.action.as_ref().and_then(Action::as_job);
     let (Some(database), Some(job)) = (&inner.database, job) else {
         // A pool's figures: the part is looked at again.
-        return true;
+        return Some(true);
     };
-    match database.is_cared_for(job, since).await {
-        Ok(is_cared_for) => is_cared_for,
-        // It cannot be acted on now either.
-        Err(DatabaseError::Unreachable) => true,
-        Err(_) => false,
+    match tokio::time::timeout(PATIENCE, database.is_cared_for(job, since)).await {
+        Ok(Ok(is_cared_for)) => Some(is_cared_for),
+        Ok(Err(DatabaseError::Unreachable)) | Err(_) => None,
+        Ok(Err(_)) => Some(false),
     }
 }

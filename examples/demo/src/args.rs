@@ -1,14 +1,18 @@
 //! What the command line says.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// What `--help` prints.
 pub const USAGE: &str = "\
-usage: demo [--no-db] [--no-redis] [--check] [--json FILE]
+usage: demo [--no-db] [--no-redis] [--check] [--json FILE] | [--listen ADDRESS [--plain] [--filled]]
 
   --no-db, --no-redis  run on the embedded defaults, whatever the variables below say
   --check              end after the story: exit code 0 where every check holds, else 1
   --json FILE          write the figures there
+  --listen ADDRESS     without the story: the service alone, on a port of this machine, such as 127.0.0.1:3000
+  --plain              the service without pitcrew, to compare with
+  --filled             the database has the demo's data from an earlier run
 
 in the environment, for a command line can be read by every user of the machine and these hold passwords:
 
@@ -27,6 +31,12 @@ pub struct Args {
     pub(crate) database_url: Option<String>,
     pub(crate) redis_url: Option<String>,
     json: Option<PathBuf>,
+    /// Where the service listens without its story, if it does.
+    pub listen: Option<SocketAddr>,
+    /// The service without pitcrew.
+    pub plain: bool,
+    /// The database has the data already.
+    pub(crate) filled: bool,
     /// End after the story.
     pub check: bool,
     /// Say how it is called, and no more.
@@ -63,9 +73,21 @@ impl Args {
                     let file = arguments.next().ok_or("--json wants a file")?;
                     args.json = Some(PathBuf::from(file));
                 }
+                "--listen" => {
+                    let address = arguments.next().and_then(|address| address.parse().ok());
+                    let address = address.filter(|address: &SocketAddr| address.ip().is_loopback());
+                    args.listen =
+                        Some(address.ok_or("--listen wants an address such as 127.0.0.1:3000")?);
+                }
+                "--plain" => args.plain = true,
+                "--filled" => args.filled = true,
                 "--help" | "-h" => args.help = true,
                 other => return Err(format!("{other} is not an argument")),
             }
+        }
+        if (args.plain || args.filled) && args.listen.is_none() {
+            let wrong = "--plain and --filled are for the service alone: add --listen ADDRESS";
+            return Err(wrong.to_owned());
         }
         Ok(args)
     }
@@ -84,6 +106,13 @@ mod tests {
     fn wrong_arguments_are_named() {
         assert!(parse("--chek").is_err_and(|error| error.contains("--chek")));
         assert!(parse("--json").is_err_and(|error| error.contains("--json")));
+        for wrong in ["--listen", "--listen 0.0.0.0:3000", "--plain", "--filled"] {
+            assert!(
+                parse(wrong).is_err_and(|error| error.contains("--listen")),
+                "{wrong}"
+            );
+        }
+        assert!(parse("--plain --listen 127.0.0.1:3000").is_ok());
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod visitors;
 pub use app::{App, Setup, Store};
 pub use args::{Args, USAGE};
 pub use data::{Population, load};
-pub use story::{Story, Verdict};
+pub use story::{Story, Verdict, prepare};
 pub use visitors::{Answer, Client, PAST_THE_CACHE, Visit, Visitor};
 
 /// Why the demo cannot go on; each is a sentence.

@@ -4,7 +4,7 @@
 use std::alloc::System;
 use std::process::ExitCode;
 
-use demo::{Args, Failure, Story, USAGE};
+use demo::{App, Args, Failure, Story, USAGE, prepare};
 use pitcrew::memory::CountingAlloc;
 
 // Lets the memory layer tell how many bytes each route allocates.
@@ -48,6 +48,14 @@ async fn main() -> ExitCode {
 
 /// Tells the story and its verdict; then ends with it (`--check`), or serves until Ctrl-C.
 async fn run(args: &Args) -> Result<bool, Failure> {
+    if let Some(address) = args.listen {
+        let setup = prepare(args).await?;
+        if args.plain {
+            return Err(App::serve_plain(&setup, address).await);
+        }
+        let app = App::start_at(&setup, axum::Router::new(), address).await?;
+        return serve(&app).await;
+    }
     let story = Story::begin(args).await?;
     let verdict = story.tell().await?;
     verdict.write(args.json())?;
@@ -57,6 +65,11 @@ async fn run(args: &Args) -> Result<bool, Failure> {
         app.stop().await;
         return Ok(holds);
     }
+    serve(app).await
+}
+
+/// Says where the service is, and goes on for ever.
+async fn serve(app: &App) -> Result<bool, Failure> {
     println!();
     println!(
         "The service goes on at http://{}, until Ctrl-C. For example:",

@@ -2,82 +2,26 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/router.rs"]
+mod router;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bb8_postgres::PostgresConnectionManager;
-use http::{Method, Request, StatusCode, header};
-use http_body_util::BodyExt;
-use pitcrew_admin::{Admin, AdminBuilder, Policy, SwapPool, Tuning};
+use http::{Method, StatusCode};
+use pitcrew_admin::{Policy, SwapPool, Tuning};
 use pitcrew_stack::{require, testing};
+use router::{PATIENCE, admin, ask, cycle, ended, get, step, workload};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
-use tower::ServiceExt;
-
-const TOKEN: &str = "operator-token-of-this-test";
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// An admin router on one database.
-fn admin(url: &str, configure: impl FnOnce(AdminBuilder) -> AdminBuilder) -> Admin {
-    let builder = Admin::builder().operator_token(TOKEN).database(url);
-    configure(builder).build().unwrap()
-}
-
-async fn ask(admin: &Admin, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, "localhost")
-        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(axum::body::Body::from(body.to_string()))
-        .unwrap();
-    let response = admin.router().oneshot(request).await.unwrap();
-    let status = response.status();
-    let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    (
-        status,
-        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-    )
-}
-
-async fn get(admin: &Admin, path: &str) -> Value {
-    ask(admin, Method::GET, path, json!({})).await.1
-}
-
-/// Runs a cycle and answers its report.
-async fn cycle(admin: &Admin, body: Value) -> Value {
-    let (status, started) = ask(admin, Method::POST, "/optimize", body).await;
-    assert_eq!(status, StatusCode::ACCEPTED, "{started}");
-    let path = started["follow"].as_str().unwrap().to_owned();
-    let begin = Instant::now();
-    loop {
-        let (status, report) = ask(admin, Method::GET, &path, json!({})).await;
-        if status == StatusCode::OK {
-            return report;
-        }
-        assert!(begin.elapsed() < PATIENCE, "the cycle does not end");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-fn step<'a>(report: &'a Value, list: &str, name: &str) -> &'a Value {
-    let steps = report[list].as_array().unwrap();
-    steps.iter().find(|step| step["name"] == name).unwrap()
-}
-
-const TABLE: &str = "CREATE TABLE orders AS SELECT n AS id, n % 1000 AS customer, repeat('x', 100) AS note \
-                     FROM generate_series(1, 20000) AS n";
-const ASKED: &str = "SELECT count(*) FROM orders WHERE customer = 7";
 
 #[tokio::test]
 async fn a_cycle_that_may_tune_builds_what_is_advised_and_writes_it_down() {
     require!(database, extension, statements);
     let database = testing::database();
-    database.run(&[TABLE, "ANALYZE orders"]);
-    for _ in 0..20 {
-        database.run(&[ASKED]);
-    }
+    workload(&database);
     let admin = admin(&database.url, |builder| {
         builder.policy(Policy::Tune(Tuning::default()))
     });
@@ -129,10 +73,7 @@ async fn a_cycle_that_may_tune_builds_what_is_advised_and_writes_it_down() {
 async fn a_cycle_that_may_only_look_does_nothing_and_a_small_budget_builds_nothing() {
     require!(database, extension, statements);
     let database = testing::database();
-    database.run(&[TABLE, "ANALYZE orders"]);
-    for _ in 0..20 {
-        database.run(&[ASKED]);
-    }
+    workload(&database);
     let looking = admin(&database.url, |builder| builder);
     let report = cycle(&looking, json!({})).await;
     assert_eq!(
@@ -194,19 +135,68 @@ async fn one_instance_at_a_time_runs_cycles_on_a_database() {
     }
 }
 
+/// Sessions of the admin router that wait for a lock.
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND application_name = 'pitcrew-admin' AND wait_event_type = 'Lock'";
+
+#[tokio::test]
+async fn the_apps_stop_ends_a_cycle_under_way_within_a_second() {
+    require!(database, extension, statements);
+    let database = testing::database();
+    workload(&database);
+    let stopping = admin(&database.url, |builder| builder.policy(Policy::Maintain));
+    // Nobody looks into the table while this transaction is open: the cycle is under way for as long as the test needs.
+    let connect = async || {
+        let (client, connection) = tokio_postgres::connect(&database.url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    };
+    // Inside a transaction the server tells of other sessions what it told first.
+    let (client, watching) = (connect().await, connect().await);
+    let hold = "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE";
+    client.batch_execute(hold).await.unwrap();
+    let asked = Some(json!({}));
+    let (status, started) = ask(&stopping, Method::POST, "/optimize", asked).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{started}");
+    let begin = Instant::now();
+    while watching
+        .query_one(WAITING, &[])
+        .await
+        .unwrap()
+        .get::<_, i64>(0)
+        == 0
+    {
+        assert!(begin.elapsed() < PATIENCE, "the cycle does not wait");
+    }
+    assert_eq!(get(&stopping, "/cycles").await["is_running"], true);
+    // It gives up waiting after this, whatever goes on.
+    stopping.shutdown(Duration::from_secs(1)).await;
+    let told = get(&stopping, "/cycles").await;
+    assert_eq!(
+        (&told["is_running"], &told["cycles"]),
+        (&json!(false), &json!([])),
+        "{told}"
+    );
+    client.batch_execute("ROLLBACK").await.unwrap();
+    // Nor does what it has left behind keep another instance from its own.
+    let other = admin(&database.url, |builder| builder);
+    let begin = Instant::now();
+    while step(&cycle(&other, json!({})).await, "parts", "database")["state"] != "done" {
+        assert!(begin.elapsed() < PATIENCE, "the lock of cycles is held");
+    }
+}
+
 #[tokio::test]
 async fn an_advised_index_is_planned_and_then_built_by_its_id() {
     require!(database, extension, statements);
     let database = testing::database();
     let admin = admin(&database.url, |builder| builder);
-    database.run(&[TABLE, "ANALYZE orders"]);
-    for _ in 0..20 {
-        database.run(&[ASKED]);
-    }
+    workload(&database);
     let suggestions = get(&admin, "/database/indexes").await["suggestions"].clone();
     let id = suggestions[0]["id"].as_str().unwrap();
     let path = format!("/database/indexes/{id}/apply");
-    let (status, plan) = ask(&admin, Method::POST, &path, json!({"dry_run": true})).await;
+    let dry = Some(json!({"dry_run": true}));
+    let (status, plan) = ask(&admin, Method::POST, &path, dry).await;
     assert_eq!(status, StatusCode::OK, "{plan}");
     assert!(
         plan["command"]
@@ -214,15 +204,10 @@ async fn an_advised_index_is_planned_and_then_built_by_its_id() {
             .unwrap()
             .starts_with("CREATE INDEX CONCURRENTLY")
     );
-    let (status, submitted) = ask(&admin, Method::POST, &path, json!({})).await;
+    let (status, submitted) = ask(&admin, Method::POST, &path, Some(json!({}))).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{submitted}");
-    let job = format!("/database/jobs/{}", submitted["job"]);
-    let begin = Instant::now();
-    while get(&admin, &job).await["state"] != "done" {
-        assert!(begin.elapsed() < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let (status, gone) = ask(&admin, Method::POST, &path, json!({})).await;
+    assert_eq!(ended(&admin, &submitted["job"]).await["state"], "done");
+    let (status, gone) = ask(&admin, Method::POST, &path, Some(json!({}))).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "{gone}");
     let queries = get(&admin, "/database/queries").await;
     assert!(
@@ -274,34 +259,91 @@ async fn without_the_extension_the_checks_run_over_the_connection() {
     assert!(history["series"][0]["mean"].is_array());
 }
 
+type Pool = SwapPool<PostgresConnectionManager<NoTls>>;
+
+async fn pool_of(max: u32, url: &str) -> Arc<Pool> {
+    let manager = PostgresConnectionManager::new_from_stringlike(url, NoTls).unwrap();
+    let pool = SwapPool::new(max, move |max| {
+        let manager = manager.clone();
+        async move { bb8::Pool::builder().max_size(max).build(manager).await }
+    });
+    pool.await.unwrap()
+}
+
+/// Eight who ask the database again and again.
+fn work(pool: &Arc<Pool>) -> Vec<JoinHandle<()>> {
+    let worker = |_| {
+        let pool = Arc::clone(pool);
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                let connection = pool.get().await.unwrap();
+                connection
+                    .query_one("SELECT pg_sleep(0.002)", &[])
+                    .await
+                    .unwrap();
+            }
+        })
+    };
+    (0..8).map(worker).collect()
+}
+
+#[tokio::test]
+async fn a_pool_that_is_short_grows_as_far_as_the_policy_says() {
+    require!(database, extension, statements);
+    let database = testing::database();
+    let pool = pool_of(2, &database.url).await;
+    let admin = |tuning: Tuning| {
+        let shown = Arc::clone(&pool);
+        admin(&database.url, |builder| {
+            builder.policy(Policy::Tune(tuning)).swap_pool("app", shown)
+        })
+    };
+    let (still, growing) = (
+        admin(Tuning::default()),
+        admin(Tuning::default().pool_connections(4)),
+    );
+    let resized = |report: &Value| {
+        let actions = report["actions"].as_array().unwrap();
+        let resized = actions
+            .iter()
+            .find(|action| action["kind"] == "resize_pool");
+        resized.cloned().unwrap_or_default()
+    };
+    // By half, then to the policy's bound, then no more; a pool of another size is judged anew.
+    for (admin, dry_run, wanted) in [
+        (&still, false, 2),
+        (&growing, true, 2),
+        (&growing, false, 3),
+        (&growing, false, 4),
+        (&growing, false, 4),
+    ] {
+        let before = pool.max_connections();
+        for worker in work(&pool) {
+            worker.await.unwrap();
+        }
+        let report = cycle(admin, json!({"dry_run": dry_run})).await;
+        assert_eq!(pool.max_connections(), wanted, "{report}");
+        let state = match (wanted > before, dry_run) {
+            (true, _) => json!("done"),
+            (false, true) => json!("planned"),
+            (false, false) => Value::Null,
+        };
+        assert_eq!(resized(&report)["state"], state, "{report}");
+    }
+    let audit = get(&growing, "/audit?who=cycle&name=cycle%20resize").await;
+    assert_eq!(audit["entries"].as_array().unwrap().len(), 4, "{audit}");
+}
+
 #[tokio::test]
 async fn a_pool_is_resized_under_load_and_no_request_is_lost() {
     require!(database);
     let database = testing::database();
-    let manager = PostgresConnectionManager::new_from_stringlike(&database.url, NoTls).unwrap();
-    let pool = SwapPool::new(2, move |max| {
-        let manager = manager.clone();
-        async move { bb8::Pool::builder().max_size(max).build(manager).await }
-    });
-    let pool = pool.await.unwrap();
+    let pool = pool_of(2, &database.url).await;
     let shown = Arc::clone(&pool);
     let admin = admin(&database.url, |builder| builder.swap_pool("app", shown));
-    let workers: Vec<_> = (0..8)
-        .map(|_| {
-            let pool = Arc::clone(&pool);
-            tokio::spawn(async move {
-                for _ in 0..50 {
-                    let connection = pool.get().await.unwrap();
-                    connection
-                        .query_one("SELECT pg_sleep(0.002)", &[])
-                        .await
-                        .unwrap();
-                }
-            })
-        })
-        .collect();
+    let workers = work(&pool);
     for max in [4, 1, 6] {
-        let body = json!({"max_connections": max});
+        let body = Some(json!({"max_connections": max}));
         let (status, resized) = ask(&admin, Method::POST, "/database/pools/app/resize", body).await;
         assert_eq!(
             (status, &resized["max_connections"]),
@@ -318,7 +360,7 @@ async fn a_pool_is_resized_under_load_and_no_request_is_lost() {
         &admin,
         Method::POST,
         "/database/pools/app/resize",
-        json!({"max_connections": 0}),
+        Some(json!({"max_connections": 0})),
     )
     .await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");

@@ -2,67 +2,22 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/router.rs"]
+mod router;
+
 use std::time::{Duration, Instant};
 
-use http::{Method, Request, StatusCode, header};
-use http_body_util::BodyExt;
+use http::{Method, StatusCode};
 use pitcrew::{CacheLayer, cache::RedisStore};
 use pitcrew_admin::Admin;
 use pitcrew_stack::{PostgresOptions, require, testing};
+use router::{ASKED, TABLE, TOKEN, ask, ended, workload};
 use serde_json::{Value, json};
-use tower::ServiceExt;
-
-const TOKEN: &str = "operator-token-of-this-test";
 
 /// An admin router on one database.
 fn admin(url: &str) -> Admin {
-    Admin::builder()
-        .operator_token(TOKEN)
-        .database(url)
-        .build()
-        .unwrap()
+    router::admin(url, |builder| builder)
 }
-
-async fn ask(
-    admin: &Admin,
-    method: Method,
-    path: &str,
-    body: Option<Value>,
-) -> (StatusCode, Value) {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, "localhost")
-        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
-        .header(header::CONTENT_TYPE, "application/json");
-    let body = body.map_or_else(String::new, |body| body.to_string());
-    let request = request.body(axum::body::Body::from(body)).unwrap();
-    let response = admin.router().oneshot(request).await.unwrap();
-    let status = response.status();
-    let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    (
-        status,
-        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-    )
-}
-
-/// Waits for the end of a job; the server's own clock decides, at most half a minute.
-async fn ended(admin: &Admin, job: &Value) -> Value {
-    let begin = Instant::now();
-    loop {
-        let (_, found) = ask(admin, Method::GET, &format!("/database/jobs/{job}"), None).await;
-        if !matches!(found["state"].as_str(), Some("queued" | "running"))
-            || begin.elapsed() > Duration::from_secs(30)
-        {
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-const TABLE: &str = "CREATE TABLE orders AS SELECT n AS id, n % 1000 AS customer, repeat('x', 100) AS note \
-                     FROM generate_series(1, 20000) AS n";
-const ASKED: &str = "SELECT count(*) FROM orders WHERE customer = 7";
 
 #[tokio::test]
 async fn suggestions_come_from_the_workload_and_a_job_builds_them() {
@@ -113,10 +68,7 @@ async fn what_has_been_done_is_not_advised_again() {
     require!(database, extension, statements);
     let database = testing::database();
     let admin = admin(&database.url);
-    database.run(&[TABLE, "ANALYZE orders"]);
-    for _ in 0..20 {
-        database.run(&[ASKED]);
-    }
+    workload(&database);
     let steps = json!({"parts": ["database"]});
     let (status, _) = ask(&admin, Method::POST, "/optimize", Some(steps)).await;
     assert_eq!(status, StatusCode::ACCEPTED);

@@ -84,6 +84,38 @@ async fn every_page_shows_its_data_to_everybody_and_asks_nobody_else() {
     shop.close().await;
 }
 
+/// The pixels of each map of heat that have a colour, and whose name stands in the head.
+const DRAWN: &str = "const coloured = (canvas) => {
+        const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        return pixels.filter((value, place) => place % 4 === 3 && value > 0).length;
+    };
+    return { maps: [...document.querySelectorAll('.heat canvas')].map(coloured),
+        rows: [...document.querySelectorAll('.heat tbody')].map((body) => body.rows.length),
+        where: document.querySelector('.where').innerText };";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_heat_of_all_routes_and_of_one_is_drawn_under_the_name_of_the_instance() {
+    require!(database, extension, statements, browser);
+    let shop = Shop::open().await;
+    let browser = Browser::start().await;
+    log_in(&browser, &shop, READER).await;
+    for (page, maps) in [(2, 1), (3, 2)] {
+        assert_eq!(visit(&browser, &shop, &PAGES[page]).await, Ok(()));
+        let is_drawn = |told: &Value| {
+            let all = |what: &str| told[what].as_array().unwrap().clone();
+            let is_more = |value: &Value| value.as_f64() > Some(0.0);
+            all("maps").len() == maps
+                && all("maps").iter().all(is_more)
+                && all("rows").iter().all(is_more)
+        };
+        let drawn = browser.until(DRAWN, is_drawn).await;
+        assert!(is_drawn(&drawn), "{}: {drawn}", PAGES[page].0);
+        assert_eq!(drawn["where"], "shop-1 · test");
+    }
+    browser.quit().await;
+    shop.close().await;
+}
+
 /// What the open dialog says would be done, by the names that it shows.
 async fn plan(browser: &Browser) -> Value {
     browser.find("//dialog//h3[.='What would be done']").await;

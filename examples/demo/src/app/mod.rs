@@ -5,7 +5,7 @@ mod problem;
 mod routes;
 mod store;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ pub struct Setup {
 /// What handlers share.
 struct Shared {
     store: Store,
-    cache: CacheHandle,
+    /// None in the service without pitcrew.
+    cache: Option<CacheHandle>,
     live: Live,
 }
 
@@ -62,7 +63,19 @@ impl App {
     /// # Errors
     /// As [`App::start`].
     pub async fn start_with(setup: &Setup, more: Router) -> Result<Self, Failure> {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_at(setup, more, (Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    /// [`App::start_with`], at this address.
+    ///
+    /// # Errors
+    /// As [`App::start`]; an address that is taken.
+    pub async fn start_at(
+        setup: &Setup,
+        more: Router,
+        address: SocketAddr,
+    ) -> Result<Self, Failure> {
+        let listener = tokio::net::TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
 
         let mut cache = CacheLayer::builder().region_for(|parts| {
@@ -97,7 +110,7 @@ impl App {
 
         let shared = Arc::new(Shared {
             store: setup.store.clone(),
-            cache,
+            cache: Some(cache),
             live: Live::new(),
         });
         let app: Router = routes::router(shared)
@@ -115,6 +128,24 @@ impl App {
             admin,
             server,
         })
+    }
+
+    /// The same service without pitcrew, at this address, until it fails: what it is compared with.
+    pub async fn serve_plain(setup: &Setup, address: SocketAddr) -> Failure {
+        let listener = match tokio::net::TcpListener::bind(address).await {
+            Ok(listener) => listener,
+            Err(error) => return error.into(),
+        };
+        let shared = Arc::new(Shared {
+            store: setup.store.clone(),
+            cache: None,
+            live: Live::new(),
+        });
+        let app = routes::router(shared).layer(CatchPanicLayer::custom(problem::panicked));
+        match axum::serve(listener, app).await {
+            Ok(()) => "the service has ended".into(),
+            Err(error) => error.into(),
+        }
     }
 
     /// Takes no further connections and ends what runs in the background.

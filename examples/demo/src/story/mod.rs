@@ -21,6 +21,14 @@ use crate::args::Args;
 use crate::data::{EMBEDDED_SCALE, Population, SCALE};
 use crate::visitors;
 
+/// What the service is started with: the database is filled first, where there is one.
+///
+/// # Errors
+/// Which server cannot be used, and why.
+pub async fn prepare(args: &Args) -> Result<Setup, Failure> {
+    setup::prepare(args, Instant::now()).await
+}
+
 /// The service, those who come to it, and what is told of them.
 pub struct Story {
     begin: Instant,

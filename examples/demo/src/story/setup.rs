@@ -18,6 +18,7 @@ pub(super) async fn prepare(args: &Args, begin: std::time::Instant) -> Result<Se
             );
             Store::memory()
         }
+        Some(url) if args.filled => Store::connect(url).await?,
         Some(url) => {
             let rows = fill(url).await?;
             say(

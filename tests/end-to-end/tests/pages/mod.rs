@@ -28,7 +28,12 @@ pub(crate) const PAGES: [Page; 16] = [
     (
         "/times",
         "Response times",
-        &["/customers/{key}/orders", "GET", "2xx"],
+        &[
+            "/customers/{key}/orders",
+            "GET",
+            "2xx",
+            "All routes; a column a minute",
+        ],
     ),
     (
         "/times?route=%2Fcustomers%2F%7Bkey%7D%2Forders",
@@ -36,6 +41,8 @@ pub(crate) const PAGES: [Page; 16] = [
         &[
             "Route /customers/{key}/orders",
             "Time by percentile",
+            "Requests by time, 15m",
+            "Route /customers/{key}/orders; a column a minute",
             "Slowest requests",
         ],
     ),

@@ -79,6 +79,9 @@ impl Shop {
                     .rate_per_s(50.0)
                     .seconds(2.0),
             )
+            .allow_host("admin.example")
+            .instance("shop-1")
+            .environment("test")
             .operator_token(OPERATOR)
             .reader_token(READER)
             .build()

@@ -34,7 +34,8 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Starts `command` in `dir`, a folder of `slot`, and waits until it accepts connections on `address`.
+    /// Starts `command` in `dir`, a folder of `slot`, and waits until it accepts connections on `address`. Of the environment it has
+    /// what the command names, and a `PATH`.
     ///
     /// # Errors
     /// [`Error::Start`] with the log's last lines, [`Error::Io`].
@@ -48,12 +49,17 @@ impl HttpServer {
         let log = dir.join("log");
         let file = File::create(&log).map_err(Error::io("write", &log))?;
         let errors = file.try_clone().map_err(Error::io("write", &log))?;
+        let named: Vec<_> = command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+            .collect();
         command
             .current_dir(dir)
             .stdout(Stdio::from(file))
             .stderr(Stdio::from(errors))
             .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .envs(named);
         slot.place().account().apply(&mut command);
         let child = process::spawn_server(command, libc::SIGTERM)
             .map_err(Error::io("start", Path::new(name)))?;
@@ -95,6 +101,17 @@ impl HttpServer {
             .fold(own, |sum, ns| sum + ns))
     }
 
+    /// Bytes that it keeps in memory: its resident set.
+    ///
+    /// # Errors
+    /// [`Error::Start`] where it has ended.
+    pub fn resident_bytes(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let kib = status.ok().and_then(|status| resident_kib(&status));
+        kib.map(|kib| kib * 1024.0)
+            .ok_or_else(|| self.failed("it has ended".into()))
+    }
+
     fn failed(&self, reason: String) -> Error {
         Error::Start {
             server: self.name.clone(),
@@ -112,6 +129,14 @@ impl Drop for HttpServer {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Of `/proc/PID/status`.
+fn resident_kib(status: &str) -> Option<f64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// The clock that `getrusage` would answer, but of another process and to the nanosecond.
@@ -158,6 +183,14 @@ fn descendants(pid: u32) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_resident_set_is_read() {
+        let own = fs::read_to_string("/proc/self/status").unwrap();
+        assert!(resident_kib(&own).unwrap() > 100.0);
+        assert_eq!(resident_kib("VmRSS:\t    1234 kB\n"), Some(1234.0));
+        assert_eq!(resident_kib("Name:\tzombie\n"), None);
+    }
 
     #[test]
     fn a_process_is_read_with_its_children() {

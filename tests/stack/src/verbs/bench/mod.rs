@@ -1,5 +1,6 @@
 //! `bench`: suites of figures.
 
+mod admin;
 mod advisor;
 mod cache;
 mod care;
@@ -50,7 +51,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 type Suite = fn(&Signals) -> Result<Vec<Figure>>;
 
 /// The suites, by name.
-const SUITES: [(&str, Suite); 7] = [
+const SUITES: [(&str, Suite); 8] = [
     ("stack", stack::run),
     ("cache", cache::run),
     ("layers", layers::run),
@@ -58,4 +59,5 @@ const SUITES: [(&str, Suite); 7] = [
     ("care", care::run),
     ("advisor", advisor::run_suite),
     ("load", load::run),
+    ("admin", admin::run),
 ];
