@@ -2,6 +2,7 @@
 
 mod advisor;
 mod cache;
+mod capture;
 mod care;
 mod choices;
 mod faults;
@@ -50,12 +51,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 type Suite = fn(&Signals) -> Result<Vec<Figure>>;
 
 /// The suites, by name.
-const SUITES: [(&str, Suite); 7] = [
+const SUITES: [(&str, Suite); 8] = [
     ("stack", stack::run),
     ("cache", cache::run),
     ("layers", layers::run),
     ("faults", faults::run),
     ("care", care::run),
     ("advisor", advisor::run_suite),
+    ("capture", capture::run),
     ("load", load::run),
 ];
