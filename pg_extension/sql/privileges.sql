@@ -41,3 +41,7 @@ REVOKE EXECUTE ON FUNCTION pitcrew.table_growth(timestamptz) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.wait_profile(timestamptz) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.settings_changes(timestamptz) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.regressions(interval, interval, bigint, double precision) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.captured_rows() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.captured_statement_rows() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.capture_status() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.capture_reset() FROM PUBLIC;

@@ -147,3 +147,50 @@ pub(crate) fn explain_flags() -> i32 {
     #[cfg(feature = "pg15")]
     return pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32;
 }
+
+/// What the server measured of an execution that has not ended.
+///
+/// Reads memory alone: for hooks.
+///
+/// # Safety
+/// `description` is an execution that was started.
+pub(crate) unsafe fn measured(description: *mut pg_sys::QueryDesc) -> pg_pitcrew_capture::Measured {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let state = (*description).estate;
+        let mut measured = pg_pitcrew_capture::Measured::default();
+        if !state.is_null() {
+            #[cfg(feature = "pg15")]
+            {
+                measured.rows = (*state).es_processed;
+            }
+            #[cfg(not(feature = "pg15"))]
+            {
+                measured.rows = (*state).es_total_processed;
+            }
+        }
+        if let Some(instrument) = (*description).totaltime.as_ref() {
+            let earlier = instrument.total * 1e9;
+            #[cfg(feature = "pg15")]
+            let current = {
+                let time = instrument.counter;
+                time.tv_sec * 1_000_000_000 + time.tv_nsec
+            };
+            // Ticks are nanoseconds up to 18.
+            #[cfg(not(feature = "pg15"))]
+            let current = instrument.counter.ticks;
+            let used = &instrument.bufusage;
+            let count = |blocks: i64| u64::try_from(blocks).unwrap_or(0);
+            measured.ns = earlier as u64 + count(current);
+            measured.blocks = pg_pitcrew_capture::Blocks {
+                hit: count(used.shared_blks_hit + used.local_blks_hit),
+                read: count(used.shared_blks_read + used.local_blks_read),
+                dirtied: count(used.shared_blks_dirtied + used.local_blks_dirtied),
+                written: count(used.shared_blks_written + used.local_blks_written),
+                temp_read: count(used.temp_blks_read),
+                temp_written: count(used.temp_blks_written),
+            };
+        }
+        measured
+    }
+}

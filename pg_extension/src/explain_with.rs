@@ -1,6 +1,6 @@
 //! `pitcrew.explain_with` and `pitcrew.predict_index`: what indexes would do, without advice.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -14,6 +14,7 @@ use crate::whatif::predict::{Predicted, predict};
 use crate::whatif::{Trusted, family, of_query, plan};
 use crate::workload::analysis::{self, Context};
 use crate::workload::skip::Skip;
+use crate::workload::source::Source;
 
 /// Definitions of one call.
 const MAX_INDEXES: usize = 100;
@@ -77,7 +78,7 @@ fn explain_with(
         Failure::argument(format!("at most {MAX_INDEXES} indexes in one call")).raise();
     }
     let context = Context::new();
-    let text = c_text("the query", query);
+    let text = Source::plain(c_text("the query", query));
     // Before its indexes: a query that may not be planned is the first thing to know.
     let relations = planned(guarded(|| {
         analysis::enter(&context);
@@ -127,7 +128,7 @@ fn explain_with(
 }
 
 /// What the cost with the indexes rests on.
-fn trusted(text: &CStr, context: &Context, found: &[Predicted]) -> Trusted {
+fn trusted(text: &Source, context: &Context, found: &[Predicted]) -> Trusted {
     let mut trusted = Trusted::default();
     for predicted in found {
         trusted.merge(predicted.trusted.clone());

@@ -172,6 +172,7 @@ pub(crate) fn define() {
         GucContext::Sighup,
         GucFlags::UNIT_MB,
     );
+    crate::capture::settings::define();
     // A misspelt setting is an error, not a placeholder that nobody reads.
     // SAFETY: the string is static.
     unsafe { pgrx::pg_sys::MarkGUCPrefixReserved(c"pitcrew".as_ptr()) };

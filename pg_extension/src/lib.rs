@@ -3,6 +3,7 @@
 //!
 //! | folder | what it does |
 //! |---|---|
+//! | `capture/` | recent slow executions with their values, failed and cancelled ones too |
 //! | `checks/` | what a DBA looks at every morning, run in one pass |
 //! | `history/` | what statements, tables, sessions and settings did over time, sampled by a worker |
 //! | `jobs/` | VACUUM, ANALYZE, REINDEX, CREATE INDEX and their like at top level, in a worker connected as the submitter |
@@ -34,6 +35,7 @@ macro_rules! over_relations {
 }
 
 mod autovacuum;
+mod capture;
 mod checks;
 mod compat;
 mod disk;
@@ -92,6 +94,7 @@ pub extern "C-unwind" fn _PG_init() {
         jobs::preload();
         schedule::preload();
         history::preload();
+        capture::preload();
     }
 }
 

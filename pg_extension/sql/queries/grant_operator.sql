@@ -14,3 +14,4 @@ GRANT EXECUTE ON FUNCTION pitcrew.pause_schedule(text, text) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.resume_schedule(text) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.run_schedule(text) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.history_sample() TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.capture_reset() TO {role};

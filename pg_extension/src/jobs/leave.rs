@@ -73,10 +73,15 @@ unsafe extern "C-unwind" fn on_utility(
     if !evict(database, pid) {
         return next();
     }
+    // SAFETY: as above.
+    let is_dropped = unsafe { (*(*statement).utilityStmt).type_ == pg_sys::NodeTag::T_DropdbStmt };
     // The error goes on its way; the eviction is lifted either way.
     PgTryBuilder::new(std::panic::AssertUnwindSafe(|| {
         wait_until_left(database);
         next();
+        if is_dropped {
+            crate::capture::forget(database);
+        }
     }))
     .finally(move || lift(database, pid))
     .execute();

@@ -1,13 +1,13 @@
 //! The statements of the workload, each analysed and planned once as things are.
 
-use std::ffi::CString;
 use std::time::Instant;
 
-use crate::whatif::guarded::guarded;
+use crate::whatif::guarded::{Caught, guarded};
 use crate::whatif::hypothetical::Supposed;
 use crate::whatif::plan;
 use crate::workload::analysis::{self, Context};
 use crate::workload::skip::Skip;
+use crate::workload::source::Source;
 use crate::workload::statements::Statement;
 use crate::workload::usage::{self, Use};
 
@@ -22,7 +22,7 @@ pub(super) struct Looked {
 
 /// A statement that can be planned.
 pub(super) struct Planned {
-    pub(super) text: CString,
+    pub(super) source: Source,
     /// Without new indexes.
     pub(super) cost: f64,
     pub(super) uses: Vec<Use>,
@@ -53,24 +53,39 @@ fn look_at(
     if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
         return Err(because(OUT_OF_TIME));
     }
-    let Some(text) = &statement.text else {
-        return Err(because(
-            "its text is hidden from this role, which is not a member of pg_read_all_stats",
-        ));
+    let mut found = Err(because(statement.textless));
+    for source in statement.sources() {
+        found = look_at_source(source, context);
+        if !matches!(found, Err(Skip::Because(_))) {
+            break;
+        }
+    }
+    found
+}
+
+fn look_at_source(source: Source, context: &Context) -> Result<Planned, Skip> {
+    // A message may quote what somebody wrote into his statement.
+    let said = |caught: Caught| {
+        Skip::Because(match source.ran {
+            None => caught.message,
+            Some(_) => format!(
+                "its captured text cannot be planned (SQLSTATE {})",
+                caught.sqlstate
+            ),
+        })
     };
-    let text = CString::new(text.as_str()).map_err(|_| because("the text holds a NUL byte"))?;
     let read = guarded(|| {
-        analysis::enter(context);
-        let analysed = analysis::analyse(&text, context)?;
+        analysis::enter_for(context, &source);
+        let analysed = analysis::analyse(&source, context)?;
         Ok::<_, Skip>((usage::uses(analysed.query), analysed.relations))
     });
-    let (uses, relations) = read.map_err(|caught| Skip::Because(caught.message))??;
+    let (uses, relations) = read.map_err(said)??;
     context
         .trust()
         .check_relations(&relations)
         .map_err(Skip::Because)?;
-    let cost = plan::plan(&text, context, &Supposed::default())
-        .map_err(|caught| Skip::Because(caught.message))??
+    let cost = plan::plan(&source, context, &Supposed::default())
+        .map_err(said)??
         .cost;
-    Ok(Planned { text, cost, uses })
+    Ok(Planned { source, cost, uses })
 }

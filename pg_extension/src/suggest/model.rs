@@ -84,7 +84,7 @@ impl CostModel for Model<'_> {
             absent: Vec::new(),
         };
         self.calls += 1;
-        match plan::plan(&planned.text, self.context, &supposed) {
+        match plan::plan(&planned.source, self.context, &supposed) {
             Ok(Ok(plan)) => Some(Plan {
                 cost: plan.cost,
                 used: plan.used.into_iter().map(|used| set[used]).collect(),

@@ -1,6 +1,6 @@
 //! How far a suggestion can be relied on, and which statements it may make slower.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
 use pg_pitcrew_advisor::{Chosen, Plan};
 
@@ -77,10 +77,10 @@ impl Doubts {
         self.trusted.merge(predicted.trusted.clone());
         for helped in &chosen.helped {
             pgrx::check_for_interrupts!();
-            let text: &CStr = &model.planned[helped.statement].1.text;
+            let source = &model.planned[helped.statement].1.source;
             let found = guarded(|| {
-                analysis::enter(model.context);
-                let analysed = analysis::analyse(text, model.context).ok()?;
+                analysis::enter_for(model.context, source);
+                let analysed = analysis::analyse(source, model.context).ok()?;
                 Some(of_query(analysed.query, &[predicted]))
             });
             if let Ok(Some(trusted)) = found {

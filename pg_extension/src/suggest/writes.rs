@@ -1,7 +1,6 @@
 //! What the workload writes, table by table, and what that makes an index cost.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
 
 use pg_pitcrew_advisor::{IndexSize, Prices, Write, Writes, hot_loss, upkeep};
 use pgrx::prelude::*;
@@ -33,15 +32,12 @@ pub(super) fn by_table(looked: &[Looked], context: &Context) -> BTreeMap<u32, Ve
     let mut found: BTreeMap<u32, Vec<Write>> = BTreeMap::new();
     for looked in looked {
         let statement = &looked.statement;
-        let Some(text) = statement.text.as_deref() else {
-            continue;
-        };
-        let Ok(text) = CString::new(text) else {
+        let Some(source) = statement.sources().into_iter().next() else {
             continue;
         };
         let read = guarded(|| {
-            analysis::enter(context);
-            written(&text)
+            analysis::enter_for(context, &source);
+            written(&source.text)
         });
         let Ok(Some((table, change))) = read else {
             continue;

@@ -11,6 +11,7 @@ use crate::compat;
 use crate::names;
 use crate::workload::analysis::{self, Analysed};
 use crate::workload::skip::Skip;
+use crate::workload::source::Source;
 
 /// A plan, or why it cannot be had.
 pub(crate) type Planning = Result<Result<Planned, Skip>, Caught>;
@@ -23,18 +24,18 @@ pub(crate) struct Planned {
     pub(crate) used: Vec<usize>,
 }
 
-/// Plans `text` under what is supposed. Parameters stay unknown, so it is the generic plan.
+/// Plans a text under what is supposed. Parameters that are not known stay so: it is the generic plan.
 ///
 /// The text is analysed anew each time (30 us): then no lock or tree is held between two plans, and whether planning
 /// is safe is checked on the very tree that is planned.
-pub(crate) fn plan(text: &CStr, context: &analysis::Context, supposed: &Supposed) -> Planning {
+pub(crate) fn plan(source: &Source, context: &analysis::Context, supposed: &Supposed) -> Planning {
     guarded(|| {
-        analysis::enter(context);
-        let Analysed { query, .. } = analysis::analyse(text, context)?;
+        analysis::enter_for(context, source);
+        let Analysed { query, bound, .. } = analysis::analyse(source, context)?;
         with(supposed, || {
             // SAFETY: the tree was just made, in the scratch context.
             unsafe {
-                let statement = planned(query, text);
+                let statement = planned(query, &source.text, bound);
                 Ok(Planned {
                     cost: (*(*statement).planTree).total_cost,
                     used: used(statement),
@@ -46,22 +47,22 @@ pub(crate) fn plan(text: &CStr, context: &analysis::Context, supposed: &Supposed
 
 /// The plan as EXPLAIN shows it.
 pub(crate) fn explained(
-    text: &CStr,
+    source: &Source,
     context: &analysis::Context,
     supposed: &Supposed,
 ) -> Result<Result<String, Skip>, Caught> {
     guarded(|| {
-        analysis::enter(context);
-        let Analysed { query, .. } = analysis::analyse(text, context)?;
+        analysis::enter_for(context, source);
+        let Analysed { query, bound, .. } = analysis::analyse(source, context)?;
         with(supposed, || {
             // SAFETY: everything lives in the scratch context, and the subtransaction ends the executor's resources; no
             // hook of another extension sees a start that is no execution.
             unsafe {
-                let plan = planned(query, text);
+                let plan = planned(query, &source.text, bound);
                 let state = pg_sys::NewExplainState();
                 let description = pg_sys::CreateQueryDesc(
                     plan,
-                    text.as_ptr(),
+                    source.text.as_ptr(),
                     pg_sys::GetActiveSnapshot(),
                     std::ptr::null_mut(),
                     pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestNone),
@@ -80,10 +81,14 @@ pub(crate) fn explained(
     })
 }
 
-unsafe fn planned(query: *mut pg_sys::Query, text: &CStr) -> *mut pg_sys::PlannedStmt {
+unsafe fn planned(
+    query: *mut pg_sys::Query,
+    text: &CStr,
+    bound: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
     // SAFETY: an analysed and rewritten tree in the current context.
     unsafe {
         let options = pg_sys::CURSOR_OPT_PARALLEL_OK as i32;
-        pg_sys::planner(query, text.as_ptr(), options, std::ptr::null_mut())
+        pg_sys::planner(query, text.as_ptr(), options, bound)
     }
 }

@@ -10,6 +10,7 @@ use super::statistics::Values;
 use crate::names;
 use crate::workload::analysis::{self, Context};
 use crate::workload::skip::Skip;
+use crate::workload::source::Source;
 
 // A header that pgrx does not bind.
 unsafe extern "C-unwind" {
@@ -83,7 +84,7 @@ pub(super) fn take<R>(
     );
     let text = CString::new(text).map_err(|_| "a name holds a NUL byte")?;
     // With the policies that the current role is under: their functions run too.
-    if let Err(Skip::Because(reason)) = analysis::analyse(&text, context) {
+    if let Err(Skip::Because(reason)) = analysis::analyse(&Source::plain(text.clone()), context) {
         return Err(reason);
     }
     // SAFETY: results are read before SPI_finish; an error on the way ends with the subtransaction.

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use pgrx::prelude::*;
 
 use super::skip::Skip;
+use super::source::Source;
 use super::trust::{self, Trust};
 use crate::names;
 
@@ -23,6 +24,8 @@ pub(crate) struct Analysed {
     pub(crate) query: *mut pg_sys::Query,
     /// Relations in it, those of views and policies included.
     pub(crate) relations: Vec<pg_sys::Oid>,
+    /// Its parameters, where they are known; else null.
+    pub(crate) bound: pg_sys::ParamListInfo,
 }
 
 impl Context {
@@ -46,37 +49,55 @@ impl Context {
     }
 }
 
+fn set(name: &CStr, value: &CStr, context: pg_sys::GucContext::Type) {
+    // SAFETY: both strings outlive the call; GUC_ACTION_LOCAL ends with the subtransaction.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            context,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            true,
+            0,
+            false,
+        );
+    }
+}
+
 /// Makes the settings that analysis and planning run under. Undone with the subtransaction of `guarded`.
 pub(crate) fn enter(context: &Context) {
-    let set = |name: &CStr, value: &CStr| {
-        // SAFETY: both strings outlive the call; GUC_ACTION_LOCAL ends with the subtransaction.
-        unsafe {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_SUSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_LOCAL,
-                true,
-                0,
-                false,
-            );
-        }
-    };
     // Our own plans must not show up as somebody's statements.
-    set(c"compute_query_id", c"off");
+    set(c"compute_query_id", c"off", pg_sys::GucContext::PGC_SUSET);
     if let Some(path) = &context.search_path {
-        set(c"search_path", path);
+        set(c"search_path", path, pg_sys::GucContext::PGC_SUSET);
+    }
+}
+
+/// The same for one text: what it ran under comes first.
+pub(crate) fn enter_for(context: &Context, source: &Source) {
+    enter(context);
+    if let Some(ran) = &source.ran {
+        for (name, value) in ran.settings.iter() {
+            // No more than any user may set.
+            set(name, value, pg_sys::GucContext::PGC_USERSET);
+        }
+        set(
+            c"search_path",
+            &ran.search_path,
+            pg_sys::GucContext::PGC_USERSET,
+        );
     }
 }
 
 /// Parses, analyses and rewrites one statement, and checks that planning it runs nobody else's code.
 ///
-/// Call inside `guarded`, after [`enter`]: a text that does not parse raises an error.
+/// Call inside `guarded`, after [`enter`] or [`enter_for`]: a text that does not parse raises an error.
 ///
 /// # Errors
 /// The reason why it is not planned.
-pub(crate) fn analyse(text: &CStr, context: &Context) -> Result<Analysed, Skip> {
+pub(crate) fn analyse(source: &Source, context: &Context) -> Result<Analysed, Skip> {
+    let text = source.text.as_c_str();
     if text.to_bytes().len() > MAX_TEXT_BYTES {
         return Err(Skip::because(format!(
             "the text is longer than {MAX_TEXT_BYTES} bytes"
@@ -116,8 +137,7 @@ pub(crate) fn analyse(text: &CStr, context: &Context) -> Result<Analysed, Skip> 
         }
         context.trust.check_literals(raw).map_err(Skip::Because)?;
 
-        let mut types = std::ptr::null_mut();
-        let mut count = 0;
+        let (mut types, mut count) = source.types();
         let query = pg_sys::parse_analyze_varparams(
             raw,
             text.as_ptr(),
@@ -146,7 +166,11 @@ pub(crate) fn analyse(text: &CStr, context: &Context) -> Result<Analysed, Skip> 
             )));
         }
         context.trust.check_tree(query)?;
-        Ok(Analysed { query, relations })
+        Ok(Analysed {
+            query,
+            relations,
+            bound: source.bound(),
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod analysis;
 pub(crate) mod shown;
 pub(crate) mod skip;
+pub(crate) mod source;
 pub(crate) mod statements;
 pub(crate) mod trust;
 pub(crate) mod usage;

@@ -1,8 +1,12 @@
 //! Where statements come from: pg_stat_statements, in whatever schema it lives, or the caller.
 
+use std::ffi::CString;
+
 use pgrx::prelude::*;
 
+use super::source::Source;
 use crate::PRELOAD_LINE;
+use crate::capture;
 use crate::failure::{Failure, read_one, spi};
 use crate::guc;
 use crate::names;
@@ -12,8 +16,14 @@ use crate::names;
 pub(crate) struct Statement {
     /// pg_stat_statements' identifier; `None` for a given text, or where it is hidden.
     pub(crate) queryid: Option<i64>,
-    /// Normalised text; `None` where pg_stat_statements hides it from the current role.
+    /// Normalised text; `None` where there is none for the current role.
     pub(crate) text: Option<String>,
+    /// Why there may be none.
+    pub(crate) textless: &'static str,
+    /// The text can be parsed: not so one whose literals were taken out here.
+    pub(crate) is_parsable: bool,
+    /// An execution that was captured.
+    pub(crate) sample: Option<Source>,
     /// Executions.
     pub(crate) calls: i64,
     /// How much one execution's cost counts: its calls, or what the caller said.
@@ -24,6 +34,16 @@ pub(crate) struct Statement {
     pub(crate) total_ms: f64,
     /// Mean time of one.
     pub(crate) mean_ms: f64,
+}
+
+impl Statement {
+    /// What may stand for it in a plan, the best first.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        let text = self.text.as_deref().filter(|_| self.is_parsable);
+        let plain = text.and_then(|text| CString::new(text).ok());
+        let sample = self.sample.iter().cloned();
+        sample.chain(plain.map(Source::plain)).collect()
+    }
 }
 
 /// The view of pg_stat_statements, quoted.
@@ -55,14 +75,32 @@ pub(crate) fn view() -> Result<String, Failure> {
     Ok(format!("{}.pg_stat_statements", names::quote(&schema)))
 }
 
-/// The workload of the current database, most total time first, at most `pitcrew.max_statements`.
+/// The workload of the current database, most total time first, at most `pitcrew.max_statements`: from pg_stat_statements,
+/// with captured executions where there are some, or from captured executions alone.
 ///
 /// # Errors
-/// As [`view`].
+/// As [`view`], where nothing was captured either.
 pub(crate) fn recorded() -> Result<Vec<Statement>, Failure> {
-    let query = include_str!("../../sql/queries/workload.sql").replace("{view}", &view()?);
+    match view() {
+        Ok(view) => {
+            let mut samples = capture::samples();
+            let mut statements = of_view(&view);
+            for statement in &mut statements {
+                statement.sample = statement.queryid.and_then(|id| samples.remove(&id));
+            }
+            Ok(statements)
+        }
+        Err(failure) => match capture::workload(guc::MAX_STATEMENTS.get() as usize) {
+            statements if statements.is_empty() => Err(failure),
+            statements => Ok(statements),
+        },
+    }
+}
+
+fn of_view(view: &str) -> Vec<Statement> {
+    let query = include_str!("../../sql/queries/workload.sql").replace("{view}", view);
     let most = i64::from(guc::MAX_STATEMENTS.get());
-    Ok(Spi::connect(|client| {
+    Spi::connect(|client| {
         let rows = spi(
             "pg_stat_statements",
             client.select(query.as_str(), None, &[most.into()]),
@@ -72,6 +110,9 @@ pub(crate) fn recorded() -> Result<Vec<Statement>, Failure> {
             Statement {
                 queryid: spi("pg_stat_statements", row.get(1)),
                 text: spi("pg_stat_statements", row.get(2)),
+                textless: "its text is hidden from this role, which is not a member of pg_read_all_stats",
+                is_parsable: true,
+                sample: None,
                 calls,
                 weight: calls as f64,
                 rows: spi::<Option<f64>>("pg_stat_statements", row.get(6)).unwrap_or(0.0)
@@ -81,7 +122,7 @@ pub(crate) fn recorded() -> Result<Vec<Statement>, Failure> {
             }
         })
         .collect()
-    }))
+    })
 }
 
 /// Texts given by the caller with their weights, each as one call, at most `pitcrew.max_statements`; NULLs are left out.
@@ -93,6 +134,9 @@ pub(crate) fn given(texts: Vec<(Option<String>, f64)>) -> Vec<Statement> {
         .map(|(text, weight)| Statement {
             queryid: None,
             text: Some(text),
+            textless: "",
+            is_parsable: true,
+            sample: None,
             calls: 1,
             weight,
             rows: 1.0,

@@ -13,10 +13,11 @@ use std::{
 
 use pitcrew_stack::{require, testing};
 
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("README.md", include_str!("../../../README.md")),
     ("CHANGELOG.md", include_str!("../../../CHANGELOG.md")),
     ("docs/advice.md", ADVICE),
+    ("docs/capture.md", CAPTURE),
     ("docs/database.md", DATABASE),
     ("docs/history.md", HISTORY),
     ("docs/maintenance.md", MAINTENANCE),
@@ -24,6 +25,7 @@ const PAGES: [(&str, &str); 6] = [
 /// These name tests and constants.
 const ADMIN: &str = include_str!("../../../docs/admin.md");
 const ADVICE: &str = include_str!("../../../docs/advice.md");
+const CAPTURE: &str = include_str!("../../../docs/capture.md");
 const CACHE: &str = include_str!("../../../docs/cache.md");
 const HISTORY: &str = include_str!("../../../docs/history.md");
 const MAINTENANCE: &str = include_str!("../../../docs/maintenance.md");
@@ -206,6 +208,7 @@ fn the_tests_and_bounds_that_the_pages_name_exist() {
         (ADMIN, 1),
         (ADVICE, 0),
         (CACHE, 120),
+        (CAPTURE, 18),
         (DATABASE, 120),
         (HISTORY, 8),
         (MAINTENANCE, 3),

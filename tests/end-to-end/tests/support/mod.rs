@@ -7,6 +7,7 @@
     reason = "each test binary uses a part; a test ends where something unexpected happens"
 )]
 
+pub mod capture;
 pub mod history;
 pub mod jobs;
 
@@ -138,6 +139,21 @@ impl Session {
         self.runtime
             .block_on(self.client.query(statement, parameters))
             .unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+
+    /// Runs a statement with parameters that has to fail.
+    pub fn prepared_failure(
+        &self,
+        statement: &str,
+        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) {
+        let result = self
+            .runtime
+            .block_on(self.client.query(statement, parameters));
+        assert!(
+            result.is_err_and(|error| error.as_db_error().is_some()),
+            "{statement}: no error of the server"
+        );
     }
 
     /// Asks until the answer is `wanted`.

@@ -3,6 +3,7 @@
 mod admin;
 mod advisor;
 mod cache;
+mod capture;
 mod care;
 mod choices;
 mod faults;
@@ -58,6 +59,7 @@ const SUITES: [(&str, Suite); 8] = [
     ("faults", faults::run),
     ("care", care::run),
     ("advisor", advisor::run_suite),
+    ("capture", capture::run),
     ("load", load::run),
     ("admin", admin::run),
 ];

@@ -1,0 +1,229 @@
+//! What becomes of an execution that ended: counted, kept, or neither.
+
+use std::ffi::CStr;
+use std::sync::atomic::Ordering;
+
+use pg_pitcrew_capture::{Blocks, Counted, Ended, Kept, Key, Kind, Measured, Packed, Record, Slot};
+use pgrx::prelude::*;
+
+use super::open::Open;
+use super::settings::{self, Mode};
+use super::{buffers, hooks, memory, shape};
+
+unsafe extern "C-unwind" {
+    fn GetCurrentTimestamp() -> pg_sys::TimestampTz;
+    fn GetCurrentStatementStartTimestamp() -> pg_sys::TimestampTz;
+}
+
+/// Nobody else counts statements on this server.
+static mut IS_ALONE: bool = false;
+
+/// Whether executions are counted here, for pg_stat_statements does not.
+pub(super) fn is_alone() -> bool {
+    // SAFETY: set in the postmaster before any backend began.
+    unsafe { IS_ALONE }
+}
+
+/// Looks whether pg_stat_statements is preloaded. Called in the postmaster when all libraries are.
+pub(super) fn look_around() {
+    // SAFETY: the server answers a string of its own, or null for a setting that nobody defined.
+    unsafe {
+        let value = pg_sys::GetConfigOption(c"pg_stat_statements.max".as_ptr(), true, false);
+        IS_ALONE = value.is_null();
+    }
+}
+
+fn key(open: &Open) -> Key {
+    Key {
+        query: open.query,
+        // SAFETY: set in every connected process.
+        database: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        user: open.user.to_u32(),
+        kind: Kind::new(open.top, open.is_nameless),
+    }
+}
+
+/// An execution that is run to its end.
+///
+/// # Safety
+/// `description` is that execution, not ended yet.
+pub(super) unsafe fn ended(open: &Open, description: *mut pg_sys::QueryDesc, measured: Measured) {
+    let key = key(open);
+    let lacks_text = is_alone() && !count(&key, &measured);
+    // SAFETY: the setting's own variable.
+    let min_ns = unsafe { *settings::MIN_DURATION_MS.as_ptr() } * 1e6;
+    let is_slow = measured.ns as f64 >= min_ns;
+    if !hooks::is_on() || !((is_slow && is_drawn()) || lacks_text) {
+        return;
+    }
+    // SAFETY: the caller's promise; the text and the plan live as long as the execution.
+    unsafe {
+        let plan = (*description).plannedstmt;
+        let (text, values) = if !open.written.is_nothing() {
+            (open.written.text(), open.written.values())
+        } else if open.top || (*description).sourceText.is_null() {
+            // It was too long, or too many were open.
+            return note_unkept(open);
+        } else {
+            let place = ((*plan).stmt_location, (*plan).stmt_len);
+            let text = buffers::part((*description).sourceText, place);
+            (text, Packed::default())
+        };
+        keep(&Record {
+            key,
+            measured,
+            is_measured: true,
+            started_at: open.started_at,
+            shape: shape::of(plan),
+            text,
+            search_path: search_path(),
+            values,
+            keep_literals: *settings::VALUES.as_ptr(),
+        });
+    }
+}
+
+/// An execution that never came to its end. What it was begun with may be gone.
+///
+/// # Safety
+/// On the server's only thread.
+pub(super) unsafe fn swept(open: &Open) {
+    // SAFETY: plain reads of the server's clock and settings.
+    unsafe {
+        let ns = if open.top && open.failed.is_some() {
+            let us = GetCurrentTimestamp() - GetCurrentStatementStartTimestamp();
+            u64::try_from(us).unwrap_or(0).saturating_mul(1000)
+        } else {
+            0
+        };
+        let measured = Measured {
+            // What is undone without an error was not in the way of anybody.
+            ended: open.failed.unwrap_or_default(),
+            ns,
+            rows: 0,
+            blocks: Blocks::default(),
+        };
+        let key = key(open);
+        if is_alone() {
+            count(&key, &measured);
+        }
+        if open.failed.is_none() || !open.top || !hooks::is_on() || !is_drawn() {
+            return;
+        }
+        if open.written.is_nothing() {
+            return note_unkept(open);
+        }
+        // A function's own search_path is in force until the transaction is undone.
+        let is_same_path = open.search_path == pg_sys::namespace_search_path.cast_const();
+        keep(&Record {
+            key,
+            measured,
+            is_measured: false,
+            started_at: open.started_at,
+            shape: shape::of(open.plan),
+            text: open.written.text(),
+            search_path: if is_same_path { search_path() } else { None },
+            values: open.written.values(),
+            keep_literals: *settings::VALUES.as_ptr(),
+        });
+    }
+}
+
+fn note_unkept(open: &Open) {
+    if open.written.is_too_long {
+        memory::note(|counters| &counters.dropped_long);
+    } else {
+        memory::note(|counters| &counters.dropped_deep);
+    }
+}
+
+/// Adds to the statement's counts. Answers whether it has a text, or may do without.
+fn count(key: &Key, measured: &Measured) -> bool {
+    let set = key.set(memory::count());
+    match memory::try_share(set, |set| set.count(key, measured)) {
+        Some(Some(Counted::WithText)) => return true,
+        Some(Some(Counted::WithoutText)) => return false,
+        Some(None) => {}
+        None => {
+            memory::note(|counters| &counters.uncounted);
+            return true;
+        }
+    }
+    let admitted = memory::try_write(set, |set| {
+        let is_displaced = set.admit(key);
+        let _ = set.count(key, measured);
+        is_displaced
+    });
+    match admitted {
+        Some(true) => memory::note(|counters| &counters.displaced),
+        Some(false) => {}
+        None => memory::note(|counters| &counters.uncounted),
+    }
+    false
+}
+
+/// Whether this execution is one of those that are kept.
+fn is_drawn() -> bool {
+    // SAFETY: variables of this process, on its only thread.
+    unsafe {
+        if *settings::CAPTURE.as_ptr() == Mode::All as i32 {
+            return true;
+        }
+        static mut STATE: u64 = 0;
+        if STATE == 0 {
+            STATE = (GetCurrentTimestamp() as u64)
+                ^ (u64::from(pg_sys::MyProcPid.unsigned_abs()) << 40)
+                | 1;
+        }
+        // xorshift64 (Marsaglia, 2003).
+        STATE ^= STATE << 13;
+        STATE ^= STATE >> 7;
+        STATE ^= STATE << 17;
+        ((STATE >> 11) as f64) < *settings::SAMPLE_RATE.as_ptr() * (1_u64 << 53) as f64
+    }
+}
+
+/// `search_path` as it is set now.
+unsafe fn search_path<'a>() -> Option<&'a [u8]> {
+    // SAFETY: a setting's value, which lives until it is set anew.
+    unsafe {
+        let path = pg_sys::namespace_search_path;
+        (!path.is_null()).then(|| CStr::from_ptr(path).to_bytes())
+    }
+}
+
+fn keep(record: &Record<'_>) {
+    let Some(counters) = memory::counters() else {
+        return;
+    };
+    if !Slot::fits(record) {
+        return memory::note(|counters| &counters.dropped_long);
+    }
+    let set = record.key.set(memory::count());
+    let kept = memory::try_write(set, |set| {
+        let number = counters.number.fetch_add(1, Ordering::Relaxed) + 1;
+        let slot = set.place(&record.key, record.measured.ended, record.shape);
+        slot.write(number, record)
+    });
+    match kept {
+        None => memory::note(|counters| &counters.dropped_busy),
+        Some(Kept::TooLong) => memory::note(|counters| &counters.dropped_long),
+        Some(Kept::Whole) => memory::note(|counters| &counters.kept),
+        Some(Kept::WithoutValues) => {
+            memory::note(|counters| &counters.kept);
+            memory::note(|counters| &counters.without_values);
+        }
+    }
+}
+
+/// How an execution ends that raises an error with this SQLSTATE.
+pub(super) fn ended_by(sqlstate: i32) -> Ended {
+    // The low twelve bits are the class (`ERRCODE_TO_CATEGORY`).
+    let class = |code: PgSqlErrorCode| code as i32 & 0xfff;
+    let is_intervention = sqlstate & 0xfff == class(PgSqlErrorCode::ERRCODE_QUERY_CANCELED);
+    if is_intervention {
+        Ended::Cancelled
+    } else {
+        Ended::Failed
+    }
+}

@@ -1,0 +1,148 @@
+//! What of the capture the advisor plans: an execution a statement, with the values that it ran with.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::rc::Rc;
+
+use pg_pitcrew_capture::{Captured, Key, Kind};
+use pgrx::prelude::*;
+
+use super::read::{self, Sight};
+use crate::failure::spi;
+use crate::names;
+use crate::workload::source::{Ran, Source};
+use crate::workload::statements::Statement;
+
+/// Settings for the planner of one role.
+type Settings = Rc<Vec<(CString, CString)>>;
+
+/// Makes sources of executions.
+struct Maker {
+    /// Of each user, read once: its name, and its settings.
+    users: BTreeMap<u32, Option<(String, Settings)>>,
+}
+
+impl Maker {
+    fn new() -> Self {
+        Self {
+            users: BTreeMap::new(),
+        }
+    }
+
+    /// `None` for what cannot stand for itself: without its literals or its search path, or of a user that is gone.
+    fn source(&mut self, captured: &Captured) -> Option<Source> {
+        if captured.is_without_literals {
+            return None;
+        }
+        let path = std::str::from_utf8(captured.search_path.as_deref()?).ok()?;
+        let (name, settings) = self
+            .users
+            .entry(captured.key.user)
+            .or_insert_with_key(|user| of_user(*user))
+            .as_ref()?;
+        let text = std::str::from_utf8(&captured.text).ok()?;
+        // The path meant the user that ran the statement.
+        let path = path.replace("\"$user\"", &names::quote(name));
+        Some(Source {
+            text: CString::new(text).ok()?,
+            ran: Some(Rc::new(Ran {
+                search_path: CString::new(path).ok()?,
+                settings: Rc::clone(settings),
+                values: captured.values.clone(),
+            })),
+        })
+    }
+}
+
+fn of_user(user: u32) -> Option<(String, Settings)> {
+    // SAFETY: a catalogue look-up that answers null for a role that is gone.
+    let name = unsafe { names::text(pg_sys::GetUserNameFromId(user.into(), true)) }?;
+    let query = include_str!("../../sql/queries/planner_settings.sql");
+    let settings = Spi::connect(|client| {
+        let role = pg_sys::Oid::from(user);
+        let rows = spi(
+            "pg_db_role_setting",
+            client.select(query, None, &[role.into()]),
+        );
+        rows.filter_map(|row| {
+            let name: Option<String> = spi("pg_db_role_setting", row.get(1));
+            let value: Option<String> = spi("pg_db_role_setting", row.get(2));
+            Some((CString::new(name?).ok()?, CString::new(value?).ok()?))
+        })
+        .collect()
+    });
+    Some((name, Rc::new(settings)))
+}
+
+/// For each query id the newest execution that the role may see and that can be planned.
+pub(crate) fn samples() -> BTreeMap<i64, Source> {
+    let mut maker = Maker::new();
+    let mut found = BTreeMap::new();
+    for captured in read::captured(&Sight::new()) {
+        let Some(id) = captured
+            .key
+            .query_id()
+            .filter(|_| captured.key.kind.is_top())
+        else {
+            continue;
+        };
+        if !found.contains_key(&id)
+            && let Some(source) = maker.source(&captured)
+        {
+            found.insert(id, source);
+        }
+    }
+    found
+}
+
+/// What was counted of the statements that clients sent, most time first, at most so many: the workload of a server without
+/// pg_stat_statements.
+pub(crate) fn workload(most: usize) -> Vec<Statement> {
+    let sight = Sight::new();
+    let mut newest: BTreeMap<(u64, Kind), Captured> = BTreeMap::new();
+    for captured in read::captured(&sight) {
+        let Key { query, kind, .. } = captured.key;
+        newest.entry((query, kind)).or_insert(captured);
+    }
+    let mut maker = Maker::new();
+    let mut found: BTreeMap<(u64, Kind), (Statement, u64)> = BTreeMap::new();
+    let totals = read::totals(&sight).into_iter();
+    for total in totals.filter(|total| total.key.kind.is_top()) {
+        let place = (total.key.query, total.key.kind);
+        let (statement, rows) = found.entry(place).or_insert_with(|| {
+            let captured = newest.get(&place);
+            let statement = Statement {
+                queryid: total.key.query_id(),
+                text: captured.map(read::without_literals),
+                textless: "its text made room for others in the capture",
+                is_parsable: false,
+                sample: captured.and_then(|captured| maker.source(captured)),
+                calls: 0,
+                weight: 0.0,
+                rows: 0.0,
+                total_ms: 0.0,
+                mean_ms: 0.0,
+            };
+            (statement, 0)
+        });
+        statement.calls += i64::try_from(total.calls).unwrap_or(i64::MAX);
+        statement.total_ms += total.ns as f64 / 1e6;
+        *rows += total.rows;
+    }
+    let mut statements: Vec<Statement> = found
+        .into_values()
+        .map(|(mut statement, rows)| {
+            let calls = statement.calls.max(1) as f64;
+            statement.weight = calls;
+            statement.rows = rows as f64 / calls;
+            statement.mean_ms = statement.total_ms / calls;
+            if statement.text.is_some() && statement.sample.is_none() {
+                statement.textless = "its captured text is without its literals (pitcrew.capture_values) or without its search path";
+            }
+            statement
+        })
+        .collect();
+    statements.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
+    statements.truncate(most);
+    statements
+}

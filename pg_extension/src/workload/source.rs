@@ -1,0 +1,97 @@
+//! A text with what it ran under.
+
+use std::ffi::CString;
+use std::rc::Rc;
+
+use pg_pitcrew_capture::{Form, Typed};
+use pgrx::prelude::*;
+
+use crate::capture;
+
+/// A text to analyse and plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// The text.
+    pub(crate) text: CString,
+    /// What it ran under; `None` for what only stands for executions: given texts, and normalised ones.
+    pub(crate) ran: Option<Rc<Ran>>,
+}
+
+/// What one execution ran under.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// `search_path`.
+    pub(crate) search_path: CString,
+    /// Its user's own settings for the planner, later ones over earlier ones.
+    pub(crate) settings: Rc<Vec<(CString, CString)>>,
+    /// Its parameters.
+    pub(crate) values: Vec<Typed>,
+}
+
+impl Source {
+    /// A text alone.
+    pub(crate) fn plain(text: CString) -> Self {
+        Self { text, ran: None }
+    }
+
+    fn values(&self) -> &[Typed] {
+        self.ran.as_ref().map_or(&[], |ran| &ran.values)
+    }
+
+    /// Types of the parameters that are known to be what they are, in the current memory context; 0 for the others, which
+    /// analysis finds out.
+    pub(super) fn types(&self) -> (*mut pg_sys::Oid, i32) {
+        let values = self.values();
+        if values.is_empty() {
+            return (std::ptr::null_mut(), 0);
+        }
+        // SAFETY: fresh memory of that many numbers.
+        unsafe {
+            let types =
+                pg_sys::palloc(values.len() * size_of::<pg_sys::Oid>()).cast::<pg_sys::Oid>();
+            for (place, (type_oid, _)) in values.iter().enumerate() {
+                let known = Form::of(*type_oid).map_or(0, |_| *type_oid);
+                types.add(place).write(known.into());
+            }
+            (types, values.len() as i32)
+        }
+    }
+
+    /// The parameters that the planner takes as constants, in the current memory context; null where there are none.
+    pub(super) fn bound(&self) -> pg_sys::ParamListInfo {
+        let values = self.values();
+        if values.is_empty() {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the list has room for so many.
+        unsafe {
+            let list = pg_sys::makeParamList(values.len() as i32);
+            for (place, (type_oid, value)) in values.iter().enumerate() {
+                let parameter = &mut *(*list).params.as_mut_ptr().add(place);
+                // One without a type is left as it is: the planner then plans for any value.
+                *parameter = pg_sys::ParamExternData {
+                    value: pg_sys::Datum::from(0_usize),
+                    isnull: true,
+                    pflags: 0,
+                    ptype: pg_sys::InvalidOid,
+                };
+                if Form::of(*type_oid).is_none() {
+                    continue;
+                }
+                let known = match value {
+                    None => continue,
+                    Some(None) => None,
+                    Some(Some(bytes)) => match capture::datum(*type_oid, bytes) {
+                        None => continue,
+                        datum => datum,
+                    },
+                };
+                parameter.isnull = known.is_none();
+                parameter.value = known.unwrap_or(parameter.value);
+                parameter.pflags = pg_sys::PARAM_FLAG_CONST as u16;
+                parameter.ptype = (*type_oid).into();
+            }
+            list
+        }
+    }
+}
