@@ -151,6 +151,12 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// What the latency layer tells a page; none where there is no layer.
+    pub(crate) fn times(&self) -> Option<Arc<observe::times::Times>> {
+        let latency = self.latency.as_ref();
+        latency.map(|latency| self.observed.times.for_page(latency))
+    }
+
     /// Whether the cache's second level answers; true where there is none. The cache's own figures know it from then on.
     pub(crate) async fn is_l2_up(&self) -> bool {
         match &self.cache {

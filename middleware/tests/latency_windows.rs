@@ -36,6 +36,37 @@ fn an_idle_series_tells_of_now_and_not_of_the_last_look() {
 }
 
 #[test]
+fn the_counts_are_those_of_a_snapshot() {
+    let clock = Clock::manual();
+    let (layer, handle) = built(&clock);
+    assert_eq!(handle.counts().requests, 0);
+    for path in ["/", "/other", "/"] {
+        ask(&clock, &layer, get(path), Duration::from_millis(20), 200);
+    }
+    let (counts, snapshot) = (handle.counts(), handle.snapshot());
+    assert_eq!((counts.requests, counts.in_flight), (3, 0));
+    assert_eq!(
+        (counts.requests, counts.in_flight),
+        (snapshot.requests, snapshot.in_flight)
+    );
+}
+
+#[test]
+fn slow_endpoints_are_the_same_by_a_snapshot_that_is_there_already() {
+    let clock = Clock::manual();
+    let (layer, handle) = built(&clock);
+    for _ in 0..30 {
+        ask(&clock, &layer, get("/"), Duration::from_millis(20), 200);
+    }
+    let (snapshot, window) = (handle.snapshot(), Window::FiveMinutes);
+    let told = |report| serde_json::to_value(report).unwrap();
+    assert_eq!(
+        told(handle.slow_endpoints_of(&snapshot, window)),
+        told(handle.slow_endpoints(window))
+    );
+}
+
+#[test]
 fn what_a_request_declares_does_not_spoil_the_sum() {
     let clock = Clock::manual();
     let (layer, handle) = built(&clock);

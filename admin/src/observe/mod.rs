@@ -4,12 +4,12 @@
 mod database;
 pub(crate) mod metrics;
 mod rates;
+pub(crate) mod times;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use pitcrew::latency::Window;
 use pitcrew::memory::LeakState;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 pub(crate) use database::{DatabaseFigures, watch as watch_database};
 use metrics::*;
 use rates::Rates;
+use times::Taken;
 
 use crate::Inner;
 use crate::alerts::Alert;
@@ -46,6 +47,7 @@ pub(crate) struct Observed {
     last: Mutex<Option<(i64, Sample)>>,
     pub(crate) database: Mutex<DatabaseFigures>,
     rates: Mutex<Rates>,
+    pub(crate) times: Taken,
     /// Since when targets are met or missed.
     pub(crate) since: Since,
     pub(crate) events: broadcast::Sender<Event>,
@@ -59,6 +61,7 @@ impl Observed {
             last: Mutex::default(),
             database: Mutex::default(),
             rates: Mutex::default(),
+            times: Taken::default(),
             since: Since::default(),
             events: broadcast::Sender::new(BEHIND),
         }
@@ -110,7 +113,9 @@ pub(crate) fn look(inner: &Arc<Inner>) {
         inner.heat.look(now, || latency.snapshot());
     }
     if now % TARGETS_EVERY_S == 0 {
-        observed.since.look(now, &inner.benchmarks(None));
+        observed
+            .since
+            .look(now, &inner.benchmarks(None, inner.times().as_deref()));
     }
     let alerts = match inner.keep.is_ready() {
         true => inner.alerts.look(now, &sample),
@@ -182,22 +187,19 @@ fn sample(inner: &Inner) -> Sample {
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     if let Some(latency) = &inner.latency {
-        let snapshot = latency.snapshot();
-        let minute = snapshot.total_in(Window::OneMinute);
-        sample[REQUESTS] = rates.per_tick(REQUESTS, snapshot.requests);
-        sample[IN_FLIGHT] = snapshot.in_flight as f32;
+        let counts = latency.counts();
+        let times = inner.observed.times.at_look(latency, counts);
+        let minute = &times.minute;
+        sample[REQUESTS] = rates.per_tick(REQUESTS, counts.requests);
+        sample[IN_FLIGHT] = counts.in_flight as f32;
         if minute.count > 0 {
             sample[MEAN] = minute.mean_ms as f32;
             sample[P95] = minute.p95_ms as f32;
             sample[P99] = minute.p99_ms as f32;
             sample[ERRORS] = minute.errors as f32 * 100.0 / minute.count as f32;
         }
-        let urgency = latency
-            .objectives()
-            .iter()
-            .map(|one| one.state.urgency())
-            .max();
-        if let Some(urgency) = urgency {
+        let objectives = times.objectives.iter();
+        if let Some(urgency) = objectives.map(|one| one.state.urgency()).max() {
             sample[SLO] = f32::from(urgency);
         }
     }

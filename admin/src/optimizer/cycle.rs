@@ -201,7 +201,10 @@ impl Cycle<'_> {
             (Some(database), Some(_)) => Some(database.overview().await),
             _ => None,
         };
-        let missed = self.inner.benchmarks(overview.as_ref()).into_iter();
+        let missed = self
+            .inner
+            .benchmarks(overview.as_ref(), self.inner.times().as_deref())
+            .into_iter();
         let missed = missed.filter(|one| one.verdict == Verdict::Missed);
         self.report.findings = missed
             .filter_map(|one| serde_json::to_value(one).ok())

@@ -78,16 +78,17 @@ mod tests {
 
     #[test]
     fn a_short_pool_grows_by_half_within_its_bound_and_what_the_server_has_to_spare() {
+        let none: [u32; 0] = [];
         assert_eq!(sizes(50, &[pool(10, 50, true)], 10), [15]);
         assert_eq!(sizes(12, &[pool(10, 50, true)], 10), [12]);
-        assert_eq!(sizes(0, &[pool(10, 50, true)], 10), []);
-        assert_eq!(sizes(50, &[pool(10, 1, true)], 10), [], "it is not short");
-        assert_eq!(sizes(50, &[pool(10, 50, false)], 10), []);
+        assert_eq!(sizes(0, &[pool(10, 50, true)], 10), none);
+        assert_eq!(sizes(50, &[pool(10, 1, true)], 10), none, "it is not short");
+        assert_eq!(sizes(50, &[pool(10, 50, false)], 10), none);
         assert_eq!(sizes(50, &[pool(1, 50, true)], 10), [2]);
         // 80 may be used, of which 68 are.
         assert_eq!(sizes(50, &[pool(10, 50, true)], 68), [12]);
-        assert_eq!(sizes(50, &[pool(10, 50, true)], 75), []);
-        assert_eq!(sizes(50, &[pool(10, 50, true)], 95), []);
+        assert_eq!(sizes(50, &[pool(10, 50, true)], 75), none);
+        assert_eq!(sizes(50, &[pool(10, 50, true)], 95), none);
         let two = [pool(10, 50, true), pool(20, 50, true)];
         assert_eq!(
             sizes(50, &two, 40),

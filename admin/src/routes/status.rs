@@ -12,6 +12,7 @@ use super::operation::Operation;
 use super::{Answer, App};
 use crate::Inner;
 use crate::database::{DatabaseError, NamedPool, Overview, PoolReport, Recent};
+use crate::observe;
 use crate::optimizer::{self, Action, Advice};
 use crate::section::Section;
 use crate::targets::{Benchmark, Verdict};
@@ -21,7 +22,7 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/status", "Everything at a glance: a sentence, targets missed, one next action, key figures.", status)
             .gives(json!({"verdict": "Every target that could be measured is met.", "next_action?": {}, "uptime_s": 61.5,
-                "missed": [{}], "response_times": {}, "cache": {}, "memory": {}, "database": {"age_s~": 0.5}, "pools": [{}],
+                "missed": [{}], "response_times": {"age_s~": 0.5}, "cache": {}, "memory": {}, "database": {"age_s~": 0.5}, "pools": [{}],
                 "last_cycle_at?": "2026-11-28T12:00:00Z"})),
     ]
 }
@@ -44,6 +45,8 @@ pub(super) struct Status {
 
 #[derive(Debug, Serialize)]
 struct Times {
+    /// Seconds since the rest was taken: 0 where that is cheap.
+    age_s: f64,
     in_flight: u64,
     errors: u64,
     aborted: u64,
@@ -77,23 +80,31 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
         None => None,
         Some(database) => Some(database.recent_overview().await),
     };
+    let times = inner.times();
     let missed: Vec<_> = inner
-        .benchmarks(overview.as_ref().map(|recent| &recent.value))
+        .benchmarks(
+            overview.as_ref().map(|recent| &recent.value),
+            times.as_deref(),
+        )
         .into_iter()
         .filter(|one| one.verdict == Verdict::Missed)
         .collect();
     let last = inner.cycles.last();
-    let next_action = next_action(&inner).await;
-    let response_times = inner.latency.as_ref().map_or_else(
+    let next_action = next_action(&inner, times.as_deref()).await;
+    let in_flight = inner
+        .latency
+        .as_ref()
+        .map(|latency| latency.counts().in_flight);
+    let response_times = times.map_or_else(
         || Section::missing("no latency handle"),
-        |latency| {
-            let snapshot = latency.snapshot();
+        |times| {
             Section::Ready(Times {
-                in_flight: snapshot.in_flight,
-                errors: snapshot.errors,
-                aborted: snapshot.aborted,
-                dropped_series: snapshot.dropped_series,
-                total: snapshot.total(),
+                age_s: times.age_s(),
+                in_flight: in_flight.unwrap_or(times.snapshot.in_flight),
+                errors: times.snapshot.errors,
+                aborted: times.snapshot.aborted,
+                dropped_series: times.snapshot.dropped_series,
+                total: times.total.clone(),
             })
         },
     );
@@ -158,8 +169,8 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
 
 /// The most urgent of what stands. The parts in this process are looked at again, which costs next to nothing, so that
 /// their advice never contradicts the figures beside it; the database's last look stands, less what has been done about it.
-async fn next_action(inner: &Inner) -> Option<Advice> {
-    let looked_again = optimizer::look_again(inner).await;
+async fn next_action(inner: &Inner, times: Option<&observe::times::Times>) -> Option<Advice> {
+    let looked_again = optimizer::look_again(inner, times).await;
     let mut candidates: Vec<_> = looked_again
         .into_iter()
         .map(|advice| (advice, None))

@@ -3,40 +3,37 @@
 use super::{Benchmark, ENOUGH_LOOK_UPS, ENOUGH_REQUESTS, judge};
 use crate::Inner;
 use crate::database::{DatabaseError, Overview};
+use crate::observe::times::Times;
 
 impl Inner {
-    /// All targets. The database's overview is passed in, so that one request asks for it once.
+    /// All targets. The database's overview and the response times are passed in, so that one request asks for them once.
     pub(crate) fn benchmarks(
         &self,
         overview: Option<&Result<Overview, DatabaseError>>,
+        times: Option<&Times>,
     ) -> Vec<Benchmark> {
         let wanted = &self.targets;
         let no_latency = || "no latency handle: add `.latency(..)` to the builder".to_owned();
-        let latency = self.latency.as_ref().map(pitcrew::LatencyHandle::snapshot);
-        let total = latency
-            .as_ref()
-            .ok_or_else(no_latency)
-            .and_then(|snapshot| {
-                let total = snapshot.total();
-                if total.count < ENOUGH_REQUESTS {
-                    Err(format!(
-                        "{} requests have ended so far; their times say something from {ENOUGH_REQUESTS} on",
-                        total.count
-                    ))
-                } else {
-                    Ok((snapshot, total))
-                }
-            });
+        let total = times.ok_or_else(no_latency).and_then(|times| {
+            if times.total.count < ENOUGH_REQUESTS {
+                Err(format!(
+                    "{} requests have ended so far; their times say something from {ENOUGH_REQUESTS} on",
+                    times.total.count
+                ))
+            } else {
+                Ok(times)
+            }
+        });
         let figure = |read: fn(&pitcrew::latency::Figures) -> f64| {
             total
                 .as_ref()
-                .map(|(_, total)| read(total))
+                .map(|times| read(&times.total))
                 .map_err(Clone::clone)
         };
         let errors = total
             .as_ref()
             .map_err(Clone::clone)
-            .map(|(snapshot, total)| snapshot.errors as f64 * 100.0 / total.count as f64);
+            .map(|times| times.snapshot.errors as f64 * 100.0 / times.total.count as f64);
         let rate = self.load_tests.last_rate_per_s().ok_or_else(|| {
             "what the service can take is known only under load: POST load-test".to_owned()
         });

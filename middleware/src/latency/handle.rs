@@ -2,7 +2,19 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use super::{recorder::shared::Shared, snapshot::LatencySnapshot};
+
+/// How many requests there were and are, of all series together; see [`LatencyHandle::counts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LatencyCounts {
+    /// Requests that ended, in whatever way, as [`LatencySnapshot::requests`].
+    pub requests: u64,
+    /// Requests whose body has neither ended nor been dropped.
+    pub in_flight: u64,
+}
 
 /// Reads what a [`LatencyLayer`](super::LatencyLayer) has recorded. Cheap to clone.
 ///
@@ -18,6 +30,13 @@ impl LatencyHandle {
     #[must_use]
     pub fn snapshot(&self) -> LatencySnapshot {
         self.shared.snapshot()
+    }
+
+    /// How many requests there were, at most two [`FOLD_INTERVAL`](super::FOLD_INTERVAL)s ago, and how many are under way: what a
+    /// [`snapshot`](Self::snapshot) of hundreds of series is too dear for.
+    #[must_use]
+    pub fn counts(&self) -> LatencyCounts {
+        self.shared.counts()
     }
 
     /// [`LatencySnapshot::prometheus`] of [`snapshot`](Self::snapshot).

@@ -124,7 +124,7 @@ pub use self::{
     figures::Figures,
     folder::FOLD_INTERVAL,
     future::ResponseFuture,
-    handle::LatencyHandle,
+    handle::{LatencyCounts, LatencyHandle},
     histogram::{Bucket, Histogram},
     layer::{BuildError, DEFAULT_MAX_SERIES, LatencyBuilder, LatencyLayer, MIN_SERIES},
     ledger::{HOURS, LEDGER_BYTES},

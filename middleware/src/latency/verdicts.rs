@@ -12,6 +12,7 @@ use super::{
         DEFAULT_ENOUGH_REQUESTS, DEFAULT_LEAST_CHANGE_MS, Judge, MAX_TARGETS, SlowBy, SlowEndpoint,
         SlowReport, Target,
     },
+    snapshot::LatencySnapshot,
 };
 
 /// Objectives, targets, and what counts as N+1.
@@ -115,13 +116,19 @@ impl LatencyHandle {
     /// ([`Window::SinceStart`]) there is no past to compare with.
     #[must_use]
     pub fn slow_endpoints(&self, window: Window) -> SlowReport {
+        self.slow_endpoints_of(&self.snapshot(), window)
+    }
+
+    /// [`slow_endpoints`](Self::slow_endpoints) by a snapshot of this layer that is there already.
+    #[must_use]
+    pub fn slow_endpoints_of(&self, snapshot: &LatencySnapshot, window: Window) -> SlowReport {
         let judge = Judge {
             targets: &self.shared.verdicts().targets,
             window,
             enough: DEFAULT_ENOUGH_REQUESTS,
             least_ms: DEFAULT_LEAST_CHANGE_MS,
         };
-        let mut report = judge.report(&self.snapshot());
+        let mut report = judge.report(snapshot);
         let burning = self.objectives().into_iter().filter(|objective| {
             objective.threshold_ms.is_some()
                 && matches!(

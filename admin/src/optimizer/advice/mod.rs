@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::Inner;
 use crate::database::JobRequest;
+use crate::observe::times::Times;
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -85,7 +86,7 @@ pub(super) enum Found {
 /// Looks at one part.
 pub(super) async fn observe(inner: &Inner, step: &str) -> Found {
     match step {
-        "response_times" => times::advice(inner),
+        "response_times" => times::advice(inner, inner.times().as_deref()),
         "cache" => cache::advice(inner).await,
         "memory" => memory::advice(inner),
         _ => database::advice(inner).await,
@@ -93,9 +94,9 @@ pub(super) async fn observe(inner: &Inner, step: &str) -> Found {
 }
 
 /// What the parts in this process have to advise now.
-pub(crate) async fn look_again(inner: &Inner) -> Vec<Advice> {
+pub(crate) async fn look_again(inner: &Inner, times: Option<&Times>) -> Vec<Advice> {
     let found = [
-        times::advice(inner),
+        times::advice(inner, times),
         cache::advice(inner).await,
         memory::advice(inner),
     ];

@@ -1,20 +1,17 @@
 //! Response times: routes over their targets, routes that got slower, objectives, statements again and again.
 
-use pitcrew::LatencyHandle;
-use pitcrew::latency::{ObjectiveState, SlowBy, Window};
+use pitcrew::latency::{ObjectiveState, SlowBy};
 
 use super::{Advice, Found, Severity};
 use crate::Inner;
+use crate::observe::times::Times;
 use crate::targets::ENOUGH_REQUESTS;
 
-/// What verdicts on response times are about.
-const WINDOW: Window = Window::FifteenMinutes;
-
-pub(super) fn advice(inner: &Inner) -> Found {
-    let Some(latency) = &inner.latency else {
+pub(super) fn advice(inner: &Inner, times: Option<&Times>) -> Found {
+    let Some(times) = times else {
         return Found::Nothing("no latency handle".to_owned());
     };
-    let snapshot = latency.snapshot();
+    let snapshot = &times.snapshot;
     let slow = snapshot.series.iter().filter(|series| {
         series.count >= ENOUGH_REQUESTS
             && (series.p99_ms > inner.targets.api_p99_ms
@@ -35,7 +32,7 @@ pub(super) fn advice(inner: &Inner) -> Found {
         })
         .collect();
     let slow = advice.len();
-    advice.extend(verdicts(latency));
+    advice.extend(verdicts(times));
     Found::Advice(
         format!("{} series, {slow} slow", snapshot.series.len()),
         advice,
@@ -44,7 +41,7 @@ pub(super) fn advice(inner: &Inner) -> Found {
 
 /// What the latency layer itself has to say: routes that are over a target or got slower, objectives whose budget goes or is gone, and statements that are
 /// run again and again. Each is a sentence with its numbers.
-fn verdicts(latency: &LatencyHandle) -> Vec<Advice> {
+fn verdicts(times: &Times) -> Vec<Advice> {
     let told = |id: String, severity, title: String, detail: String| Advice {
         id,
         part: "response_times",
@@ -55,7 +52,7 @@ fn verdicts(latency: &LatencyHandle) -> Vec<Advice> {
         estimated_bytes: None,
     };
     let mut advice = Vec::new();
-    for slow in latency.slow_endpoints(WINDOW).findings {
+    for slow in &times.slow.findings {
         let route = format!("{} {}", slow.method, slow.route);
         let (kind, title) = match slow.by {
             SlowBy::Target { .. } => ("over-target", format!("{route} is over its target")),
@@ -64,9 +61,9 @@ fn verdicts(latency: &LatencyHandle) -> Vec<Advice> {
             _ => continue,
         };
         let id = format!("{kind}:{route}");
-        advice.push(told(id, Severity::Warn, title, slow.verdict));
+        advice.push(told(id, Severity::Warn, title, slow.verdict.clone()));
     }
-    for objective in latency.objectives() {
+    for objective in &times.objectives {
         let (severity, title) = match objective.state {
             ObjectiveState::Page => (Severity::Critical, "its error budget burns fast"),
             ObjectiveState::Exhausted => (Severity::Critical, "its error budget is gone"),
@@ -75,13 +72,13 @@ fn verdicts(latency: &LatencyHandle) -> Vec<Advice> {
         };
         let id = format!("slo:{}", objective.name);
         let title = format!("{}: {title}", objective.name);
-        advice.push(told(id, severity, title, objective.verdict));
+        advice.push(told(id, severity, title, objective.verdict.clone()));
     }
-    for repeated in latency.n_plus_one(WINDOW).findings {
+    for repeated in &times.repeated.findings {
         let route = format!("{} {}", repeated.method, repeated.route);
         let id = format!("n-plus-one:{route}:{}", repeated.statement);
         let title = format!("{route} asks the database again and again");
-        advice.push(told(id, Severity::Warn, title, repeated.verdict));
+        advice.push(told(id, Severity::Warn, title, repeated.verdict.clone()));
     }
     advice
 }

@@ -145,6 +145,11 @@ impl Ledger {
         self.slots.iter().map(|view| view.cells).sum()
     }
 
+    /// How long ago the last fold was.
+    pub(crate) fn age(&self, shared: &Shared) -> Duration {
+        self.now(shared).saturating_sub(self.folded_at)
+    }
+
     fn now(&self, shared: &Shared) -> Duration {
         shared.clock().now().saturating_sub(self.started)
     }

@@ -9,6 +9,7 @@ use super::{
     super::{
         detail::{Detail, Drops, SeriesDetail},
         exemplar::Told,
+        handle::LatencyCounts,
         recorder::shared::Shared,
         snapshot::{LatencySnapshot, SeriesSnapshot},
         timeline::covered_s,
@@ -85,6 +86,14 @@ impl Ledger {
             panics: shared.folder().panics(),
             memory_bytes: (shared.room().taken() + self.bytes()) as u64,
         })
+    }
+
+    /// As of the last fold.
+    pub(crate) fn counts(&self) -> LatencyCounts {
+        LatencyCounts {
+            requests: self.series.iter().map(|series| series.count).sum(),
+            in_flight: self.in_flight().values().sum(),
+        }
     }
 
     /// Requests under way by route. Ends are looked at first: who has ended had begun.

@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     super::{
-        folder::Folder,
+        folder::{FOLD_INTERVAL, Folder},
+        handle::LatencyCounts,
         ledger::Ledger,
         segments::Accounts,
         slo::ObjectiveReport,
@@ -184,6 +185,15 @@ impl Shared {
         let mut ledger = lock(&self.ledger);
         ledger.fold(self);
         ledger.objectives()
+    }
+
+    pub(crate) fn counts(&self) -> LatencyCounts {
+        let mut ledger = lock(&self.ledger);
+        // Nobody folds by a manual clock, nor once that thread has ended.
+        if self.ticks == Ticks::Manual || ledger.age(self) > 2 * FOLD_INTERVAL {
+            ledger.fold(self);
+        }
+        ledger.counts()
     }
 
     pub(crate) fn snapshot(&self) -> LatencySnapshot {
