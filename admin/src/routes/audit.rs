@@ -15,7 +15,7 @@ use crate::security::problem::{self, Problem};
 pub(super) fn operations() -> Vec<Operation> {
     let entry = json!({"seq": 1, "at": "2026-11-28T12:00:00Z", "kind": "@begun|ended|abandoned", "action": 1, "who": "ann",
         "role": "@operator|reader|system", "name": "POST /cache/clear", "path": "/cache/clear", "dry_run": false,
-        "asked?": "{\"all\":true}", "status?": 200, "took_us?": 1500, "outcome?": "finished after 10.0 s: 52000 good answers, 0 errors",
+        "asked?": "{\"all\":true}", "status?": 200, "took_us?": 1500, "outcome~": "finished after 10.0 s: 52000 good answers, 0 errors",
         "prev": "00", "hash": "9f"});
     vec![
         Operation::get(

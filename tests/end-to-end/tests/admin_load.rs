@@ -205,8 +205,8 @@ async fn l3_a_role_that_can_write_loads_nothing() {
             "may write public.seen",
         ),
         (
-            format!("GRANT TRUNCATE ON seen TO PUBLIC"),
-            format!("REVOKE TRUNCATE ON seen FROM PUBLIC"),
+            "GRANT TRUNCATE ON seen TO PUBLIC".to_owned(),
+            "REVOKE TRUNCATE ON seen FROM PUBLIC".to_owned(),
             "may write public.seen",
         ),
         (

@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 type Suite = fn(&Signals) -> Result<Vec<Figure>>;
 
 /// The suites, by name.
-const SUITES: [(&str, Suite); 8] = [
+const SUITES: [(&str, Suite); 9] = [
     ("stack", stack::run),
     ("cache", cache::run),
     ("layers", layers::run),
