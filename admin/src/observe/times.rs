@@ -12,10 +12,12 @@ use tokio::time::Instant;
 
 /// What verdicts on response times are about.
 const VERDICTS: Window = Window::FifteenMinutes;
-/// Whoever shows what took less than this takes it anew.
-const CHEAP: Duration = Duration::from_millis(2);
-/// The pause is so many times what taking it took: two thousandths of a core.
+/// Of so few series it is cheap, and taken anew whenever somebody wants it.
+const FEW: usize = 64;
+/// Else the pause is so many times what taking it took: two thousandths of a core.
 const SHARE: u32 = 500;
+/// Less than a second, so that each look of a second finds it due.
+const EACH_LOOK: Duration = Duration::from_millis(900);
 /// The longest pause while requests come, and while what has come is still in the last minute.
 const BUSY: Duration = Duration::from_secs(10);
 /// The pause while nothing has happened for longer.
@@ -52,6 +54,10 @@ impl Times {
             took: begin.elapsed(),
             taken,
         }
+    }
+
+    fn is_cheap(&self) -> bool {
+        self.snapshot.series.len() <= FEW
     }
 
     /// Seconds since then, to a tenth.
@@ -94,7 +100,7 @@ impl Taken {
     /// For a page: anew where that is cheap, else as of the last look.
     pub(crate) fn for_page(&self, latency: &LatencyHandle) -> Arc<Times> {
         let age = match self.last() {
-            Some(times) if times.took >= CHEAP => IDLE + BUSY,
+            Some(times) if !times.is_cheap() => IDLE + BUSY,
             _ => Duration::ZERO,
         };
         self.no_older_than(age, latency)
@@ -123,8 +129,7 @@ fn pause(quiet: Duration, took: Duration) -> Duration {
     if quiet > MINUTE {
         return IDLE;
     }
-    // Less than a second, so that each look of a second finds it due.
-    (took * SHARE).clamp(Duration::from_millis(900), BUSY)
+    (took * SHARE).clamp(EACH_LOOK, BUSY)
 }
 
 #[cfg(test)]

@@ -281,6 +281,9 @@ fn work(pool: &Arc<Pool>) -> Vec<JoinHandle<()>> {
                     .query_one("SELECT pg_sleep(0.002)", &[])
                     .await
                     .unwrap();
+                // Others have their turn: who asks again at once finds its own connection there.
+                drop(connection);
+                tokio::task::yield_now().await;
             }
         })
     };
