@@ -151,10 +151,13 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// What the latency layer tells a page; none where there is no layer.
-    pub(crate) fn times(&self) -> Option<Arc<observe::times::Times>> {
+    /// What the parts in this process tell a page.
+    pub(crate) fn seen(&self) -> observe::Seen {
         let latency = self.latency.as_ref();
-        latency.map(|latency| self.observed.times.for_page(latency))
+        observe::Seen {
+            times: latency.map(|latency| self.observed.times.for_page(latency)),
+            cache: self.cache.as_ref().map(CacheHandle::stats),
+        }
     }
 
     /// Whether the cache's second level answers; true where there is none. The cache's own figures know it from then on.

@@ -104,8 +104,9 @@ pub(super) async fn write(
     rows: &[Row],
 ) -> Result<(), DatabaseError> {
     let sql = "INSERT INTO pitcrew_admin.kept (instance, kind, id, at, body) \
-               SELECT $1, kind, id, at::pg_catalog.timestamptz, body FROM pg_catalog.unnest($2::text[], $3::bigint[], $4::text[], $5::jsonb[]) \
-               AS new (kind, id, at, body)";
+               SELECT $1, kind, id, at::pg_catalog.timestamptz, body \
+               FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::bigint[]), pg_catalog.unnest($4::text[]), \
+                               pg_catalog.unnest($5::jsonb[])) AS new (kind, id, at, body)";
     let kinds: Vec<_> = rows.iter().map(|row| row.kind.as_str()).collect();
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let at: Vec<_> = rows.iter().map(|row| row.at.as_str()).collect();

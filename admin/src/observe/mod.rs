@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use pitcrew::cache::CacheStats;
 use pitcrew::memory::LeakState;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -17,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 pub(crate) use database::{DatabaseFigures, watch as watch_database};
 use metrics::*;
 use rates::Rates;
-use times::Taken;
+use times::{Taken, Times};
 
 use crate::Inner;
 use crate::alerts::Alert;
@@ -39,6 +40,13 @@ pub(crate) enum Event {
     Alert(Arc<Alert>),
 }
 
+/// What parts told at one moment: asked once for all that a page shows, since hundreds of routes make it dear.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) times: Option<Arc<Times>>,
+    pub(crate) cache: Option<CacheStats>,
+}
+
 /// The last look, and those who listen.
 #[derive(Debug)]
 pub(crate) struct Observed {
@@ -47,7 +55,7 @@ pub(crate) struct Observed {
     last: Mutex<Option<(i64, Sample)>>,
     pub(crate) database: Mutex<DatabaseFigures>,
     rates: Mutex<Rates>,
-    pub(crate) times: Taken,
+    pub(crate) times: Arc<Taken>,
     /// Since when targets are met or missed.
     pub(crate) since: Since,
     pub(crate) events: broadcast::Sender<Event>,
@@ -61,7 +69,7 @@ impl Observed {
             last: Mutex::default(),
             database: Mutex::default(),
             rates: Mutex::default(),
-            times: Taken::default(),
+            times: Arc::default(),
             since: Since::default(),
             events: broadcast::Sender::new(BEHIND),
         }
@@ -115,7 +123,7 @@ pub(crate) fn look(inner: &Arc<Inner>) {
     if now % TARGETS_EVERY_S == 0 {
         observed
             .since
-            .look(now, &inner.benchmarks(None, inner.times().as_deref()));
+            .look(now, &inner.benchmarks(None, &inner.seen()));
     }
     let alerts = match inner.keep.is_ready() {
         true => inner.alerts.look(now, &sample),

@@ -1,6 +1,7 @@
 //! What the latency layer tells, taken as often as it is worth: with hundreds of routes a snapshot and what is made of it take
 //! milliseconds, so it is kept for a while, and shown with its age.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,10 +13,12 @@ use tokio::time::Instant;
 
 /// What verdicts on response times are about.
 const VERDICTS: Window = Window::FifteenMinutes;
-/// Whoever shows what took less than this takes it anew.
-const CHEAP: Duration = Duration::from_millis(2);
-/// The pause is so many times what taking it took: two thousandths of a core.
+/// Of so few series it is cheap, and taken anew whenever somebody wants it.
+const FEW: usize = 64;
+/// Else the pause is so many times what taking it took: two thousandths of a core.
 const SHARE: u32 = 500;
+/// Less than a second, so that each look of a second finds it due.
+const EACH_LOOK: Duration = Duration::from_millis(900);
 /// The longest pause while requests come, and while what has come is still in the last minute.
 const BUSY: Duration = Duration::from_secs(10);
 /// The pause while nothing has happened for longer.
@@ -54,6 +57,10 @@ impl Times {
         }
     }
 
+    fn is_cheap(&self) -> bool {
+        self.snapshot.series.len() <= FEW
+    }
+
     /// Seconds since then, to a tenth.
     pub(crate) fn age_s(&self) -> f64 {
         (self.taken.elapsed().as_secs_f64() * 10.0).round() / 10.0
@@ -62,7 +69,20 @@ impl Times {
 
 /// The last of them.
 #[derive(Debug, Default)]
-pub(crate) struct Taken(Mutex<State>);
+pub(crate) struct Taken {
+    state: Mutex<State>,
+    /// Somebody takes it now.
+    is_taking: AtomicBool,
+}
+
+/// It has been taken, or a panic has ended that.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -72,10 +92,15 @@ struct State {
 }
 
 impl Taken {
-    /// For the look of each second: what there is, or anew where it is due.
-    pub(crate) fn at_look(&self, latency: &LatencyHandle, counts: LatencyCounts) -> Arc<Times> {
+    /// For the look of each second: what there is, or anew where it is due. What is dear is taken beside the runtime's threads, whose
+    /// requests would wait for it, and is there at a later look.
+    pub(crate) fn at_look(
+        self: &Arc<Self>,
+        latency: &LatencyHandle,
+        counts: LatencyCounts,
+    ) -> Arc<Times> {
         let pause = {
-            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
             let changed = match state.changed {
                 Some((at, known)) if known == counts => at,
@@ -88,20 +113,31 @@ impl Taken {
                 .map_or(Duration::ZERO, |times| times.took);
             pause(now.saturating_duration_since(changed), took)
         };
-        self.no_older_than(pause, latency)
+        let known = self.last().filter(|times| !times.is_cheap());
+        let (Some(known), Ok(runtime)) = (known, tokio::runtime::Handle::try_current()) else {
+            return self.no_older_than(pause, latency);
+        };
+        if known.taken.elapsed() >= pause && !self.is_taking.swap(true, Ordering::AcqRel) {
+            let (taken, latency) = (Arc::clone(self), latency.clone());
+            runtime.spawn_blocking(move || {
+                let _done = Done(&taken.is_taking);
+                taken.take(&latency);
+            });
+        }
+        known
     }
 
     /// For a page: anew where that is cheap, else as of the last look.
     pub(crate) fn for_page(&self, latency: &LatencyHandle) -> Arc<Times> {
         let age = match self.last() {
-            Some(times) if times.took >= CHEAP => IDLE + BUSY,
+            Some(times) if !times.is_cheap() => IDLE + BUSY,
             _ => Duration::ZERO,
         };
         self.no_older_than(age, latency)
     }
 
     fn last(&self) -> Option<Arc<Times>> {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.times.clone()
     }
 
@@ -111,8 +147,12 @@ impl Taken {
         {
             return times;
         }
+        self.take(latency)
+    }
+
+    fn take(&self, latency: &LatencyHandle) -> Arc<Times> {
         let times = Arc::new(Times::take(latency));
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.times = Some(Arc::clone(&times));
         times
     }
@@ -123,8 +163,7 @@ fn pause(quiet: Duration, took: Duration) -> Duration {
     if quiet > MINUTE {
         return IDLE;
     }
-    // Less than a second, so that each look of a second finds it due.
-    (took * SHARE).clamp(Duration::from_millis(900), BUSY)
+    (took * SHARE).clamp(EACH_LOOK, BUSY)
 }
 
 #[cfg(test)]

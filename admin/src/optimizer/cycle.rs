@@ -203,7 +203,7 @@ impl Cycle<'_> {
         };
         let missed = self
             .inner
-            .benchmarks(overview.as_ref(), self.inner.times().as_deref())
+            .benchmarks(overview.as_ref(), &self.inner.seen())
             .into_iter();
         let missed = missed.filter(|one| one.verdict == Verdict::Missed);
         self.report.findings = missed

@@ -28,7 +28,7 @@ pub(super) async fn benchmarks(State(inner): App) -> Answer<Benchmarks> {
         None => None,
         Some(database) => Some(database.recent_overview().await.value),
     };
-    let mut benchmarks = inner.benchmarks(overview.as_ref(), inner.times().as_deref());
+    let mut benchmarks = inner.benchmarks(overview.as_ref(), &inner.seen());
     inner.observed.since.put(&mut benchmarks);
     Ok(Json(Benchmarks { benchmarks }))
 }

@@ -80,22 +80,20 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
         None => None,
         Some(database) => Some(database.recent_overview().await),
     };
-    let times = inner.times();
+    inner.is_l2_up().await;
+    let seen = inner.seen();
     let missed: Vec<_> = inner
-        .benchmarks(
-            overview.as_ref().map(|recent| &recent.value),
-            times.as_deref(),
-        )
+        .benchmarks(overview.as_ref().map(|recent| &recent.value), &seen)
         .into_iter()
         .filter(|one| one.verdict == Verdict::Missed)
         .collect();
     let last = inner.cycles.last();
-    let next_action = next_action(&inner, times.as_deref()).await;
+    let next_action = next_action(&inner, &seen).await;
     let in_flight = inner
         .latency
         .as_ref()
         .map(|latency| latency.counts().in_flight);
-    let response_times = times.map_or_else(
+    let response_times = seen.times.map_or_else(
         || Section::missing("no latency handle"),
         |times| {
             Section::Ready(Times {
@@ -108,10 +106,9 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
             })
         },
     );
-    let cache = inner.cache.as_ref().map_or_else(
+    let cache = seen.cache.map_or_else(
         || Section::missing("no cache handle"),
-        |cache| {
-            let stats = cache.stats();
+        |stats| {
             Section::Ready(Hits {
                 hits: stats.hits,
                 misses: stats.misses,
@@ -169,8 +166,8 @@ pub(super) async fn status(State(inner): App) -> Answer<Status> {
 
 /// The most urgent of what stands. The parts in this process are looked at again, which costs next to nothing, so that
 /// their advice never contradicts the figures beside it; the database's last look stands, less what has been done about it.
-async fn next_action(inner: &Inner, times: Option<&observe::times::Times>) -> Option<Advice> {
-    let looked_again = optimizer::look_again(inner, times).await;
+async fn next_action(inner: &Inner, seen: &observe::Seen) -> Option<Advice> {
+    let looked_again = optimizer::look_again(inner, seen);
     let mut candidates: Vec<_> = looked_again
         .into_iter()
         .map(|advice| (advice, None))

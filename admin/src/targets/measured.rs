@@ -3,17 +3,18 @@
 use super::{Benchmark, ENOUGH_LOOK_UPS, ENOUGH_REQUESTS, judge};
 use crate::Inner;
 use crate::database::{DatabaseError, Overview};
-use crate::observe::times::Times;
+use crate::observe::Seen;
 
 impl Inner {
-    /// All targets. The database's overview and the response times are passed in, so that one request asks for them once.
+    /// All targets. The database's overview and what the parts tell are passed in, so that one request asks for them once.
     pub(crate) fn benchmarks(
         &self,
         overview: Option<&Result<Overview, DatabaseError>>,
-        times: Option<&Times>,
+        seen: &Seen,
     ) -> Vec<Benchmark> {
         let wanted = &self.targets;
         let no_latency = || "no latency handle: add `.latency(..)` to the builder".to_owned();
+        let times = seen.times.as_deref();
         let total = times.ok_or_else(no_latency).and_then(|times| {
             if times.total.count < ENOUGH_REQUESTS {
                 Err(format!(
@@ -55,10 +56,9 @@ impl Inner {
             let percent = process.cpu_percent;
             percent.ok_or_else(|| "known from the second sample on".to_owned())
         });
-        let cache = match &self.cache {
+        let cache = match &seen.cache {
             None => Err("no cache handle: add `.cache(..)` to the builder".to_owned()),
-            Some(cache) => {
-                let stats = cache.stats();
+            Some(stats) => {
                 let looked_up = stats.hits + stats.misses;
                 if looked_up < ENOUGH_LOOK_UPS {
                     Err(format!(

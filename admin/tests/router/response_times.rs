@@ -18,6 +18,75 @@ async fn response_times_are_those_of_the_app() {
     assert!(times["total"]["p99_ms"].as_f64().expect("a number") > 0.0);
 }
 
+#[tokio::test]
+async fn how_long_requests_took_is_told_by_steps_and_minute_by_minute() {
+    let (app, _admin) = app(|builder| builder);
+    for _ in 0..3 {
+        visit(&app, "/items/1").await;
+    }
+    send(&app, request(Method::GET, "/nowhere", None, None)).await;
+    let sum = |counts: &Value| -> u64 {
+        let counts = counts.as_array().expect("counts");
+        counts.iter().filter_map(Value::as_u64).sum()
+    };
+    let all = |map: &Value| -> u64 {
+        map["counts"]
+            .as_array()
+            .expect("columns")
+            .iter()
+            .map(sum)
+            .sum()
+    };
+    let map = read(&app, "/response-times/heat-map").await;
+    assert_eq!((all(&map), &map["column_s"]), (4, &json!(60)), "{map}");
+    let steps = map["bounds_ms"].as_array().expect("bounds").len() + 1;
+    let columns = map["counts"].as_array().expect("columns");
+    assert_eq!(columns.len(), map["at"].as_array().expect("times").len());
+    assert!(
+        columns
+            .iter()
+            .all(|column| column.as_array().map(Vec::len) == Some(steps))
+    );
+    let times = read(&app, "/response-times").await;
+    let route = times["series"].as_array().expect("series").iter();
+    let route = route
+        .filter_map(|row| row["route"].as_str())
+        .find(|route| route.starts_with("/items"));
+    let route = route
+        .expect("the route")
+        .replace('/', "%2F")
+        .replace('{', "%7B")
+        .replace('}', "%7D");
+    let of_route = read(&app, &format!("/response-times/heat-map?route={route}")).await;
+    assert_eq!(all(&of_route), 3, "{of_route}");
+    let later = read(&app, "/response-times/heat-map?since=2100-01-01T00:00:00Z").await;
+    assert_eq!((all(&later), &later["at"]), (0, &json!([])));
+    let one = read(&app, &format!("/response-times/{route}")).await;
+    assert_eq!(sum(&one["histogram"]["counts"]), 3, "{one}");
+}
+
+#[tokio::test]
+async fn the_config_says_which_instance_it_is_and_what_is_kept() {
+    let (app, _admin) = app(|builder| builder.instance("web-2").environment("production"));
+    let config = read(&app, "/config").await;
+    assert_eq!(
+        config["instance"],
+        json!({"name": "web-2", "environment": "production"})
+    );
+    assert_eq!(config["kept"]["is_wanted"], false);
+    for wrong in [
+        builder().instance("two\nlines"),
+        builder().environment(""),
+        // Nowhere to keep anything, or no name to find it by.
+        builder().instance("web-2").keep_in_database(true),
+        builder()
+            .database("postgres://127.0.0.1/x")
+            .keep_in_database(true),
+    ] {
+        assert!(wrong.build().is_err());
+    }
+}
+
 /// A slow route that asks the database again and again and has an objective: each of its faults is an answer's, and the next cycle's advice.
 #[tokio::test]
 async fn slow_routes_their_parts_and_objectives_are_told_and_become_advice() {

@@ -53,8 +53,8 @@ async fn the_next_process_goes_on_with_alerts_audit_and_history() {
     kept(&first).await;
     // What has not been copied yet is by now.
     first.shutdown(Duration::from_secs(10)).await;
-    let minute = "INSERT INTO pitcrew_admin.kept SELECT 'web-1', 'minute', m, to_timestamp(m), '{\"cpu_percent\": [12.5, 30]}' \
-                  FROM (SELECT extract(epoch FROM date_trunc('minute', now()) - interval '1 hour')::bigint AS m) AS then";
+    let minute = "INSERT INTO pitcrew_admin.kept SELECT 'web-1', 'minute', m, to_timestamp(m), '{\"cpu_percent\": [12.5, 30]}'::jsonb \
+                  FROM (SELECT extract(epoch FROM date_trunc('minute', now()) - interval '1 hour')::bigint AS m) AS earlier";
     database.run(&[minute]);
 
     let second = process(&database.url);

@@ -2,14 +2,13 @@
 
 use super::{Advice, Found, Severity};
 use crate::Inner;
+use crate::observe::Seen;
 use crate::targets::ENOUGH_LOOK_UPS;
 
-pub(super) async fn advice(inner: &Inner) -> Found {
-    let Some(cache) = &inner.cache else {
+pub(super) fn advice(inner: &Inner, seen: &Seen) -> Found {
+    let Some(stats) = &seen.cache else {
         return Found::Nothing("no cache handle".to_owned());
     };
-    inner.is_l2_up().await;
-    let stats = cache.stats();
     let mut advice = Vec::new();
     let looked_up = stats.hits + stats.misses;
     let percent = stats.hit_ratio * 100.0;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::Inner;
 use crate::database::JobRequest;
-use crate::observe::times::Times;
+use crate::observe::Seen;
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -86,18 +86,22 @@ pub(super) enum Found {
 /// Looks at one part.
 pub(super) async fn observe(inner: &Inner, step: &str) -> Found {
     match step {
-        "response_times" => times::advice(inner, inner.times().as_deref()),
-        "cache" => cache::advice(inner).await,
+        "response_times" => times::advice(inner, &inner.seen()),
+        "cache" => {
+            // Its figures know it from then on.
+            inner.is_l2_up().await;
+            cache::advice(inner, &inner.seen())
+        }
         "memory" => memory::advice(inner),
         _ => database::advice(inner).await,
     }
 }
 
 /// What the parts in this process have to advise now.
-pub(crate) async fn look_again(inner: &Inner, times: Option<&Times>) -> Vec<Advice> {
+pub(crate) fn look_again(inner: &Inner, seen: &Seen) -> Vec<Advice> {
     let found = [
-        times::advice(inner, times),
-        cache::advice(inner).await,
+        times::advice(inner, seen),
+        cache::advice(inner, seen),
         memory::advice(inner),
     ];
     let advice = found.into_iter().flat_map(|found| match found {

@@ -4,11 +4,12 @@ use pitcrew::latency::{ObjectiveState, SlowBy};
 
 use super::{Advice, Found, Severity};
 use crate::Inner;
+use crate::observe::Seen;
 use crate::observe::times::Times;
 use crate::targets::ENOUGH_REQUESTS;
 
-pub(super) fn advice(inner: &Inner, times: Option<&Times>) -> Found {
-    let Some(times) = times else {
+pub(super) fn advice(inner: &Inner, seen: &Seen) -> Found {
+    let Some(times) = &seen.times else {
         return Found::Nothing("no latency handle".to_owned());
     };
     let snapshot = &times.snapshot;
