@@ -148,6 +148,30 @@ pub(crate) fn explain_flags() -> i32 {
     return pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32;
 }
 
+/// How long an execution ran until now, in nanoseconds; 0 where the server does not measure it.
+///
+/// Reads memory alone: for hooks.
+///
+/// # Safety
+/// `description` is an execution that was started.
+#[inline]
+pub(crate) unsafe fn duration_ns(description: *mut pg_sys::QueryDesc) -> u64 {
+    // SAFETY: the caller's promise.
+    let Some(instrument) = (unsafe { (*description).totaltime.as_ref() }) else {
+        return 0;
+    };
+    #[cfg(feature = "pg15")]
+    let current = {
+        let time = instrument.counter;
+        time.tv_sec * 1_000_000_000 + time.tv_nsec
+    };
+    // Ticks are nanoseconds up to 18.
+    #[cfg(not(feature = "pg15"))]
+    let current = instrument.counter.ticks;
+    // Earlier cycles are summed up in seconds.
+    (instrument.total * 1e9) as u64 + u64::try_from(current).unwrap_or(0)
+}
+
 /// What the server measured of an execution that has not ended.
 ///
 /// Reads memory alone: for hooks.
@@ -169,19 +193,10 @@ pub(crate) unsafe fn measured(description: *mut pg_sys::QueryDesc) -> pg_pitcrew
                 measured.rows = (*state).es_total_processed;
             }
         }
+        measured.ns = duration_ns(description);
         if let Some(instrument) = (*description).totaltime.as_ref() {
-            let earlier = instrument.total * 1e9;
-            #[cfg(feature = "pg15")]
-            let current = {
-                let time = instrument.counter;
-                time.tv_sec * 1_000_000_000 + time.tv_nsec
-            };
-            // Ticks are nanoseconds up to 18.
-            #[cfg(not(feature = "pg15"))]
-            let current = instrument.counter.ticks;
             let used = &instrument.bufusage;
             let count = |blocks: i64| u64::try_from(blocks).unwrap_or(0);
-            measured.ns = earlier as u64 + count(current);
             measured.blocks = pg_pitcrew_capture::Blocks {
                 hit: count(used.shared_blks_hit + used.local_blks_hit),
                 read: count(used.shared_blks_read + used.local_blks_read),
@@ -192,5 +207,20 @@ pub(crate) unsafe fn measured(description: *mut pg_sys::QueryDesc) -> pg_pitcrew
             };
         }
         measured
+    }
+}
+
+/// A plan's query id. 18 made it signed.
+///
+/// # Safety
+/// `plan` is a plan.
+#[inline]
+pub(crate) unsafe fn query_id(plan: *mut pg_sys::PlannedStmt) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        #[cfg(feature = "pg18")]
+        return (*plan).queryId as u64;
+        #[cfg(not(feature = "pg18"))]
+        return (*plan).queryId;
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::slot::Slot;
-use crate::{Blocks, Captured, Ended, Key, Measured};
+use crate::{Blocks, Captured, Ended, Kept, Key, Measured, Record};
 
 /// Slots of a set, and statements that are counted in it.
 pub const WAYS: usize = 8;
@@ -13,9 +13,11 @@ pub const WAYS: usize = 8;
 #[repr(C)]
 struct Count {
     key: Key,
-    is_used: u64,
-    /// Executions, halved each time that another statement needed room here.
-    usage: AtomicU64,
+    is_used: bool,
+    /// Some execution of it is in a slot here.
+    has_text: bool,
+    /// Calls that no longer speak for it: half of those that did, each time that another statement needed room here.
+    forgiven: u64,
     calls: AtomicU64,
     failed: AtomicU64,
     cancelled: AtomicU64,
@@ -59,7 +61,6 @@ fn add(place: &AtomicU64, number: u64) {
 
 impl Count {
     fn add(&self, measured: &Measured) {
-        add(&self.usage, 1);
         add(&self.calls, 1);
         match measured.ended {
             Ended::Ok => {}
@@ -85,6 +86,12 @@ impl Count {
         add(&self.written, written);
         add(&self.temp_read, temp_read);
         add(&self.temp_written, temp_written);
+    }
+
+    /// How much it is used.
+    fn usage(&self) -> u64 {
+        let calls = self.calls.load(Ordering::Relaxed);
+        calls.saturating_sub(self.forgiven)
     }
 
     fn total(&self) -> Total {
@@ -132,13 +139,9 @@ impl Set {
         let count = self
             .counts
             .iter()
-            .find(|count| count.is_used != 0 && count.key == *key)?;
+            .find(|count| count.is_used && count.key == *key)?;
         count.add(measured);
-        let has_text = self
-            .slots
-            .iter()
-            .any(|slot| slot.is_used() && slot.key() == key);
-        Some(if has_text {
+        Some(if count.has_text {
             Counted::WithText
         } else {
             Counted::WithoutText
@@ -147,35 +150,50 @@ impl Set {
 
     /// Makes room for a statement's counts. Answers whether another statement lost its own.
     pub fn admit(&mut self, key: &Key) -> bool {
-        let is_there = |count: &Count| count.is_used != 0 && count.key == *key;
+        let is_there = |count: &Count| count.is_used && count.key == *key;
         if self.counts.iter().any(is_there) {
             return false;
         }
         let usage = |count: &Count| match count.is_used {
-            0 => 0,
-            _ => 1 + count.usage.load(Ordering::Relaxed),
+            false => 0,
+            true => 1 + count.usage(),
         };
         let Some(place) = self.counts.iter_mut().min_by_key(|count| usage(count)) else {
             return false;
         };
-        let is_displaced = place.is_used != 0;
+        let is_displaced = place.is_used;
         *place = Count {
             key: *key,
-            is_used: 1,
+            is_used: true,
             ..Count::default()
         };
         if is_displaced {
-            for count in &self.counts {
-                let halved = count.usage.load(Ordering::Relaxed) / 2;
-                count.usage.store(halved, Ordering::Relaxed);
+            for count in &mut self.counts {
+                count.forgiven += count.usage() / 2;
             }
         }
+        self.look_for_texts();
         is_displaced
+    }
+
+    /// Keeps one more execution. `number` must not be 0.
+    pub fn keep(&mut self, number: u64, record: &Record<'_>) -> Kept {
+        let slot = self.place(&record.key, record.measured.ended, record.shape);
+        let kept = slot.write(number, record);
+        self.look_for_texts();
+        kept
+    }
+
+    fn look_for_texts(&mut self) {
+        for count in &mut self.counts {
+            let mut slots = self.slots.iter();
+            count.has_text = slots.any(|slot| slot.is_used() && *slot.key() == count.key);
+        }
     }
 
     /// The slot for one more execution of a statement: a free one, else one of the statement that has most here, of the
     /// kind (how it ended, shape of its plan) that there is most of, the oldest; where each has one, the oldest.
-    pub fn place(&mut self, key: &Key, ended: Ended, shape: u64) -> &mut Slot {
+    fn place(&mut self, key: &Key, ended: Ended, shape: u64) -> &mut Slot {
         let class = (ended.number(), shape);
         let slots = &self.slots;
         let worth = |slot: &Slot| {
@@ -215,7 +233,7 @@ impl Set {
 
     /// What is counted of the statements that `wanted` names.
     pub fn totals(&self, wanted: impl Fn(&Key) -> bool) -> impl Iterator<Item = Total> {
-        let counts = self.counts.iter().filter(|count| count.is_used != 0);
+        let counts = self.counts.iter().filter(|count| count.is_used);
         counts
             .filter(move |count| wanted(&count.key))
             .map(Count::total)
@@ -231,6 +249,7 @@ impl Set {
         for count in self.counts.iter_mut().filter(|count| wanted(&count.key)) {
             *count = Count::default();
         }
+        self.look_for_texts();
         forgotten
     }
 }
@@ -238,7 +257,7 @@ impl Set {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Record, slot::tests::empty};
+    use crate::slot::tests::empty;
 
     fn set() -> Box<Set> {
         Box::new(Set {
@@ -268,8 +287,7 @@ mod tests {
             keep_literals: true,
             ..Record::default()
         };
-        let slot = set.place(&record.key, ended, shape);
-        slot.write(number, &record);
+        set.keep(number, &record);
     }
 
     fn numbers(set: &Set, query: u64) -> Vec<u64> {

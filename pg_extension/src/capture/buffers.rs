@@ -1,81 +1,92 @@
-//! Text and parameters of open executions, copied when they begin: whatever an error frees, these stay.
+//! Text and parameters of executions that an error hit, copied before their memory goes; and of those that are kept.
 
 use std::ffi::{CStr, c_char};
 
 use pg_pitcrew_capture::{Form, MAX_BYTES, Packed, Value, pack};
 use pgrx::pg_sys;
 
-use super::settings;
+use super::{settings, shape};
 
-/// Texts that clients sent and that can be open in one session: cursors, as a rule one statement.
+/// Executions of one session that one error can hit: as a rule it is one.
 const BUFFERS: usize = 8;
 
-static mut BYTES: [[u8; MAX_BYTES]; BUFFERS] = [[0; MAX_BYTES]; BUFFERS];
-/// One bit for each that is taken.
-static mut TAKEN: u8 = 0;
+static mut BUFFERED: [Written; BUFFERS] = [Written::NOTHING; BUFFERS];
 
-/// What lies in a buffer.
-#[derive(Clone, Copy)]
-pub(super) struct Written {
-    buffer: Option<u8>,
+/// A text with its parameters.
+struct Written {
+    is_taken: bool,
+    /// The shape of the plan.
+    shape: u64,
     /// Bytes of the text.
     text: u16,
     /// Bytes of the values behind it.
     values: u16,
     count: u16,
     is_whole: bool,
-    /// The text is longer than a buffer.
-    pub(super) is_too_long: bool,
+    bytes: [u8; MAX_BYTES],
 }
 
 impl Written {
-    /// Nothing.
-    pub(super) const NOTHING: Self = Self {
-        buffer: None,
+    const NOTHING: Self = Self {
+        is_taken: false,
+        shape: 0,
         text: 0,
         values: 0,
         count: 0,
         is_whole: true,
-        is_too_long: false,
+        bytes: [0; MAX_BYTES],
     };
+}
 
-    /// Nothing was copied.
-    pub(super) fn is_nothing(&self) -> bool {
-        self.buffer.is_none()
-    }
+/// A buffer that somebody has, or why there is none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Buffer {
+    /// Its number.
+    Taken(u8),
+    /// The text is longer than a buffer.
+    TooLong,
+    /// All are taken.
+    NoneLeft,
+}
 
-    unsafe fn bytes(&self) -> &'static [u8] {
-        let buffer = usize::from(self.buffer.unwrap_or(0));
-        // SAFETY: on the only thread; a buffer is not written while somebody has it.
+impl Buffer {
+    unsafe fn written(self) -> Option<&'static mut Written> {
+        let Self::Taken(number) = self else {
+            return None;
+        };
+        // SAFETY: on the only thread; nobody holds what this answers for longer than a call.
         unsafe {
-            let all: &'static [[u8; MAX_BYTES]; BUFFERS] = &*(&raw const BYTES);
-            all.get(buffer).map_or(&[], |bytes| &bytes[..])
+            let all = &raw mut BUFFERED;
+            let all = &mut *all;
+            all.get_mut(usize::from(number))
         }
     }
 
-    /// The text.
+    /// Text, parameters and the plan's shape; `None` where there is no buffer.
     ///
     /// # Safety
-    /// The buffer was not given back.
-    pub(super) unsafe fn text(&self) -> &'static [u8] {
+    /// On the server's only thread, until it is given back.
+    pub(super) unsafe fn read(self) -> Option<(&'static [u8], Packed<'static>, u64)> {
         // SAFETY: the caller's promise.
-        let bytes = unsafe { self.bytes() };
-        bytes.get(..usize::from(self.text)).unwrap_or_default()
+        let written: &'static Written = unsafe { self.written() }?;
+        let end = usize::from(written.text);
+        let text = written.bytes.get(..end)?;
+        let values = Packed {
+            bytes: written.bytes.get(end..end + usize::from(written.values))?,
+            count: written.count,
+            is_whole: written.is_whole,
+        };
+        Some((text, values, written.shape))
     }
 
-    /// The parameters.
+    /// Lets the next one have it.
     ///
     /// # Safety
-    /// As `text`.
-    pub(super) unsafe fn values(&self) -> Packed<'static> {
+    /// On the server's only thread.
+    pub(super) unsafe fn give_back(self) {
         // SAFETY: the caller's promise.
-        let bytes = unsafe { self.bytes() };
-        let start = usize::from(self.text);
-        let values = bytes.get(start..start + usize::from(self.values));
-        Packed {
-            bytes: values.unwrap_or_default(),
-            count: self.count,
-            is_whole: self.is_whole,
+        if let Some(written) = unsafe { self.written() } {
+            written.is_taken = false;
         }
     }
 }
@@ -83,9 +94,20 @@ impl Written {
 /// The statement's own part of a text that may hold several.
 ///
 /// # Safety
-/// `text` is a NUL-terminated string that outlives the result.
-pub(super) unsafe fn part<'a>(text: *const c_char, (location, length): (i32, i32)) -> &'a [u8] {
+/// The execution's memory is there.
+pub(super) unsafe fn text_of<'a>(description: *mut pg_sys::QueryDesc) -> &'a [u8] {
     // SAFETY: the caller's promise.
+    unsafe {
+        let (text, plan) = ((*description).sourceText, (*description).plannedstmt);
+        if text.is_null() || plan.is_null() {
+            return &[];
+        }
+        part(text, ((*plan).stmt_location, (*plan).stmt_len))
+    }
+}
+
+unsafe fn part<'a>(text: *const c_char, (location, length): (i32, i32)) -> &'a [u8] {
+    // SAFETY: the caller's text ends with a NUL.
     let whole = unsafe { CStr::from_ptr(text) }.to_bytes();
     let Ok(start) = usize::try_from(location) else {
         return whole;
@@ -97,61 +119,42 @@ pub(super) unsafe fn part<'a>(text: *const c_char, (location, length): (i32, i32
     }
 }
 
-/// Copies a text and its parameters.
+/// Copies the text and the parameters of an execution, and the shape of its plan.
 ///
 /// # Safety
-/// `text` is a NUL-terminated string, `parameters` null or a list that is there, on the server's only thread.
-pub(super) unsafe fn fill(
-    text: *const c_char,
-    place: (i32, i32),
-    parameters: pg_sys::ParamListInfo,
-) -> Written {
+/// The execution has begun and its memory is there, on the server's only thread.
+pub(super) unsafe fn fill(description: *mut pg_sys::QueryDesc) -> Buffer {
     // SAFETY: the caller's promise.
     unsafe {
-        let text = part(text, place);
+        let text = text_of(description);
         if text.len() > MAX_BYTES {
-            return Written {
-                is_too_long: true,
-                ..Written::NOTHING
-            };
+            return Buffer::TooLong;
         }
-        let number = (!TAKEN).trailing_zeros() as usize;
-        let all = &mut *(&raw mut BYTES);
-        let Some(buffer) = all.get_mut(number) else {
-            return Written::NOTHING;
+        let all = &raw mut BUFFERED;
+        let all = &mut *all;
+        let Some((number, written)) = (0_u8..).zip(all).find(|(_, written)| !written.is_taken)
+        else {
+            return Buffer::NoneLeft;
         };
-        let Some((place, behind)) = buffer.split_at_mut_checked(text.len()) else {
-            return Written::NOTHING;
+        let Some((place, behind)) = written.bytes.split_at_mut_checked(text.len()) else {
+            return Buffer::TooLong;
         };
         place.copy_from_slice(text);
-        TAKEN |= 1 << number;
-        let keeps_values = *settings::VALUES.as_ptr();
-        let packed = if parameters.is_null() || !keeps_values {
+        let parameters = (*description).params;
+        let packed = if parameters.is_null() || !*settings::VALUES.as_ptr() {
             Packed::default()
         } else {
             let count = usize::try_from((*parameters).numParams).unwrap_or(0);
             let list = (*parameters).params.as_ptr();
             pack(behind, (0..count).map(|number| value(&*list.add(number))))
         };
-        Written {
-            buffer: Some(number as u8),
-            text: text.len() as u16,
-            values: packed.bytes.len() as u16,
-            count: packed.count,
-            is_whole: packed.is_whole,
-            is_too_long: false,
-        }
-    }
-}
-
-/// Lets the next one have it.
-///
-/// # Safety
-/// On the server's only thread.
-pub(super) unsafe fn give_back(written: &Written) {
-    if let Some(number) = written.buffer {
-        // SAFETY: the caller's promise.
-        unsafe { TAKEN &= !(1 << number) };
+        written.text = text.len() as u16;
+        written.values = packed.bytes.len() as u16;
+        written.count = packed.count;
+        written.is_whole = packed.is_whole;
+        written.shape = shape::of((*description).plannedstmt);
+        written.is_taken = true;
+        Buffer::Taken(number)
     }
 }
 

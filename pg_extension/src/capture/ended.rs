@@ -16,8 +16,8 @@ use pg_pitcrew_capture::Ended;
 use pgrx::prelude::*;
 
 use super::hooks::watched;
-use super::open::registry;
-use super::{buffers, keep};
+use super::keep;
+use super::open::{Open, registry};
 
 static mut PREVIOUS_LOG: pg_sys::emit_log_hook_type = None;
 
@@ -38,12 +38,24 @@ unsafe extern "C-unwind" fn on_log(error: *mut pg_sys::ErrorData) {
         if (*error).elevel >= PgLogLevel::ERROR as i32 && !registry().is_empty() {
             watched(|| {
                 let ended = keep::ended_by((*error).sqlerrcode);
-                registry().mark(ended, |open| is_hit(open.portal));
+                for open in registry().unhit() {
+                    // Nothing of what runs was given back yet: that comes with the transaction's end.
+                    if is_hit(open.portal) {
+                        keep::hit(open, ended);
+                    }
+                }
             });
         }
         if let Some(previous) = PREVIOUS_LOG {
             previous(error);
         }
+    }
+}
+
+fn give_back(open: &Open) {
+    if let Some(buffer) = open.buffer {
+        // SAFETY: on the only thread; the execution is in no list any more.
+        unsafe { buffer.give_back() };
     }
 }
 
@@ -60,6 +72,20 @@ unsafe fn is_hit(portal: pg_sys::Portal) -> bool {
     }
 }
 
+/// Whether a cursor that was opened outside of a subtransaction failed inside: it never comes to its end either.
+unsafe fn is_over(open: &Open) -> bool {
+    use pg_sys::PortalStatus;
+    // SAFETY: as in `is_hit`.
+    unsafe {
+        !open.portal.is_null()
+            && match (*open.portal).status {
+                PortalStatus::PORTAL_ACTIVE => false,
+                PortalStatus::PORTAL_FAILED => true,
+                _ => (*open.portal).queryDesc != open.description,
+            }
+    }
+}
+
 unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _: *mut c_void) {
     // SAFETY: the registry is this process's own.
     unsafe {
@@ -70,13 +96,13 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _: *m
             pg_sys::XactEvent::XACT_EVENT_ABORT => watched(|| {
                 while let Some(open) = registry().take_where(|_| true) {
                     keep::swept(&open);
-                    buffers::give_back(&open.written);
+                    give_back(&open);
                 }
             }),
             pg_sys::XactEvent::XACT_EVENT_COMMIT | pg_sys::XactEvent::XACT_EVENT_PREPARE => {
                 watched(|| {
                     while let Some(open) = registry().take_where(|_| true) {
-                        buffers::give_back(&open.written);
+                        give_back(&open);
                     }
                 });
             }
@@ -101,17 +127,14 @@ unsafe extern "C-unwind" fn on_subtransaction(
                 watched(|| registry().hand_over(own, parent));
             }
             pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => watched(|| {
-                // A cursor that was opened outside may have failed inside: it never comes to its end either.
-                while let Some(mut open) = registry().take_where(|open| {
-                    open.subtransaction == own
-                        || (!open.portal.is_null()
-                            && (*open.portal).status == pg_sys::PortalStatus::PORTAL_FAILED)
-                }) {
+                while let Some(mut open) =
+                    registry().take_where(|open| open.subtransaction == own || is_over(open))
+                {
                     if !open.top {
                         open.failed.get_or_insert(Ended::Failed);
                     }
                     keep::swept(&open);
-                    buffers::give_back(&open.written);
+                    give_back(&open);
                 }
             }),
             _ => {}

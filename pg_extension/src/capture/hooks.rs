@@ -61,12 +61,21 @@ pub(super) fn watched(work: impl FnOnce()) {
 unsafe extern "C-unwind" fn on_start(description: *mut pg_sys::QueryDesc, flags: std::ffi::c_int) {
     // SAFETY: the arguments are passed on as they came.
     unsafe {
+        if !is_on() {
+            return start(description, flags);
+        }
+        start(description, flags);
+        watched(|| begin(description, flags));
+    }
+}
+
+#[inline(always)]
+unsafe fn start(description: *mut pg_sys::QueryDesc, flags: std::ffi::c_int) {
+    // SAFETY: as above.
+    unsafe {
         match PREVIOUS_START {
             Some(previous) => previous(description, flags),
             None => standard_ExecutorStart(description, flags),
-        }
-        if is_on() {
-            watched(|| begin(description, flags));
         }
     }
 }
@@ -95,7 +104,7 @@ unsafe fn begin(description: *mut pg_sys::QueryDesc, flags: std::ffi::c_int) {
             return;
         }
         let top = is_top(description);
-        let mut query = (*plan).queryId as u64;
+        let mut query = compat::query_id(plan);
         // Cursors have none before 16, and with compute_query_id = off nothing has.
         let is_nameless = query == 0;
         if is_nameless && !top {
@@ -104,19 +113,8 @@ unsafe fn begin(description: *mut pg_sys::QueryDesc, flags: std::ffi::c_int) {
         if (*description).totaltime.is_null() {
             instrument(description);
         }
-        let portal = pg_sys::ActivePortal;
-        let is_unnamed = !portal.is_null() && !(*portal).name.is_null() && *(*portal).name == 0;
-        let written = if top {
-            buffers::fill(
-                (*description).sourceText,
-                ((*plan).stmt_location, (*plan).stmt_len),
-                (*description).params,
-            )
-        } else {
-            buffers::Written::NOTHING
-        };
         if is_nameless {
-            query = hash_without_literals(written.text());
+            query = hash_without_literals(buffers::text_of(description));
         }
         let open = Open {
             description,
@@ -124,21 +122,13 @@ unsafe fn begin(description: *mut pg_sys::QueryDesc, flags: std::ffi::c_int) {
             is_nameless,
             subtransaction: GetCurrentSubTransactionId(),
             top,
-            portal,
-            // In the simple protocol the plan lies where the message does; else it may be a cached plan's.
-            plan: if top && is_unnamed && (*portal).cplan.is_null() {
-                plan
-            } else {
-                std::ptr::null_mut()
-            },
-            written,
+            portal: pg_sys::ActivePortal,
             search_path: pg_sys::namespace_search_path,
             started_at: GetCurrentStatementStartTimestamp(),
             user: GetUserId(),
-            failed: None,
+            ..Open::BEGUN
         };
         if !registry().add(open) {
-            buffers::give_back(&open.written);
             memory::note(|counters| &counters.dropped_deep);
         }
     }
@@ -179,8 +169,9 @@ unsafe fn end(description: *mut pg_sys::QueryDesc) {
         let Some(open) = registry().take(description) else {
             return;
         };
-        let measured = compat::measured(description);
-        keep::ended(&open, description, measured);
-        buffers::give_back(&open.written);
+        keep::ended(open, description);
+        if let Some(buffer) = open.buffer {
+            buffer.give_back();
+        }
     }
 }

@@ -6,9 +6,11 @@ use std::sync::atomic::Ordering;
 use pg_pitcrew_capture::{Blocks, Counted, Ended, Kept, Key, Kind, Measured, Packed, Record, Slot};
 use pgrx::prelude::*;
 
+use super::buffers::Buffer;
 use super::open::Open;
 use super::settings::{self, Mode};
 use super::{buffers, hooks, memory, shape};
+use crate::compat;
 
 unsafe extern "C-unwind" {
     fn GetCurrentTimestamp() -> pg_sys::TimestampTz;
@@ -47,40 +49,71 @@ fn key(open: &Open) -> Key {
 ///
 /// # Safety
 /// `description` is that execution, not ended yet.
-pub(super) unsafe fn ended(open: &Open, description: *mut pg_sys::QueryDesc, measured: Measured) {
-    let key = key(open);
-    let lacks_text = is_alone() && !count(&key, &measured);
-    // SAFETY: the setting's own variable.
-    let min_ns = unsafe { *settings::MIN_DURATION_MS.as_ptr() } * 1e6;
-    let is_slow = measured.ns as f64 >= min_ns;
-    if !hooks::is_on() || !((is_slow && is_drawn()) || lacks_text) {
-        return;
+#[inline]
+pub(super) unsafe fn ended(open: &Open, description: *mut pg_sys::QueryDesc) {
+    // SAFETY: the caller's promise, and the setting's own variable.
+    let is_slow = unsafe {
+        compat::duration_ns(description) as f64 >= *settings::MIN_DURATION_MS.as_ptr() * 1e6
+    };
+    if is_slow || is_alone() {
+        // SAFETY: the caller's promise.
+        unsafe { ended_with(open, description, is_slow) };
     }
+}
+
+unsafe fn ended_with(open: &Open, description: *mut pg_sys::QueryDesc, is_slow: bool) {
     // SAFETY: the caller's promise; the text and the plan live as long as the execution.
     unsafe {
-        let plan = (*description).plannedstmt;
-        let (text, values) = if !open.written.is_nothing() {
-            (open.written.text(), open.written.values())
-        } else if open.top || (*description).sourceText.is_null() {
-            // It was too long, or too many were open.
-            return note_unkept(open);
+        let key = key(open);
+        let measured = compat::measured(description);
+        let lacks_text = is_alone() && !count(&key, &measured);
+        if !hooks::is_on() || !((is_slow && is_drawn()) || lacks_text) {
+            return;
+        }
+        // What a function runs inside is read where it is; its values mean nothing outside.
+        let buffer = if open.top {
+            Some(open.buffer.unwrap_or_else(|| buffers::fill(description)))
         } else {
-            let place = ((*plan).stmt_location, (*plan).stmt_len);
-            let text = buffers::part((*description).sourceText, place);
-            (text, Packed::default())
+            None
+        };
+        let (text, values, shape) = match buffer {
+            None => {
+                let shape = shape::of((*description).plannedstmt);
+                (buffers::text_of(description), Packed::default(), shape)
+            }
+            Some(buffer) => match buffer.read() {
+                Some(read) => read,
+                None => return note_unkept(buffer),
+            },
         };
         keep(&Record {
             key,
             measured,
             is_measured: true,
             started_at: open.started_at,
-            shape: shape::of(plan),
+            shape,
             text,
             search_path: search_path(),
             values,
             keep_literals: *settings::VALUES.as_ptr(),
         });
+        if let (Some(buffer), None) = (buffer, open.buffer) {
+            buffer.give_back();
+        }
     }
+}
+
+/// An error hits an execution: what is known of it is kept before it goes.
+///
+/// # Safety
+/// The execution's memory is there.
+pub(super) unsafe fn hit(open: &mut Open, ended: Ended) {
+    open.failed = Some(ended);
+    if !open.top || !hooks::is_on() {
+        return;
+    }
+    // SAFETY: the caller's promise.
+    open.buffer = Some(unsafe { buffers::fill(open.description) });
 }
 
 /// An execution that never came to its end. What it was begun with may be gone.
@@ -110,9 +143,12 @@ pub(super) unsafe fn swept(open: &Open) {
         if open.failed.is_none() || !open.top || !hooks::is_on() || !is_drawn() {
             return;
         }
-        if open.written.is_nothing() {
-            return note_unkept(open);
-        }
+        let Some(buffer) = open.buffer else {
+            return;
+        };
+        let Some((text, values, shape)) = buffer.read() else {
+            return note_unkept(buffer);
+        };
         // A function's own search_path is in force until the transaction is undone.
         let is_same_path = open.search_path == pg_sys::namespace_search_path.cast_const();
         keep(&Record {
@@ -120,17 +156,17 @@ pub(super) unsafe fn swept(open: &Open) {
             measured,
             is_measured: false,
             started_at: open.started_at,
-            shape: shape::of(open.plan),
-            text: open.written.text(),
+            shape,
+            text,
             search_path: if is_same_path { search_path() } else { None },
-            values: open.written.values(),
+            values,
             keep_literals: *settings::VALUES.as_ptr(),
         });
     }
 }
 
-fn note_unkept(open: &Open) {
-    if open.written.is_too_long {
+fn note_unkept(buffer: Buffer) {
+    if buffer == Buffer::TooLong {
         memory::note(|counters| &counters.dropped_long);
     } else {
         memory::note(|counters| &counters.dropped_deep);
@@ -202,8 +238,7 @@ fn keep(record: &Record<'_>) {
     let set = record.key.set(memory::count());
     let kept = memory::try_write(set, |set| {
         let number = counters.number.fetch_add(1, Ordering::Relaxed) + 1;
-        let slot = set.place(&record.key, record.measured.ended, record.shape);
-        slot.write(number, record)
+        set.keep(number, record)
     });
     match kept {
         None => memory::note(|counters| &counters.dropped_busy),

@@ -3,7 +3,7 @@
 use pg_pitcrew_capture::Ended;
 use pgrx::pg_sys;
 
-use super::buffers::Written;
+use super::buffers::Buffer;
 
 /// Executions that can be open in one session; of a deeper recursion only these are looked at.
 const MAX_OPEN: usize = 64;
@@ -11,44 +11,49 @@ const MAX_OPEN: usize = 64;
 /// One execution that was begun.
 #[derive(Clone, Copy)]
 pub(super) struct Open {
-    /// Tells them apart. Not followed once the execution failed.
+    /// Tells them apart. Followed only while it is known to run.
     pub(super) description: *mut pg_sys::QueryDesc,
     pub(super) query: u64,
-    /// The server gave it no query id.
-    pub(super) is_nameless: bool,
-    /// Subtransaction that has to be undone for it to fail.
-    pub(super) subtransaction: pg_sys::SubTransactionId,
-    /// A client sent this very text.
-    pub(super) top: bool,
     /// The portal that ran when it began.
     pub(super) portal: pg_sys::Portal,
-    /// Its plan, where that outlives a failure; else null.
-    pub(super) plan: *mut pg_sys::PlannedStmt,
-    /// Its text and values, where a client sent it.
-    pub(super) written: Written,
     /// Where `search_path` was when it began.
     pub(super) search_path: *const std::ffi::c_char,
     /// When the client's message came.
     pub(super) started_at: pg_sys::TimestampTz,
+    /// Subtransaction that has to be undone for it to fail.
+    pub(super) subtransaction: pg_sys::SubTransactionId,
     pub(super) user: pg_sys::Oid,
+    /// A client sent this very text.
+    pub(super) top: bool,
+    /// The server gave it no query id.
+    pub(super) is_nameless: bool,
     /// An error hit it.
     pub(super) failed: Option<Ended>,
+    /// Where its text and values are, once an error hit it.
+    pub(super) buffer: Option<Buffer>,
 }
+
+// A cache line: it is written for every statement.
+const _: () = assert!(size_of::<Open>() <= 64);
 
 const NOTHING: Open = Open {
     description: std::ptr::null_mut(),
     query: 0,
-    is_nameless: false,
-    subtransaction: 0,
-    top: false,
     portal: std::ptr::null_mut(),
-    plan: std::ptr::null_mut(),
-    written: Written::NOTHING,
     search_path: std::ptr::null(),
     started_at: 0,
+    subtransaction: 0,
     user: pg_sys::InvalidOid,
+    top: false,
+    is_nameless: false,
     failed: None,
+    buffer: None,
 };
+
+impl Open {
+    /// What a client sent, or a function ran inside.
+    pub(super) const BEGUN: Self = NOTHING;
+}
 
 /// The open executions of this backend, the last begun last.
 pub(super) struct Registry {
@@ -67,7 +72,10 @@ static mut REGISTRY: Registry = Registry {
 /// On the server's only thread, and not while another reference to it lives.
 pub(super) unsafe fn registry() -> &'static mut Registry {
     // SAFETY: the caller's promise.
-    unsafe { &mut *(&raw mut REGISTRY) }
+    unsafe {
+        let registry = &raw mut REGISTRY;
+        &mut *registry
+    }
 }
 
 impl Registry {
@@ -76,6 +84,7 @@ impl Registry {
     }
 
     /// Adds one; `false` where there is no room.
+    #[inline]
     pub(super) fn add(&mut self, open: Open) -> bool {
         let Some(place) = self.open.get_mut(self.length) else {
             return false;
@@ -86,31 +95,31 @@ impl Registry {
     }
 
     /// Takes out the one that ends. Cursors end in any order.
-    pub(super) fn take(&mut self, description: *mut pg_sys::QueryDesc) -> Option<Open> {
-        let open = self.open.get(..self.length)?;
+    #[inline]
+    pub(super) fn take(&mut self, description: *mut pg_sys::QueryDesc) -> Option<&Open> {
+        let open = self.open.get_mut(..self.length)?;
         let position = open
             .iter()
             .rposition(|open| open.description == description)?;
-        let found = *self.open.get(position)?;
-        self.open.copy_within(position + 1..self.length, position);
+        if position + 1 < self.length {
+            // Behind those that stay, where it can be looked at until the next one begins.
+            open.get_mut(position..)?.rotate_left(1);
+        }
         self.length -= 1;
-        Some(found)
+        self.open.get(self.length)
     }
 
     /// Takes out one of those that `wanted` names, the last begun first.
     pub(super) fn take_where(&mut self, wanted: impl Fn(&Open) -> bool) -> Option<Open> {
         let open = self.open.get(..self.length)?;
         let found = open.iter().rev().find(|open| wanted(open))?.description;
-        self.take(found)
+        self.take(found).copied()
     }
 
-    /// Notes how those end that `hit` names, unless that is known.
-    pub(super) fn mark(&mut self, ended: Ended, hit: impl Fn(&Open) -> bool) {
-        for open in self.open.iter_mut().take(self.length) {
-            if open.failed.is_none() && hit(open) {
-                open.failed = Some(ended);
-            }
-        }
+    /// Those that no error has hit yet.
+    pub(super) fn unhit(&mut self) -> impl Iterator<Item = &mut Open> {
+        let open = self.open.iter_mut().take(self.length);
+        open.filter(|open| open.failed.is_none())
     }
 
     /// What a subtransaction left open is its parent's from now on.
@@ -133,7 +142,7 @@ mod tests {
 
     fn open(number: usize, subtransaction: u32) -> Open {
         Open {
-            description: number as *mut _,
+            description: std::ptr::without_provenance_mut(number),
             subtransaction,
             ..NOTHING
         }
@@ -148,8 +157,8 @@ mod tests {
         for (number, subtransaction) in [(1, 1), (2, 1), (3, 2), (4, 3), (5, 3)] {
             assert!(registry.add(open(number, subtransaction)));
         }
-        assert!(registry.take(2 as *mut _).is_some());
-        assert!(registry.take(2 as *mut _).is_none());
+        assert!(registry.take(std::ptr::without_provenance_mut(2)).is_some());
+        assert!(registry.take(std::ptr::without_provenance_mut(2)).is_none());
         registry.hand_over(3, 2);
         let mut undone = Vec::new();
         while let Some(open) = registry.take_where(|open| open.subtransaction == 2) {

@@ -75,9 +75,9 @@ impl Walk<'_> {
                     self.add((*plan.cast::<pg_sys::BitmapIndexScan>()).indexid.to_u32());
                 }
                 NodeTag::T_NestLoop | NodeTag::T_MergeJoin | NodeTag::T_HashJoin => {
-                    self.add((*plan.cast::<pg_sys::Join>()).jointype as u32);
+                    self.add((*plan.cast::<pg_sys::Join>()).jointype);
                 }
-                NodeTag::T_Agg => self.add((*plan.cast::<pg_sys::Agg>()).aggstrategy as u32),
+                NodeTag::T_Agg => self.add((*plan.cast::<pg_sys::Agg>()).aggstrategy),
                 NodeTag::T_SubqueryScan => {
                     self.node((*plan.cast::<pg_sys::SubqueryScan>()).subplan, depth + 1);
                 }

@@ -9,7 +9,7 @@ mod support;
 
 use pitcrew_stack::{Postgres, checkout, require};
 use support::Session;
-use support::capture::{captured, server, server_alone, watcher};
+use support::capture::{captured, fails, server, server_alone, watcher};
 
 /// A role of the server that may log in, with a session of it.
 fn role(postgres: &Postgres, watcher: &Session, name: &str, level: Option<&str>) -> Session {
@@ -49,7 +49,10 @@ fn p9_values_and_literals_are_shown_to_their_own_user_alone() {
         "SELECT id AS by_value FROM letters WHERE body = $1",
         &[&"topsecret"],
     );
-    alice.failure("SELECT id AS by_error FROM letters WHERE id = 'topsecret'::text::int OR 1 / (SELECT 0) = 1");
+    fails(
+        &alice,
+        "SELECT count(*) AS by_error, 'topsecret' AS said FROM letters HAVING 1 / count(*) = 1",
+    );
     let all = |session: &Session| {
         let rows = session
             .run("SELECT c::text FROM pitcrew.captured c WHERE query LIKE '%letters%' ORDER BY id");
@@ -117,7 +120,10 @@ fn values_are_kept_out_altogether_where_that_is_asked_for() {
     session.run("CREATE TABLE letters (id int, body text)");
     session.run("SELECT id FROM letters WHERE body = 'topsecret' AND id = 12345 -- topsecret");
     session.prepared("SELECT id FROM letters WHERE body = $1", &[&"topsecret"]);
-    session.failure("SELECT 1 / (id - id), 'topsecret' FROM letters, generate_series(1, 1) HAVING 1 / (SELECT 0) = 1");
+    fails(
+        &session,
+        "SELECT 1 / (id - id), 'topsecret' FROM letters, generate_series(1, 1) HAVING 1 / (SELECT 0) = 1",
+    );
     let seen = watcher.run(
         "SELECT query, parameters FROM pitcrew.captured WHERE query LIKE '%letters%' ORDER BY id",
     );
@@ -157,14 +163,18 @@ fn capture_alone_is_a_workload() {
     require!(extension);
     let postgres = server_alone(&[]);
     let watcher = watcher(&postgres);
-    let failure = watcher.failure("SELECT * FROM pitcrew.workload()");
-    assert_eq!(failure.code, "55000");
     let session = Session::open(&postgres.socket_url("postgres", "shop"));
     session.run(
-        "CREATE TABLE orders (id int PRIMARY KEY, customer int, note text) WITH (autovacuum_enabled = off); \
+        "SET pitcrew.capture = off; CREATE TABLE orders (id int PRIMARY KEY, customer int, note text) WITH (autovacuum_enabled = off); \
          INSERT INTO orders SELECT g, g % 5000, 'note ' || g FROM generate_series(1, 100000) g",
     );
     session.run("ANALYZE orders");
+    session.run("RESET pitcrew.capture");
+    watcher.run("SELECT pitcrew.capture_reset()");
+    assert_eq!(
+        watcher.failure("SELECT * FROM pitcrew.workload()").code,
+        "55000"
+    );
     for customer in 0..30 {
         session.run(&format!(
             "SELECT note FROM orders WHERE customer = {customer}"

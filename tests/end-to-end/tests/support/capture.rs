@@ -53,3 +53,11 @@ pub fn captured(watcher: &Session, part: &str, columns: &str) -> Vec<String> {
     let first = rows.into_iter().filter_map(|row| row.into_iter().next()?);
     first.collect()
 }
+
+/// Runs a script that has to fail, and waits until the server is through with that: its error comes before what it undoes.
+pub fn fails(session: &Session, script: &str) -> super::Failure {
+    let failure = session.failure(script);
+    // In a transaction that failed this fails too, which says as much.
+    let _ = session.try_run("RESET application_name");
+    failure
+}

@@ -154,6 +154,8 @@ impl Session {
             result.is_err_and(|error| error.as_db_error().is_some()),
             "{statement}: no error of the server"
         );
+        // The error comes before the server undoes what failed.
+        self.run("RESET application_name");
     }
 
     /// Asks until the answer is `wanted`.

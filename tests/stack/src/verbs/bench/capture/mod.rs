@@ -17,7 +17,7 @@ use wire::Wire;
 const ROUNDS: usize = 40;
 /// Rounds of which the least is taken once more, for the range of a figure.
 const PART: usize = 10;
-/// Messages of a reading.
+/// Messages of a reading, of which the least counts.
 const GOES: usize = 12;
 const STATEMENT: &str = "SELECT name FROM items WHERE id = $1";
 
