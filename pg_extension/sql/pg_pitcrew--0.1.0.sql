@@ -127,7 +127,7 @@ CREATE TABLE pitcrew.suppressed_findings (
 -- It goes along in a dump.
 SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
 COMMENT ON TABLE pitcrew.suppressed_findings IS
-    'Findings that pitcrew.check() and pitcrew.report() leave out: cache_key is that of the finding, or a check''s name for all of it.';
+    'Findings that pitcrew.check() and pitcrew.report() leave out, and indexes that pitcrew.suggest_indexes() does: cache_key is that of the row, or a check''s name for all of it.';
 COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
 /* </end connected objects> */
 
@@ -975,7 +975,7 @@ CREATE FUNCTION pitcrew.suggest_indexes(
     cost_before double precision, cost_after double precision, gain_percent double precision,
     estimated_size_bytes bigint, queryids bigint[], detail text, evidence jsonb,
     rank integer, kind text, queries_at_risk jsonb, confidence text, because text[], included text[],
-    write_cost double precision, hot_loss_percent double precision
+    write_cost double precision, hot_loss_percent double precision, cache_key text
 )
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_wrapper';
 COMMENT ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS

@@ -9,5 +9,5 @@ CREATE TABLE pitcrew.suppressed_findings (
 -- It goes along in a dump.
 SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
 COMMENT ON TABLE pitcrew.suppressed_findings IS
-    'Findings that pitcrew.check() and pitcrew.report() leave out: cache_key is that of the finding, or a check''s name for all of it.';
+    'Findings that pitcrew.check() and pitcrew.report() leave out, and indexes that pitcrew.suggest_indexes() does: cache_key is that of the row, or a check''s name for all of it.';
 COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';

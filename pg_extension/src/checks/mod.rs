@@ -165,7 +165,7 @@ fn row(finding: Finding) -> Row {
 }
 
 /// The keys that are left out now, at most 10,000.
-fn suppressed() -> BTreeSet<String> {
+pub(crate) fn suppressed() -> BTreeSet<String> {
     Spi::connect(|client| {
         let query = "SELECT cache_key FROM pitcrew.suppressed_findings \
                      WHERE until IS NULL OR until > now() ORDER BY suppressed_at DESC LIMIT 10000";

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use pg_pitcrew_advisor::{Chosen, CostModel, Found, Helped, index_name, search, stable_hash};
+use pg_pitcrew_advisor::{Chosen, CostModel, Found, Helped, index_name, search};
 use pgrx::prelude::*;
 
 use super::answer::{Answer, Effect, Rejected, Seen, Suggestion};
 use super::arguments::Task;
+use super::key;
 use super::look::{Looked, OUT_OF_TIME, Planned, look};
-use super::model::{Model, index_candidates};
+use super::model::{Gathered, Index, Model, gather};
 use super::risk;
 use super::writes::{self, Upkeep};
 use crate::failure::read_one;
@@ -33,7 +34,12 @@ pub(super) fn advise(task: Task) -> Answer {
         .filter_map(|looked| Some((&looked.statement, looked.result.as_ref().ok()?)))
         .collect();
     let mut tables = BTreeMap::new();
-    let (indexes, relevant) = index_candidates(&planned, &mut tables, &task.leave_alone);
+    let suppressed = key::suppressed_keys();
+    let Gathered {
+        indexes,
+        relevant,
+        suppressed,
+    } = gather(&planned, &mut tables, &task.leave_alone, &suppressed);
     let upkeeps = writes::upkeeps(&indexes, writes::by_table(&looked, &context), &tables);
     let mut model = Model {
         context: &context,
@@ -69,7 +75,7 @@ pub(super) fn advise(task: Task) -> Answer {
         .iter()
         .filter_map(|chosen| words.suggestion(chosen, &found))
         .collect();
-    let rejected = words.rejected(&found);
+    let rejected = words.rejected(&found, &suppressed);
     Answer {
         suggestions,
         cost_before,
@@ -126,13 +132,7 @@ impl Words<'_> {
             "CREATE INDEX CONCURRENTLY {} ON {qualified} {list}",
             names::quote(&index_name)
         );
-        let mut parts = vec![table.schema.as_str(), table.name.as_str()];
-        parts.extend(columns.iter().map(String::as_str));
-        if !included.is_empty() {
-            parts.push("INCLUDE");
-            parts.extend(included.iter().map(String::as_str));
-        }
-        let id = format!("{:016x}", stable_hash(&parts));
+        let id = key::id(table, &columns, &included);
         let bytes = index.size.bytes();
         let helped: Vec<Effect> = chosen.helped.iter().map(|h| self.effect(h)).collect();
         let upkeep = self.model.upkeeps[chosen.candidate];
@@ -216,36 +216,46 @@ impl Words<'_> {
         name
     }
 
-    /// The first candidates that were not taken.
-    fn rejected(&self, found: &Found) -> Vec<Rejected> {
+    fn left_out(&self, index: &Index, because: &str) -> Option<Rejected> {
+        let table = self.tables.get(&index.candidate.table)?.as_ref()?;
+        Some(Rejected {
+            table: table.qualified(),
+            columns: list(
+                &table.column_names(&index.candidate.columns)?,
+                &table.column_names(&index.candidate.included)?,
+            ),
+            bytes: index.size.bytes(),
+            because: because.to_owned(),
+        })
+    }
+
+    /// The first candidates that were not taken, those that somebody does not want to see before the others.
+    fn rejected(&self, found: &Found, suppressed: &[Index]) -> Vec<Rejected> {
         let is_taken = |position: usize| {
             let mut chosen = found.chosen.iter();
             chosen.any(|chosen| chosen.candidate == position)
         };
-        let of = |(position, index): (usize, &super::model::Index)| {
+        let of = |(position, index): (usize, &Index)| {
             let because = if found.picked.contains(&position) {
                 "others save more for their bytes within the limits, or its writes cost more than it saves"
             } else {
                 "no statement's plan would use it beside the other candidates"
             };
-            let table = self.tables.get(&index.candidate.table)?.as_ref()?;
-            Some(Rejected {
-                table: table.qualified(),
-                columns: list(
-                    &table.column_names(&index.candidate.columns)?,
-                    &table.column_names(&index.candidate.included)?,
-                ),
-                bytes: index.size.bytes(),
-                because: because.to_owned(),
-            })
+            self.left_out(index, because)
         };
+        let suppressed = suppressed
+            .iter()
+            .filter_map(|index| self.left_out(index, "it is in pitcrew.suppressed_findings"));
         let left = self
             .model
             .indexes
             .iter()
             .enumerate()
             .filter(|(position, _)| !is_taken(*position));
-        left.filter_map(of).take(MAX_REJECTED).collect()
+        suppressed
+            .chain(left.filter_map(of))
+            .take(MAX_REJECTED)
+            .collect()
     }
 }
 

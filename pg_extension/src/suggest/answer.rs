@@ -3,6 +3,7 @@
 use pgrx::JsonB;
 use serde_json::{Value, json};
 
+use super::key;
 use super::writes::Upkeep;
 
 /// Everything that one call found.
@@ -114,6 +115,7 @@ impl Suggestion {
             "confidence": self.confidence,
             "because": self.because,
             "detail": self.detail,
+            "cache_key": key::cache_key(&self.id),
         })
     }
 
@@ -121,6 +123,7 @@ impl Suggestion {
     #[allow(clippy::type_complexity)]
     pub(super) fn row(self, rank: usize) -> Row {
         let gain = self.gain_percent();
+        let cache_key = key::cache_key(&self.id);
         (
             self.id,
             self.index_name,
@@ -145,6 +148,7 @@ impl Suggestion {
             self.included,
             self.upkeep.cost,
             100.0 * self.upkeep.hot_loss,
+            cache_key,
         )
     }
 }
@@ -171,6 +175,7 @@ pub(super) type Row = (
     Vec<String>,
     f64,
     f64,
+    String,
 );
 
 impl Effect {

@@ -1,12 +1,13 @@
 //! `pitcrew.suggest_indexes`, `pitcrew.suggest_indexes_json` and `pitcrew.workload`.
 //!
 //! Arguments are checked (`arguments`), statements are looked at (`look`), the search of `pg_pitcrew_advisor` asks what
-//! they would cost (`model`) and what keeping an index costs (`writes`), and what it chose is weighed (`risk`) and put into words
+//! they would cost (`model`, which leaves out what is suppressed by its `key`) and what keeping an index costs (`writes`), and what it chose is weighed (`risk`) and put into words
 //! (`advise`, `answer`).
 
 mod advise;
 mod answer;
 mod arguments;
+mod key;
 mod look;
 mod model;
 mod recorded;
@@ -36,7 +37,7 @@ CREATE FUNCTION pitcrew.suggest_indexes(
     cost_before double precision, cost_after double precision, gain_percent double precision,
     estimated_size_bytes bigint, queryids bigint[], detail text, evidence jsonb,
     rank integer, kind text, queries_at_risk jsonb, confidence text, because text[], included text[],
-    write_cost double precision, hot_loss_percent double precision
+    write_cost double precision, hot_loss_percent double precision, cache_key text
 )
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_wrapper';
 COMMENT ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS
@@ -74,6 +75,7 @@ fn suggest_indexes(
         name!(included, Vec<String>),
         name!(write_cost, f64),
         name!(hot_loss_percent, f64),
+        name!(cache_key, String),
     ),
 > {
     let answer = answer(Arguments {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, Plan, candidates};
 use pgrx::prelude::*;
 
+use super::key;
 use super::look::Planned;
 use super::writes::Upkeep;
 use crate::whatif::guarded::guarded;
@@ -100,13 +101,25 @@ impl CostModel for Model<'_> {
     }
 }
 
-/// Candidates of all statements: each index once, without those that exist already, and which statements it matters to.
-pub(super) fn index_candidates(
+/// The candidates of all statements.
+pub(super) struct Gathered {
+    /// Each index once, without those that exist already.
+    pub(super) indexes: Vec<Index>,
+    /// Of each statement those that matter to it.
+    pub(super) relevant: Vec<BTreeSet<usize>>,
+    /// What would have been among them, had nobody suppressed it.
+    pub(super) suppressed: Vec<Index>,
+}
+
+/// Candidates of all statements, without those whose key is in `suppressed`.
+pub(super) fn gather(
     planned: &[(&Statement, &Planned)],
     tables: &mut BTreeMap<u32, Option<Table>>,
     leave_alone: &[pg_sys::Oid],
-) -> (Vec<Index>, Vec<BTreeSet<usize>>) {
+    suppressed: &BTreeSet<String>,
+) -> Gathered {
     let mut indexes: Vec<Index> = Vec::new();
+    let mut left_out: Vec<Index> = Vec::new();
     let mut known: BTreeMap<Candidate, Option<usize>> = BTreeMap::new();
     let mut relevant = vec![BTreeSet::new(); planned.len()];
     for (number, (_, planned)) in planned.iter().enumerate() {
@@ -136,11 +149,16 @@ pub(super) fn index_candidates(
                     let columns = table.keys(&stored)?;
                     let keys = candidate.columns.len();
                     let hypothetical = Hypothetical::plain(table.oid, columns, keys, size);
-                    indexes.push(Index {
+                    let index = Index {
                         candidate,
                         hypothetical,
                         size,
-                    });
+                    };
+                    if is_suppressed(table, &index.candidate, suppressed) {
+                        left_out.push(index);
+                        return None;
+                    }
+                    indexes.push(index);
                     Some(indexes.len() - 1)
                 });
                 relevant[number].extend(position);
@@ -172,5 +190,22 @@ pub(super) fn index_candidates(
             relevant[number].extend(matters.map(|(position, _)| position));
         }
     }
-    (indexes, relevant)
+    Gathered {
+        indexes,
+        relevant,
+        suppressed: left_out,
+    }
+}
+
+fn is_suppressed(table: &Table, candidate: &Candidate, keys: &BTreeSet<String>) -> bool {
+    // Names are asked for only where somebody has suppressed something.
+    if keys.is_empty() {
+        return false;
+    }
+    let names = |columns: &[i16]| table.column_names(columns);
+    let (Some(columns), Some(included)) = (names(&candidate.columns), names(&candidate.included))
+    else {
+        return false;
+    };
+    keys.contains(&key::cache_key(&key::id(table, &columns, &included)))
 }

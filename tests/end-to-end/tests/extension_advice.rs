@@ -284,3 +284,47 @@ fn a_statement_that_gains_little_is_named_as_at_risk() {
         );
     }
 }
+
+#[test]
+fn what_is_suppressed_is_not_suggested_again_and_the_document_says_so() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    let arguments = format!("queries => ARRAY['{BY_CUSTOMER}', '{BY_DAY}']");
+    let first = |column: &str| {
+        session.text(&format!(
+            "SELECT string_agg(columns[1] || ' ' || ({column}), ',' ORDER BY columns[1]) FROM pitcrew.suggest_indexes({arguments})"
+        ))
+    };
+    assert_eq!(first("''"), "created ,customer ");
+    let suppress = |until: &str| {
+        session.run(&format!(
+            "INSERT INTO pitcrew.suppressed_findings (cache_key, reason, until) \
+             SELECT cache_key, 'a test', {until} FROM pitcrew.suggest_indexes({arguments}) WHERE columns[1] = 'customer'"
+        ));
+    };
+    // What has run out hides nothing.
+    suppress("now() - interval '1 minute'");
+    assert_eq!(first("''"), "created ,customer ");
+    session.run("DELETE FROM pitcrew.suppressed_findings");
+    suppress("NULL");
+    assert_eq!(first("''"), "created ");
+    let advice = document(&session, &arguments);
+    let rejected = advice["rejected"].as_array().unwrap();
+    let said = rejected.iter().any(|one| {
+        one["columns"] == "(customer)"
+            && one["because"]
+                .as_str()
+                .unwrap()
+                .contains("suppressed_findings")
+    });
+    assert!(said, "{advice}");
+    // Who may not read what is suppressed is answered all the same.
+    let guest = role(&session, "guest", None);
+    session.run(&format!("GRANT USAGE ON SCHEMA pitcrew TO {guest}; GRANT SELECT ON orders TO {guest}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pitcrew TO {guest}"));
+    let answered = Session::open(&database.url_as(&guest)).text(&format!(
+        "SELECT count(*) FROM pitcrew.suggest_indexes({arguments})"
+    ));
+    assert_eq!(answered, "2");
+}
