@@ -44,7 +44,7 @@ fn p9_values_and_literals_are_shown_to_their_own_user_alone() {
     let nobody = role(&postgres, &watcher, "nobody", None);
     watcher.run("GRANT pg_read_all_stats TO eve");
     alice.run("CREATE TABLE letters (id int, body text)");
-    alice.run("SELECT id AS by_text FROM letters WHERE body = 'topsecret' /* topsecret */");
+    alice.run("SELECT id AS by_text FROM letters WHERE body = 'topsecret' /* a remark */");
     alice.prepared(
         "SELECT id AS by_value FROM letters WHERE body = $1",
         &[&"topsecret"],
@@ -76,6 +76,7 @@ fn p9_values_and_literals_are_shown_to_their_own_user_alone() {
     for session in [&eve, &watcher] {
         let seen = all(session);
         assert_eq!((seen.len(), secrets(&seen)), (3, 0), "{seen:?}");
+        assert!(!format!("{seen:?}").contains("remark"), "{seen:?}");
     }
     assert_eq!(
         captured(&eve, "by_text", "query, parameters IS NULL, user_name"),
