@@ -114,3 +114,40 @@ impl Database {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_shows_the_last_overview_while_the_database_takes_its_time() {
+        // Nobody listens on port 1.
+        let database = Database::new("postgres://user@127.0.0.1:1/db").expect("parses");
+        let database = Arc::new(database);
+        let old = Overview {
+            server_version: "15.0".to_owned(),
+            database: "db".to_owned(),
+            size_bytes: 1,
+            connections: 1,
+            max_connections: 100,
+            buffer_hit_percent: None,
+            extension_version: None,
+            mean_ms: None,
+        };
+        let asked = Instant::now().checked_sub(Duration::from_secs(60));
+        let known = (asked.expect("the clock is older"), Ok(old));
+        database.kept.known.send_replace(Some(known));
+        let asking = database.kept.asking.lock().await;
+        let shown = database.recent_overview().await;
+        assert!(shown.age_s >= 60.0 && shown.value.is_ok(), "{shown:?}");
+        drop(asking);
+        // One is asked for from now on, and whoever comes later has it.
+        let begin = Instant::now();
+        while database.recent_overview().await.value.is_ok() {
+            assert!(begin.elapsed() < Duration::from_secs(60), "nobody asks");
+            tokio::task::yield_now().await;
+        }
+        let shown = database.recent_overview().await;
+        assert!(shown.age_s < 60.0 && shown.value.is_err(), "{shown:?}");
+    }
+}
