@@ -1,6 +1,7 @@
 //! Settings `pitcrew.capture*` and `pitcrew.show_values`.
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+use pgrx::pg_sys;
 
 /// Which executions are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
@@ -59,16 +60,20 @@ pub(crate) fn define() {
         GucContext::Suset,
         GucFlags::default(),
     );
-    GucRegistry::define_int_guc(
-        c"pitcrew.capture_slots",
-        c"How many executions there is room for, in 8 KiB of shared memory each.",
-        c"Rounded up to a multiple of 8. 0 takes no memory and captures nothing.",
-        &SLOTS,
-        0,
-        16_384,
-        GucContext::Postmaster,
-        GucFlags::default(),
-    );
+    // The server takes no setting of its start from a library that is loaded later, and would raise an error.
+    // SAFETY: a flag of the server's, on the only thread.
+    if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        GucRegistry::define_int_guc(
+            c"pitcrew.capture_slots",
+            c"How many executions there is room for, in 8 KiB of shared memory each.",
+            c"Rounded up to a multiple of 8. 0 takes no memory and captures nothing.",
+            &SLOTS,
+            0,
+            16_384,
+            GucContext::Postmaster,
+            GucFlags::default(),
+        );
+    }
     GucRegistry::define_bool_guc(
         c"pitcrew.capture_values",
         c"Whether parameter values and literals are captured.",

@@ -197,7 +197,7 @@ async fn what_an_operator_does_is_planned_first_and_done() {
     browser
         .write(
             "//section[@aria-label='Start a load test']//textarea",
-            r#"{"duration_s": 3, "connections": 2}"#,
+            r#"{"duration_s": 2, "connections": 2}"#,
         )
         .await;
     browser
