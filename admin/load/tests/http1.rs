@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pitcrew_load::{ErrorKind, HttpPlan, Load, Report, Target, start};
+use pitcrew_load::{ErrorKind, HttpPlan, Load, Report, RunName, Target, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
@@ -222,26 +222,29 @@ async fn a_request_is_what_the_plan_says() {
         method: "POST".to_owned(),
         ..plan(1)
     };
+    let name = RunName::new("7");
+    let mark = name.mark();
     for (plan, expected) in [
         (
             plan(1),
-            format!("GET / HTTP/1.1\r\nhost: {authority}\r\nx-pitcrew-load-run: 7\r\n\r\n"),
+            format!("GET / HTTP/1.1\r\nhost: {authority}\r\nx-pitcrew-load-run: {mark}\r\n\r\n"),
         ),
         (
             with,
             format!(
-                "PUT /a%20b?c=d HTTP/1.1\r\nhost: {authority}\r\nx-colour: r\u{e9}d\r\nx-pitcrew-load-run: 7\r\n\
+                "PUT /a%20b?c=d HTTP/1.1\r\nhost: {authority}\r\nx-colour: r\u{e9}d\r\nx-pitcrew-load-run: {mark}\r\n\
                  content-length: 4\r\n\r\nfour"
             ),
         ),
         (
             without,
             format!(
-                "POST / HTTP/1.1\r\nhost: {authority}\r\nx-pitcrew-load-run: 7\r\ncontent-length: 0\r\n\r\n"
+                "POST / HTTP/1.1\r\nhost: {authority}\r\nx-pitcrew-load-run: {mark}\r\ncontent-length: 0\r\n\r\n"
             ),
         ),
     ] {
-        assert_eq!(report(&plan, &target).await.ok, 1);
+        let run = start(name.clone(), &plan, &target).expect("a plan");
+        assert_eq!(run.finished().await.ok, 1);
         assert_eq!(requests.lock().await.pop(), Some(expected));
     }
     let head = HttpPlan {
