@@ -77,7 +77,7 @@ pub struct Change {
 /// Name, whether more is better, and its value in a second.
 type Metric = (&'static str, bool, fn(&Interval) -> f64);
 
-const METRICS: [Metric; 4] = [
+const METRICS: [Metric; 5] = [
     ("rate", true, |second| {
         #[expect(clippy::cast_precision_loss, reason = "answers of a second")]
         let ok = second.ok as f64;
@@ -86,6 +86,12 @@ const METRICS: [Metric; 4] = [
     ("p50", false, |second| second.p50_ms),
     ("p95", false, |second| second.p95_ms),
     ("p99", false, |second| second.p99_ms),
+    // Of what has an end: none of it where every request fails.
+    ("success_percent", true, |second| {
+        #[expect(clippy::cast_precision_loss, reason = "answers of a second")]
+        let (ok, all) = (second.ok as f64, (second.ok + second.errors) as f64);
+        if all > 0.0 { 100.0 * ok / all } else { 100.0 }
+    }),
 ];
 
 /// Compares the seconds of two runs. The same input gives the same answer.
@@ -220,6 +226,28 @@ mod tests {
         let compared = compare(before, after, &Tolerance::default());
         let of = compared.iter().find(|one| one.metric == metric);
         of.map(|one| one.movement).expect("a metric")
+    }
+
+    #[test]
+    fn more_errors_are_worse_whatever_the_good_answers_do() {
+        let before = seconds(60, 10.0, 0.02, 1);
+        let mut after = before.clone();
+        for second in &mut after {
+            second.errors = 1_000;
+        }
+        assert_eq!(movement(&before, &after, "rate"), Movement::Same);
+        assert_eq!(
+            movement(&before, &after, "success_percent"),
+            Movement::Worse
+        );
+        assert_eq!(
+            movement(&after, &before, "success_percent"),
+            Movement::Better
+        );
+        assert_eq!(
+            movement(&before, &before, "success_percent"),
+            Movement::Same
+        );
     }
 
     #[test]

@@ -99,9 +99,18 @@ impl Target {
             .host()
             .trim_start_matches('[')
             .trim_end_matches(']');
-        let port = authority
-            .port_u16()
-            .unwrap_or(if is_tls { 443 } else { 80 });
+        let usual = if is_tls { 443 } else { 80 };
+        let port = match authority.as_str().rsplit_once(']') {
+            // What is in brackets is an address (RFC 3986, 3.2.2).
+            Some((_, behind)) => behind.strip_prefix(':'),
+            None => authority.as_str().split_once(':').map(|(_, port)| port),
+        };
+        // The library takes a port that is none for one that was left out: then another would be loaded than was named.
+        let port = match port.map(str::parse) {
+            None => usual,
+            Some(Ok(port)) if port > 0 => port,
+            Some(_) => return Err(TargetError::Form(text.to_owned())),
+        };
         let address = std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
             .map_err(|error| TargetError::Unresolved(text.to_owned(), error.to_string()))?
             .next()
@@ -241,6 +250,26 @@ mod tests {
                 matches!(targets.find(foreign), Err(TargetError::NotAllowed(_))),
                 "{foreign}"
             );
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_not_another() {
+        for text in [
+            "http://127.0.0.1:99999",
+            "http://127.0.0.1:0",
+            "http://127.0.0.1:",
+            "http://[::1]:99999",
+        ] {
+            let refused = Target::resolve(text).expect_err(text);
+            assert_eq!(refused, TargetError::Form(text.to_owned()));
+        }
+        for (text, port) in [
+            ("http://127.0.0.1", 80),
+            ("http://[::1]", 80),
+            ("http://[::1]:81", 81),
+        ] {
+            assert_eq!(Target::resolve(text).expect(text).address().port(), port);
         }
     }
 

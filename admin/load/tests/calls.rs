@@ -133,6 +133,25 @@ async fn an_open_model_calls_when_it_is_due() {
     assert_eq!((report.due, report.ok, report.missed), (100, 100, 0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_run_lasts_as_long_as_its_stages_and_its_rate_is_of_all_of_them() {
+    let stage = |duration_s, rate_per_s| Stage {
+        duration_s,
+        rate_per_s,
+        to_rate_per_s: None,
+    };
+    let load = Load::default().with_open(Open {
+        stages: vec![stage(0.1, 20.0), stage(0.3, 0.0)],
+        spacing: Spacing::Even,
+        seed: 0,
+    });
+    let run = start_calls("1", &load, || async { Ok(()) }).unwrap();
+    let report = run.finished().await;
+    assert_eq!((report.due, report.ok), (2, 2));
+    assert!(report.elapsed_s >= 0.4, "{}", report.elapsed_s);
+    assert!(report.rate_per_s <= 5.0, "{}", report.rate_per_s);
+}
+
 #[test]
 fn what_cannot_be_run_is_refused_with_its_field() {
     let refused = start_calls("1", &closed(1, 1), || async { Ok(()) });

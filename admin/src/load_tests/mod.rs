@@ -13,7 +13,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pitcrew::latency::LoadRun;
-use pitcrew_load::{Ceilings, Observer, Report, Run, RunName, RunState, TargetError, Targets};
+use pitcrew_load::{
+    Ceilings, Model, Observer, Report, Run, RunName, RunState, TargetError, Targets,
+};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use database::LoadDatabase;
@@ -40,6 +42,8 @@ pub(crate) enum StartError {
     Database(DatabaseError),
     /// The audit cannot be written.
     Audit(std::io::Error),
+    /// The router was shut down.
+    Stopped,
 }
 
 /// The runs of this process.
@@ -58,13 +62,20 @@ struct Runs {
     last_id: u64,
     /// The id of one that is being started.
     starting: Option<String>,
-    kept: VecDeque<Run>,
+    /// With whether all of it is HTTP to this app.
+    kept: VecDeque<(Run, bool)>,
+    /// Nothing is started any more.
+    is_stopped: bool,
 }
 
 impl Runs {
     fn none_under_way(&self) -> Result<(), StartError> {
+        if self.is_stopped {
+            return Err(StartError::Stopped);
+        }
+        let runs = || self.kept.iter().map(|(run, _)| run);
         let is_running = |run: &&Run| run.state() == RunState::Running;
-        let running = self.kept.iter().find(is_running).map(Run::id);
+        let running = runs().find(is_running).map(Run::id);
         match running.or(self.starting.as_deref()) {
             Some(id) => Err(StartError::Busy(id.to_owned())),
             None => Ok(()),
@@ -164,9 +175,12 @@ impl LoadTests {
             }
         };
         let mut runs = self.runs();
-        runs.kept.push_back(run.clone());
+        runs.kept.push_back((run.clone(), placed.is_api_alone));
         if runs.kept.len() > KEPT {
             runs.kept.pop_front();
+        }
+        if runs.is_stopped {
+            run.cancel();
         }
         drop(runs);
         let ending = run.clone();
@@ -185,28 +199,37 @@ impl LoadTests {
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<Run> {
-        self.runs().kept.iter().find(|run| run.id() == id).cloned()
+        let runs = self.runs();
+        let mut kept = runs.kept.iter().map(|(run, _)| run);
+        kept.find(|run| run.id() == id).cloned()
     }
 
     /// The newest first.
     pub(crate) fn all(&self) -> Vec<Run> {
-        self.runs().kept.iter().rev().cloned().collect()
+        let runs = self.runs();
+        runs.kept.iter().rev().map(|(run, _)| run.clone()).collect()
     }
 
-    /// Good answers a second in the last run that finished and was not cancelled.
+    /// Good answers a second in the last run that says how many this app can give: of HTTP to it alone, in a closed model (an open one
+    /// sends what it was told to), to its end, by a tester that was not late.
     pub(crate) fn last_rate_per_s(&self) -> Option<f64> {
         let runs = self.runs();
         let report = runs
             .kept
             .iter()
             .rev()
-            .filter_map(Run::report)
-            .find(|report| !report.cancelled)?;
+            .filter(|(_, is_api_alone)| *is_api_alone)
+            .filter_map(|(run, _)| run.report())
+            .find(|report| {
+                let is_whole = !report.cancelled && report.generator_limited.is_none();
+                is_whole && report.model == Model::Closed
+            })?;
         Some(report.rate_per_s)
     }
 
-    /// Ends a run under way, and waits until its end is written down.
+    /// Ends a run under way, and waits until its end is written down. None begins any more.
     pub(crate) async fn stop(&self) {
+        self.runs().is_stopped = true;
         self.all().iter().for_each(Run::cancel);
         self.ends.close();
         self.ends.wait().await;

@@ -2,7 +2,7 @@
 
 use pitcrew_load::{AnyTarget, Ceilings, HttpPlan, Plan, PlanError, Targets};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
+use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde_json::Value;
 
 use super::{LoadDatabase, StartError};
@@ -37,16 +37,28 @@ impl<'de> Deserialize<'de> for AskedPlan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         let is_whole = OF_WHOLE.iter().any(|name| value.get(name).is_some());
-        let read = if is_whole {
-            serde_json::from_value(value).map(|plan| Self {
+        if is_whole {
+            let plan = read(value)?;
+            return Ok(Self {
                 plan,
                 is_bare: false,
-            })
-        } else {
-            serde_json::from_value(value).map(Self::bare)
-        };
-        read.map_err(D::Error::custom)
+            });
+        }
+        read(value).map(Self::bare)
     }
+}
+
+/// With the path of the field in the error.
+fn read<T: DeserializeOwned, E: Error>(value: Value) -> Result<T, E> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." {
+            "plan".to_owned()
+        } else {
+            format!("plan.{path}")
+        };
+        E::custom(format!("{field}: {}", error.into_inner()))
+    })
 }
 
 /// A plan that can be started.
@@ -56,6 +68,8 @@ pub(crate) struct Placed {
     pub(crate) targets: Vec<AnyTarget>,
     /// Whether some of it goes to this app.
     pub(crate) is_of_app: bool,
+    /// Whether all of it is HTTP to this app.
+    pub(crate) is_api_alone: bool,
     /// The path of the first part that sends statements.
     pub(crate) database_field: Option<String>,
 }
@@ -80,7 +94,7 @@ impl AskedPlan {
     ) -> Result<Placed, StartError> {
         let mut plan = self.plan.clone();
         let mut targets = Vec::new();
-        let mut is_of_app = false;
+        let (mut is_of_app, mut is_api_alone) = (false, true);
         let mut database_field = None;
         let parts: Vec<(String, &mut Plan)> = if plan.scenarios.is_empty() {
             vec![(String::new(), &mut plan)]
@@ -112,6 +126,7 @@ impl AskedPlan {
                 part.target = format!("postgres://{}", database.target.authority());
                 targets.push(AnyTarget::from(database.target.clone()));
                 database_field.get_or_insert(field);
+                is_api_alone = false;
                 continue;
             }
             let asked = if part.target.is_empty() {
@@ -121,7 +136,9 @@ impl AskedPlan {
             };
             let found = asked.map_or_else(|| listed.default_target(), |text| listed.find(text));
             let found = found.map_err(StartError::Target)?;
-            is_of_app |= listed.default_target() == Ok(found);
+            let is_here = listed.default_target() == Ok(found);
+            is_of_app |= is_here;
+            is_api_alone &= is_here && part.websocket.is_none();
             part.target = format!("http://{}", found.authority());
             targets.push(AnyTarget::from(found.clone()));
         }
@@ -138,6 +155,7 @@ impl AskedPlan {
             plan,
             targets,
             is_of_app,
+            is_api_alone,
             database_field,
         })
     }

@@ -144,6 +144,10 @@ impl From<StartError> for Problem {
             StartError::Forbidden(error) => Self::new(StatusCode::FORBIDDEN, error),
             StartError::Target(error) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
             StartError::Database(error) => error.into(),
+            StartError::Stopped => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the router was shut down: no load test begins any more",
+            ),
             StartError::Audit(error) => {
                 tracing::error!(%error, "a load test is refused: the audit's file cannot be written");
                 let detail = "the audit cannot be written, so nothing is done: see the app's log";

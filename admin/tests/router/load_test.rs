@@ -364,3 +364,30 @@ async fn a_run_is_left_out_of_the_response_times_and_its_secret_is_shown_nowhere
         assert!(!told.contains(secret), "{path}: {told}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_of_another_type_is_named_by_its_path_and_none_begins_after_the_end() {
+    let (app, admin, _) = tested().await;
+    for (plan, says) in [
+        (
+            json!({"connections": "x"}),
+            "plan.connections: invalid type",
+        ),
+        (
+            json!({"scenarios": [{"name": "a", "http": {"colour": 1}}]}),
+            "plan.scenarios[0].http",
+        ),
+    ] {
+        let refused = post(&app, json!({"plan": plan})).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(refused.text.contains(says), "{}", refused.text);
+    }
+    admin.shutdown(Duration::from_secs(5)).await;
+    let late = post(&app, json!({"plan": {"connections": 1, "requests": 1}})).await;
+    assert_eq!(
+        late.status,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "{}",
+        late.text
+    );
+}

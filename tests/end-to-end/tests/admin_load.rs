@@ -190,6 +190,11 @@ async fn l3_a_role_that_can_write_loads_nothing() {
         &format!("GRANT UPDATE ON seen TO {writer}"),
         "CREATE FUNCTION act() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'UPDATE seen SET number = 0'",
         "REVOKE EXECUTE ON FUNCTION act() FROM PUBLIC",
+        "CREATE SCHEMA hidden",
+        "CREATE FUNCTION hidden.act() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'UPDATE seen SET number = 0'",
+        "REVOKE EXECUTE ON FUNCTION hidden.act() FROM PUBLIC",
+        "CREATE FUNCTION plain() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "SELECT lo_create(7777)",
     ]);
     let plan = json!({"postgres": {"connections": 1, "requests": 1}});
     let name = &world.database.name;
@@ -228,6 +233,27 @@ async fn l3_a_role_that_can_write_loads_nothing() {
             format!("GRANT EXECUTE ON FUNCTION act() TO {role}"),
             format!("REVOKE EXECUTE ON FUNCTION act() FROM {role}"),
             "may call public.act",
+        ),
+        (
+            // A view would call it, whoever may use the schema.
+            "GRANT EXECUTE ON FUNCTION hidden.act() TO PUBLIC".to_owned(),
+            "REVOKE EXECUTE ON FUNCTION hidden.act() FROM PUBLIC".to_owned(),
+            "may call hidden.act",
+        ),
+        (
+            format!("ALTER FUNCTION plain() OWNER TO {role}"),
+            "ALTER FUNCTION plain() OWNER TO postgres".to_owned(),
+            "owns function plain()",
+        ),
+        (
+            format!("GRANT UPDATE ON LARGE OBJECT 7777 TO {role}"),
+            format!("REVOKE UPDATE ON LARGE OBJECT 7777 FROM {role}"),
+            "may write the large object 7777",
+        ),
+        (
+            format!("GRANT EXECUTE ON FUNCTION lo_export(oid, text) TO {role}"),
+            format!("REVOKE EXECUTE ON FUNCTION lo_export(oid, text) FROM {role}"),
+            "was given pg_catalog.lo_export",
         ),
         (
             format!("GRANT {writer} TO {role}"),

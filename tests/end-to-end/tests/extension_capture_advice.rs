@@ -103,7 +103,9 @@ fn p9_values_and_literals_are_shown_to_their_own_user_alone() {
     }
     // Only who may set it shows others' values, and only to who sees others' statements.
     assert_eq!(eve.failure("SET pitcrew.show_values = on").code, "42501");
-    watcher.run("ALTER SYSTEM SET pitcrew.show_values = on; SELECT pg_reload_conf()");
+    // One by one: ALTER SYSTEM runs in no transaction block.
+    watcher.run("ALTER SYSTEM SET pitcrew.show_values = on");
+    watcher.run("SELECT pg_reload_conf()");
     eve.until("SHOW pitcrew.show_values", "on");
     assert_eq!(secrets(&all(&eve)), 3);
     assert!(all(&bob).is_empty());

@@ -30,7 +30,7 @@ pub(crate) struct Paced {
     pub(crate) cpu_us: AtomicU64,
 }
 
-/// Starts the thread. It ends with the last arrival, or when the run is cancelled; the receivers are closed then.
+/// Starts the thread. It ends with the last stage, or when the run is cancelled; the receivers are closed then.
 pub(crate) fn start(
     due: Due,
     begin: Instant,
@@ -58,9 +58,15 @@ fn run(
     wake_on_time();
     let mut takers = takers.iter().cycle();
     let (mut arrivals, mut from_s) = (due.arrivals(), 0.0);
-    while let Some(moment) = arrivals.next() {
-        let intended = begin + Duration::from_secs_f64(from_s + moment);
+    // Stages last as long as they say, also where nothing more is due in them: the rate is that of the whole time.
+    let end = begin + Duration::from_secs_f64(due.length_s());
+    loop {
+        let arrival = arrivals
+            .next()
+            .map(|moment| begin + Duration::from_secs_f64(from_s + moment));
+        let intended = arrival.unwrap_or(end);
         match sleep_until(intended, paced, cancel) {
+            Woken::OnTime if arrival.is_none() => return,
             Woken::OnTime => {}
             Woken::Cancelled => return,
             Woken::Asked(rate_per_s) => {

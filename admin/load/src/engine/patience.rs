@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use tokio::task::unconstrained;
 use tokio::time::Sleep;
 
 /// Waits no longer than a fixed time for each of many futures. The timer is set once and moved on only when it fires, so
@@ -33,8 +34,9 @@ impl Patience {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Some(output));
             }
-            // It was set for a request before, so it is never too late for this one.
-            while timer.as_mut().poll(cx).is_ready() {
+            // It was set for a request before, so it is never too late for this one. Asked outside of the task's budget (tokio's
+            // cooperative scheduling): a peer that always has something to say would use that up, and no timer would ever fire.
+            while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
                 if Instant::now() >= deadline {
                     return Poll::Ready(None);
                 }
@@ -49,6 +51,17 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_future_that_uses_up_the_task_s_budget_has_no_more_time_than_another() {
+        let mut patience = Patience::new(Duration::from_millis(20));
+        let busy = async {
+            loop {
+                tokio::task::consume_budget().await;
+            }
+        };
+        assert!(patience.wait(Instant::now(), busy).await.is_none());
+    }
 
     #[tokio::test]
     async fn each_future_has_its_own_time_from_its_own_beginning() {

@@ -96,7 +96,7 @@ async fn take_steps(
     for (place, step) in script.begin(visitor).iter().enumerate() {
         let is_first = place == 0;
         if !step.think.is_zero() && (!is_first || due.is_none()) {
-            tokio::time::sleep(step.think).await;
+            thread.think(step.think).await;
         }
         if !is_first && !thread.may_go_on() {
             return false;

@@ -117,6 +117,20 @@ impl Thread {
             && (is_open || Instant::now() < self.shared.begin + self.load.duration)
     }
 
+    /// Waits so long, or until the visit does not go on.
+    #[cfg(feature = "scripts")]
+    pub(super) async fn think(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let until = match self.load.arrivals {
+            Some(_) => until,
+            None => until.min(self.shared.begin + self.load.duration),
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(until.into()) => {}
+            () = self.shared.cancel.cancelled() => {}
+        }
+    }
+
     /// Records a request of a visit; `unmet` is what its answer did not pass.
     #[cfg(feature = "scripts")]
     pub(super) fn record_step(

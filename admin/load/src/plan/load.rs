@@ -58,11 +58,15 @@ impl Due {
         Arrivals::new(Curve::new(stages), *spacing, *seed, self.part)
     }
 
+    /// Of all stages, in seconds.
+    pub(crate) fn length_s(&self) -> f64 {
+        self.open.stages.iter().map(|stage| stage.duration_s).sum()
+    }
+
     /// What is due at another rate from a moment on, until the stages would have ended; counted from that moment.
     pub(crate) fn rest(&self, from_s: f64, rate_per_s: f64) -> Arrivals {
-        let whole_s: f64 = self.open.stages.iter().map(|stage| stage.duration_s).sum();
         let rest = Stage {
-            duration_s: (whole_s - from_s).max(0.0),
+            duration_s: (self.length_s() - from_s).max(0.0),
             rate_per_s,
             to_rate_per_s: None,
         };

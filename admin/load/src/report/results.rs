@@ -190,6 +190,8 @@ fn hide_secrets(value: &mut Value) {
                     hide_headers(field);
                 } else if name == "rows" {
                     hide_rows(field);
+                } else if name == "target" {
+                    hide_credentials(field);
                 } else {
                     hide_secrets(field);
                 }
@@ -209,6 +211,24 @@ fn hide_rows(rows: &mut Value) {
     }
 }
 
+/// Of a target's text, which may have a user and a password: where it is. Of a text that is no URL (`host=... password=...`), or one in which
+/// it is not plain where a password ends, nothing.
+fn hide_credentials(target: &mut Value) {
+    let Some(text) = target.as_str() else { return };
+    let shown = match text.split_once("://") {
+        Some((_, rest)) if rest.matches('@').count() > 1 => HIDDEN.to_owned(),
+        Some((scheme, rest)) => {
+            let place = rest.split_once('@').map_or(rest, |(_, place)| place);
+            // A query may hold a password too.
+            let place = place.split('?').next().unwrap_or_default();
+            format!("{scheme}://{place}")
+        }
+        None if text.contains('=') => HIDDEN.to_owned(),
+        None => text.to_owned(),
+    };
+    *target = Value::from(shown);
+}
+
 fn hide_headers(headers: &mut Value) {
     let Value::Object(headers) = headers else {
         return;
@@ -224,6 +244,27 @@ fn hide_headers(headers: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn l6_no_credentials_of_a_target_are_kept() {
+        for (target, shown) in [
+            (
+                "postgres://u:S3cret@127.0.0.1:5433/db",
+                "postgres://127.0.0.1:5433/db",
+            ),
+            ("postgres://u:S3c/r@e?t@h/db", HIDDEN),
+            ("postgres://u:S3c/r?t@h/db", "postgres://h/db"),
+            ("postgres://u@h/db?password=S3@cret", HIDDEN),
+            ("postgres://u@h/db?password=S3cret", "postgres://h/db"),
+            ("host=h user=u password=S3cret", HIDDEN),
+            ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+            ("", ""),
+        ] {
+            let mut plan = serde_json::json!({"scenarios": [{"target": target}]});
+            hide_secrets(&mut plan);
+            assert_eq!(plan["scenarios"][0]["target"], shown);
+        }
+    }
 
     #[test]
     fn secrets_of_headers_are_not_kept() {

@@ -30,6 +30,7 @@ pub(crate) struct Script {
     #[cfg(feature = "postgres")]
     statements: Vec<Prepared>,
     seed: u64,
+    part: u64,
     visitors: AtomicU64,
 }
 
@@ -165,8 +166,8 @@ impl Script {
             names,
             #[cfg(feature = "postgres")]
             statements,
-            // Parts have other visitors.
-            seed: seed ^ (part.number() - 1) << 40,
+            seed,
+            part: part.number(),
             visitors: AtomicU64::new(0),
         }
     }
@@ -186,7 +187,7 @@ impl Script {
         Visitor {
             values: vec![String::new(); self.slots],
             cookies: Cookies::default(),
-            random: StdRng::seed_from_u64(self.seed ^ number),
+            random: of_visitor(self.seed, self.part, number),
             reply: Reply::default(),
         }
     }
@@ -204,6 +205,16 @@ impl Script {
         }
         &flow.steps
     }
+}
+
+/// Random numbers of one visitor, that no visitor of another seed or part of the plan shares: each fills a place of its own in the
+/// generator's seed.
+fn of_visitor(seed: u64, part: u64, number: u64) -> StdRng {
+    let mut whole = [0; 32];
+    whole[..8].copy_from_slice(&seed.to_le_bytes());
+    whole[8..16].copy_from_slice(&number.to_le_bytes());
+    whole[16..24].copy_from_slice(&part.to_le_bytes());
+    StdRng::from_seed(whole)
 }
 
 impl CompiledStep {

@@ -189,6 +189,15 @@ impl Source {
     }
 }
 
+/// Of the system's random numbers and no seed: what is to be unique is so among runs and scenarios too.
+fn unique(random: &mut StdRng) -> u128 {
+    let mut bytes = [0; 16];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u128::from_be_bytes(bytes),
+        Err(_) => random.random(),
+    }
+}
+
 impl Drawn {
     /// The place of a column, `None` for the value of what has none; or what is there instead.
     pub(super) fn column(&self, name: Option<&str>) -> Result<usize, String> {
@@ -246,7 +255,7 @@ impl Drawn {
                     Ok(())
                 }
                 _ => {
-                    let bits: u128 = random.random();
+                    let bits = unique(random);
                     // Version 4, variant 10.
                     let bits = bits & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
                     let hex = format!("{bits:032x}");

@@ -458,3 +458,33 @@ fn what_is_wrong_names_its_field_and_says_what_it_wants() {
     let error = refused(&format!(r#"{{"steps": [{}]}}"#, many.join(",")));
     assert_eq!(error, "steps: want at most 20 steps, have 21");
 }
+
+#[test]
+fn seeds_share_no_data_and_a_uuid_is_of_none() {
+    let values = |seed: u64| -> BTreeSet<String> {
+        let script = script(&format!(
+            r#"{{"seed": {seed}, "data": {{"a": {{"integer": {{"from": 0, "to": 99999999}}}}}}, "steps": [{{"path": "/{{{{a}}}}"}}]}}"#
+        ));
+        (0..40)
+            .map(|_| {
+                let mut visitor = script.visitor();
+                let steps = script.begin(&mut visitor);
+                sent(&steps[0], &mut visitor).path
+            })
+            .collect()
+    };
+    let all: Vec<_> = (0..4).map(values).collect();
+    assert_eq!(values(0), all[0], "the same seed draws the same");
+    for (place, one) in all.iter().enumerate() {
+        for other in &all[..place] {
+            assert_eq!(one.intersection(other).count(), 0);
+        }
+    }
+    let uuid = || {
+        let script = script(r#"{"data": {"a": {"uuid": {}}}, "steps": [{"path": "/{{a}}"}]}"#);
+        let mut visitor = script.visitor();
+        let steps = script.begin(&mut visitor);
+        sent(&steps[0], &mut visitor).path
+    };
+    assert_ne!(uuid(), uuid());
+}

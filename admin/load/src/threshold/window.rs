@@ -89,10 +89,13 @@ impl Window {
     }
 }
 
-/// The seconds that are whole: the last one of a run ends when the run does.
+/// A second that is as long as this counts as one.
+const WHOLE_S: f64 = 0.95;
+
+/// The seconds that are whole: the last one of a run ends when the run does, which is a little before or after a whole second.
 fn whole(seconds: &[Interval]) -> &[Interval] {
     match seconds {
-        [before @ .., last] if last.duration_s < 1.0 => before,
+        [before @ .., last] if last.duration_s < WHOLE_S => before,
         _ => seconds,
     }
 }

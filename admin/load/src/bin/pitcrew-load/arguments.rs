@@ -84,9 +84,9 @@ pub(crate) struct Arguments {
     /// Look for the highest rate at which the thresholds hold
     #[arg(long, requires = "thresholds", conflicts_with_all = ["rate", "stage", "requests"])]
     pub(crate) capacity: bool,
-    /// Load may go to this HOST:PORT, which is not on this machine
+    /// Load may go to this HOST:PORT (of PostgreSQL HOST:PORT/DATABASE), which is not on this machine; may be given again
     #[arg(long, value_name = "HOST:PORT")]
-    allow_target: Option<String>,
+    allow_target: Vec<String>,
     /// Run one of several parts of the plan, as 1/4: give each process the same command and its own part, start them together,
     /// and make one result with `pitcrew-load merge`
     #[arg(long, value_name = "N/OF", conflicts_with = "capacity")]
@@ -271,7 +271,13 @@ impl Arguments {
             let (name, value) = header
                 .split_once(':')
                 .ok_or_else(|| format!("`{header}` is no header: write `name: value`"))?;
-            headers.insert(name.trim().to_owned(), value.trim().to_owned());
+            let name = name.trim().to_ascii_lowercase();
+            if headers.contains_key(&name) {
+                return Err(format!(
+                    "the header `{name}` is given twice: write its values as one, `{name}: a, b`"
+                ));
+            }
+            headers.insert(name, value.trim().to_owned());
         }
         if is_websocket {
             let usual = WebSocketPlan::default();
@@ -355,9 +361,8 @@ impl Arguments {
     }
 
     fn is_allowed(&self, authority: &str) -> bool {
-        self.allow_target
-            .as_deref()
-            .is_some_and(|allowed| allowed.eq_ignore_ascii_case(authority))
+        let mut allowed = self.allow_target.iter();
+        allowed.any(|allowed| allowed.eq_ignore_ascii_case(authority))
     }
 
     /// Seconds of a probe of the capacity search.

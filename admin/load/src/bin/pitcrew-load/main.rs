@@ -69,8 +69,6 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
                 .to_owned(),
         );
     }
-    // What would be wrong with a file only after the run is known before it.
-    files::check(&arguments.output)?;
     let baseline = arguments.compare.as_deref().map(files::read).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -78,6 +76,8 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
         work.reachable().await?;
+        // What would be wrong with a file only after the run is known before it; and one that cannot begin leaves none behind.
+        files::check(&arguments.output)?;
         if arguments.capacity {
             return search::run(arguments, &work).await;
         }

@@ -4,7 +4,7 @@ use pitcrew_load::{Capacity, CapacityPlan, Open, Outcome, PlanError, Probing, Ru
 
 use super::arguments::Arguments;
 use super::work::Work;
-use super::{BROKEN, INTERRUPTED, interrupted};
+use super::{INTERRUPTED, LATE, interrupted};
 
 pub(super) async fn run(arguments: &Arguments, work: &Work) -> Result<u8, String> {
     let mut search = Search::new(CapacityPlan::default())
@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: &Arguments, work: &Work) -> Result<u8, String
         }
         Some(Capacity::NotMeasurable { because }) => {
             println!("\nNot measurable here: {because}.");
-            Ok(BROKEN)
+            Ok(LATE)
         }
         None => Err("the search did not end".to_owned()),
     }

@@ -13,6 +13,9 @@ const MAX_HEADERS: usize = 100;
 /// A longer head is a protocol error.
 const MAX_HEAD_BYTES: usize = 256 * 1_024;
 
+/// More interim answers than these before an answer are a protocol error: a server that sends them for ever answers never.
+const MAX_INTERIM: u32 = 100;
+
 /// The answer is not of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wrong;
@@ -33,6 +36,8 @@ pub(super) struct Answers {
     /// The beginning of a head.
     held: Vec<u8>,
     body: Option<Body>,
+    /// Interim answers since the last one that was none.
+    interim: u32,
 }
 
 #[derive(Debug)]
@@ -57,6 +62,7 @@ impl Answers {
             have_body,
             held: Vec::new(),
             body: None,
+            interim: 0,
         }
     }
 
@@ -104,7 +110,13 @@ impl Answers {
             bytes = &bytes[length..];
             // An interim answer has no body, and another one follows it (RFC 9110, 15.2).
             let is_interim = matches!(body.status, 100..=199) && body.status != 101;
-            if !is_interim {
+            if is_interim {
+                self.interim += 1;
+                if self.interim > MAX_INTERIM {
+                    return Err(Wrong);
+                }
+            } else {
+                self.interim = 0;
                 self.body = Some(body);
             }
         }

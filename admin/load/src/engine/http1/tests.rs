@@ -158,6 +158,16 @@ fn what_ends_too_soon_is_no_answer() {
 }
 
 #[test]
+fn interim_answers_without_end_are_none() {
+    let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+    let last = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let some = interim.repeat(100) + last;
+    assert_eq!(read(&[some.as_bytes()]), Ok(Some(ended(200, 0, true))));
+    let more = interim.repeat(101) + last;
+    assert_eq!(read(&[more.as_bytes()]), Err(Wrong));
+}
+
+#[test]
 fn what_is_not_of_the_protocol_is_refused() {
     let chunked =
         |body: &str| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{body}");
