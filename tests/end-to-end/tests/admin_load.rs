@@ -163,13 +163,18 @@ async fn l3_no_statement_of_a_plan_writes() {
         {"sql": "SET default_transaction_read_only = off"}, {"sql": "BEGIN READ WRITE"}, {"sql": write}, {"sql": "COMMIT"},
     ]);
     let plan = json!({"postgres": {"steps": steps, "connections": 1, "requests": 3}});
-    let (status, refused) = post(&admin, plan.clone()).await;
-    if status == StatusCode::ACCEPTED {
-        let path = format!("/load-test/{}", refused["id"].as_str().unwrap());
-        while ask(&admin, Method::GET, &path, &json!({})).await.1["state"] != "finished" {
-            tokio::task::yield_now().await;
-        }
-    }
+    let stepped = report(&admin, plan).await;
+    // They take the default back, begin a transaction that may write, and then it is the role that may not: insufficient_privilege.
+    assert_eq!(
+        stepped["connections"]["sql_states"],
+        json!({"42501": 3}),
+        "{stepped}"
+    );
+    assert_eq!(
+        (&stepped["ok"], &stepped["errors"]["sql"]),
+        (&json!(6), &json!(3)),
+        "{stepped}"
+    );
     assert_eq!(world.seen(), "1 1");
     let made = "SELECT count(*) FROM pg_class WHERE relname = 'mine'";
     assert_eq!(world.database.run(&[made])[0][0].as_deref(), Some("0"));
