@@ -17,6 +17,9 @@ pub enum BuildError {
     /// The app's own address cannot be a load test's target.
     #[error("the app's own address cannot be used: {0}")]
     SelfAddress(#[from] TargetError),
+    /// Another target of load tests cannot be one.
+    #[error("a target of load tests cannot be used: {0}")]
+    LoadTarget(#[source] TargetError),
     /// The database of load tests cannot be one.
     #[error("the database of load tests cannot be used: {0}")]
     LoadDatabase(#[source] TargetError),

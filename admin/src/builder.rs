@@ -37,6 +37,7 @@ pub struct AdminBuilder {
     pools: Vec<NamedPool>,
     targets: BenchmarkTargets,
     self_address: Option<String>,
+    load_targets: Vec<String>,
     load_ceilings: Ceilings,
     load_database: Option<String>,
     load_database_writes: bool,
@@ -146,15 +147,22 @@ impl AdminBuilder {
         self
     }
 
-    /// This app's own address, such as `http://127.0.0.1:3000`: the one target that `POST /load-test` may load. Its host is
+    /// This app's own address, such as `http://127.0.0.1:3000`: where `POST /load-test` goes unless a plan says another target. Its host is
     /// answered as if [allowed](Self::allow_host). It is never taken from a request's `Host`.
     pub fn self_address(mut self, address: impl Into<String>) -> Self {
         self.self_address = Some(address.into());
         self
     }
 
-    /// What a load test from the router may ask for at most: rate, connections, seconds, of each scenario and of all together. What
-    /// a plan does not say is lowered to them. Default: what the tester itself allows.
+    /// Another address that load tests may go to, such as `http://10.0.0.7:3000`. Resolved once, when the router is built. May be called
+    /// again. Default: none but this app's own.
+    pub fn load_target(mut self, address: impl Into<String>) -> Self {
+        self.load_targets.push(address.into());
+        self
+    }
+
+    /// What a load test from the router may ask for at most: rate, connections, seconds, of each scenario and of all together, bytes of a
+    /// body, memory. What a plan does not say is lowered to them. Default: what the tester itself allows.
     ///
     /// ```
     /// use pitcrew_admin::{Admin, load::Ceilings};
@@ -314,7 +322,10 @@ impl AdminBuilder {
                 .rsplit_once(':')
                 .map_or(own.authority(), |(host, _)| host);
             self.hosts.allow(host);
-            targets.allow(own);
+            targets.allow_own(own);
+        }
+        for address in &self.load_targets {
+            targets.allow(Target::resolve(address).map_err(BuildError::LoadTarget)?);
         }
         let load_database = self
             .load_database

@@ -208,6 +208,9 @@ mod tests {
                 let p50_ms = ms * (1.0 + slow);
                 Interval {
                     observed: std::collections::BTreeMap::new(),
+                    body_bytes: 0,
+                    in_flight: 0,
+                    cpu_s: 0.0,
                     until_s: second as f64 + 1.0,
                     duration_s: 1.0,
                     ok: 1_000,

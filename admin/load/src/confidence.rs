@@ -35,6 +35,17 @@ pub struct Estimate {
     pub needed: u64,
 }
 
+/// The lower end of a quantile's interval, in milliseconds, of a histogram of microseconds.
+pub(crate) fn low_end(histogram: &Histogram<u64>, quantile: f64) -> Option<f64> {
+    let (rank, _) = ranks(histogram.len(), quantile);
+    let mut counted = 0;
+    let at = histogram.iter_recorded().find(|at| {
+        counted += at.count_at_value();
+        rank.is_some_and(|rank| counted >= rank)
+    })?;
+    Some(ms(histogram.lowest_equivalent(at.value_iterated_to())))
+}
+
 /// The percentiles of a histogram of microseconds.
 pub(crate) fn estimates(histogram: &Histogram<u64>) -> Vec<Estimate> {
     let mut counted = 0;

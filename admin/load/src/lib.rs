@@ -56,9 +56,10 @@ mod text;
 mod threshold;
 #[cfg(feature = "tls")]
 mod tls;
+mod users;
 
 pub use arrivals::{Spacing, Stage};
-pub use capacity::{Capacity, CapacityPlan, Outcome, Probe, Probing, Search};
+pub use capacity::{Capacity, CapacityPlan, Knee, Outcome, Probe, Probing, Search, Tried, knee};
 pub use compare::{Change, Comparison, Movement, Tolerance, compare};
 pub use confidence::Estimate;
 pub use details::Details;
@@ -67,14 +68,17 @@ pub use engine::start_postgres;
 #[cfg(feature = "websocket")]
 pub use engine::start_websocket;
 pub use engine::{
-    AnyTarget, Figures, MAX_FIGURES, Observer, Run, RunState, start, start_calls, start_plan,
+    AnyTarget, Figures, MAX_FIGURES, Observer, Run, RunState, Stopped, start, start_calls,
+    start_plan, watch,
 };
 pub use part::{MAX_PARTS, Part, PartError};
 pub use percentiles::Percentiles;
+#[cfg(feature = "scripts")]
+pub use plan::Visits;
 #[cfg(feature = "schema")]
 pub use plan::schema;
 pub use plan::{
-    Ceilings, HttpPlan, HttpVersion, Load, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S,
+    Ceilings, Closed, HttpPlan, HttpVersion, Load, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S,
     MAX_RATE_PER_S, MAX_REQUESTS, MAX_SCENARIOS, MAX_STAGES, MAX_STREAMS, Open, Plan, PlanError,
 };
 #[cfg(feature = "postgres")]
@@ -84,9 +88,11 @@ pub use plan::{MAX_IDLE, Reply, WebSocketMessage, WebSocketPlan};
 #[cfg(feature = "postgres")]
 pub use postgres_target::PostgresTarget;
 pub use record::ErrorKind;
-pub use report::{GeneratorLimited, Model, Progress, Report, StepReport};
 #[cfg(feature = "reports")]
-pub use report::{MergeError, Parts, ReadError, Results, SCHEMA, merge};
+pub use report::{
+    CAPACITY_SCHEMA, CapacityResults, MergeError, Parts, ReadError, Results, SCHEMA, merge,
+};
+pub use report::{GeneratorLimited, Model, Progress, Report, StepReport};
 pub use run_name::RunName;
 #[cfg(all(feature = "scripts", feature = "postgres"))]
 pub use script::PostgresStep;
@@ -97,7 +103,11 @@ pub use script::{Capture, Expect, Flow, MAX_STEPS, MAX_THINK_MS, Order, Rows, So
 pub use series::Interval;
 pub use targets::{Target, TargetError, Targets};
 pub use text::{TextError, seconds};
-pub use threshold::{Breach, Threshold, ThresholdError, Verdict, Watch, contradiction};
+pub use threshold::{
+    Breach, Threshold, ThresholdError, UsualTargets, Verdict, Watch, contradiction,
+};
+
+pub use users::UserStage;
 
 /// The request header that marks load of ours. Its value is [`RunName::mark`].
 pub const RUN_HEADER: &str = "x-pitcrew-load-run";

@@ -86,6 +86,8 @@ pub(crate) struct Recorder {
     pub(crate) errors: BTreeMap<ErrorKind, u64>,
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) body_bytes: u64,
+    /// CPU time of the run's own threads.
+    pub(crate) cpu: Duration,
     pub(crate) details: Details,
     /// Of a plan with steps: each one's, as far as it was taken. What they count is also counted above.
     pub(crate) steps: Vec<Option<Box<StepRecorder>>>,
@@ -110,6 +112,7 @@ impl Recorder {
             errors: BTreeMap::new(),
             statuses: BTreeMap::new(),
             body_bytes: 0,
+            cpu: Duration::ZERO,
             details: Details::default(),
             steps: Vec::new(),
         }
@@ -226,6 +229,7 @@ impl Recorder {
         }
         self.ok += other.ok;
         self.body_bytes += other.body_bytes;
+        self.cpu += other.cpu;
         self.details.merge(&other.details);
         for (kind, count) in &other.errors {
             *self.errors.entry(*kind).or_default() += count;
@@ -246,7 +250,7 @@ impl Recorder {
                 histogram.reset();
             }
         }
-        (self.ok, self.body_bytes) = (0, 0);
+        (self.ok, self.body_bytes, self.cpu) = (0, 0, Duration::ZERO);
         self.errors.clear();
         self.statuses.clear();
         self.details.clear();

@@ -30,6 +30,12 @@ pub struct Interval {
     pub p99_ms: f64,
     /// The highest.
     pub max_ms: f64,
+    /// Bytes of response bodies.
+    pub body_bytes: u64,
+    /// Requests that were sent and not answered yet at its end.
+    pub in_flight: u64,
+    /// CPU time that the run's own threads took in it, in seconds.
+    pub cpu_s: f64,
     /// What an observer told of the target, each the mean of what was told in this second. Not there where nothing was.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub observed: BTreeMap<String, f64>,
@@ -61,6 +67,9 @@ impl Interval {
             p95_ms: quantile(0.95),
             p99_ms: quantile(0.99),
             max_ms: quantile(1.0),
+            body_bytes: 0,
+            in_flight: 0,
+            cpu_s: 0.0,
             observed: BTreeMap::new(),
             response: Packed::of(response),
         }
@@ -111,6 +120,7 @@ pub(crate) struct Series {
     names: BTreeSet<String>,
     current: Recorder,
     current_begin: Duration,
+    pub(crate) in_flight: u64,
 }
 
 impl Series {
@@ -123,11 +133,14 @@ impl Series {
             names: BTreeSet::new(),
             current: Recorder::new(),
             current_begin: Duration::ZERO,
+            in_flight: 0,
         }
     }
 
     /// Takes what a thread recorded up to now.
-    pub(crate) fn take(&mut self, recorder: &Recorder, now: Duration) {
+    /// `in_flight`: requests of all threads that were sent and not answered yet.
+    pub(crate) fn take(&mut self, recorder: &Recorder, now: Duration, in_flight: u64) {
+        self.in_flight = in_flight;
         self.total.merge(recorder);
         self.current.merge_whole(recorder);
         if now >= self.current_begin + LENGTH {
@@ -137,7 +150,14 @@ impl Series {
 
     /// Takes what a thread of one of several scenarios recorded. Their steps are not told apart here. `is_closed`: its service
     /// times are its response times, and the others have some of their own.
-    pub(crate) fn take_of_scenario(&mut self, recorder: &Recorder, now: Duration, is_closed: bool) {
+    pub(crate) fn take_of_scenario(
+        &mut self,
+        recorder: &Recorder,
+        now: Duration,
+        in_flight: u64,
+        is_closed: bool,
+    ) {
+        self.in_flight = in_flight;
         self.total.merge_whole(recorder);
         if is_closed {
             // Same bounds on both sides, so nothing can be out of range.
@@ -175,6 +195,9 @@ impl Series {
             let (ok, errors) = (self.current.ok, self.current.failed());
             self.intervals.push(Interval {
                 observed: last.observed,
+                body_bytes: last.body_bytes + self.current.body_bytes,
+                in_flight: self.in_flight,
+                cpu_s: to_the_microsecond(last.cpu_s + self.current.cpu.as_secs_f64()),
                 ..Interval::new(
                     now.as_secs_f64(),
                     last.duration_s + (now - self.current_begin).as_secs_f64(),
@@ -190,6 +213,9 @@ impl Series {
     fn close(&mut self, now: Duration) {
         self.intervals.push(Interval {
             observed: std::mem::take(&mut self.observed).means(),
+            body_bytes: self.current.body_bytes,
+            in_flight: self.in_flight,
+            cpu_s: to_the_microsecond(self.current.cpu.as_secs_f64()),
             ..Interval::new(
                 now.as_secs_f64(),
                 (now - self.current_begin).as_secs_f64(),
@@ -241,7 +267,7 @@ mod tests {
     fn what_ends_a_second_is_counted_in_it() {
         let mut series = Series::new();
         for tenth in 1..=12 {
-            series.take(&recorder(10), Duration::from_millis(100 * tenth));
+            series.take(&recorder(10), Duration::from_millis(100 * tenth), 0);
         }
         series.end(Duration::from_millis(1_200));
         assert_eq!(told(&series), [(1.0, 1.0, 100), (1.2, 0.2, 20)]);
@@ -257,10 +283,10 @@ mod tests {
         };
         series.observe(&told(10.0));
         series.observe(&told(20.0));
-        series.take(&recorder(1), Duration::from_millis(1_000));
+        series.take(&recorder(1), Duration::from_millis(1_000), 0);
         series.observe(&told(30.0));
-        series.take(&recorder(1), Duration::from_millis(2_000));
-        series.take(&recorder(1), Duration::from_millis(3_000));
+        series.take(&recorder(1), Duration::from_millis(2_000), 0);
+        series.take(&recorder(1), Duration::from_millis(3_000), 0);
         let seconds = series.intervals.iter();
         let means: Vec<_> = seconds
             .map(|second| second.observed.get("memory_mb").copied())
@@ -274,7 +300,7 @@ mod tests {
             figures.set("memory_mb", f64::NAN);
             series.observe(&figures);
         }
-        series.take(&recorder(1), Duration::from_millis(4_000));
+        series.take(&recorder(1), Duration::from_millis(4_000), 0);
         assert_eq!(series.intervals[3].observed.len(), 31);
         assert_eq!(series.observed_dropped, 100 + 19);
     }
@@ -283,15 +309,15 @@ mod tests {
     fn a_rest_of_no_length_has_no_rate_of_its_own() {
         let mut series = Series::new();
         // Two threads hand in at the end; the first of them closes the second.
-        series.take(&recorder(10), Duration::from_millis(1_000));
-        series.take(&recorder(7), Duration::from_millis(1_000));
+        series.take(&recorder(10), Duration::from_millis(1_000), 0);
+        series.take(&recorder(7), Duration::from_millis(1_000), 0);
         series.end(Duration::from_millis(1_000));
         assert_eq!(told(&series), [(1.0, 1.0, 17)]);
         assert_eq!(series.intervals[0].response.unpacked().len(), 17);
         assert_eq!(series.total.ok, 17);
         // A run that is shorter still has its one second.
         let mut series = Series::new();
-        series.take(&recorder(3), Duration::from_millis(2));
+        series.take(&recorder(3), Duration::from_millis(2), 0);
         series.end(Duration::from_millis(2));
         assert_eq!(told(&series), [(0.002, 0.002, 3)]);
     }

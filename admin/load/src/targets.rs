@@ -1,6 +1,10 @@
 //! Where load may go: a list of addresses, resolved once and pinned.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
 
 /// The addresses that load may be sent to. Everything else is refused.
 ///
@@ -9,6 +13,8 @@ use std::net::SocketAddr;
 #[derive(Debug, Clone, Default)]
 pub struct Targets {
     allowed: Vec<Target>,
+    /// Where a plan goes that names none.
+    own: Option<Target>,
 }
 
 /// One address that load may be sent to.
@@ -53,11 +59,16 @@ pub enum TargetError {
     /// The text names no PostgreSQL server that can be used. Says why; never holds the text, which may have a password in it.
     #[error("not a PostgreSQL target: {0}")]
     Postgres(String),
+    /// It does not take a connection.
+    #[error("cannot connect to `{0}`: {1}")]
+    Unreachable(String, String),
     /// The roots that a certificate is checked against cannot be used.
     #[error("TLS: {0}")]
     Roots(String),
-    /// The list is empty.
-    #[error("no target is configured: tell the admin router this app's own address")]
+    /// No target is named, and this app's own is not known.
+    #[error(
+        "no target is named, and this app's own address is not known: tell it to the admin router"
+    )]
     Empty,
 }
 
@@ -111,10 +122,8 @@ impl Target {
             Some(Ok(port)) if port > 0 => port,
             Some(_) => return Err(TargetError::Form(text.to_owned())),
         };
-        let address = std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
-            .map_err(|error| TargetError::Unresolved(text.to_owned(), error.to_string()))?
-            .next()
-            .ok_or_else(|| TargetError::Unresolved(text.to_owned(), "no address".to_owned()))?;
+        let address = resolved(host, port)
+            .map_err(|reason| TargetError::Unresolved(text.to_owned(), reason))?;
         Ok(Self {
             authority: authority.as_str().to_ascii_lowercase(),
             address,
@@ -131,6 +140,30 @@ impl Target {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Connects once and says nothing, so that a target which cannot be reached is known within a second, and with the reason.
+    ///
+    /// # Errors
+    /// [`TargetError::Unreachable`] where it takes no connection, or none by TLS.
+    pub async fn reach(&self) -> Result<(), TargetError> {
+        let connecting = async {
+            let stream = TcpStream::connect(self.address).await?;
+            #[cfg(feature = "tls")]
+            if let Some(tls) = &self.tls {
+                tls.connect(stream).await?;
+                return Ok(());
+            }
+            drop(stream);
+            Ok::<_, std::io::Error>(())
+        };
+        let limit = Duration::from_secs(1);
+        let reason = match tokio::time::timeout(limit, connecting).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it takes none within a second".to_owned(),
+        };
+        Err(TargetError::Unreachable(self.authority.clone(), reason))
     }
 
     /// Whether it is spoken to by TLS.
@@ -184,6 +217,38 @@ impl Target {
     }
 }
 
+/// Name servers that do not answer are waited for so long.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The first address of a host, in bounded time: the system's own resolver may try for half a minute and more.
+fn resolved(host: &str, port: u16) -> Result<SocketAddr, String> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(ip, port));
+    }
+    let (tell, told) = mpsc::channel();
+    let host = host.to_owned();
+    // It ends with the system's own patience; nobody hears it then.
+    std::thread::Builder::new()
+        .name("pitcrew-resolve".to_owned())
+        .spawn(move || {
+            let found = (&*host, port)
+                .to_socket_addrs()
+                .map(|mut all| all.next())
+                .map_err(|error| error.to_string());
+            let _ = tell.send(found);
+        })
+        .map_err(|error| error.to_string())?;
+    match told.recv_timeout(RESOLVE_TIMEOUT) {
+        Ok(Ok(Some(address))) => Ok(address),
+        Ok(Ok(None)) => Err("no address".to_owned()),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(format!(
+            "name servers did not answer within {} seconds",
+            RESOLVE_TIMEOUT.as_secs()
+        )),
+    }
+}
+
 impl Targets {
     /// An empty list: every run is refused.
     #[must_use]
@@ -198,12 +263,18 @@ impl Targets {
         }
     }
 
-    /// The first target of the list: where a plan goes that names none.
+    /// Adds this app's own address: where a plan goes that names none.
+    pub fn allow_own(&mut self, target: Target) {
+        self.allow(target.clone());
+        self.own = Some(target);
+    }
+
+    /// This app's own address.
     ///
     /// # Errors
-    /// [`TargetError::Empty`] when the list has no entry.
-    pub fn default_target(&self) -> Result<&Target, TargetError> {
-        self.allowed.first().ok_or(TargetError::Empty)
+    /// [`TargetError::Empty`] when it was not told.
+    pub fn own(&self) -> Result<&Target, TargetError> {
+        self.own.as_ref().ok_or(TargetError::Empty)
     }
 
     /// The listed target with this address. The text is compared with the list; it is not resolved.
@@ -233,10 +304,13 @@ mod tests {
     #[test]
     fn l1_only_listed_targets_are_found() {
         let mut targets = Targets::none();
-        assert_eq!(targets.default_target(), Err(TargetError::Empty));
+        assert_eq!(targets.own(), Err(TargetError::Empty));
         let own = Target::resolve("http://127.0.0.1:3000").expect("resolves");
-        targets.allow(own.clone());
-        assert_eq!(targets.default_target(), Ok(&own));
+        targets.allow(Target::resolve("http://127.0.0.1:3002").expect("resolves"));
+        assert_eq!(targets.own(), Err(TargetError::Empty));
+        targets.allow_own(own.clone());
+        assert_eq!(targets.own(), Ok(&own));
+        assert!(targets.find("http://127.0.0.1:3002").is_ok());
         assert_eq!(targets.find("http://127.0.0.1:3000/"), Ok(&own));
         for foreign in [
             "http://127.0.0.1:3001",

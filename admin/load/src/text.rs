@@ -1,8 +1,9 @@
-//! The short forms of the command line: `10s`, `1000/s:30s`, `0..1000/s:1m`.
+//! The short forms of the command line: `10s`, `1000/s:30s`, `0..1000/s:1m`, `0..50:30s`.
 
 use std::str::FromStr;
 
 use crate::arrivals::Stage;
+use crate::users::UserStage;
 
 /// A text that is not of its form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +66,28 @@ impl FromStr for Stage {
     }
 }
 
+impl FromStr for UserStage {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        let wrong = || TextError {
+            text: text.to_owned(),
+            wants: "is no stage: write 50:30s for a number of users, or 0..50:30s for one that changes evenly",
+        };
+        let (users, time) = text.trim().split_once(':').ok_or_else(wrong)?;
+        let number = |text: &str| text.trim().parse().map_err(|_| wrong());
+        let (users, to_users) = match users.split_once("..") {
+            Some((from, to)) => (number(from)?, Some(number(to)?)),
+            None => (number(users)?, None),
+        };
+        Ok(Self {
+            duration_s: seconds(time)?,
+            users,
+            to_users,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +114,23 @@ mod tests {
             "1e999s",
         ] {
             assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn stages_of_users_have_no_rate() {
+        let stage = |text: &str| text.parse::<UserStage>();
+        assert_eq!(
+            stage("0..50:30s"),
+            Ok(UserStage {
+                duration_s: 30.0,
+                users: 0,
+                to_users: Some(50)
+            })
+        );
+        assert_eq!(stage("7:1m").map(|stage| stage.to_users), Ok(None));
+        for text in ["", "7", "7:", "-1:1s", "1.5:1s", "7/s:1s", "1..:1s", "7:0s"] {
+            assert!(stage(text).is_err(), "{text}");
         }
     }
 

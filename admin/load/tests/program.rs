@@ -97,12 +97,12 @@ fn thresholds_decide_the_exit_code() {
     ]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.starts_with("50 requests in"), "{said}");
-    assert!(said.contains("ok     rate > 0/s"), "{said}");
+    assert!(said.contains("held      rate > 0/s"), "{said}");
     let (code, said, _) = load(&[&url, "-n", "50", "-t", "p50 > 1h"]);
     assert_eq!(code, Some(2), "an hour is no unit of a threshold: {said}");
     let (code, said, _) = load(&[&url, "-n", "50", "-t", "p50 > 3600s"]);
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("BROKEN p50 > 3600000ms"), "{said}");
+    assert!(said.contains("BROKEN    p50 > 3600000ms"), "{said}");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_plan_comes_from_a_file_as_well() {
     assert_eq!(code, Some(1), "{complaint}");
     assert!(said.starts_with("30 requests in"), "{said}");
     assert!(
-        said.contains("BROKEN p50 > 1000ms") && said.contains("ok     rate > 0/s"),
+        said.contains("BROKEN    p50 > 1000ms") && said.contains("held      rate > 0/s"),
         "{said}"
     );
     let (code, said, _) = load(&["--plan", &name, "--part", "2/3"]);
@@ -290,7 +290,7 @@ fn a_broken_threshold_ends_the_run_where_it_says_abort() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("Stopped after 1"), "{said}");
     assert!(
-        said.contains("BROKEN error_rate < 1% over 1s abort (100%)"),
+        said.contains("BROKEN    error_rate < 1% over 1s abort (100%)"),
         "{said}"
     );
     // Standard error is no terminal here: a line a second, and nothing that moves a cursor.
@@ -342,7 +342,10 @@ fn a_wrong_command_line_says_what_it_wants_and_sends_nothing() {
     let url = server("200 OK");
     for (arguments, wants) in [
         (vec!["not a url"], "is no URL"),
-        (vec!["http://127.0.0.1:1/"], "cannot connect to 127.0.0.1:1"),
+        (
+            vec!["http://127.0.0.1:1/"],
+            "cannot connect to `127.0.0.1:1`",
+        ),
         (vec!["http://192.0.2.1/"], "--allow-target 192.0.2.1"),
         (
             vec!["http://192.0.2.1/", "--allow-target", "192.0.2.2"],
@@ -363,10 +366,41 @@ fn a_wrong_command_line_says_what_it_wants_and_sends_nothing() {
             vec![&url, "-t", "p99 < 1ms", "-t", "p99 > 2ms"],
             "no run can keep both",
         ),
-        (vec![&url, "--capacity"], "--threshold"),
+        (vec![&url, "--capacity"], "--usual-thresholds"),
         (
-            vec![&url, "--capacity", "-t", "p99 < 1s", "--markdown"],
-            "writes none of them",
+            vec![&url, "--capacity", "-t", "p99 < 1s", "--junit", "/dev/null"],
+            "leave --junit and --hdr out",
+        ),
+        (
+            vec![&url, "--capacity", "-t", "p99 < 1s", "--from=0"],
+            "--from wants more than 0",
+        ),
+        (vec![&url, "--from", "5"], "--capacity"),
+        (
+            vec![&url, "-t", "p50 > 300ms", "-t", "p99 < 200ms"],
+            "no run can keep both `p99 < 200ms` and `p50 > 300ms`",
+        ),
+        (
+            vec![&url, "-r", "10", "-t", "rate >= 100/s"],
+            "the plan sends 10",
+        ),
+        (
+            vec![&url, "-d", "2s", "-t", "p99 < 1s over 3s"],
+            "the plan sends for 2 s",
+        ),
+        (
+            vec![&url, "-t", "p99 of buy < 1s"],
+            "names the step `buy`; there are no steps",
+        ),
+        (vec![&url, "-d", "0.0001s"], "wants 0.001 to 600 seconds"),
+        (vec![&url, "-u", "5"], "is no stage: write 50:30s"),
+        (vec![&url, "-u", "5:1s", "-c", "5"], "cannot be used with"),
+        (vec![&url, "--ramp-up", "11s"], "ramp_up_s: wants"),
+        (vec![&url, "--streams", "2"], "--http2"),
+        (vec![&url, "--idle", "2"], "--idle is for ws://"),
+        (
+            vec![&url, "--json", "/dev/full"],
+            "cannot write /dev/full: No space left",
         ),
         (vec![&url, "-t", "missed <= 1 abort"], "known at the end"),
         (vec![&url, "--timeout", "2h"], "timeout_ms"),
@@ -376,6 +410,138 @@ fn a_wrong_command_line_says_what_it_wants_and_sends_nothing() {
         assert!(complaint.contains(wants), "{arguments:?}: {complaint}");
         assert!(said.is_empty(), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn no_file_is_overwritten_that_is_read_or_written_too() {
+    let folder = Folder::new("twice");
+    let (plan, name) = folder.file("plan.toml");
+    let url = server("200 OK");
+    let target = url.trim_end_matches("/orders?page=1");
+    let text = format!("target = '{target}'\n[http]\nrequests = 3\nconnections = 1\n");
+    std::fs::write(&plan, text).expect("written");
+    let (_, other) = folder.file("run.json");
+    for arguments in [
+        vec!["--plan", &name, "--json", &name],
+        vec!["--plan", &name, "--json", &other, "--html", &other],
+    ] {
+        let (code, said, complaint) = load(&arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {said}{complaint}");
+        assert!(complaint.contains("is named twice"), "{complaint}");
+    }
+    assert!(std::fs::read_to_string(&plan).is_ok_and(|text| text.contains("requests")));
+    let twice = [
+        "--plan",
+        &name,
+        "--json",
+        "/dev/null",
+        "--html",
+        "/dev/null",
+    ];
+    assert_eq!(load(&twice).0, Some(0));
+}
+
+#[test]
+fn a_full_disk_at_standard_output_is_told() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let output = Command::new(env!("CARGO_BIN_EXE_pitcrew-load"))
+        .args([&*server("200 OK"), "-n", "5", "-q"])
+        .stdout(full.expect("it opens"))
+        .output()
+        .expect("it runs");
+    let complaint = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{complaint}");
+    assert!(
+        complaint.contains("cannot write to standard output"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn a_percentile_of_too_few_answers_says_nothing() {
+    let folder = Folder::new("short");
+    let (path, name) = folder.file("run.xml");
+    let (code, said, _) = load(&[
+        &server("200 OK"),
+        "-n",
+        "100",
+        "-t",
+        "p999 < 60s",
+        "-t",
+        "rate > 0/s",
+        "--junit",
+        &name,
+    ]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("too short p999 < 60000ms ("), "{said}");
+    assert!(said.contains("so far, too short: it takes 3688)"), "{said}");
+    let junit = std::fs::read_to_string(path).expect("written");
+    assert!(junit.contains("failures=\"0\" errors=\"1\""), "{junit}");
+}
+
+#[test]
+fn the_usual_targets_are_thresholds_too() {
+    let url = server("503 Busy");
+    let (code, said, _) = load(&[&url, "-n", "20", "--usual-thresholds"]);
+    assert_eq!(code, Some(1), "{said}");
+    for threshold in [
+        "mean < 200ms",
+        "p95 < 500ms",
+        "p99 < 1000ms",
+        "rate >= 1000/s",
+    ] {
+        assert!(said.contains(threshold), "{said}");
+    }
+    assert!(said.contains("BROKEN    error_rate < 1% (100%)"), "{said}");
+}
+
+#[test]
+fn users_come_by_stages_of_the_command_line() {
+    let url = server("200 OK");
+    for arguments in [
+        vec![&*url, "-u", "0..3:200ms", "-u", "3:100ms"],
+        vec![&url, "-c", "3", "-d", "300ms", "--ramp-up", "200ms"],
+        vec![&url, "-c", "3", "-d", "300ms", "--no-keep-alive"],
+    ] {
+        let (code, said, complaint) = load(&arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {said}{complaint}");
+    }
+}
+
+#[test]
+fn a_search_of_the_capacity_is_written_with_what_it_tried() {
+    let folder = Folder::new("capacity");
+    let ((json, json_name), (html, html_name)) = (folder.file("c.json"), folder.file("c.html"));
+    let url = server("200 OK");
+    let (code, said, complaint) = load(&[
+        &url,
+        "--capacity",
+        "--from",
+        "50",
+        "--to",
+        "100",
+        "-d",
+        "200ms",
+        "-t",
+        "max < 60s",
+        "--json",
+        &json_name,
+        "--html",
+        &html_name,
+    ]);
+    // It holds as far as it may go, or the machine is too busy: nothing is found either way.
+    assert_eq!(code, Some(3), "{said}{complaint}");
+    assert!(said.contains("Not measurable here: "), "{said}");
+    let text = std::fs::read_to_string(json).expect("written");
+    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told["schema"], "pitcrew-load-capacity/1");
+    assert_eq!(told["capacity"]["result"], "not_measurable");
+    assert_eq!(told["tried"][0]["rate_per_s"], 50.0);
+    let page = std::fs::read_to_string(html).expect("written");
+    assert!(
+        page.contains("Rates that were tried") && page.contains("<svg"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -494,12 +660,15 @@ fn scenarios_run_side_by_side_and_each_has_thresholds_of_its_own() {
     let (whole, scenarios) = said
         .split_once("\nScenario good: 30 requests")
         .expect("named");
-    assert!(whole.contains("ok     error_rate < 60% (40%)"), "{said}");
+    assert!(whole.contains("held      error_rate < 60% (40%)"), "{said}");
     let (good_one, bad_one) = scenarios
         .split_once("\nScenario bad: 20 requests")
         .expect("named");
-    assert!(good_one.contains("ok     error_rate <= 0%"), "{said}");
-    assert!(bad_one.contains("BROKEN error_rate < 1% (100%)"), "{said}");
+    assert!(good_one.contains("held      error_rate <= 0%"), "{said}");
+    assert!(
+        bad_one.contains("BROKEN    error_rate < 1% (100%)"),
+        "{said}"
+    );
     let (code, again, _) = load(&["merge", &json]);
     assert_eq!((code, again), (Some(1), said));
     // It ends for all when one of them breaks what it should not.

@@ -266,7 +266,7 @@ async fn parts_of_a_plan_with_steps_merge_to_the_whole() {
 async fn a_cancelled_visit_takes_no_further_step() {
     let (target, shop) = open_shop(false).await;
     let mut plan = plan(r#""connections": 2, "duration_s": 600"#);
-    plan.steps[1].think_ms = 60_000;
+    plan.visits.steps[1].think_ms = 60_000;
     let run = start("9", &plan, &target).expect("starts");
     while run.progress().finished < 2 {
         tokio::task::yield_now().await;

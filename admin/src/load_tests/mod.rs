@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `plan` | what was asked for, and where its parts go |
 //! | `database` | the one database that statements may go to |
+//! | `kept` | a run with what it was of |
 //! | here | the runs |
 
 mod database;
+mod kept;
 mod plan;
 
 use std::collections::VecDeque;
@@ -14,13 +16,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pitcrew::latency::LoadRun;
 use pitcrew_load::{
-    Ceilings, Model, Observer, Report, Run, RunName, RunState, TargetError, Targets,
+    AnyTarget, Ceilings, Model, Observer, Report, Run, RunName, RunState, TargetError, Targets,
 };
 use tokio_util::task::TaskTracker;
 
 pub(crate) use database::LoadDatabase;
-pub(crate) use plan::AskedPlan;
+pub(crate) use kept::Kept;
 use plan::Placed;
+pub(crate) use plan::{Alone, AskedPlan};
 
 use crate::audit::Pending;
 use crate::database::DatabaseError;
@@ -38,6 +41,8 @@ pub(crate) enum StartError {
     /// What no plan may do here, by the field's path.
     Forbidden(String),
     Target(TargetError),
+    /// The target takes no connection.
+    Unreachable(TargetError),
     /// The database could not be asked what its role may do.
     Database(DatabaseError),
     /// The audit cannot be written.
@@ -62,8 +67,7 @@ struct Runs {
     last_id: u64,
     /// The id of one that is being started.
     starting: Option<String>,
-    /// With whether all of it is HTTP to this app.
-    kept: VecDeque<(Run, bool)>,
+    kept: VecDeque<Kept>,
     /// Nothing is started any more.
     is_stopped: bool,
 }
@@ -73,9 +77,9 @@ impl Runs {
         if self.is_stopped {
             return Err(StartError::Stopped);
         }
-        let runs = || self.kept.iter().map(|(run, _)| run);
-        let is_running = |run: &&Run| run.state() == RunState::Running;
-        let running = runs().find(is_running).map(Run::id);
+        let is_running = |kept: &&Kept| kept.state() == RunState::Running;
+        let running = self.kept.iter().find(is_running);
+        let running = running.map(|kept| kept.run.id());
         match running.or(self.starting.as_deref()) {
             Some(id) => Err(StartError::Busy(id.to_owned())),
             None => Ok(()),
@@ -159,6 +163,11 @@ impl LoadTests {
     ) -> Result<Run, StartError> {
         let claim = self.claim()?;
         let placed = self.place(asked, target).await?;
+        for target in &placed.targets {
+            if let AnyTarget::Http(target) = target {
+                target.reach().await.map_err(StartError::Unreachable)?;
+            }
+        }
         let pending = audit(&claim.id).map_err(StartError::Audit)?;
         let name = RunName::new(claim.id.clone());
         // Known before the first request, so that none is counted as a visitor's.
@@ -174,8 +183,9 @@ impl LoadTests {
                 return Err(asked.wrong(&error));
             }
         };
+        let kept = Kept::new(run.clone(), placed.plan, placed.targets, placed.alone);
         let mut runs = self.runs();
-        runs.kept.push_back((run.clone(), placed.is_api_alone));
+        runs.kept.push_back(kept.clone());
         if runs.kept.len() > KEPT {
             runs.kept.pop_front();
         }
@@ -183,9 +193,8 @@ impl LoadTests {
             run.cancel();
         }
         drop(runs);
-        let ending = run.clone();
         self.ends.spawn(async move {
-            let outcome = outcome(ending.finished().await);
+            let outcome = outcome(kept.end().await);
             drop(own);
             pending.end_with(&outcome);
         });
@@ -198,39 +207,43 @@ impl LoadTests {
         Ok(run)
     }
 
-    pub(crate) fn find(&self, id: &str) -> Option<Run> {
+    pub(crate) fn find(&self, id: &str) -> Option<Kept> {
         let runs = self.runs();
-        let mut kept = runs.kept.iter().map(|(run, _)| run);
-        kept.find(|run| run.id() == id).cloned()
+        let mut kept = runs.kept.iter();
+        kept.find(|kept| kept.run.id() == id).cloned()
     }
 
     /// The newest first.
-    pub(crate) fn all(&self) -> Vec<Run> {
-        let runs = self.runs();
-        runs.kept.iter().rev().map(|(run, _)| run.clone()).collect()
+    pub(crate) fn all(&self) -> Vec<Kept> {
+        self.runs().kept.iter().rev().cloned().collect()
     }
 
-    /// Good answers a second in the last run that says how many this app can give: of HTTP to it alone, in a closed model (an open one
-    /// sends what it was told to), to its end, by a tester that was not late.
-    pub(crate) fn last_rate_per_s(&self) -> Option<f64> {
+    /// The last run of that part of the app alone that says something of it: to its end, by a tester that was not late.
+    pub(crate) fn last(&self, of: Alone) -> Option<Report> {
         let runs = self.runs();
-        let report = runs
-            .kept
-            .iter()
-            .rev()
-            .filter(|(_, is_api_alone)| *is_api_alone)
-            .filter_map(|(run, _)| run.report())
-            .find(|report| {
-                let is_whole = !report.cancelled && report.generator_limited.is_none();
-                is_whole && report.model == Model::Closed
-            })?;
+        let alone = runs.kept.iter().rev().filter(|kept| kept.alone == Some(of));
+        let mut whole = alone.filter_map(|kept| kept.run.report());
+        whole
+            .find(|report| !report.cancelled && report.generator_limited.is_none())
+            .cloned()
+    }
+
+    /// Good answers a second in the last run that says how many that part can give: in a closed model, for an open one sends what it
+    /// was told to.
+    pub(crate) fn last_rate_per_s(&self, of: Alone) -> Option<f64> {
+        let runs = self.runs();
+        let alone = runs.kept.iter().rev().filter(|kept| kept.alone == Some(of));
+        let report = alone.filter_map(|kept| kept.run.report()).find(|report| {
+            let is_whole = !report.cancelled && report.generator_limited.is_none();
+            is_whole && report.model == Model::Closed
+        })?;
         Some(report.rate_per_s)
     }
 
     /// Ends a run under way, and waits until its end is written down. None begins any more.
     pub(crate) async fn stop(&self) {
         self.runs().is_stopped = true;
-        self.all().iter().for_each(Run::cancel);
+        self.all().iter().for_each(|kept| kept.run.cancel());
         self.ends.close();
         self.ends.wait().await;
     }

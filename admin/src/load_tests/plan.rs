@@ -61,6 +61,14 @@ fn read<T: DeserializeOwned, E: Error>(value: Value) -> Result<T, E> {
     })
 }
 
+/// A part of the app that a plan may be of alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alone {
+    Api,
+    Database,
+    WebSocket,
+}
+
 /// A plan that can be started.
 #[derive(Debug)]
 pub(crate) struct Placed {
@@ -68,8 +76,8 @@ pub(crate) struct Placed {
     pub(crate) targets: Vec<AnyTarget>,
     /// Whether some of it goes to this app.
     pub(crate) is_of_app: bool,
-    /// Whether all of it is HTTP to this app.
-    pub(crate) is_api_alone: bool,
+    /// Of which part of the app alone it is.
+    pub(crate) alone: Option<Alone>,
     /// The path of the first part that sends statements.
     pub(crate) database_field: Option<String>,
 }
@@ -94,7 +102,8 @@ impl AskedPlan {
     ) -> Result<Placed, StartError> {
         let mut plan = self.plan.clone();
         let mut targets = Vec::new();
-        let (mut is_of_app, mut is_api_alone) = (false, true);
+        let mut is_of_app = false;
+        let mut of = Vec::new();
         let mut database_field = None;
         let parts: Vec<(String, &mut Plan)> = if plan.scenarios.is_empty() {
             vec![(String::new(), &mut plan)]
@@ -126,7 +135,7 @@ impl AskedPlan {
                 part.target = format!("postgres://{}", database.target.authority());
                 targets.push(AnyTarget::from(database.target.clone()));
                 database_field.get_or_insert(field);
-                is_api_alone = false;
+                of.push(Some(Alone::Database));
                 continue;
             }
             let asked = if part.target.is_empty() {
@@ -134,20 +143,18 @@ impl AskedPlan {
             } else {
                 Some(part.target.as_str())
             };
-            let found = asked.map_or_else(|| listed.default_target(), |text| listed.find(text));
+            let found = asked.map_or_else(|| listed.own(), |text| listed.find(text));
             let found = found.map_err(StartError::Target)?;
-            let is_here = listed.default_target() == Ok(found);
+            let is_here = listed.own() == Ok(found);
             is_of_app |= is_here;
-            is_api_alone &= is_here && part.websocket.is_none();
+            let spoken = if part.websocket.is_some() {
+                Alone::WebSocket
+            } else {
+                Alone::Api
+            };
+            of.push(is_here.then_some(spoken));
             part.target = format!("http://{}", found.authority());
             targets.push(AnyTarget::from(found.clone()));
-        }
-        let judged = plan.scenarios.iter().chain([&plan]);
-        if judged.into_iter().any(|part| !part.thresholds.is_empty()) {
-            return Err(StartError::Plan(
-                "plan.thresholds: are judged by the program `pitcrew-load` alone; leave them out and read the report"
-                    .to_owned(),
-            ));
         }
         plan.check().map_err(|error| self.wrong(&error))?;
         let plan = plan.within(ceilings).map_err(|error| self.wrong(&error))?;
@@ -155,7 +162,11 @@ impl AskedPlan {
             plan,
             targets,
             is_of_app,
-            is_api_alone,
+            alone: of
+                .first()
+                .copied()
+                .flatten()
+                .filter(|first| of.iter().all(|one| *one == Some(*first))),
             database_field,
         })
     }

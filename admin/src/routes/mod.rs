@@ -31,7 +31,7 @@ mod tagged;
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -39,7 +39,7 @@ use http::{Method, StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::operation::{Access, Operation};
-use crate::security::problem::{self, MAX_REQUEST_BYTES, Problem};
+use crate::security::problem::{self, MAX_REQUEST_BYTES, MaxBody, Problem};
 use crate::security::{auth, cross_site, headers, host, limits};
 use crate::{Inner, actions, background};
 
@@ -87,6 +87,11 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
         if operation.access == Access::Operator {
             let named = (Arc::clone(&inner), Arc::from(operation.name()));
             handler = handler.route_layer(from_fn_with_state(named, actions::act));
+        }
+        if let Some(max) = operation.max_body {
+            handler = handler
+                .route_layer(DefaultBodyLimit::max(max))
+                .route_layer(Extension(MaxBody(max)));
         }
         // Which request is for a public route, the router decides, so no path trick can differ.
         let router = match operation.access {

@@ -51,6 +51,8 @@ pub(crate) struct Operation {
     pub(crate) access: Access,
     pub(crate) query: Vec<Parameter>,
     pub(crate) body: Option<Value>,
+    /// The largest body, where it may be larger than others.
+    pub(crate) max_body: Option<usize>,
     pub(crate) good: Vec<Good>,
     /// Where a 303 leads to, if it may answer one.
     pub(crate) leads: Option<&'static str>,
@@ -79,6 +81,7 @@ impl Operation {
             access,
             query: Vec::new(),
             body: None,
+            max_body: None,
             good: Vec::new(),
             leads: None,
             refused: Vec::new(),
@@ -135,6 +138,12 @@ impl Operation {
     /// What the request's body holds; none of it is needed unless its name has no mark.
     pub(crate) fn takes(mut self, written: Value) -> Self {
         self.body = Some(written);
+        self
+    }
+
+    /// Its body may be so large, in bytes.
+    pub(crate) fn takes_up_to(mut self, bytes: usize) -> Self {
+        self.max_body = Some(bytes);
         self
     }
 

@@ -22,8 +22,8 @@ pub(super) fn components() -> Map<String, Value> {
     }
     components.insert(WHOLE.to_owned(), whole);
     let asked = json!({
-        "description": "A plan of HTTP, or a whole one. Where it says no target it goes to this app; what is of PostgreSQL, and \
-                        thresholds, are refused.",
+        "description": "A plan of HTTP, or a whole one. Where it says no target it goes to this app; what is of PostgreSQL goes to the one database that \
+                        is configured for load tests.",
         "anyOf": [reference("HttpPlan"), reference(WHOLE)],
     });
     components.insert(ASKED.to_owned(), asked);

@@ -126,13 +126,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Path {
     }
 }
 
-/// The largest request body that is read: 64 KiB. A load-test plan is the largest thing that anyone sends.
+/// The largest request body that is read where a route takes no more: 64 KiB.
 pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-/// How long a client may take to send its body: 64 KiB take a second over the slowest line that anyone works on.
+/// The largest that a route takes, among the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MaxBody(pub(crate) usize);
+
+/// How long a client may take to send its body: even a load-test plan takes a second or two over a slow line.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
-/// A request's head, and its whole body: at most [`MAX_REQUEST_BYTES`], within ten seconds.
+/// A request's head, and its whole body: at most [`MAX_REQUEST_BYTES`] or what the route takes, within ten seconds.
 pub(crate) async fn take_body(request: Request) -> Result<(Parts, Bytes), Problem> {
     let (parts, body) = request.into_parts();
     let mut bounded = Request::new(body);
@@ -148,7 +152,9 @@ pub(crate) async fn take_body(request: Request) -> Result<(Parts, Bytes), Proble
         let status = rejection.status();
         let detail = match status {
             StatusCode::PAYLOAD_TOO_LARGE => {
-                format!("the request body is over {MAX_REQUEST_BYTES} bytes")
+                let most = parts.extensions.get::<MaxBody>();
+                let most = most.map_or(MAX_REQUEST_BYTES, |most| most.0);
+                format!("the request body is over {most} bytes")
             }
             _ => "the request body could not be read".to_owned(),
         };

@@ -3,6 +3,7 @@
 mod measured;
 mod since;
 
+use pitcrew_load::UsualTargets;
 use serde::Serialize;
 
 pub(crate) use since::Since;
@@ -56,22 +57,25 @@ pub struct BenchmarkTargets {
 
 impl Default for BenchmarkTargets {
     fn default() -> Self {
+        // The load tester's own.
+        let (api, database) = (UsualTargets::HTTP, UsualTargets::DATABASE);
+        let websocket = UsualTargets::WEBSOCKET;
         Self {
-            api_mean_ms: 200.0,
-            api_p95_ms: 500.0,
-            api_p99_ms: 1_000.0,
-            api_rate_per_s: 1_000.0,
-            api_error_percent: 1.0,
-            database_mean_ms: 100.0,
-            database_p95_ms: 300.0,
-            database_p99_ms: 500.0,
-            database_rate_per_s: 500.0,
-            database_error_percent: 0.1,
-            websocket_mean_ms: 50.0,
-            websocket_p95_ms: 100.0,
-            websocket_p99_ms: 200.0,
-            websocket_rate_per_s: 2_000.0,
-            websocket_error_percent: 2.0,
+            api_mean_ms: api.mean_ms,
+            api_p95_ms: api.p95_ms,
+            api_p99_ms: api.p99_ms,
+            api_rate_per_s: api.rate_per_s,
+            api_error_percent: api.error_percent,
+            database_mean_ms: database.mean_ms,
+            database_p95_ms: database.p95_ms,
+            database_p99_ms: database.p99_ms,
+            database_rate_per_s: database.rate_per_s,
+            database_error_percent: database.error_percent,
+            websocket_mean_ms: websocket.mean_ms,
+            websocket_p95_ms: websocket.p95_ms,
+            websocket_p99_ms: websocket.p99_ms,
+            websocket_rate_per_s: websocket.rate_per_s,
+            websocket_error_percent: websocket.error_percent,
             memory_mib: 512.0,
             cpu_percent: 70.0,
             cache_hit_percent: 85.0,

@@ -188,9 +188,14 @@ async fn l1_no_part_of_a_plan_goes_beyond_the_list_and_none_to_a_database() {
             "plan.scenarios[0].http.connections",
         ),
         (
-            json!({"http": http, "thresholds": ["p99 < 500ms"]}),
+            json!({"http": http, "thresholds": ["p98 < 500ms"]}),
             StatusCode::UNPROCESSABLE_ENTITY,
-            "plan.thresholds",
+            "plan.thresholds[0]: `p98 < 500ms` is no threshold",
+        ),
+        (
+            json!({"http": {"duration_s": 1}, "thresholds": ["p99 < 1s over 2s"]}),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "plan.thresholds[0]: wants 2 s on end",
         ),
         (
             json!({"http": http, "colour": "red"}),
@@ -390,4 +395,191 @@ async fn a_field_of_another_type_is_named_by_its_path_and_none_begins_after_the_
         "{}",
         late.text
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thresholds_are_judged_and_one_that_aborts_ends_the_run() {
+    let (app, admin, _) = tested().await;
+    let plan = json!({"http": {"connections": 1, "requests": 500, "duration_s": 60},
+        "thresholds": ["max < 60s", "rate > 1000000/s"]});
+    let started = post(&app, json!({"plan": plan})).await;
+    ended(&app, &started).await;
+    let told = read(&app, "/load-test/1").await;
+    let verdicts: Vec<_> = ["/thresholds/0/holds", "/thresholds/1/holds", "/holds"]
+        .map(|at| told.pointer(at).cloned())
+        .into();
+    assert_eq!(
+        verdicts,
+        [Some(json!(true)), Some(json!(false)), Some(json!(false))],
+        "{told}"
+    );
+
+    let plan = json!({"http": {"connections": 1, "duration_s": 600}, "thresholds": ["rate > 1000000/s abort"]});
+    let started = post(&app, json!({"plan": plan})).await;
+    let report = ended(&app, &started).await;
+    assert_eq!(report["cancelled"], true, "{report}");
+    let report = read(&app, "/load-test/2/report").await;
+    assert_eq!(
+        report["stopped_by"]["threshold"], "rate > 1000000/s abort",
+        "{report}"
+    );
+    admin.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_written_in_each_form_and_compared_with_an_earlier_one() {
+    let (app, admin, _) = tested().await;
+    let plan = json!({"plan": {"http": {"connections": 1, "requests": 50, "headers": {"authorization": "Bearer hunter2"}}}});
+    for _ in 0..2 {
+        let started = post(&app, plan.clone()).await;
+        ended(&app, &started).await;
+    }
+    for (form, kind, says) in [
+        ("json", "application/json", "\"schema\": \"pitcrew-load/1\""),
+        (
+            "html",
+            "text/html; charset=utf-8",
+            "<h1>Load test of 127.0.0.1:",
+        ),
+        (
+            "markdown",
+            "text/markdown; charset=utf-8",
+            "# Load test of 127.0.0.1:",
+        ),
+        ("junit", "application/xml", "<testsuites"),
+        ("hdr", "text/plain; charset=utf-8", "#[Histogram log format"),
+    ] {
+        let path = format!("/load-test/2/report?format={form}");
+        let answer = ask(&app, Method::GET, &path, None).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        assert_eq!(answer.headers["content-type"], kind);
+        assert!(answer.text.contains(says), "{form}: {}", answer.text);
+        assert!(!answer.text.contains("hunter2"), "{form}: {}", answer.text);
+        let is_saved = answer.headers.get("content-disposition");
+        assert_eq!(is_saved.is_some(), form != "json", "{form}");
+    }
+    let wrong = ask(&app, Method::GET, "/load-test/2/report?format=pdf", None).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+
+    let told = read(&app, "/load-test/2/compare?with=1").await;
+    assert_eq!(
+        (&told["before"], &told["after"]),
+        (&json!("1"), &json!("2"))
+    );
+    assert_eq!(told["plans_are_the_same"], true);
+    // Fifty requests take no twenty seconds.
+    assert_eq!(told["changes"][0]["movement"], "too_short", "{told}");
+    for (path, status) in [
+        ("/load-test/2/compare?with=9", StatusCode::NOT_FOUND),
+        ("/load-test/9/compare?with=1", StatusCode::NOT_FOUND),
+        ("/load-test/2/compare", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(
+            ask(&app, Method::GET, path, None).await.status,
+            status,
+            "{path}"
+        );
+    }
+    admin.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_tells_its_seconds_and_has_no_report_yet() {
+    let (app, admin, _) = tested().await;
+    let plan = json!({"plan": {"connections": 2, "duration_s": 600}});
+    let started = post(&app, plan).await;
+    assert_eq!(started.status, StatusCode::ACCEPTED);
+    let told = loop {
+        let told = read(&app, "/load-test/1").await;
+        if told["seconds"]
+            .as_array()
+            .is_some_and(|seconds| !seconds.is_empty())
+        {
+            break told;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let second = &told["seconds"][0];
+    for name in ["ok", "p99_ms", "in_flight", "body_bytes", "cpu_s"] {
+        assert!(second[name].is_number(), "{name}: {second}");
+    }
+    assert!(told["progress"]["body_bytes"].as_u64() > Some(0), "{told}");
+    assert_eq!(
+        (&told["report"], &told["holds"]),
+        (&Value::Null, &Value::Null)
+    );
+    for path in ["/load-test/1/report", "/load-test/1/compare?with=1"] {
+        assert_eq!(
+            ask(&app, Method::GET, path, None).await.status,
+            StatusCode::CONFLICT
+        );
+    }
+    admin.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l1_another_target_has_to_be_configured_and_one_that_is_away_is_known_before() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("bound");
+    let other = format!("http://{}", listener.local_addr().expect("an address"));
+    let target = Router::new().route("/", get(|| async { "pong" }));
+    tokio::spawn(async move { axum::serve(listener, target).await });
+    // Nobody listens there: the port is taken, and not as a listener.
+    let taken = tokio::net::TcpSocket::new_v4().expect("a socket");
+    taken
+        .bind("127.0.0.1:0".parse().expect("an address"))
+        .expect("bound");
+    let own = format!("http://{}", taken.local_addr().expect("an address"));
+
+    let (app, admin) = app(|builder| builder.self_address(&own).load_target(&other));
+    let http = json!({"connections": 1, "requests": 5});
+    let away = post(&app, json!({"plan": {"http": http}})).await;
+    assert_eq!(
+        away.status,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "{}",
+        away.text
+    );
+    assert!(away.text.contains("cannot connect to"), "{}", away.text);
+    let started = post(&app, json!({"plan": {"target": other, "http": http}})).await;
+    let report = ended(&app, &started).await;
+    assert_eq!(report["ok"], 5, "{report}");
+    // What another target can take is no figure of this app.
+    let benchmarks = read(&app, "/benchmarks").await["benchmarks"].clone();
+    let rate = benchmarks.as_array().expect("a list").iter();
+    let mut rate = rate.filter(|one| one["name"] == "api_rate");
+    assert_eq!(rate.next().expect("there")["verdict"], "not_measured");
+    let foreign = post(
+        &app,
+        json!({"plan": {"target": "http://127.0.0.1:1", "http": http}}),
+    )
+    .await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    admin.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_may_be_large_and_not_larger() {
+    let (app, admin, _) = tested().await;
+    let plan = |bytes: usize| json!({"plan": {"http": {"method": "POST", "body": "x".repeat(bytes)}}, "dry_run": true});
+    let taken = post(&app, plan(1 << 20)).await;
+    assert_eq!(taken.status, StatusCode::OK, "{}", taken.text);
+    let wrong = post(&app, plan((1 << 20) + 1)).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        wrong
+            .text
+            .contains("plan.http.body: wants at most 1048576 bytes"),
+        "{}",
+        wrong.text
+    );
+    let refused = post(&app, plan(10 << 20)).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(
+        refused.text.contains("over 2097152 bytes"),
+        "{}",
+        refused.text
+    );
+    admin.shutdown(Duration::from_secs(5)).await;
 }

@@ -196,8 +196,8 @@ async fn what_an_operator_does_is_planned_first_and_done() {
     open("/load").await;
     browser
         .write(
-            "//section[@aria-label='Start a load test']//textarea",
-            r#"{"duration_s": 2, "connections": 2}"#,
+            "//section[@aria-label='Start a load test']//label[@class='wide']/textarea",
+            r#"{"http": {"duration_s": 2, "connections": 2}, "thresholds": ["max < 60s"]}"#,
         )
         .await;
     browser
@@ -213,9 +213,11 @@ async fn what_an_operator_does_is_planned_first_and_done() {
     for shown in [
         "dt[starts-with(., 'ok')]",
         "figure[figcaption='Answers a second']//tbody/tr",
+        "table[caption='Thresholds']//span[.='held']",
+        "a[.='html']",
         "div[@class='sparks']/figure[figcaption='memory rss mib']/div[@role='img']",
     ] {
-        let report = "//section[starts-with(@aria-label, 'Report of run')]";
+        let report = "//section[@aria-label='Run 1']";
         browser.find(&format!("{report}//{shown}")).await;
     }
     assert_eq!(

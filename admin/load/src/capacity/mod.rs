@@ -6,10 +6,14 @@
 //! rate that held breaks, or one that broke holds, noise is wider than the bracket, and the bracket is opened again by a step;
 //! what is stated is the interval between a rate that held twice and one that broke twice.
 
+mod knee;
 mod probe;
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::Report;
+
+pub use self::knee::{Knee, knee};
 pub use self::probe::Probing;
 
 /// How the search goes.
@@ -79,6 +83,8 @@ pub enum Outcome {
     Broke,
     /// The tester itself was late, so the run says nothing of the target.
     GeneratorLimited,
+    /// It was too short for a percentile that has to hold.
+    TooShort,
 }
 
 /// A rate that was tried.
@@ -88,6 +94,41 @@ pub struct Probe {
     pub rate_per_s: f64,
     /// What came of it.
     pub outcome: Outcome,
+}
+
+/// The same with what the run measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Tried {
+    /// Requests a second.
+    pub rate_per_s: f64,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Good answers a second.
+    pub answered_per_s: f64,
+    /// Median response time, in milliseconds; 0 without any answer, as the following ones.
+    pub p50_ms: f64,
+    /// 95th percentile.
+    pub p95_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+    /// Errors among all requests, in per cent.
+    pub error_percent: f64,
+}
+
+impl Tried {
+    /// A rate, and the run at it.
+    #[must_use]
+    pub fn new(rate_per_s: f64, outcome: Outcome, report: &Report) -> Self {
+        Self {
+            rate_per_s,
+            outcome,
+            answered_per_s: report.rate_per_s,
+            p50_ms: report.response.p50_ms,
+            p95_ms: report.response.p95_ms,
+            p99_ms: report.response.p99_ms,
+            error_percent: report.error_percent,
+        }
+    }
 }
 
 /// The end of a search.
@@ -204,6 +245,12 @@ impl Search {
                         "the tester itself was late at {rate:.0} a second, so nothing can be said of the target there"
                     ));
                 }
+                return;
+            }
+            Outcome::TooShort => {
+                self.fail(format!(
+                    "a probe at {rate:.0} a second is too short for a percentile that has to hold: let probes be longer, or begin at a higher rate"
+                ));
                 return;
             }
             Outcome::Held => {

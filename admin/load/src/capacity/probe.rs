@@ -5,11 +5,15 @@ use crate::arrivals::{Spacing, Stage};
 use crate::engine::Run;
 use crate::plan::{Open, PlanError};
 use crate::report::Report;
-use crate::threshold::Threshold;
+use crate::threshold::{Threshold, Verdict};
 
 /// A probe is preceded by so much of its own length at the same rate, which does not count: what an earlier probe left behind
 /// in queues and caches is gone by then.
 const SETTLE_SHARE: f64 = 0.25;
+/// A probe that would be too short for its percentiles is made longer, up to this.
+const LONGEST_S: f64 = 60.0;
+/// So many times the answers that a percentile takes, for some may fail.
+const ROOM: f64 = 1.1;
 
 /// What the probes of a search have in common.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +22,8 @@ pub struct Probing<'a, S> {
     pub start: S,
     /// What has to hold.
     pub thresholds: &'a [Threshold],
-    /// How long a probe counts, in seconds; a quarter of that goes before it, to settle.
+    /// How long a probe counts, in seconds; a quarter of that goes before it, to settle. One that would be too short for a percentile
+    /// that has to hold is longer, up to a minute.
     pub duration_s: f64,
     /// How arrivals lie between one another.
     pub spacing: Spacing,
@@ -31,20 +36,29 @@ impl<S: AsyncFn(Open) -> Result<Run, PlanError>> Probing<'_, S> {
     /// Those of `start`.
     pub async fn at(&self, rate_per_s: f64) -> Result<(Outcome, Report), PlanError> {
         self.run(rate_per_s, self.duration_s * SETTLE_SHARE).await?;
-        let report = self.run(rate_per_s, self.duration_s).await?;
+        let report = self.run(rate_per_s, self.counted_s(rate_per_s)).await?;
+        let verdicts: Vec<_> = self
+            .thresholds
+            .iter()
+            .map(|one| one.judge(&report))
+            .collect();
         let outcome = if report.generator_limited.is_some() {
             Outcome::GeneratorLimited
-        } else if report.missed == 0
-            && self
-                .thresholds
-                .iter()
-                .all(|threshold| threshold.judge(&report).holds)
-        {
+        } else if report.missed > 0 || verdicts.iter().any(Verdict::is_broken) {
+            Outcome::Broke
+        } else if verdicts.iter().all(|verdict| verdict.holds) {
             Outcome::Held
         } else {
-            Outcome::Broke
+            Outcome::TooShort
         };
         Ok((outcome, report))
+    }
+
+    /// As long as its percentiles take at that rate, where that is not too long.
+    fn counted_s(&self, rate_per_s: f64) -> f64 {
+        let needed = self.thresholds.iter().map(Threshold::needed).max();
+        let wanted_s = needed.unwrap_or(0) as f64 * ROOM / rate_per_s;
+        self.duration_s.max(wanted_s.min(LONGEST_S))
     }
 
     async fn run(&self, rate_per_s: f64, duration_s: f64) -> Result<Report, PlanError> {

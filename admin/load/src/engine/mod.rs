@@ -6,6 +6,7 @@
 //! | `scenarios` | several side by side |
 //! | `observe` | the target's own figures beside those of the load |
 //! | `run` | the handle on a run |
+//! | `watch` | ends it where it breaks a threshold |
 //! | `shared` | what its threads share |
 //! | `thread` | what one thread has at hand and hands in |
 //! | `closed`, `open` | the two models of load |
@@ -43,6 +44,7 @@ mod shared;
 mod socket;
 mod start;
 mod thread;
+mod watch;
 #[cfg(feature = "websocket")]
 mod websocket;
 
@@ -65,6 +67,7 @@ pub use self::start::start_postgres;
 pub use self::start::start_websocket;
 pub use self::start::{start, start_calls};
 use self::thread::Thread;
+pub use self::watch::{Stopped, watch};
 use crate::plan::{CheckedLoad, PlanError};
 use crate::run_name::RunName;
 
@@ -168,6 +171,7 @@ fn run_thread(
             () = work => {}
             () = cancelled => {}
             () = thread.hand_in() => {}
+            () = thread.change_users() => {}
             () = hold(connections, share.idle) => {}
         }
         thread.give_up();

@@ -26,8 +26,57 @@ pub(crate) struct Paced {
     pub(crate) due: AtomicU64,
     /// The rate that was asked for while it runs, as the bits of an `f64`; 0 where none was, or the thread has seen it.
     pub(crate) asked_rate: AtomicU64,
-    /// CPU time of the thread, in microseconds, once it has ended.
-    pub(crate) cpu_us: AtomicU64,
+    /// CPU time of the thread that nobody has counted yet, in nanoseconds.
+    cpu_ns: AtomicU64,
+}
+
+impl Paced {
+    /// Takes the thread's CPU time since it was last taken.
+    pub(crate) fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu_ns.swap(0, Relaxed))
+    }
+}
+
+/// CPU time of the calling thread, told as it goes on and at its end.
+struct OwnCpu<'a> {
+    paced: &'a Paced,
+    told: Duration,
+    next: Instant,
+}
+
+/// So often it is told.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+impl<'a> OwnCpu<'a> {
+    fn new(paced: &'a Paced) -> Self {
+        Self {
+            paced,
+            told: Duration::ZERO,
+            next: Instant::now(),
+        }
+    }
+
+    fn tell_when_due(&mut self) {
+        let now = Instant::now();
+        if now >= self.next {
+            self.next = now + TELL_EVERY;
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        let cpu = super::thread::cpu();
+        let since = cpu.saturating_sub(self.told).as_nanos();
+        self.told = cpu;
+        let since = u64::try_from(since).unwrap_or(0);
+        self.paced.cpu_ns.fetch_add(since, Relaxed);
+    }
+}
+
+impl Drop for OwnCpu<'_> {
+    fn drop(&mut self) {
+        self.tell();
+    }
 }
 
 /// Starts the thread. It ends with the last stage, or when the run is cancelled; the receivers are closed then.
@@ -42,8 +91,6 @@ pub(crate) fn start(
         .name("pitcrew-pace".to_owned())
         .spawn(move || {
             run(&due, begin, &takers, &paced, &cancel);
-            let cpu = u64::try_from(super::thread::cpu().as_micros()).unwrap_or(0);
-            paced.cpu_us.store(cpu, Relaxed);
         })
         .map(drop)
 }
@@ -56,6 +103,7 @@ fn run(
     cancel: &CancellationToken,
 ) {
     wake_on_time();
+    let mut cpu = OwnCpu::new(paced);
     let mut takers = takers.iter().cycle();
     let (mut arrivals, mut from_s) = (due.arrivals(), 0.0);
     // Stages last as long as they say, also where nothing more is due in them: the rate is that of the whole time.
@@ -65,6 +113,7 @@ fn run(
             .next()
             .map(|moment| begin + Duration::from_secs_f64(from_s + moment));
         let intended = arrival.unwrap_or(end);
+        cpu.tell_when_due();
         match sleep_until(intended, paced, cancel) {
             Woken::OnTime if arrival.is_none() => return,
             Woken::OnTime => {}

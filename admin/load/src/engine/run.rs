@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::shared::Shared;
 use crate::plan::{MAX_RATE_PER_S, PlanError, wrong};
 use crate::report::{Model, Progress, Report};
-use crate::series::Interval;
+use crate::series::{Interval, to_the_microsecond};
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -56,6 +56,9 @@ impl Run {
             ),
             finished: series.total.ok + errors,
             errors,
+            in_flight: series.in_flight,
+            body_bytes: series.total.body_bytes,
+            cpu_s: to_the_microsecond(series.total.cpu.as_secs_f64()),
         }
     }
 
@@ -106,7 +109,7 @@ impl Run {
     }
 
     /// Lets so many of a closed model's connections send from now on: 1 to the plan's `connections`. The others finish what they
-    /// have under way, and stay open.
+    /// have under way, and stay open. What the plan says of later users holds no more.
     ///
     /// # Errors
     /// [`PlanError`] when there are not so many, the model is open, or statements are pipelined.
@@ -123,6 +126,7 @@ impl Run {
         if !(1..=most).contains(&users) {
             return wrong("users", format!("wants 1 to the plan's {most} connections"));
         }
+        self.shared.are_users_asked.store(true, Relaxed);
         self.shared.users.send_replace(users);
         Ok(())
     }

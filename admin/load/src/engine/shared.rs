@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,8 @@ pub(super) struct Shared {
     pub(super) paced: Arc<Paced>,
     /// How many of a closed model's connections send.
     pub(super) users: watch::Sender<u32>,
+    /// Whether somebody asked for others than the plan has.
+    pub(super) are_users_asked: AtomicBool,
     /// As many as there can be; none where they cannot change.
     pub(super) most_users: Option<u32>,
     pub(super) all_threads: usize,
@@ -35,11 +37,14 @@ pub(super) struct Shared {
     has_observer: AtomicBool,
     pub(super) done: CancellationToken,
     claimed: AtomicU64,
+    /// No more requests may be sent.
+    pub(super) all_claimed: CancellationToken,
     unfinished: AtomicU64,
     unfinished_follow_ups: AtomicU64,
     /// Names of the steps, where the plan has some.
     steps: Vec<String>,
-    cpu_us: AtomicU64,
+    /// Requests that were sent and not answered yet, as of the threads' last hand-ins.
+    in_flight: AtomicU64,
     threads: AtomicU64,
     series: Mutex<Series>,
     pub(super) report: OnceLock<Report>,
@@ -60,7 +65,11 @@ impl Shared {
         };
         let shared = Self {
             begin: place.begin,
-            users: watch::Sender::new(load.connections),
+            users: watch::Sender::new(
+                load.users
+                    .as_ref()
+                    .map_or(load.connections, |users| users.at(0.0)),
+            ),
             most_users: (work.can_rest() && model == Model::Closed).then_some(load.connections),
             steps: work.steps(),
             ..Self::bare(name, threads, model)
@@ -92,6 +101,7 @@ impl Shared {
             cancel: CancellationToken::new(),
             paced: Arc::new(Paced::default()),
             users: watch::Sender::new(0),
+            are_users_asked: AtomicBool::new(false),
             most_users: None,
             all_threads: threads,
             model,
@@ -100,10 +110,11 @@ impl Shared {
             has_observer: AtomicBool::new(false),
             done: CancellationToken::new(),
             claimed: AtomicU64::new(0),
+            all_claimed: CancellationToken::new(),
             unfinished: AtomicU64::new(0),
             unfinished_follow_ups: AtomicU64::new(0),
             steps: Vec::new(),
-            cpu_us: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
             threads: AtomicU64::new(threads as u64),
             series: Mutex::new(Series::new()),
             report: OnceLock::new(),
@@ -113,7 +124,11 @@ impl Shared {
     /// Whether one more request may be sent.
     pub(super) fn claim(&self, requests: Option<u64>) -> bool {
         // Most runs have no such limit, and then no two threads meet here.
-        requests.is_none_or(|requests| self.claimed.fetch_add(1, Relaxed) < requests)
+        let is_left = requests.is_none_or(|requests| self.claimed.fetch_add(1, Relaxed) < requests);
+        if !is_left {
+            self.all_claimed.cancel();
+        }
+        is_left
     }
 
     pub(super) fn unfinished(&self, count: u64) {
@@ -140,21 +155,31 @@ impl Shared {
 
     /// What a thread recorded since it last handed in.
     pub(super) fn take(&self, recorder: &Recorder) {
-        self.series().take(recorder, self.begin.elapsed());
+        let in_flight = self.in_flight.load(Relaxed);
+        self.series()
+            .take(recorder, self.begin.elapsed(), in_flight);
         if let Some(whole) = &self.whole {
             let is_closed = whole.model == Model::Mixed && self.model == Model::Closed;
             let now = whole.begin.elapsed();
-            whole.series().take_of_scenario(recorder, now, is_closed);
+            let in_flight = whole.in_flight.load(Relaxed);
+            whole
+                .series()
+                .take_of_scenario(recorder, now, in_flight, is_closed);
         }
     }
 
-    pub(super) fn thread_ended(&self, recorder: &Recorder, cpu: Duration) {
+    /// A thread has `now` requests under way where it had `before`.
+    pub(super) fn in_flight(&self, before: u64, now: u64) {
+        for shared in [Some(self), self.whole.as_deref()].into_iter().flatten() {
+            shared.in_flight.fetch_add(now, Relaxed);
+            shared.in_flight.fetch_sub(before, Relaxed);
+        }
+    }
+
+    pub(super) fn thread_ended(&self, recorder: &Recorder) {
         self.take(recorder);
-        let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(0);
-        self.cpu_us.fetch_add(cpu_us, Relaxed);
         self.release();
         if let Some(whole) = &self.whole {
-            whole.cpu_us.fetch_add(cpu_us, Relaxed);
             whole.release();
         }
     }
@@ -166,6 +191,12 @@ impl Shared {
         }
         let elapsed = self.begin.elapsed();
         let series = &mut self.series();
+        // What the pacing thread took since a thread of the run last looked.
+        let rest = self.paced.cpu();
+        series.total.cpu += rest;
+        if let Some(whole) = &self.whole {
+            whole.series().total.cpu += rest;
+        }
         series.end(elapsed);
         let mut report = Report::new(
             &series.total,
@@ -177,9 +208,7 @@ impl Shared {
                 unfinished: self.unfinished.load(Relaxed),
                 unfinished_follow_ups: self.unfinished_follow_ups.load(Relaxed),
                 steps: self.steps.clone(),
-                cpu: Duration::from_micros(
-                    self.cpu_us.load(Relaxed) + self.paced.cpu_us.load(Relaxed),
-                ),
+                cpu: series.total.cpu,
                 intervals: series.intervals.clone(),
                 observed_dropped: series.observed_dropped,
             },
@@ -197,7 +226,6 @@ impl Shared {
     fn absorb(&self, scenario: &Self, report: &Report) {
         for (own, others) in [
             (&self.paced.due, &scenario.paced.due),
-            (&self.paced.cpu_us, &scenario.paced.cpu_us),
             (&self.unfinished, &scenario.unfinished),
             (&self.unfinished_follow_ups, &scenario.unfinished_follow_ups),
         ] {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::share_of;
@@ -12,6 +13,9 @@ use crate::record::{Recorder, Sample};
 
 /// How often a thread hands in what it recorded.
 const HAND_IN_EVERY: Duration = Duration::from_millis(100);
+
+/// So exactly users come and go when they are due.
+const CHANGE_USERS_EVERY: Duration = Duration::from_millis(10);
 
 /// A read of a connection takes at most so many bytes.
 const READ_BYTES: usize = 64 * 1_024;
@@ -29,6 +33,8 @@ pub(super) struct Thread {
     /// How many of its connections send, of a closed model.
     users: Cell<usize>,
     buffer: RefCell<Box<[u8]>>,
+    /// What was told of requests under way, and the CPU time that was.
+    told: Cell<(u64, Duration)>,
 }
 
 /// A request that was sent and not answered yet.
@@ -49,9 +55,10 @@ impl Drop for UnderWay<'_> {
 
 impl Thread {
     pub(super) fn new(shared: Arc<Shared>, load: Arc<CheckedLoad>, index: usize) -> Self {
+        let users = *shared.users.borrow();
         Self {
             index,
-            users: Cell::new(usize::MAX),
+            users: Cell::new(share_of(users as usize, shared.all_threads, index)),
             shared,
             load,
             recorder: RefCell::new(Recorder::new()),
@@ -59,6 +66,7 @@ impl Thread {
             #[cfg(feature = "scripts")]
             follow_ups: Cell::new(0),
             buffer: RefCell::new(vec![0; READ_BYTES].into()),
+            told: Cell::default(),
         }
     }
 
@@ -94,6 +102,7 @@ impl Thread {
         tokio::select! {
             _ = wanted => {}
             () = tokio::time::sleep_until(end.into()) => {}
+            () = self.shared.all_claimed.cancelled() => {}
             () = self.shared.cancel.cancelled() => {}
         }
     }
@@ -164,6 +173,7 @@ impl Thread {
     pub(super) async fn hand_in(&self) {
         loop {
             tokio::time::sleep(HAND_IN_EVERY).await;
+            self.tell(self.all_under_way());
             let mut recorder = self.recorder.borrow_mut();
             self.shared.take(&recorder);
             recorder.clear();
@@ -177,6 +187,49 @@ impl Thread {
         }
     }
 
+    /// Lets as many of a closed model's connections send as its plan says, for ever. One thread of the run does that for all.
+    pub(super) async fn change_users(&self) {
+        let Some(users) = self.load.users.as_ref().filter(|_| self.index == 0) else {
+            return std::future::pending().await;
+        };
+        loop {
+            let at_s = self.shared.begin.elapsed().as_secs_f64();
+            if self.shared.are_users_asked.load(Relaxed) {
+                break;
+            }
+            self.shared.users.send_if_modified(|now| {
+                let before = std::mem::replace(now, users.at(at_s));
+                before != *now
+            });
+            if users.is_over(at_s) {
+                break;
+            }
+            tokio::time::sleep(CHANGE_USERS_EVERY).await;
+        }
+        std::future::pending().await
+    }
+
+    fn all_under_way(&self) -> u64 {
+        let all = self.under_way.get();
+        #[cfg(feature = "scripts")]
+        let all = all + self.follow_ups.get();
+        all
+    }
+
+    /// Tells how many requests are under way now, and counts its CPU time; the first thread also that of the pacing thread.
+    fn tell(&self, under_way: u64) {
+        let (before, counted) = self.told.get();
+        let cpu = cpu();
+        self.told.set((under_way, cpu));
+        self.shared.in_flight(before, under_way);
+        let paced = if self.index == 0 {
+            self.shared.paced.cpu()
+        } else {
+            Duration::ZERO
+        };
+        self.recorder.borrow_mut().cpu += cpu.saturating_sub(counted) + paced;
+    }
+
     /// What was sent and is given up now: its fate is unknown.
     pub(super) fn give_up(&self) {
         self.shared.unfinished(self.under_way.get());
@@ -187,7 +240,8 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        self.shared.thread_ended(&self.recorder.borrow(), cpu());
+        self.tell(0);
+        self.shared.thread_ended(&self.recorder.borrow());
     }
 }
 

@@ -1,8 +1,9 @@
-//! Reads a plan and its load from one object.
+//! Reads a plan and its parts, its load and what visitors do, from one object.
 //!
 //! serde's own `flatten` would read them too, but can neither say at which field something is wrong nor refuse unknown ones.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserializer;
 use serde::de::value::MapAccessDeserializer;
@@ -10,24 +11,61 @@ use serde::de::{DeserializeSeed, Error, IntoDeserializer, MapAccess, Visitor};
 
 use super::load::Load;
 
-/// A plan that holds its load.
-pub(super) trait Flat<'de>: Sized {
-    /// Reads all but the load.
-    fn read_rest<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
-    fn load(&mut self) -> &mut Load;
+/// A part of a plan whose fields stand among the plan's own.
+pub(super) trait Part<'de> {
+    /// As they are written.
+    const FIELDS: &'static [&'static str];
+
+    /// Reads one of these.
+    fn read_field<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
 }
 
-/// Has a type with `#[serde(remote = "Self")]` read its field `load` from among its own.
+/// What a build without steps has in their place.
+#[cfg(not(feature = "scripts"))]
+impl<'de> Part<'de> for () {
+    const FIELDS: &'static [&'static str] = &[];
+
+    fn read_field<A: MapAccess<'de>>(&mut self, _: &str, _: &mut A) -> Result<(), A::Error> {
+        Ok(())
+    }
+}
+
+/// A plan with its parts.
+pub(super) trait Flat<'de>: Sized {
+    /// What visitors do.
+    type Visits: Part<'de> + Default;
+
+    /// Reads all but the parts.
+    fn read_rest<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+    fn with(self, load: Load, visits: Self::Visits) -> Self;
+}
+
+/// Has a type with `#[serde(remote = "Self")]` read its fields `load` and `visits` from among its own.
 macro_rules! flat {
-    ($plan:ident) => {
+    ($plan:ident, $step:ty) => {
         impl<'de> super::flat::Flat<'de> for $plan {
+            #[cfg(feature = "scripts")]
+            type Visits = super::Visits<$step>;
+            #[cfg(not(feature = "scripts"))]
+            type Visits = ();
+
             fn read_rest<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 // The one of the derive, which is no trait's.
                 Self::deserialize(deserializer)
             }
 
-            fn load(&mut self) -> &mut Load {
-                &mut self.load
+            #[cfg(feature = "scripts")]
+            fn with(self, load: Load, visits: Self::Visits) -> Self {
+                Self {
+                    load,
+                    visits,
+                    ..self
+                }
+            }
+
+            #[cfg(not(feature = "scripts"))]
+            fn with(self, load: Load, (): ()) -> Self {
+                Self { load, ..self }
             }
         }
 
@@ -49,10 +87,10 @@ pub(super) use flat;
 pub(super) fn read<'de, D: Deserializer<'de>, P: Flat<'de>>(
     deserializer: D,
 ) -> Result<P, D::Error> {
-    deserializer.deserialize_map(Whole(std::marker::PhantomData))
+    deserializer.deserialize_map(Whole(PhantomData))
 }
 
-struct Whole<P>(std::marker::PhantomData<P>);
+struct Whole<P>(PhantomData<P>);
 
 impl<'de, P: Flat<'de>> Visitor<'de> for Whole<P> {
     type Value = P;
@@ -62,75 +100,79 @@ impl<'de, P: Flat<'de>> Visitor<'de> for Whole<P> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<P, A::Error> {
-        let mut load = Load::default();
+        let (mut load, mut visits) = (Load::default(), P::Visits::default());
         let rest = Rest {
             map,
             load: &mut load,
+            visits: &mut visits,
             seen: Vec::new(),
         };
-        let mut plan = P::read_rest(MapAccessDeserializer::new(rest))?;
-        *plan.load() = load;
-        Ok(plan)
+        let plan = P::read_rest(MapAccessDeserializer::new(rest))?;
+        Ok(plan.with(load, visits))
     }
 }
 
-/// A map without the load's fields, which are taken out as they come.
-struct Rest<'a, A> {
+/// A map without the parts' fields, which are taken out as they come.
+struct Rest<'a, A, V> {
     map: A,
     load: &'a mut Load,
+    visits: &'a mut V,
     seen: Vec<&'static str>,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<'_, A> {
+impl<'de, A: MapAccess<'de>, V: Part<'de>> MapAccess<'de> for Rest<'_, A, V> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
-        // A seed serves once; one that met a field of the load comes back.
+        // A seed serves once; one that met a field of a part comes back.
         let mut seed = seed;
         loop {
-            match self.map.next_key_seed(Key(seed))? {
+            match self.map.next_key_seed(Key::<_, V>(seed, PhantomData))? {
                 None => return Ok(None),
                 Some(Named::OfRest(key)) => return Ok(Some(key)),
-                Some(Named::OfLoad(name, unused)) => {
+                Some(Named::OfPart(name, unused)) => {
                     if self.seen.contains(&name) {
                         return Err(Error::duplicate_field(name));
                     }
                     self.seen.push(name);
-                    self.load.read_field(name, &mut self.map)?;
+                    if Load::FIELDS.contains(&name) {
+                        self.load.read_field(name, &mut self.map)?;
+                    } else {
+                        self.visits.read_field(name, &mut self.map)?;
+                    }
                     seed = unused;
                 }
             }
         }
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
         self.map.next_value_seed(seed)
     }
 }
 
-/// The load's fields as they are written.
-const FIELDS: [&str; 6] = [
-    "connections",
-    "duration_s",
-    "requests",
-    "open",
-    "part",
-    "timeout_ms",
-];
+impl<'de> Part<'de> for Load {
+    const FIELDS: &'static [&'static str] = &[
+        "connections",
+        "duration_s",
+        "requests",
+        "ramp_up_s",
+        "closed",
+        "open",
+        "part",
+        "timeout_ms",
+    ];
 
-impl Load {
-    fn read_field<'de, A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        map: &mut A,
-    ) -> Result<(), A::Error> {
+    fn read_field<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "connections" => self.connections = map.next_value()?,
             "duration_s" => self.duration_s = map.next_value()?,
             "requests" => self.requests = map.next_value()?,
+            "ramp_up_s" => self.ramp_up_s = map.next_value()?,
+            "closed" => self.closed = map.next_value()?,
             "open" => self.open = map.next_value()?,
             "part" => self.part = map.next_value()?,
             _ => self.timeout_ms = map.next_value()?,
@@ -140,14 +182,14 @@ impl Load {
 }
 
 /// A field's name, told apart inside the reading of it: what is wrong with a name is then said at its place.
-struct Key<S>(S);
+struct Key<S, V>(S, PhantomData<V>);
 
-enum Named<V, S> {
-    OfLoad(&'static str, S),
-    OfRest(V),
+enum Named<T, S> {
+    OfPart(&'static str, S),
+    OfRest(T),
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Key<S> {
+impl<'de, S: DeserializeSeed<'de>, V: Part<'de>> DeserializeSeed<'de> for Key<S, V> {
     type Value = Named<S::Value, S>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -155,7 +197,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Key<S> {
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Key<S> {
+impl<'de, S: DeserializeSeed<'de>, V: Part<'de>> Visitor<'de> for Key<S, V> {
     type Value = Named<S::Value, S>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -163,14 +205,16 @@ impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Key<S> {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        if let Some(name) = FIELDS.into_iter().find(|field| *field == name) {
-            return Ok(Named::OfLoad(name, self.0));
+        let mut fields = V::FIELDS.iter().chain(Load::FIELDS);
+        if let Some(name) = fields.find(|field| **field == name) {
+            return Ok(Named::OfPart(name, self.0));
         }
         // It can only be an unknown one, and ends in those that are known.
         let known = self.0.deserialize(name.into_deserializer());
-        known
-            .map(Named::OfRest)
-            .map_err(|error: E| E::custom(format_args!("{error}, `{}`", FIELDS.join("`, `"))))
+        known.map(Named::OfRest).map_err(|error: E| {
+            let others = [V::FIELDS, Load::FIELDS].concat();
+            E::custom(format_args!("{error}, `{}`", others.join("`, `")))
+        })
     }
 }
 
@@ -181,7 +225,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_the_load_is_all_that_it_has() {
-        let text = r#"{"path": "/a", "connections": 3, "requests": 9, "part": "2/3", "timeout_ms": 7, "streams": null,
+        let text = r#"{"path": "/a", "connections": 3, "requests": 9, "part": "2/3", "timeout_ms": 7, "streams": null, "ramp_up_s": 0.5,
+            "closed": {"stages": [{"duration_s": 1.0, "users": 2}]},
             "open": {"stages": [{"duration_s": 1.0, "rate_per_s": 2.0}]}, "duration_s": 1.5}"#;
         let plan: HttpPlan = serde_json::from_str(text).expect("a plan");
         assert_eq!((&*plan.path, plan.load.connections), ("/a", Some(3)));
@@ -192,10 +237,10 @@ mod tests {
         assert_eq!(again.load, plan.load);
         let load = serde_json::to_value(&plan.load).expect("JSON");
         let mut names: Vec<_> = load.as_object().expect("fields").keys().collect();
-        let mut fields = FIELDS.to_vec();
+        let mut fields = Load::FIELDS.to_vec();
         names.sort();
         fields.sort_unstable();
-        assert_eq!(names, fields);
+        assert!(names.iter().eq(&fields));
         for name in fields {
             assert_eq!(written[name], load[name]);
         }
@@ -205,7 +250,10 @@ mod tests {
     fn a_field_that_is_unknown_or_there_twice_is_refused() {
         for (text, wants) in [
             (r#"{"conections": 4}"#, "unknown field `conections`"),
-            (r#"{"conections": 4}"#, "`keep_alive`, `connections`, "),
+            (
+                r#"{"conections": 4}"#,
+                "`keep_alive`, `steps`, `flows`, `data`, `seed`, `connections`, ",
+            ),
             (
                 r#"{"connections": 4, "connections": 5}"#,
                 "duplicate field `connections`",

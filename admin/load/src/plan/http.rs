@@ -46,23 +46,6 @@ pub struct HttpPlan {
     pub headers: BTreeMap<String, String>,
     /// Request body, as text; at most [`MAX_BODY_BYTES`]. Default none.
     pub body: Option<String>,
-    /// Several requests, one after the other, in the place of `path`, `method` and `body`; `headers` are then those of each.
-    /// Connections and arrivals are then visitors, `requests` counts visits, and each visitor has cookies and data of its own.
-    #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<crate::Step>,
-    /// Several lists of steps, of which each visitor takes one by their weights, in the place of `steps`.
-    #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub flows: Vec<crate::Flow>,
-    /// Where the values in steps come from, by the name that they use.
-    #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub data: BTreeMap<String, crate::Source>,
-    /// Of random data and of the choice among flows. Default 0.
-    #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "super::is_zero")]
-    pub seed: u64,
     /// Which HTTP is spoken. Default HTTP/1.1.
     pub version: HttpVersion,
     /// Requests under way at once on each HTTP/2 connection: 1 to [`MAX_STREAMS`], all connections together at most 16,384.
@@ -71,6 +54,12 @@ pub struct HttpPlan {
     /// Whether connections are kept. If not, each request of HTTP/1.1 has a connection of its own, and the time that connecting
     /// takes is part of the request. Default true.
     pub keep_alive: bool,
+    /// Several requests, one after the other, in the place of `path`, `method` and `body`; `headers` are then those of each.
+    /// Each visitor has cookies of its own. Its fields stand among the others in JSON.
+    #[cfg(feature = "scripts")]
+    #[serde(flatten, skip_deserializing)]
+    #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
+    pub visits: super::Visits<crate::Step>,
     /// How much load, and when. Its fields stand among the others in JSON.
     #[serde(flatten, skip_deserializing)]
     #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
@@ -85,13 +74,7 @@ impl Default for HttpPlan {
             headers: BTreeMap::new(),
             body: None,
             #[cfg(feature = "scripts")]
-            steps: Vec::new(),
-            #[cfg(feature = "scripts")]
-            flows: Vec::new(),
-            #[cfg(feature = "scripts")]
-            data: BTreeMap::new(),
-            #[cfg(feature = "scripts")]
-            seed: 0,
+            visits: super::Visits::default(),
             version: HttpVersion::default(),
             streams: None,
             keep_alive: true,
@@ -100,7 +83,7 @@ impl Default for HttpPlan {
     }
 }
 
-flat!(HttpPlan);
+flat!(HttpPlan, crate::Step);
 
 /// An HTTP plan whose every field was checked and parsed.
 #[derive(Debug, Clone)]
@@ -189,19 +172,13 @@ impl HttpPlan {
 
     #[cfg(feature = "scripts")]
     fn script(&self) -> Result<Option<std::sync::Arc<crate::script::Script>>, PlanError> {
-        let common = crate::script::Common {
-            data: &self.data,
-            headers: &self.headers,
-            seed: self.seed,
-            part: self.load.part(),
-        };
         let usual = Self::default();
         let alone = [
             ("path", self.path != usual.path),
             ("method", self.method != usual.method),
             ("body", self.body.is_some()),
         ];
-        crate::script::of_plan(&self.steps, &self.flows, &common, &alone)
+        super::visits::script(&self.visits, &self.headers, self.load.part(), &alone)
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::stages::{Closed, Due, MIN_DURATION_S, Open, is_duration};
 use super::{PlanError, wrong};
-use crate::arrivals::{Arrivals, Curve, Part, Spacing, Stage};
+use crate::arrivals::Curve;
+use crate::part::Part;
+use crate::users::{UserStage, Users};
 
 /// The most connections a run may hold: 1,024.
 pub const MAX_CONNECTIONS: u32 = 1_024;
@@ -13,8 +16,6 @@ pub const MAX_CONNECTIONS: u32 = 1_024;
 pub const MAX_DURATION_S: f64 = 600.0;
 /// The most requests a run may send: 100 million.
 pub const MAX_REQUESTS: u64 = 100_000_000;
-/// The most stages of an open model: 100.
-pub const MAX_STAGES: usize = 100;
 /// The highest rate of an open model: 200,000 arrivals a second.
 pub const MAX_RATE_PER_S: f64 = 200_000.0;
 
@@ -24,116 +25,6 @@ pub(super) const USUAL_CONNECTIONS: u32 = 16;
 pub(super) const USUAL_DURATION_S: f64 = 10.0;
 /// The longest that an answer is waited for: a minute.
 const MAX_TIMEOUT_MS: u64 = 60_000;
-
-/// When requests of an open model are due.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Open {
-    /// One after the other: 1 to [`MAX_STAGES`], together at most [`MAX_DURATION_S`] seconds and [`MAX_REQUESTS`] arrivals.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_STAGES)))]
-    pub stages: Vec<Stage>,
-    /// How arrivals lie between one another. Default even.
-    #[serde(default)]
-    pub spacing: Spacing,
-    /// Of Poisson spacing: the same seed gives the same arrivals. Default 0.
-    #[serde(default)]
-    pub seed: u64,
-}
-
-/// An open model as one process runs it.
-#[derive(Debug, Clone)]
-pub(crate) struct Due {
-    open: Open,
-    part: Part,
-}
-
-impl Due {
-    pub(crate) fn arrivals(&self) -> Arrivals {
-        let Open {
-            stages,
-            spacing,
-            seed,
-        } = &self.open;
-        Arrivals::new(Curve::new(stages), *spacing, *seed, self.part)
-    }
-
-    /// Of all stages, in seconds.
-    pub(crate) fn length_s(&self) -> f64 {
-        self.open.stages.iter().map(|stage| stage.duration_s).sum()
-    }
-
-    /// What is due at another rate from a moment on, until the stages would have ended; counted from that moment.
-    pub(crate) fn rest(&self, from_s: f64, rate_per_s: f64) -> Arrivals {
-        let rest = Stage {
-            duration_s: (self.length_s() - from_s).max(0.0),
-            rate_per_s,
-            to_rate_per_s: None,
-        };
-        Arrivals::new(
-            Curve::new(&[rest]),
-            self.open.spacing,
-            self.open.seed,
-            self.part,
-        )
-    }
-
-    #[cfg(test)]
-    pub(crate) fn whole(open: Open) -> Self {
-        Self {
-            open,
-            part: Part::WHOLE,
-        }
-    }
-}
-
-impl Open {
-    fn check(&self) -> Result<(), PlanError> {
-        if !(1..=MAX_STAGES).contains(&self.stages.len()) {
-            return wrong(
-                "open.stages",
-                format!("wants 1 to {MAX_STAGES}, has {}", self.stages.len()),
-            );
-        }
-        for (number, stage) in self.stages.iter().enumerate() {
-            let field = |name: &str| format!("open.stages[{number}].{name}");
-            // A NaN fails both comparisons, so it is refused here too.
-            if !(stage.duration_s > 0.0 && stage.duration_s <= MAX_DURATION_S) {
-                return wrong(
-                    &field("duration_s"),
-                    format!("wants more than 0 and at most {MAX_DURATION_S} seconds"),
-                );
-            }
-            let rates = [
-                ("rate_per_s", Some(stage.rate_per_s)),
-                ("to_rate_per_s", stage.to_rate_per_s),
-            ];
-            for (name, rate) in rates {
-                if rate.is_some_and(|rate| !(0.0..=MAX_RATE_PER_S).contains(&rate)) {
-                    return wrong(
-                        &field(name),
-                        format!("wants 0 to {MAX_RATE_PER_S} arrivals a second"),
-                    );
-                }
-            }
-        }
-        let duration: f64 = self.stages.iter().map(|stage| stage.duration_s).sum();
-        if duration > MAX_DURATION_S {
-            return wrong(
-                "open.stages",
-                format!("want at most {MAX_DURATION_S} seconds together, have {duration}"),
-            );
-        }
-        let count = Curve::new(&self.stages).count();
-        if !(count > 0.0 && count <= MAX_REQUESTS as f64) {
-            return wrong(
-                "open.stages",
-                format!("want more than no arrival and at most {MAX_REQUESTS}, have {count}"),
-            );
-        }
-        Ok(())
-    }
-}
 
 /// How much load a plan of any protocol makes, and when. In JSON its fields stand among those of the plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -145,12 +36,20 @@ pub struct Load {
     /// which counts in its response time; default 1,024.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_CONNECTIONS)))]
     pub connections: Option<u32>,
-    /// How long new requests of a closed model are sent, in seconds: more than 0, at most 600. Default 10.
-    #[cfg_attr(feature = "schema", schemars(range(max = MAX_DURATION_S), extend("exclusiveMinimum" = 0)))]
+    /// How long new requests of a closed model are sent, in seconds: 0.001 to 600. Default 10.
+    #[cfg_attr(feature = "schema", schemars(range(min = MIN_DURATION_S, max = MAX_DURATION_S)))]
     pub duration_s: Option<f64>,
     /// Stop a closed model after so many requests: 1 to 100 million. Default: the duration alone decides.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_REQUESTS)))]
     pub requests: Option<u64>,
+    /// A closed model's connections begin to send one after the other, evenly over so many seconds: 0.001 to `duration_s`. Default: all
+    /// at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = MIN_DURATION_S, max = MAX_DURATION_S)))]
+    pub ramp_up_s: Option<f64>,
+    /// A closed model whose number of users changes, in the place of `connections`, `duration_s` and `ramp_up_s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Closed>,
     /// An open model: requests go out when they are due. Its stages say how many and how long. Default: a closed model.
     pub open: Option<Open>,
     /// Run only this part of the plan: several processes run the others, and `pitcrew-load merge` makes one result of
@@ -169,6 +68,8 @@ impl Default for Load {
             connections: None,
             duration_s: None,
             requests: None,
+            ramp_up_s: None,
+            closed: None,
             open: None,
             part: None,
             timeout_ms: 10_000,
@@ -182,6 +83,8 @@ pub(crate) struct CheckedLoad {
     pub(crate) connections: u32,
     pub(crate) duration: Duration,
     pub(crate) requests: Option<u64>,
+    /// Of a closed model whose users change.
+    pub(crate) users: Option<Users>,
     pub(crate) arrivals: Option<Due>,
     pub(crate) timeout: Duration,
 }
@@ -190,9 +93,10 @@ impl Load {
     /// How long it sends, in seconds.
     #[must_use]
     pub fn length_s(&self) -> f64 {
-        match &self.open {
-            Some(open) => open.stages.iter().map(|stage| stage.duration_s).sum(),
-            None => self.duration_s.unwrap_or(USUAL_DURATION_S),
+        match (&self.open, &self.closed) {
+            (Some(open), _) => open.stages.iter().map(|stage| stage.duration_s).sum(),
+            (None, Some(closed)) => closed.stages.iter().map(|stage| stage.duration_s).sum(),
+            (None, None) => self.duration_s.unwrap_or(USUAL_DURATION_S),
         }
     }
 
@@ -201,6 +105,8 @@ impl Load {
     pub fn with_open(self, open: Open) -> Self {
         Self {
             duration_s: None,
+            ramp_up_s: None,
+            closed: None,
             open: Some(open),
             ..self
         }
@@ -208,6 +114,9 @@ impl Load {
 
     /// Connections of all parts.
     pub(super) fn connections_asked(&self) -> u32 {
+        if let Some(closed) = &self.closed {
+            return closed.most();
+        }
         self.connections.unwrap_or(if self.open.is_some() {
             MAX_CONNECTIONS
         } else {
@@ -231,19 +140,32 @@ impl Load {
         }
     }
 
+    /// Of a closed model, where they are not all there from the beginning.
+    fn users(&self, connections: u32, part: Part) -> Option<Users> {
+        let stages = match (&self.closed, self.ramp_up_s) {
+            (Some(closed), _) => closed.stages.clone(),
+            // The first is there at once.
+            (None, Some(ramp_up_s)) => vec![UserStage {
+                duration_s: ramp_up_s,
+                users: 1,
+                to_users: Some(connections),
+            }],
+            (None, None) => return None,
+        };
+        Some(Users::new(stages, part))
+    }
+
     pub(crate) fn part(&self) -> Part {
         self.part.unwrap_or(Part::WHOLE)
     }
 
     pub(crate) fn checked(&self) -> Result<CheckedLoad, PlanError> {
-        let connections = self.connections_asked();
-        if !(1..=MAX_CONNECTIONS).contains(&connections) {
-            return wrong("connections", format!("wants 1 to {MAX_CONNECTIONS}"));
-        }
         if let Some(open) = &self.open {
             for (field, is_there) in [
                 ("duration_s", self.duration_s.is_some()),
                 ("requests", self.requests.is_some()),
+                ("ramp_up_s", self.ramp_up_s.is_some()),
+                ("closed", self.closed.is_some()),
             ] {
                 if is_there {
                     return wrong(field, "is of a closed model; with `open` its stages say it");
@@ -251,12 +173,40 @@ impl Load {
             }
             open.check()?;
         }
-        let duration_s = self.duration_s.unwrap_or(USUAL_DURATION_S);
-        // A NaN fails both comparisons, so it is refused here too.
-        if !(duration_s > 0.0 && duration_s <= MAX_DURATION_S) {
+        if let Some(closed) = &self.closed {
+            for (field, is_there) in [
+                ("connections", self.connections.is_some()),
+                ("duration_s", self.duration_s.is_some()),
+                ("ramp_up_s", self.ramp_up_s.is_some()),
+            ] {
+                if is_there {
+                    return wrong(field, "is said by the stages of `closed`; leave it out");
+                }
+            }
+            closed.check()?;
+        }
+        let connections = self.connections_asked();
+        if !(1..=MAX_CONNECTIONS).contains(&connections) {
+            return wrong("connections", format!("wants 1 to {MAX_CONNECTIONS}"));
+        }
+        let duration_s = if self.open.is_some() {
+            USUAL_DURATION_S
+        } else {
+            self.length_s()
+        };
+        if !is_duration(duration_s) {
             return wrong(
                 "duration_s",
-                format!("wants more than 0 and at most {MAX_DURATION_S} seconds"),
+                format!("wants {MIN_DURATION_S} to {MAX_DURATION_S} seconds"),
+            );
+        }
+        if self
+            .ramp_up_s
+            .is_some_and(|ramp_up_s| !(is_duration(ramp_up_s) && ramp_up_s <= duration_s))
+        {
+            return wrong(
+                "ramp_up_s",
+                format!("wants {MIN_DURATION_S} to the {duration_s} seconds of the run"),
             );
         }
         if self
@@ -287,6 +237,7 @@ impl Load {
             connections: part.share(u64::from(connections)) as u32,
             duration: Duration::from_secs_f64(duration_s),
             requests: self.requests.map(|requests| part.share(requests)),
+            users: self.users(connections, part),
             arrivals: self.open.clone().map(|open| Due { open, part }),
             timeout: Duration::from_millis(self.timeout_ms),
         })

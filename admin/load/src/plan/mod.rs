@@ -3,7 +3,9 @@
 //! | file | role |
 //! |---|---|
 //! | `load` | how much load, and when: the same for each protocol |
-//! | `flat` | reads the two from one object |
+//! | `stages` | those of both models |
+//! | `visits` | what visitors do, in the place of one request |
+//! | `flat` | reads a plan and these from one object |
 //! | `http`, `postgres`, `websocket` | what a protocol sends |
 //! | `statement` | a statement of PostgreSQL |
 //! | `schema` | its JSON Schema |
@@ -17,8 +19,11 @@ mod postgres;
 mod scenarios;
 #[cfg(feature = "schema")]
 mod schema;
+mod stages;
 #[cfg(feature = "postgres")]
 mod statement;
+#[cfg(feature = "scripts")]
+mod visits;
 #[cfg(feature = "websocket")]
 mod websocket;
 
@@ -26,10 +31,8 @@ pub(crate) use self::http::Checked;
 pub use self::http::{HttpPlan, HttpVersion, MAX_BODY_BYTES, MAX_STREAMS};
 #[cfg(feature = "scripts")]
 pub(crate) use self::http::{checked_headers, checked_path};
-pub(crate) use self::load::{CheckedLoad, Due};
-pub use self::load::{
-    Load, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS, MAX_STAGES, Open,
-};
+pub(crate) use self::load::CheckedLoad;
+pub use self::load::{Load, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, MAX_REQUESTS};
 #[cfg(feature = "postgres")]
 pub(crate) use self::postgres::CheckedPostgres;
 #[cfg(feature = "postgres")]
@@ -38,8 +41,12 @@ pub(crate) use self::scenarios::Protocol;
 pub use self::scenarios::{Ceilings, MAX_SCENARIOS, Plan};
 #[cfg(feature = "schema")]
 pub use self::schema::schema;
+pub(crate) use self::stages::Due;
+pub use self::stages::{Closed, MAX_STAGES, Open};
 #[cfg(all(feature = "postgres", feature = "scripts"))]
 pub(crate) use self::statement::{check_parameters, check_sql};
+#[cfg(feature = "scripts")]
+pub use self::visits::Visits;
 #[cfg(feature = "websocket")]
 pub(crate) use self::websocket::CheckedWebSocket;
 #[cfg(feature = "websocket")]
@@ -56,12 +63,6 @@ pub struct PlanError {
     pub field: String,
     /// What the field wants, as a sentence.
     pub wants: String,
-}
-
-#[cfg(feature = "scripts")]
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// An error about one field.

@@ -52,23 +52,12 @@ pub struct PostgresPlan {
     /// Whether connections are kept. If not, each request connects, executes the statement once and disconnects, and the time
     /// that connecting takes is part of the request. Default true.
     pub keep_alive: bool,
-    /// Several statements, one after the other, in the place of `sql` and `parameters`. Connections and arrivals are then visitors, `requests`
-    /// counts visits.
+    /// Several statements, one after the other, in the place of `sql` and `parameters`. Its fields stand among the others
+    /// in JSON.
     #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<crate::PostgresStep>,
-    /// Several lists of steps, of which each visitor takes one by their weights, in the place of `steps`.
-    #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub flows: Vec<crate::Flow<crate::PostgresStep>>,
-    /// Where the values in steps come from, by the name that they use.
-    #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub data: BTreeMap<String, crate::Source>,
-    /// Of random data and of the choice among flows. Default 0.
-    #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "super::is_zero")]
-    pub seed: u64,
+    #[serde(flatten, skip_deserializing)]
+    #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
+    pub visits: super::Visits<crate::PostgresStep>,
     /// How much load, and when. Its fields stand among the others in JSON.
     #[serde(flatten, skip_deserializing)]
     #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
@@ -85,19 +74,13 @@ impl Default for PostgresPlan {
             allow_writes: false,
             keep_alive: true,
             #[cfg(feature = "scripts")]
-            steps: Vec::new(),
-            #[cfg(feature = "scripts")]
-            flows: Vec::new(),
-            #[cfg(feature = "scripts")]
-            data: BTreeMap::new(),
-            #[cfg(feature = "scripts")]
-            seed: 0,
+            visits: super::Visits::default(),
             load: Load::default(),
         }
     }
 }
 
-flat!(PostgresPlan);
+flat!(PostgresPlan, crate::PostgresStep);
 
 /// A PostgreSQL plan whose every field was checked.
 #[derive(Debug, Clone)]
@@ -166,6 +149,14 @@ impl PostgresPlan {
             );
         }
         let load = self.load.checked()?;
+        if self.mode == PostgresMode::Pipelined && load.users.is_some() {
+            let field = if self.load.closed.is_some() {
+                "closed"
+            } else {
+                "ramp_up_s"
+            };
+            return wrong(field, "is not of pipelined connections; leave it out");
+        }
         Ok(CheckedPostgres {
             sql: self.sql.clone(),
             is_simple,
@@ -181,19 +172,13 @@ impl PostgresPlan {
 
     #[cfg(feature = "scripts")]
     fn script(&self) -> Result<Option<std::sync::Arc<crate::script::Script>>, PlanError> {
-        let common = crate::script::Common {
-            data: &self.data,
-            headers: &BTreeMap::new(),
-            seed: self.seed,
-            part: self.load.part(),
-        };
         let usual = Self::default();
         let alone = [
             ("sql", self.sql != usual.sql),
             ("parameters", !self.parameters.is_empty()),
             ("mode", self.mode != usual.mode),
         ];
-        crate::script::of_plan(&self.steps, &self.flows, &common, &alone)
+        super::visits::script(&self.visits, &BTreeMap::new(), self.load.part(), &alone)
     }
 }
 

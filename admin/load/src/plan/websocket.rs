@@ -64,23 +64,12 @@ pub struct WebSocketPlan {
     /// So many more connections are made and held without a message; pings are answered, and one that is lost is made anew.
     /// 0 to [`MAX_IDLE`]. Default 0.
     pub idle: u32,
-    /// Several messages, one after the other, in the place of `message` and `reply`. Connections and arrivals are then visitors, `requests`
-    /// counts visits.
+    /// Several messages, one after the other, in the place of `message` and `reply`. Its fields stand among the others
+    /// in JSON.
     #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<crate::WebSocketStep>,
-    /// Several lists of steps, of which each visitor takes one by their weights, in the place of `steps`.
-    #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub flows: Vec<crate::Flow<crate::WebSocketStep>>,
-    /// Where the values in steps come from, by the name that they use.
-    #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub data: BTreeMap<String, crate::Source>,
-    /// Of random data and of the choice among flows. Default 0.
-    #[cfg(feature = "scripts")]
-    #[serde(skip_serializing_if = "super::is_zero")]
-    pub seed: u64,
+    #[serde(flatten, skip_deserializing)]
+    #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
+    pub visits: super::Visits<crate::WebSocketStep>,
     /// How much load, and when. Its fields stand among the others in JSON.
     #[serde(flatten, skip_deserializing)]
     #[cfg_attr(feature = "schema", schemars(!skip_deserializing))]
@@ -97,19 +86,13 @@ impl Default for WebSocketPlan {
             hold_s: None,
             idle: 0,
             #[cfg(feature = "scripts")]
-            steps: Vec::new(),
-            #[cfg(feature = "scripts")]
-            flows: Vec::new(),
-            #[cfg(feature = "scripts")]
-            data: BTreeMap::new(),
-            #[cfg(feature = "scripts")]
-            seed: 0,
+            visits: super::Visits::default(),
             load: Load::default(),
         }
     }
 }
 
-flat!(WebSocketPlan);
+flat!(WebSocketPlan, crate::WebSocketStep);
 
 /// A WebSocket plan whose every field was checked and parsed.
 #[derive(Debug, Clone)]
@@ -188,18 +171,12 @@ impl WebSocketPlan {
 
     #[cfg(feature = "scripts")]
     fn script(&self) -> Result<Option<std::sync::Arc<crate::script::Script>>, PlanError> {
-        let common = crate::script::Common {
-            data: &self.data,
-            headers: &BTreeMap::new(),
-            seed: self.seed,
-            part: self.load.part(),
-        };
         let usual = Self::default();
         let alone = [
             ("message", self.message != usual.message),
             ("reply", self.reply != usual.reply),
         ];
-        crate::script::of_plan(&self.steps, &self.flows, &common, &alone)
+        super::visits::script(&self.visits, &BTreeMap::new(), self.load.part(), &alone)
     }
 }
 

@@ -98,7 +98,7 @@ impl Results {
             parts: &self.parts,
             report: &self.report,
             thresholds: self.verdicts(),
-            stopped_by: self.stopped_by,
+            stopped_by: self.stopped_by.clone(),
             estimates: Estimates { response, service },
             histograms: Histograms {
                 response: hdr::written(&own.response),

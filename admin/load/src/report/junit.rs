@@ -12,17 +12,18 @@ impl Results {
     pub fn junit(&self) -> String {
         let all = || std::iter::once(self).chain(&self.scenarios);
         let verdicts = all().flat_map(Self::verdicts);
-        let (mut count, mut broken) = (0, 0);
+        let (mut count, mut broken, mut too_short) = (0, 0, 0);
         for verdict in verdicts {
             count += 1;
-            broken += usize::from(!verdict.holds);
+            broken += usize::from(verdict.is_broken());
+            too_short += usize::from(verdict.needed.is_some());
         }
         let error = self.error();
         let seconds = self.report.elapsed_s;
         let counts = format!(
             "tests=\"{}\" failures=\"{broken}\" errors=\"{}\" time=\"{seconds:.3}\"",
             count + 1,
-            u8::from(error.is_some())
+            too_short + usize::from(error.is_some())
         );
         let mut text = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"pitcrew-load\" {counts}>\n\
@@ -66,16 +67,21 @@ impl Results {
                 text,
                 "<testcase classname=\"{class}\" name=\"{name}\" time=\"{seconds:.3}\""
             );
-            if verdict.holds {
-                text.push_str("/>\n");
+            let (measured, summary) = (escaped(&verdict.measured_text()), escaped(&self.summary()));
+            // What cannot be said is an error: the target did not fail, and nobody knows that it did not.
+            let end = if verdict.holds {
+                "/>".to_owned()
+            } else if verdict.needed.is_some() {
+                format!(
+                    "><error type=\"too short\" message=\"{measured}\">{summary}</error></testcase>"
+                )
             } else {
-                let _ = writeln!(
-                    text,
-                    "><failure type=\"threshold\" message=\"{}\">{}</failure></testcase>",
-                    escaped(&verdict.measured_text()),
-                    escaped(&self.summary())
-                );
-            }
+                format!(
+                    "><failure type=\"threshold\" message=\"{measured}\">{summary}</failure></testcase>"
+                )
+            };
+            text.push_str(&end);
+            text.push('\n');
         }
     }
 

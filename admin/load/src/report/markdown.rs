@@ -40,7 +40,11 @@ impl Results {
         if !verdicts.is_empty() {
             text.push_str("\n| threshold | measured | |\n|---|---|---|\n");
             for verdict in verdicts {
-                let word = if verdict.holds { "held" } else { "**broken**" };
+                let word = if verdict.holds {
+                    "held"
+                } else {
+                    &*format!("**{}**", verdict.word())
+                };
                 let _ = writeln!(
                     text,
                     "| {} | {} | {word} |",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::results::{Parts, Results};
 use super::{Ended, Report};
 use crate::record::{self, Recorder};
-use crate::series::{Interval, Observed};
+use crate::series::{Interval, Observed, to_the_microsecond};
 
 /// Results that are not the parts of one run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -142,7 +142,9 @@ pub fn merge(named: &[(String, Results)]) -> Result<Results, MergeError> {
             .unwrap_or(first.began),
         report,
         thresholds: first.thresholds.clone(),
-        stopped_by: named.iter().find_map(|(_, results)| results.stopped_by),
+        stopped_by: named
+            .iter()
+            .find_map(|(_, results)| results.stopped_by.clone()),
     })
 }
 
@@ -186,6 +188,7 @@ fn intervals(named: &[(String, Results)]) -> Vec<Interval> {
                 duration_s = duration_s.max(second.duration_s);
                 errors += second.errors;
             }
+            let seconds = || all().filter_map(|intervals| intervals.get(at));
             let mut observed = Observed::default();
             for second in all().filter_map(|intervals| intervals.get(at)) {
                 observed.add(
@@ -197,6 +200,9 @@ fn intervals(named: &[(String, Results)]) -> Vec<Interval> {
             }
             Interval {
                 observed: observed.means(),
+                body_bytes: seconds().map(|second| second.body_bytes).sum(),
+                in_flight: seconds().map(|second| second.in_flight).sum(),
+                cpu_s: to_the_microsecond(seconds().map(|second| second.cpu_s).sum()),
                 ..Interval::new(until_s, duration_s, (response.len(), errors), &response)
             }
         })

@@ -4,12 +4,15 @@
 //! |---|---|
 //! | `results` | a run with what it was of |
 //! | `steps` | a plan's steps |
+//! | `capacity` | a search of the capacity |
 //! | `json`, `hdr` | as it is kept in a file |
 //! | `read`, `told` | and read again |
 //! | `merge` | the parts of one plan as one |
 //! | `markdown`, `html`, `junit`, `hdr_log` | as people, CI and other tools read it |
 //! | `text` | how figures are written |
 
+#[cfg(feature = "reports")]
+mod capacity;
 #[cfg(feature = "reports")]
 mod hdr;
 #[cfg(feature = "reports")]
@@ -36,6 +39,8 @@ mod text;
 #[cfg(feature = "reports")]
 mod told;
 
+#[cfg(feature = "reports")]
+pub use capacity::{CAPACITY_SCHEMA, CapacityResults};
 #[cfg(feature = "reports")]
 pub use json::SCHEMA;
 #[cfg(feature = "reports")]
@@ -67,6 +72,12 @@ pub struct Progress {
     pub finished: u64,
     /// Those without a good answer.
     pub errors: u64,
+    /// Requests that were sent and not answered yet.
+    pub in_flight: u64,
+    /// Bytes of response bodies.
+    pub body_bytes: u64,
+    /// CPU time that the run's own threads took, in seconds.
+    pub cpu_s: f64,
 }
 
 /// How load was made.

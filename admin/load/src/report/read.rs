@@ -114,7 +114,11 @@ impl Results {
             // Kept to the millisecond, which a number of seconds since 1970 has not exactly.
             began: UNIX_EPOCH + Duration::from_millis((read.began_unix_s * 1e3).round() as u64),
             report,
-            thresholds: read.thresholds.iter().map(|read| read.threshold).collect(),
+            thresholds: read
+                .thresholds
+                .into_iter()
+                .map(|read| read.threshold)
+                .collect(),
             stopped_by: read.stopped_by,
         })
     }
@@ -251,7 +255,10 @@ fn intervals(read: &Read, recorder: &Recorder) -> Result<Vec<Interval>, ReadErro
         if !(is_time(second.until_s) && is_time(second.duration_s) && second.duration_s > 0.0) {
             return wrong(&field, "wants until_s and duration_s in seconds");
         }
-        if second.errors > hdr::MAX_COUNT {
+        let has_too_many = [second.errors, second.in_flight]
+            .iter()
+            .any(|count| *count > hdr::MAX_COUNT);
+        if has_too_many || second.body_bytes > MAX_BYTES || !is_time(second.cpu_s) {
             return wrong(&field, "counts more than a run can");
         }
         let response = match hdr::read(text) {
@@ -268,6 +275,9 @@ fn intervals(read: &Read, recorder: &Recorder) -> Result<Vec<Interval>, ReadErro
         }
         intervals.push(Interval {
             observed: observed.clone(),
+            body_bytes: second.body_bytes,
+            in_flight: second.in_flight,
+            cpu_s: second.cpu_s,
             ..Interval::new(
                 second.until_s,
                 second.duration_s,

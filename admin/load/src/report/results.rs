@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{GeneratorLimited, Report};
 use crate::confidence::Estimate;
-use crate::engine::{AnyTarget, Run};
+use crate::engine::{AnyTarget, Run, Stopped};
 use crate::part::Part;
 use crate::plan::{Plan, Protocol};
 use crate::threshold::{Breach, Threshold, Verdict};
@@ -50,8 +50,7 @@ impl Results {
     /// Of a run that began at a moment. A plan's `part` is taken out of it, so that all parts have the same plan.
     #[must_use]
     pub fn new(target: &str, plan: &impl Serialize, began: SystemTime, report: Report) -> Self {
-        let mut plan = serde_json::to_value(plan).unwrap_or_default();
-        hide_secrets(&mut plan);
+        let mut plan = shown(plan);
         let part = without_part(&mut plan).unwrap_or(Part::WHOLE);
         Self {
             name: String::new(),
@@ -97,7 +96,7 @@ impl Results {
         };
         results.name.clone_from(&plan.name);
         results.start_s = plan.start_s;
-        results.thresholds.clone_from(&plan.thresholds);
+        results.thresholds = plan.all_thresholds();
         for ((scenario, (_, run)), target) in
             plan.scenarios.iter().zip(run.scenarios()).zip(targets)
         {
@@ -114,6 +113,26 @@ impl Results {
     #[must_use]
     pub fn hold(&self) -> bool {
         self.verdicts().iter().all(|verdict| verdict.holds) && self.scenarios.iter().all(Self::hold)
+    }
+
+    /// Whether one was shown not to hold. Where none was and not all hold, the run was too short to say.
+    #[must_use]
+    pub fn are_broken(&self) -> bool {
+        self.verdicts().iter().any(Verdict::is_broken)
+            || self.scenarios.iter().any(Self::are_broken)
+    }
+
+    /// The same, of a run that a threshold ended.
+    #[must_use]
+    pub fn with_stop(mut self, stopped: Stopped) -> Self {
+        let of = match stopped.scenario {
+            None => Some(&mut self),
+            Some(number) => self.scenarios.get_mut(number),
+        };
+        if let Some(results) = of {
+            results.stopped_by = Some(stopped.breach);
+        }
+        self
     }
 
     /// What each threshold came to.
@@ -143,6 +162,13 @@ impl Results {
             (self.report.model != super::Model::Closed).then(|| self.report.service_estimates());
         (self.report.response_estimates(), service)
     }
+}
+
+/// A plan as a report has it.
+pub(super) fn shown(plan: &impl Serialize) -> Value {
+    let mut plan = serde_json::to_value(plan).unwrap_or_default();
+    hide_secrets(&mut plan);
+    plan
 }
 
 /// Takes the part out of a plan, and out of those of its scenarios, which have the same.

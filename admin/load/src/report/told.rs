@@ -67,6 +67,12 @@ pub(super) struct ReadInterval {
     pub(super) duration_s: f64,
     pub(super) errors: u64,
     #[serde(default)]
+    pub(super) body_bytes: u64,
+    #[serde(default)]
+    pub(super) in_flight: u64,
+    #[serde(default)]
+    pub(super) cpu_s: f64,
+    #[serde(default)]
     pub(super) observed: BTreeMap<String, f64>,
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::part::Part;
-use crate::plan::{PlanError, wrong};
+use crate::plan::{MAX_REQUESTS, PlanError, wrong};
 
 /// The most rows of a source: 100,000.
 pub(super) const MAX_ROWS: usize = 100_000;
@@ -141,10 +141,46 @@ impl Turn {
 }
 
 impl Source {
+    /// About as many bytes as its values have in the plan.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Choice(texts) => texts.iter().map(|text| text.len() as u64).sum(),
+            Self::Rows(rows) => {
+                let csv = rows.csv.as_ref().map_or(0, String::len) as u64;
+                let cell = |(name, value): (&String, &Value)| {
+                    let value = value.as_str().map_or(16, str::len);
+                    (name.len() + value) as u64
+                };
+                let json = rows.json.iter().flatten().flatten().map(cell);
+                csv + json.sum::<u64>()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Leaves of its rows only where they came from.
+    pub(crate) fn forget_rows(&mut self) {
+        if let Self::Rows(rows) = self {
+            rows.csv = rows.csv.take().map(|_| String::new());
+            rows.json = rows.json.take().map(|_| Vec::new());
+        }
+    }
+
     pub(super) fn compile(&self, field: &str, part: Part) -> Result<Drawn, PlanError> {
         let kind = match self {
             Self::Counter { step: 0, .. } => {
                 return wrong(&format!("{field}.counter.step"), "wants 1 or more");
+            }
+            Self::Counter { from, step }
+                if u128::from(*step) * u128::from(MAX_REQUESTS) + u128::from(*from)
+                    > u128::from(u64::MAX) =>
+            {
+                return wrong(
+                    &format!("{field}.counter"),
+                    format!(
+                        "would run out of numbers before {MAX_REQUESTS} visits: take a smaller `step` or `from`"
+                    ),
+                );
             }
             Self::Counter { from, step } => Kind::Counter {
                 from: *from,
@@ -239,6 +275,7 @@ impl Drawn {
             // Writing to a String cannot fail.
             let _ = match &self.kind {
                 Kind::Counter { from, step, turn } => {
+                    // Checked for as many visits as a run can have.
                     let number = step.wrapping_mul(turn.take()).wrapping_add(*from);
                     write!(value, "{number}")
                 }

@@ -47,7 +47,8 @@ pub(crate) use self::compiled::{Script, Sent, Visitor};
 pub use self::data::{Order, Rows, Source};
 pub use self::expect::Expect;
 pub(crate) use self::expect::Unmet;
-pub(crate) use self::reply::Reply;
+pub(crate) use self::reply::{MAX_KEPT_BYTES, Reply};
+pub(crate) use self::spoken::Spoken;
 #[cfg(feature = "postgres")]
 pub use self::steps::PostgresStep;
 #[cfg(feature = "websocket")]

@@ -405,6 +405,10 @@ fn what_is_wrong_names_its_field_and_says_what_it_wants() {
             "data.a.counter.step: wants 1 or more",
         ),
         (
+            r#"{"steps": [{}], "data": {"a": {"counter": {"step": 4611686018427387904}}}}"#,
+            "data.a.counter: would run out of numbers",
+        ),
+        (
             r#"{"steps": [{}], "data": {"a": {"integer": {"from": 2, "to": 1}}}}"#,
             "data.a.integer: wants `from` at or below `to`",
         ),

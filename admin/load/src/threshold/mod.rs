@@ -1,69 +1,35 @@
-//! What a run has to reach, in one line each: `p99 < 500ms`, `error_rate < 1% over 10s`, `rate >= 1000/s over 5s abort`.
+//! What a run has to reach, in one line each: `p99 < 500ms`, `error_rate < 1% over 10s`, `p95 of login < 300ms`,
+//! `rate >= 1000/s over 5s abort`.
+//!
+//! | file | role |
+//! |---|---|
+//! | here | a threshold, and what it came to |
+//! | `metric` | what it may speak of |
+//! | `view` | a report or a step, as it looks at it |
+//! | `text` | written and read |
+//! | `window` | over parts of a run, at its end and while it goes on |
+//! | `exclusive` | what no run can keep |
+//! | `usual` | what has to hold where nobody says otherwise |
+
+mod exclusive;
+mod metric;
+mod text;
+mod usual;
+mod view;
+mod window;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::metric::Metric;
+use self::view::View;
 use crate::report::Report;
 
-mod text;
-mod window;
-
+pub use exclusive::contradiction;
 pub use text::ThresholdError;
+pub use usual::UsualTargets;
 pub use window::{Breach, Watch};
-
-/// A figure of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Metric {
-    Mean,
-    Min,
-    Max,
-    /// In hundredths of a per cent: 9999 is the 99.99th.
-    Percentile(u16),
-    ErrorRate,
-    Rate,
-    /// 99th percentile of the tester's own lag.
-    Lag,
-    Missed,
-}
-
-/// What its number is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Ms,
-    Percent,
-    PerSecond,
-    Count,
-}
-
-impl Unit {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ms => "ms",
-            Self::Percent => "%",
-            Self::PerSecond => "/s",
-            Self::Count => "",
-        }
-    }
-}
-
-/// Name, metric, unit, and what it is. The one list of what a threshold may speak of.
-const METRICS: [(&str, Metric, Unit); 13] = [
-    ("mean", Metric::Mean, Unit::Ms),
-    ("min", Metric::Min, Unit::Ms),
-    ("max", Metric::Max, Unit::Ms),
-    ("p50", Metric::Percentile(5_000), Unit::Ms),
-    ("p75", Metric::Percentile(7_500), Unit::Ms),
-    ("p90", Metric::Percentile(9_000), Unit::Ms),
-    ("p95", Metric::Percentile(9_500), Unit::Ms),
-    ("p99", Metric::Percentile(9_900), Unit::Ms),
-    ("p999", Metric::Percentile(9_990), Unit::Ms),
-    ("p9999", Metric::Percentile(9_999), Unit::Ms),
-    ("error_rate", Metric::ErrorRate, Unit::Percent),
-    ("rate", Metric::Rate, Unit::PerSecond),
-    ("lag_p99", Metric::Lag, Unit::Ms),
-];
-
-/// The one metric that is a bare number.
-const MISSED: (&str, Metric, Unit) = ("missed", Metric::Missed, Unit::Count);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comparison {
@@ -81,28 +47,43 @@ const COMPARISONS: [(&str, Comparison); 4] = [
     (">", Comparison::More),
 ];
 
-/// A condition on a report. Latencies are response times of good answers; `error_rate` is of all requests; `rate` counts good
-/// answers a second; `lag_p99` and `missed` are the tester's own.
+/// A condition on a report.
 ///
-/// As text: a figure, one of `<`, `<=`, `>` and `>=`, and a limit with its unit. Then, if it should hold in each part of the
+/// As text: a figure, one of `<`, `<=`, `>` and `>=`, and a limit with its unit.
+///
+/// | figure | of what | unit |
+/// |---|---|---|
+/// | `mean`, `min`, `max`, `p50`, `p75`, `p90`, `p95`, `p99`, `p999`, `p9999` | response times of good answers; with `service_` before it from the send, with `failed_` of what was no good answer, with `lag_` the tester's own lateness | `us`, `ms`, `s` |
+/// | `error_rate`; `connect_rate`, `tls_rate`, `reset_rate`, `timeout_rate`, `status_rate`, `protocol_rate`, `sql_rate`, `check_rate` | requests without a good answer, of all kinds or one, among all | `%` |
+/// | `rate` | good answers a second | `/s` |
+/// | `throughput` | bytes of response bodies a second | `B/s`, `kB/s`, `MB/s`, `GB/s` |
+/// | `requests`, `missed`, `dropped` | requests that ended; those due and never sent; connections that were lost | none |
+/// | `cpu` | CPU time of the tester's own threads, of one core | `%` |
+///
+/// After the figure `of` and a step's name as reports have it makes it that step's. At the end, if it should hold in each part of the
 /// run, `over` and whole seconds, 1 to [`MAX_DURATION_S`](crate::MAX_DURATION_S): each window of so many seconds on end has to hold, but for those
 /// that are not whole at the run's end, and for those without any answer where the figure is of answers. Then, if the run
-/// should end when it is broken, `abort`: without `over` all seconds so far count.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// should end when it is broken, `abort`: without `over` all seconds so far count. These two are of response times, `error_rate`, `rate`,
+/// `throughput` and `cpu` of the whole run alone.
+///
+/// A percentile of the whole run of which too few were counted ([`Estimate::needed`](crate::Estimate::needed)) neither holds nor is broken, unless
+/// what was counted decides it all the same. One over a window is that of what was counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Threshold {
     metric: Metric,
     comparison: Comparison,
-    /// In milliseconds, per cent, a second, or as a count.
+    /// In milliseconds, per cent, a second, bytes a second, or as a count.
     limit: f64,
+    step: Option<Arc<str>>,
     /// Seconds of a window; none where the whole run is one.
     over_s: Option<u16>,
     aborts: bool,
 }
 
 /// What a threshold came to.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
     /// The condition.
     pub threshold: Threshold,
@@ -111,22 +92,42 @@ pub struct Verdict {
     pub measured: Option<f64>,
     /// Whether it holds.
     pub holds: bool,
+    /// Set where it neither holds nor is broken, for the run was too short: how many have to be counted for such a percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needed: Option<u64>,
 }
 
 impl Verdict {
+    /// Whether it was shown not to hold.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        !self.holds && self.needed.is_none()
+    }
+
+    /// What it came to, in a word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match (self.holds, self.needed) {
+            (true, _) => "held",
+            (false, None) => "broken",
+            (false, Some(_)) => "too short",
+        }
+    }
+
     /// What the run had, with its unit.
     #[must_use]
     pub fn measured_text(&self) -> String {
-        let Some(value) = self.measured else {
-            return "nothing measured".to_owned();
-        };
-        // As many figures as matter, and none more.
-        let rounded = if value < 100.0 {
-            (value * 1e3).round() / 1e3
-        } else {
-            (value * 10.0).round() / 10.0
-        };
-        format!("{rounded}{}", self.threshold.name().1.as_str())
+        let unit = self.threshold.metric.unit();
+        match (self.measured, self.needed) {
+            (None, _) => "nothing measured".to_owned(),
+            (Some(value), None) => unit.rounded(value),
+            (Some(value), Some(needed)) => {
+                format!(
+                    "{} so far, too short: it takes {needed}",
+                    unit.rounded(value)
+                )
+            }
+        }
     }
 }
 
@@ -134,10 +135,32 @@ impl Threshold {
     /// Holds it against a report.
     #[must_use]
     pub fn judge(&self, report: &Report) -> Verdict {
-        self.verdict(match self.over_s {
-            None => self.measured(report),
-            Some(seconds) => window::worst(self, seconds, &report.intervals),
-        })
+        if let Some(seconds) = self.over_s {
+            return self.verdict(window::worst(self, seconds, &report.intervals));
+        }
+        let Some(view) = View::of(report, self.step.as_deref()) else {
+            return self.verdict(None);
+        };
+        let measured = self.metric.measured(&view);
+        match self.metric.too_few(&view) {
+            None => self.verdict(measured),
+            Some((needed, low)) => {
+                // Where even the interval's lower end is past the limit, more of them would not bring it back.
+                let is_past = low.is_some_and(|low| {
+                    if self.is_upper() {
+                        !self.holds(low)
+                    } else {
+                        self.holds(low)
+                    }
+                });
+                Verdict {
+                    threshold: self.clone(),
+                    measured,
+                    holds: is_past && !self.is_upper(),
+                    needed: (!is_past).then_some(needed),
+                }
+            }
+        }
     }
 
     /// Whether the run should end when it is broken.
@@ -146,11 +169,39 @@ impl Threshold {
         self.aborts
     }
 
+    /// The step that it is of.
+    #[must_use]
+    pub fn step(&self) -> Option<&str> {
+        self.step.as_deref()
+    }
+
+    /// Seconds of its windows.
+    pub(crate) fn over_s(&self) -> Option<u16> {
+        self.over_s
+    }
+
+    /// The good answers a second that the whole run has to have.
+    pub(crate) fn least_rate_per_s(&self) -> Option<f64> {
+        let is_whole = self.over_s.is_none() && self.step.is_none();
+        (self.metric == Metric::Rate && is_whole && !self.is_upper()).then_some(self.limit)
+    }
+
+    /// How many have to be counted before it can hold.
+    pub(crate) fn needed(&self) -> u64 {
+        match self.metric {
+            Metric::Time(_, metric::Stat::Percentile(hundredths)) if self.over_s.is_none() => {
+                crate::confidence::needed(f64::from(hundredths) / 1e4)
+            }
+            _ => 0,
+        }
+    }
+
     fn verdict(&self, measured: Option<f64>) -> Verdict {
         Verdict {
-            threshold: *self,
+            threshold: self.clone(),
             measured,
             holds: measured.is_some_and(|value| self.holds(value)),
+            needed: None,
         }
     }
 
@@ -166,53 +217,6 @@ impl Threshold {
     fn is_upper(&self) -> bool {
         matches!(self.comparison, Comparison::Less | Comparison::AtMost)
     }
-
-    fn measured(&self, report: &Report) -> Option<f64> {
-        let response = &report.response;
-        let has_answers = response.count > 0;
-        let latency = |value: f64| has_answers.then_some(value);
-        match self.metric {
-            Metric::Mean => latency(response.mean_ms),
-            Metric::Min => latency(response.min_ms),
-            Metric::Max => latency(response.max_ms),
-            Metric::Percentile(5_000) => latency(response.p50_ms),
-            Metric::Percentile(7_500) => latency(response.p75_ms),
-            Metric::Percentile(9_000) => latency(response.p90_ms),
-            Metric::Percentile(9_500) => latency(response.p95_ms),
-            Metric::Percentile(9_900) => latency(response.p99_ms),
-            Metric::Percentile(9_990) => latency(response.p999_ms),
-            Metric::Percentile(_) => latency(response.p9999_ms),
-            Metric::ErrorRate => (report.requests > 0).then_some(report.error_percent),
-            Metric::Rate => Some(report.rate_per_s),
-            Metric::Lag => (report.lag.count > 0).then_some(report.lag.p99_ms),
-            #[expect(clippy::cast_precision_loss, reason = "compared with a limit")]
-            Metric::Missed => Some(report.missed as f64),
-        }
-    }
-
-    fn name(&self) -> (&'static str, Unit) {
-        METRICS
-            .iter()
-            .find(|(_, metric, _)| *metric == self.metric)
-            .map_or((MISSED.0, MISSED.2), |(name, _, unit)| (*name, *unit))
-    }
-}
-
-/// Thresholds of which no run could keep both: the first such pair.
-#[must_use]
-pub fn contradiction(thresholds: &[Threshold]) -> Option<(Threshold, Threshold)> {
-    let is_strict =
-        |threshold: &Threshold| matches!(threshold.comparison, Comparison::Less | Comparison::More);
-    for upper in thresholds.iter().filter(|threshold| threshold.is_upper()) {
-        for lower in thresholds.iter().filter(|threshold| !threshold.is_upper()) {
-            let is_empty = upper.limit < lower.limit
-                || upper.limit == lower.limit && (is_strict(upper) || is_strict(lower));
-            if upper.metric == lower.metric && upper.over_s == lower.over_s && is_empty {
-                return Some((*upper, *lower));
-            }
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Threshold, Verdict};
+use super::metric::{Metric, Series, Stat};
+use super::{Threshold, Verdict};
 use crate::percentiles::ms;
 use crate::record;
 use crate::series::Interval;
@@ -13,6 +14,8 @@ struct Sum {
     response: Histogram<u64>,
     ok: u64,
     errors: u64,
+    body_bytes: u64,
+    cpu_s: f64,
     duration_s: f64,
 }
 
@@ -22,6 +25,8 @@ impl Sum {
             response: record::histogram(),
             ok: 0,
             errors: 0,
+            body_bytes: 0,
+            cpu_s: 0.0,
             duration_s: 0.0,
         }
     }
@@ -30,6 +35,8 @@ impl Sum {
         second.response.add_to(&mut self.response);
         self.ok += second.ok;
         self.errors += second.errors;
+        self.body_bytes += second.body_bytes;
+        self.cpu_s += second.cpu_s;
         self.duration_s += second.duration_s;
     }
 
@@ -39,6 +46,8 @@ impl Sum {
         let _ = self.response.subtract(second.response.unpacked());
         self.ok -= second.ok;
         self.errors -= second.errors;
+        self.body_bytes -= second.body_bytes;
+        self.cpu_s -= second.cpu_s;
         self.duration_s -= second.duration_s;
     }
 
@@ -47,16 +56,25 @@ impl Sum {
         let latency = |value: f64| (!response.is_empty()).then_some(value);
         let all = self.ok + self.errors;
         match metric {
-            Metric::Mean => latency(response.mean() / 1e3),
-            Metric::Min => latency(ms(response.min())),
-            Metric::Max => latency(ms(response.max())),
-            Metric::Percentile(hundredths) => {
-                latency(ms(response.value_at_quantile(f64::from(hundredths) / 1e4)))
-            }
+            Metric::Time(Series::Response, stat) => latency(match stat {
+                Stat::Mean => response.mean() / 1e3,
+                Stat::Min => ms(response.min()),
+                Stat::Max => ms(response.max()),
+                Stat::Percentile(hundredths) => {
+                    ms(response.value_at_quantile(f64::from(hundredths) / 1e4))
+                }
+            }),
             Metric::ErrorRate => (all > 0).then(|| 100.0 * self.errors as f64 / all as f64),
             Metric::Rate => Some(self.ok as f64 / self.duration_s),
+            Metric::Throughput => Some(self.body_bytes as f64 / self.duration_s),
+            // Sums of what was added and taken away again are off by a rounding.
+            Metric::Cpu => Some((100.0 * self.cpu_s / self.duration_s).max(0.0)),
             // Refused with such a threshold.
-            Metric::Lag | Metric::Missed => None,
+            Metric::Time(..)
+            | Metric::KindRate(_)
+            | Metric::Requests
+            | Metric::Missed
+            | Metric::Dropped => None,
         }
     }
 }
@@ -114,7 +132,7 @@ pub(super) fn worst(threshold: &Threshold, over_s: u16, seconds: &[Interval]) ->
 }
 
 /// A threshold that ended a run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Breach {
     /// What was broken.
     pub threshold: Threshold,
@@ -129,9 +147,10 @@ impl Breach {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         Verdict {
-            threshold: self.threshold,
+            threshold: self.threshold.clone(),
             measured: Some(self.measured),
             holds: false,
+            needed: None,
         }
     }
 }
@@ -158,7 +177,7 @@ impl Watch {
             windows: thresholds
                 .iter()
                 .filter(|threshold| threshold.aborts)
-                .map(|threshold| (*threshold, Window::new(threshold.over_s)))
+                .map(|threshold| (threshold.clone(), Window::new(threshold.over_s)))
                 .collect(),
             seen: 0,
         }
@@ -175,7 +194,7 @@ impl Watch {
                 let measured = window.advance(seconds, at, threshold.metric);
                 if let Some(measured) = measured.filter(|value| !threshold.holds(*value)) {
                     return Some(Breach {
-                        threshold: *threshold,
+                        threshold: threshold.clone(),
                         measured,
                         at_s: second.until_s,
                     });
@@ -217,10 +236,22 @@ mod tests {
             })
             .collect();
         for (text, metric) in [
-            ("p99 < 1ms over 7s", Metric::Percentile(9_900)),
-            ("p50 > 1ms over 7s", Metric::Percentile(5_000)),
-            ("mean < 1ms over 7s", Metric::Mean),
-            ("max < 1ms over 7s", Metric::Max),
+            (
+                "p99 < 1ms over 7s",
+                Metric::Time(Series::Response, Stat::Percentile(9_900)),
+            ),
+            (
+                "p50 > 1ms over 7s",
+                Metric::Time(Series::Response, Stat::Percentile(5_000)),
+            ),
+            (
+                "mean < 1ms over 7s",
+                Metric::Time(Series::Response, Stat::Mean),
+            ),
+            (
+                "max < 1ms over 7s",
+                Metric::Time(Series::Response, Stat::Max),
+            ),
             ("error_rate < 1% over 7s", Metric::ErrorRate),
             ("rate >= 1/s over 7s", Metric::Rate),
         ] {
@@ -314,7 +345,7 @@ mod tests {
         let idle: Vec<_> = (0..3).map(|at| second(at, [9, 5, 0][at], 0, 1)).collect();
         let breach = Watch::new(&[threshold("rate > 5/s abort")]).look(&idle);
         assert!(
-            breach.is_some_and(|breach| breach.at_s == 3.0),
+            breach.as_ref().is_some_and(|breach| breach.at_s == 3.0),
             "{breach:?}"
         );
     }

@@ -1,14 +1,9 @@
-//! The command line, and the plan that it makes.
+//! The command line.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::work::Work;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use pitcrew_load::{
-    AnyTarget, HttpPlan, Load, Open, Part, Plan, PostgresMode, PostgresPlan, PostgresTarget,
-    Spacing, Stage, Target, Threshold, WebSocketMessage, WebSocketPlan, seconds,
-};
+use pitcrew_load::{Part, PostgresMode, Stage, Threshold, UserStage, seconds};
 
 /// Sends load to an HTTP server, PostgreSQL or a WebSocket and tells the truth about its latency.
 ///
@@ -28,69 +23,113 @@ pub(crate) struct Arguments {
     pub(crate) command: Option<Command>,
     /// What to load: http://HOST[:PORT]/PATH, postgres://USER@HOST/DATABASE, ws://HOST[:PORT]/PATH; https:// and wss:// too
     #[arg(required_unless_present = "plan")]
-    url: Option<String>,
+    pub(super) url: Option<String>,
     /// Target, plan and thresholds from a file, .toml or .json, in the place of the options that say what is sent and when
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "url", "connections", "duration", "requests", "rate", "stage", "poisson", "seed", "method", "header", "body",
-        "timeout", "capacity", "sql", "mode", "message",
+        "timeout", "capacity", "sql", "mode", "message", "users", "ramp_up", "http2", "streams", "no_keep_alive",
+        "parameter", "depth", "allow_writes", "idle", "hold",
     ])]
     pub(crate) plan: Option<PathBuf>,
     /// Connections: as many as send in a closed model, the most in an open one
     #[arg(short, long)]
-    connections: Option<u32>,
+    pub(super) connections: Option<u32>,
     /// How long, as 10s or 1.5m [default: 10s]
     #[arg(short, long, value_parser = seconds)]
-    duration: Option<f64>,
+    pub(super) duration: Option<f64>,
     /// End a closed model after so many requests
     #[arg(short = 'n', long)]
-    requests: Option<u64>,
+    pub(super) requests: Option<u64>,
     /// Arrivals a second of an open model
     #[arg(short, long, conflicts_with_all = ["stage", "requests"])]
-    rate: Option<f64>,
+    pub(super) rate: Option<f64>,
     /// A stage of an open model, as 1000/s:30s or 0..1000/s:30s; one after the other
     #[arg(short, long, conflicts_with_all = ["duration", "requests"])]
-    stage: Vec<Stage>,
+    pub(super) stage: Vec<Stage>,
+    /// A stage of a closed model whose number of users changes, as 50:30s or 0..50:30s; one after the other
+    #[arg(short, long, conflicts_with_all = ["connections", "duration", "rate", "stage", "ramp_up"])]
+    pub(super) users: Vec<UserStage>,
+    /// The connections of a closed model begin one after the other over this time
+    #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with_all = ["rate", "stage"])]
+    pub(super) ramp_up: Option<f64>,
     /// Space the arrivals of an open model as visitors who know nothing of one another
     #[arg(long)]
-    poisson: bool,
+    pub(super) poisson: bool,
     /// Of --poisson: the same seed gives the same arrivals
     #[arg(long, default_value_t = 0)]
-    seed: u64,
+    pub(super) seed: u64,
     /// Request method [default: GET]
     #[arg(short = 'X', long)]
-    method: Option<String>,
+    pub(super) method: Option<String>,
     /// A request header, as `name: value`
     #[arg(short = 'H', long)]
-    header: Vec<String>,
+    pub(super) header: Vec<String>,
     /// Request body
     #[arg(short, long)]
-    body: Option<String>,
+    pub(super) body: Option<String>,
+    /// Speak HTTP/2: in clear with prior knowledge, else as TLS agrees
+    #[arg(long)]
+    pub(super) http2: bool,
+    /// Requests under way at once on each HTTP/2 connection [default: 1]
+    #[arg(long, value_name = "COUNT", requires = "http2")]
+    pub(super) streams: Option<u32>,
+    /// Connect anew for each request of HTTP/1.1 or PostgreSQL; the time that takes is part of it
+    #[arg(long)]
+    pub(super) no_keep_alive: bool,
     /// The statement that PostgreSQL is sent [default: SELECT 1]; sessions are read-only
     #[arg(long)]
-    sql: Option<String>,
+    pub(super) sql: Option<String>,
     /// How PostgreSQL is sent it [default: prepared]
     #[arg(long, value_enum)]
-    mode: Option<Mode>,
+    pub(super) mode: Option<Mode>,
+    /// The statement's parameter $1, then $2, ..., as text
+    #[arg(long, value_name = "VALUE")]
+    pub(super) parameter: Vec<String>,
+    /// Statements under way at once on each pipelined connection [default: 8]
+    #[arg(long, value_name = "COUNT")]
+    pub(super) depth: Option<u32>,
+    /// Do not begin sessions of PostgreSQL as read-only
+    #[arg(long)]
+    pub(super) allow_writes: bool,
     /// The text that a WebSocket is sent, and sends back [default: ping]
     #[arg(long)]
-    message: Option<String>,
+    pub(super) message: Option<String>,
+    /// So many more WebSockets are held without a message
+    #[arg(long, value_name = "COUNT")]
+    pub(super) idle: Option<u32>,
+    /// Close a WebSocket and make it anew after this time
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(super) hold: Option<f64>,
     /// An answer that has not ended by then is an error
     #[arg(long, value_parser = seconds, default_value = "10s")]
-    timeout: f64,
+    pub(super) timeout: f64,
     /// What has to hold, as 'p99 < 500ms', 'error_rate < 1% over 10s' (in each 10 seconds) or 'rate >= 1000/s abort' (or the
     /// run ends there); else the exit code is 1
     #[arg(short, long = "threshold")]
     pub(crate) thresholds: Vec<Threshold>,
     /// Look for the highest rate at which the thresholds hold
-    #[arg(long, requires = "thresholds", conflicts_with_all = ["rate", "stage", "requests"])]
+    #[arg(long, conflicts_with_all = ["rate", "stage", "requests", "users", "ramp_up"])]
     pub(crate) capacity: bool,
+    /// Of --capacity: the first rate that is tried [default: 100]
+    #[arg(long, value_name = "RATE", requires = "capacity")]
+    pub(super) from: Option<f64>,
+    /// Of --capacity: no rate above is tried [default: 100000]
+    #[arg(long, value_name = "RATE", requires = "capacity")]
+    pub(super) to: Option<f64>,
+    /// Of --capacity: how close the interval's ends come, in per cent [default: 2]
+    #[arg(long, value_name = "PERCENT", requires = "capacity")]
+    pub(super) resolution: Option<f64>,
+    /// Have the usual targets of the protocol hold too: of HTTP mean 200 ms, p95 500 ms, p99 1 s, 1000/s, errors below 1 %; of
+    /// PostgreSQL 100, 300, 500 ms, 500/s, 0.1 %; of WebSocket 50, 100, 200 ms, 2000/s, 2 %
+    #[arg(long)]
+    pub(super) usual_thresholds: bool,
     /// Load may go to this HOST:PORT (of PostgreSQL HOST:PORT/DATABASE), which is not on this machine; may be given again
     #[arg(long, value_name = "HOST:PORT")]
-    allow_target: Vec<String>,
+    pub(super) allow_target: Vec<String>,
     /// Run one of several parts of the plan, as 1/4: give each process the same command and its own part, start them together,
     /// and make one result with `pitcrew-load merge`
     #[arg(long, value_name = "N/OF", conflicts_with = "capacity")]
-    part: Option<Part>,
+    pub(super) part: Option<Part>,
     /// Compare with the results of an earlier run: exit code 1 where a figure became worse
     #[arg(long, value_name = "BASELINE.json", conflicts_with = "capacity")]
     pub(crate) compare: Option<PathBuf>,
@@ -103,7 +142,7 @@ pub(crate) struct Arguments {
 
 /// How a statement is sent.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Mode {
+pub(super) enum Mode {
     /// As text, parsed and planned each time
     Simple,
     /// Prepared once a connection
@@ -119,14 +158,6 @@ impl From<Mode> for PostgresMode {
             Mode::Prepared => Self::Prepared,
             Mode::Pipelined => Self::Pipelined,
         }
-    }
-}
-
-/// A WebSocket's URL as that of its handshake (RFC 6455, 3).
-fn in_http(url: &str) -> String {
-    match url.strip_prefix("ws") {
-        Some(rest) if rest.starts_with("://") || rest.starts_with("s://") => format!("http{rest}"),
-        _ => url.to_owned(),
     }
 }
 
@@ -178,203 +209,5 @@ impl Output {
     /// The files, in the order of the options.
     pub(crate) fn paths(&self) -> [&Option<PathBuf>; 4] {
         [&self.json, &self.html, &self.junit, &self.hdr]
-    }
-
-    pub(crate) fn is_asked(&self) -> bool {
-        self.markdown || self.paths().into_iter().any(Option::is_some)
-    }
-}
-
-impl Arguments {
-    /// Where load goes, and what is sent.
-    pub(crate) fn work(&self, file: Option<Plan>) -> Result<Work, String> {
-        let mut plan = match file {
-            Some(plan) => plan,
-            None => self.of_options()?,
-        };
-        if let Some(part) = self.part {
-            plan = plan.part(part);
-        }
-        plan.thresholds
-            .splice(0..0, self.thresholds.iter().copied());
-        plan.check().map_err(|error| error.to_string())?;
-        let scenarios = if plan.scenarios.is_empty() {
-            std::slice::from_ref(&plan)
-        } else {
-            &plan.scenarios
-        };
-        let targets = scenarios.iter().map(|one| self.target_of(one));
-        let targets = targets.collect::<Result<_, _>>()?;
-        Ok(Work { plan, targets })
-    }
-
-    fn target_of(&self, plan: &Plan) -> Result<AnyTarget, String> {
-        if plan.postgres.is_some() {
-            return self.allowed_postgres(&plan.target).map(AnyTarget::from);
-        }
-        self.allowed(&in_http(&plan.target)).map(AnyTarget::from)
-    }
-
-    fn of_options(&self) -> Result<Plan, String> {
-        let url = self.url.as_deref().unwrap_or_default();
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-        let is_postgres = matches!(scheme, "postgres" | "postgresql");
-        let is_websocket = matches!(scheme, "ws" | "wss");
-        for (option, of, is_said, is_right) in [
-            ("--sql", "postgres://", self.sql.is_some(), is_postgres),
-            ("--mode", "postgres://", self.mode.is_some(), is_postgres),
-            ("--message", "ws://", self.message.is_some(), is_websocket),
-            (
-                "--method and --body",
-                "http://",
-                self.method.is_some() || self.body.is_some(),
-                !is_postgres && !is_websocket,
-            ),
-            (
-                "--header",
-                "http:// and ws://",
-                !self.header.is_empty(),
-                !is_postgres,
-            ),
-        ] {
-            if is_said && !is_right {
-                return Err(format!(
-                    "{option} is for {of}, and this is {scheme}://: leave it out"
-                ));
-            }
-        }
-        let load = self.load();
-        if is_postgres {
-            let plan = PostgresPlan {
-                sql: self.sql.clone().unwrap_or_else(|| "SELECT 1".to_owned()),
-                mode: self.mode.map(PostgresMode::from).unwrap_or_default(),
-                load,
-                ..PostgresPlan::default()
-            };
-            return Ok(Plan::postgres(url, plan));
-        }
-        let spelled = in_http(url);
-        let uri: http::Uri = spelled
-            .parse()
-            .map_err(|error| format!("`{url}` is no URL: {error}"))?;
-        let Some(authority) = uri.authority() else {
-            return Err(format!("`{url}` is no URL: write http://HOST[:PORT]/PATH"));
-        };
-        let scheme = uri.scheme_str().unwrap_or_default();
-        let target = format!("{scheme}://{authority}");
-        let path = uri
-            .path_and_query()
-            .map_or("/", |path| path.as_str())
-            .to_owned();
-        let mut headers = BTreeMap::new();
-        for header in &self.header {
-            let (name, value) = header
-                .split_once(':')
-                .ok_or_else(|| format!("`{header}` is no header: write `name: value`"))?;
-            let name = name.trim().to_ascii_lowercase();
-            if headers.contains_key(&name) {
-                return Err(format!(
-                    "the header `{name}` is given twice: write its values as one, `{name}: a, b`"
-                ));
-            }
-            headers.insert(name, value.trim().to_owned());
-        }
-        if is_websocket {
-            let usual = WebSocketPlan::default();
-            let message = self.message.clone().map(WebSocketMessage::Text);
-            let plan = WebSocketPlan {
-                path,
-                headers,
-                message: message.unwrap_or(usual.message),
-                load,
-                ..WebSocketPlan::default()
-            };
-            return Ok(Plan::websocket(target, plan));
-        }
-        let plan = HttpPlan {
-            path,
-            method: self.method.clone().unwrap_or_else(|| "GET".to_owned()),
-            headers,
-            body: self.body.clone(),
-            load,
-            ..HttpPlan::default()
-        };
-        Ok(Plan::http(target, plan))
-    }
-
-    fn load(&self) -> Load {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked with the plan"
-        )]
-        let timeout_ms = (self.timeout * 1e3) as u64;
-        let open = self.open();
-        Load {
-            connections: self.connections,
-            duration_s: self.duration.filter(|_| open.is_none()),
-            requests: self.requests,
-            open,
-            part: None,
-            timeout_ms,
-        }
-    }
-
-    fn open(&self) -> Option<Open> {
-        let mut stages = self.stage.clone();
-        if let Some(rate_per_s) = self.rate {
-            stages.push(Stage {
-                duration_s: self.duration.unwrap_or(10.0),
-                rate_per_s,
-                to_rate_per_s: None,
-            });
-        }
-        (!stages.is_empty()).then(|| Open {
-            stages,
-            spacing: self.spacing(),
-            seed: self.seed,
-        })
-    }
-
-    /// A target on this machine, or one that the command line names once more.
-    fn allowed(&self, text: &str) -> Result<Target, String> {
-        let target = Target::resolve(text).map_err(|error| error.to_string())?;
-        let authority = target.authority();
-        if !target.address().ip().is_loopback() && !self.is_allowed(authority) {
-            return Err(format!(
-                "{authority} ({}) is not on this machine: where you may load it, say --allow-target {authority}",
-                target.address().ip()
-            ));
-        }
-        Ok(target)
-    }
-
-    fn allowed_postgres(&self, text: &str) -> Result<PostgresTarget, String> {
-        let target = PostgresTarget::anywhere(text).map_err(|error| error.to_string())?;
-        let authority = target.authority();
-        if !target.is_local() && !self.is_allowed(&authority) {
-            return Err(format!(
-                "{authority} is not on this machine: where you may load it, say --allow-target {authority}"
-            ));
-        }
-        Ok(target)
-    }
-
-    fn is_allowed(&self, authority: &str) -> bool {
-        let mut allowed = self.allow_target.iter();
-        allowed.any(|allowed| allowed.eq_ignore_ascii_case(authority))
-    }
-
-    /// Seconds of a probe of the capacity search.
-    pub(crate) fn probe_s(&self) -> f64 {
-        self.duration.unwrap_or(5.0)
-    }
-
-    pub(crate) fn spacing(&self) -> Spacing {
-        if self.poisson {
-            Spacing::Poisson
-        } else {
-            Spacing::Even
-        }
     }
 }

@@ -1,10 +1,11 @@
 //! A run beside an earlier one.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use pitcrew_load::{Comparison, Movement, Results, Tolerance, compare};
 
-use super::{BROKEN, LATE, files};
+use super::{BROKEN, LATE, files, say};
 
 pub(super) const USUAL_SMALL_PERCENT: f64 = 5.0;
 
@@ -13,46 +14,51 @@ pub(super) fn files(baseline: &Path, result: &Path, small_percent: f64) -> Resul
         return Err("--small wants 0 to 100 per cent".to_owned());
     }
     let (before, after) = (files::read(baseline)?, files::read(result)?);
-    Ok(results(&before, &after, small_percent))
+    results(&before, &after, small_percent)
 }
 
 /// Prints what moved, of the whole and of each scenario that both have. 0 where nothing became worse, 1 where something did, 3
 /// where that cannot be said.
-pub(super) fn results(before: &Results, after: &Results, small_percent: f64) -> u8 {
-    let mut codes = vec![one(before, after, small_percent)];
+pub(super) fn results(before: &Results, after: &Results, small_percent: f64) -> Result<u8, String> {
+    let mut text = String::new();
+    let mut codes = vec![one(&mut text, before, after, small_percent)];
     for scenario in &after.scenarios {
         let mut others = before.scenarios.iter();
         if let Some(before) = others.find(|before| before.name == scenario.name) {
-            println!("\nScenario {}", scenario.name);
-            codes.push(one(before, scenario, small_percent));
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "\nScenario {}", scenario.name);
+            codes.push(one(&mut text, before, scenario, small_percent));
         }
     }
+    say(&text)?;
     let has = |code| codes.contains(&code);
-    [BROKEN, LATE]
-        .into_iter()
-        .find(|code| has(*code))
-        .unwrap_or(0)
+    let code = [BROKEN, LATE].into_iter().find(|code| has(*code));
+    Ok(code.unwrap_or(0))
 }
 
-fn one(before: &Results, after: &Results, small_percent: f64) -> u8 {
+fn one(text: &mut String, before: &Results, after: &Results, small_percent: f64) -> u8 {
     let compared = compare(
         &before.report.intervals,
         &after.report.intervals,
         &Tolerance { small_percent },
     );
-    println!(
-        "\n{:<8}{:>12}{:>12}  change, 99 % interval",
+    let _ = writeln!(
+        text,
+        "\n{:<15}{:>12}{:>12}  change, 99 % interval",
         "", "before", "after"
     );
     for comparison in &compared {
-        println!("{}", line(comparison));
+        text.push_str(&line(comparison));
+        text.push('\n');
     }
     if before.plan != after.plan {
-        println!("The plans differ, so the target need not be what changed.");
+        text.push_str("The plans differ, so the target need not be what changed.\n");
     }
     let is_late = |results: &Results| results.report.generator_limited.is_some();
     if is_late(before) || is_late(after) {
-        println!("The tester was late in one of the runs, so nothing can be said of the target.");
+        text.push_str(
+            "The tester was late in one of the runs, so nothing can be said of the target.\n",
+        );
         return LATE;
     }
     code(&compared)
@@ -88,13 +94,13 @@ fn line(comparison: &Comparison) -> String {
             )
         })
         .unwrap_or_default();
-    let unit = if comparison.metric == "rate" {
-        "/s"
-    } else {
-        "ms"
+    let unit = match comparison.metric {
+        "rate" => "/s",
+        "success_percent" => "%",
+        _ => "ms",
     };
     format!(
-        "{:<8}{:>10.3}{unit}{:>10.3}{unit}  {change}{word}",
+        "{:<15}{:>10.3}{unit:<2}{:>10.3}{unit:<2}  {change}{word}",
         comparison.metric, comparison.before, comparison.after
     )
 }

@@ -102,12 +102,13 @@ fn view(progress: &Progress, seconds: &[Interval], length_s: f64) -> String {
     let share = (progress.elapsed_s / length_s).clamp(0.0, 1.0);
     let full = (share * 30.0) as usize;
     let mut text = format!(
-        "{}{} {:.0} of {length_s:.0} s   {} answered, {} errors\n",
+        "{}{} {:.0} of {length_s:.0} s   {} answered, {} errors, {} in flight\n",
         "█".repeat(full),
         "░".repeat(30 - full),
         progress.elapsed_s,
         progress.finished,
-        progress.errors
+        progress.errors,
+        progress.in_flight
     );
     let Some(last) = seconds.last() else {
         return text;
@@ -135,11 +136,15 @@ mod tests {
             elapsed_s: 20.0,
             finished: 7,
             errors: 2,
+            ..Progress::default()
         };
         let text = view(&progress, &[], 10.0);
         assert_eq!(
             text,
-            format!("{} 20 of 10 s   7 answered, 2 errors\n", "█".repeat(30))
+            format!(
+                "{} 20 of 10 s   7 answered, 2 errors, 0 in flight\n",
+                "█".repeat(30)
+            )
         );
     }
 

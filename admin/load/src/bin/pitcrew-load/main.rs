@@ -1,9 +1,11 @@
 //! `pitcrew-load`: the load tester on the command line.
 //!
 //! Exit codes: 0 all thresholds held, 1 one did not or a figure became worse, 2 something is wrong with the command line, the
-//! target or a file, 3 nothing can be said (the tester itself was late, or a comparison is too noisy), 130 interrupted.
+//! target or a file, 3 nothing can be said (the tester itself was late,
+//! the run was too short for a percentile, or a comparison is too noisy), 130 interrupted.
 
 mod arguments;
+mod asked;
 mod compared;
 mod files;
 mod live;
@@ -12,11 +14,12 @@ mod search;
 mod show;
 mod work;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use pitcrew_load::{Breach, Results, Run, Watch, merge};
+use pitcrew_load::{Results, Run, Stopped, merge, watch};
 
 use self::arguments::{Arguments, Command};
 use self::live::Live;
@@ -25,10 +28,11 @@ use self::work::Work;
 const BROKEN: u8 = 1;
 const WRONG: u8 = 2;
 const LATE: u8 = 3;
+const TOO_SHORT: u8 = 3;
 const INTERRUPTED: u8 = 130;
 
-/// How often the run is looked at while it goes on.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often the run is shown while it goes on.
+const SHOW_EVERY: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -37,14 +41,12 @@ fn main() -> ExitCode {
         Some(Command::Merge { results, output }) => files::read_all(results)
             .and_then(|parts| merge(&parts).map_err(|error| error.to_string()))
             .and_then(|merged| {
+                files::check(output, results)?;
                 files::write(output, &merged)?;
-                print!("{}", show::results(&merged, output.markdown));
+                say(&show::results(&merged, output.markdown))?;
                 Ok(code(&merged, false))
             }),
-        Some(Command::Schema) => {
-            println!("{:#}", pitcrew_load::schema());
-            Ok(0)
-        }
+        Some(Command::Schema) => say(&format!("{:#}\n", pitcrew_load::schema())).map(|()| 0),
         Some(Command::Compare {
             baseline,
             result,
@@ -63,9 +65,10 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<u8, String> {
     let file = arguments.plan.as_deref().map(plan_file::read).transpose()?;
     let work = arguments.work(file)?;
-    if arguments.capacity && arguments.output.is_asked() {
+    let of_one_run = [&arguments.output.junit, &arguments.output.hdr];
+    if arguments.capacity && of_one_run.into_iter().any(Option::is_some) {
         return Err(
-            "--capacity makes many runs and writes none of them: leave --json, --html, --junit, --hdr and --markdown out"
+            "--capacity makes many runs: it writes --json, --html and --markdown; leave --junit and --hdr out"
                 .to_owned(),
         );
     }
@@ -77,78 +80,51 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
     runtime.block_on(async {
         work.reachable().await?;
         // What would be wrong with a file only after the run is known before it; and one that cannot begin leaves none behind.
-        files::check(&arguments.output)?;
+        files::check(&arguments.output, arguments.read())?;
         if arguments.capacity {
             return search::run(arguments, &work).await;
         }
         let began = SystemTime::now();
         let run = work.start().await.map_err(|error| error.to_string())?;
-        let end = watched(&run, arguments, &work).await;
+        let (stopped, is_interrupted) = followed(&run, arguments, &work).await;
         let Some(mut results) = work.results(began, &run) else {
             return Err("the run did not end".to_owned());
         };
-        if let End::Breach(scenario, breach) = end {
-            let broken = match scenario {
-                None => &mut results,
-                Some(number) => &mut results.scenarios[number],
-            };
-            broken.stopped_by = Some(breach);
+        if let Some(stopped) = stopped {
+            results = results.with_stop(stopped);
         }
         files::write(&arguments.output, &results)?;
-        print!("{}", show::results(&results, arguments.output.markdown));
-        let own = code(&results, end == End::Interrupted);
+        say(&show::results(&results, arguments.output.markdown))?;
+        let own = code(&results, is_interrupted);
         let Some(baseline) = baseline else {
             return Ok(own);
         };
-        let compared = compared::results(&baseline, &results, compared::USUAL_SMALL_PERCENT);
+        let compared = compared::results(&baseline, &results, compared::USUAL_SMALL_PERCENT)?;
         Ok(if own == 0 { compared } else { own })
     })
 }
 
-/// How a run came to its end.
-#[derive(Debug, PartialEq)]
-enum End {
-    Usual,
-    Interrupted,
-    /// By the number of its scenario, or of the whole.
-    Breach(Option<usize>, Breach),
-}
-
-/// Shows the run while it goes on, and ends it when it is interrupted or breaks a threshold that should end it.
-async fn watched(run: &Run, arguments: &Arguments, work: &Work) -> End {
+/// Shows the run while it goes on, and ends it when it is interrupted or breaks a threshold that should end it. That threshold, and
+/// whether it was interrupted.
+async fn followed(run: &Run, arguments: &Arguments, work: &Work) -> (Option<Stopped>, bool) {
     let mut live = Live::new(work.plan.length_s(), arguments.quiet);
-    let scenarios = work.plan.scenarios.iter().zip(run.scenarios()).enumerate();
-    let mut watches = vec![(None, run, Watch::new(&work.plan.thresholds))];
-    watches.extend(
-        scenarios
-            .map(|(number, (plan, (_, run)))| (Some(number), run, Watch::new(&plan.thresholds))),
-    );
-    let mut end = End::Usual;
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    let mut is_interrupted = false;
+    let mut ticks = tokio::time::interval(SHOW_EVERY);
     let interrupted = interrupted();
-    tokio::pin!(interrupted);
-    let report = loop {
+    let watch = watch(run, &work.plan);
+    tokio::pin!(interrupted, watch);
+    let stopped = loop {
         tokio::select! {
-            report = run.finished() => break report,
-            () = &mut interrupted, if end == End::Usual => {
-                end = End::Interrupted;
+            stopped = &mut watch => break stopped,
+            () = &mut interrupted, if !is_interrupted => {
+                is_interrupted = true;
                 run.cancel();
             }
-            _ = ticks.tick() => {
-                let seconds = run.intervals();
-                live.show(&run.progress(), &seconds);
-                for (scenario, own, watch) in &mut watches {
-                    let breach = watch.look(&own.intervals());
-                    if let (End::Usual, Some(breach)) = (&end, breach) {
-                        end = End::Breach(*scenario, breach);
-                        run.cancel();
-                    }
-                }
-            }
+            _ = ticks.tick() => live.show(&run.progress(), &run.intervals()),
         }
     };
-    live.end(&report.intervals);
-    end
+    live.end(&run.intervals());
+    (stopped.filter(|_| !is_interrupted), is_interrupted)
 }
 
 fn code(results: &Results, is_interrupted: bool) -> u8 {
@@ -156,10 +132,23 @@ fn code(results: &Results, is_interrupted: bool) -> u8 {
         INTERRUPTED
     } else if results.report.generator_limited.is_some() {
         LATE
-    } else if !results.hold() {
+    } else if results.are_broken() {
         BROKEN
+    } else if !results.hold() {
+        TOO_SHORT
     } else {
         0
+    }
+}
+
+/// Prints what was asked for. Who closed the pipe has read enough; a full disk has not.
+fn say(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {error}"))
+        }
+        _ => Ok(()),
     }
 }
 

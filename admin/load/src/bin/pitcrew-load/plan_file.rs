@@ -38,14 +38,14 @@ fn with_rows(mut plan: Plan, path: &Path) -> Result<Plan, String> {
 /// `at` stands before the names of the fields.
 fn rows_of(plan: &mut Plan, path: &Path, at: &str) -> Result<(), String> {
     let all = [
-        ("http", plan.http.as_mut().map(|plan| &mut plan.data)),
+        ("http", plan.http.as_mut().map(|plan| &mut plan.visits.data)),
         (
             "postgres",
-            plan.postgres.as_mut().map(|plan| &mut plan.data),
+            plan.postgres.as_mut().map(|plan| &mut plan.visits.data),
         ),
         (
             "websocket",
-            plan.websocket.as_mut().map(|plan| &mut plan.data),
+            plan.websocket.as_mut().map(|plan| &mut plan.visits.data),
         ),
     ];
     let named = all.into_iter().flat_map(|(of, data)| {
@@ -171,6 +171,14 @@ mod tests {
             (
                 r#"{"target": "a", "http": {}, "thresholds": ["p99 < 1ms", "p98 < 1ms"]}"#,
                 "thresholds[1]: `p98 < 1ms` is no threshold",
+            ),
+            (
+                r#"{"target": "a", "http": {"steps": []}}"#,
+                "http.steps: wants at least one",
+            ),
+            (
+                r#"{"target": "a", "postgres": {"flows": []}}"#,
+                "postgres.flows: wants at least one",
             ),
             (
                 r#"{"target": "a", "http": {"part": "0/1"}}"#,

@@ -1,62 +1,66 @@
 //! `--capacity`: runs the probes of a search.
 
-use pitcrew_load::{Capacity, CapacityPlan, Open, Outcome, PlanError, Probing, Run, Search};
+use std::time::SystemTime;
+
+use pitcrew_load::{
+    AnyTarget, Capacity, CapacityResults, Open, PlanError, Probing, Run, Search, Tried,
+};
 
 use super::arguments::Arguments;
 use super::work::Work;
-use super::{INTERRUPTED, LATE, interrupted};
+use super::{INTERRUPTED, LATE, files, interrupted, say};
 
 pub(super) async fn run(arguments: &Arguments, work: &Work) -> Result<u8, String> {
-    let mut search = Search::new(CapacityPlan::default())
+    let began = SystemTime::now();
+    let mut search = Search::new(arguments.capacity_plan()?)
         .map_err(|(field, wants)| format!("{field} {wants}"))?;
+    let thresholds = work.plan.all_thresholds();
     let probing = Probing {
         start: async |open| work.with_open(&open).start().await,
-        thresholds: &work.plan.thresholds,
+        thresholds: &thresholds,
         duration_s: arguments.probe_s(),
         spacing: arguments.spacing(),
     };
-    println!("| rate | p99 | errors | |\n|---|---|---|---|");
+    if !arguments.output.markdown {
+        say("| rate | answered | p50 | p95 | p99 | errors | |\n|---|---|---|---|---|---|---|\n")?;
+    }
+    let mut all = Vec::new();
     while let Some(rate) = search.next_rate() {
-        let Some(outcome) = probe(&probing, rate).await? else {
+        let Some(tried) = probe(&probing, rate).await? else {
             return Ok(INTERRUPTED);
         };
-        search.take(outcome);
-    }
-    match search.end() {
-        Some(Capacity::Found {
-            low_per_s,
-            high_per_s,
-        }) => {
-            println!(
-                "\nThe thresholds hold at {low_per_s:.0} a second and not at {high_per_s:.0}."
-            );
-            Ok(0)
+        search.take(tried.outcome);
+        if !arguments.output.markdown {
+            say(&format!("{}\n", tried.line()))?;
         }
-        Some(Capacity::NotMeasurable { because }) => {
-            println!("\nNot measurable here: {because}.");
-            Ok(LATE)
-        }
-        None => Err("the search did not end".to_owned()),
+        all.push(tried);
     }
+    let Some(capacity) = search.end().cloned() else {
+        return Err("the search did not end".to_owned());
+    };
+    let is_found = matches!(capacity, Capacity::Found { .. });
+    let target = work.targets.first().map(AnyTarget::authority);
+    let target = target.unwrap_or_default();
+    let results = CapacityResults::new(&work.plan, &target, began, capacity, all);
+    files::write_capacity(&arguments.output, &results)?;
+    if arguments.output.markdown {
+        say(&results.markdown())?;
+    } else {
+        say(&format!("\n{}\n", results.summary()))?;
+    }
+    Ok(if is_found { 0 } else { LATE })
 }
 
 /// `None` when it was interrupted.
 async fn probe(
     probing: &Probing<'_, impl AsyncFn(Open) -> Result<Run, PlanError>>,
     rate_per_s: f64,
-) -> Result<Option<Outcome>, String> {
-    let (outcome, report) = tokio::select! {
-        told = probing.at(rate_per_s) => told.map_err(|error| error.to_string())?,
-        () = interrupted() => return Ok(None),
-    };
-    let word = match outcome {
-        Outcome::Held => "held",
-        Outcome::Broke => "broke",
-        Outcome::GeneratorLimited => "the tester was late",
-    };
-    println!(
-        "| {rate_per_s:.0}/s | {:.2} ms | {:.2} % | {word} |",
-        report.response.p99_ms, report.error_percent
-    );
-    Ok(Some(outcome))
+) -> Result<Option<Tried>, String> {
+    tokio::select! {
+        told = probing.at(rate_per_s) => {
+            let (outcome, report) = told.map_err(|error| error.to_string())?;
+            Ok(Some(Tried::new(rate_per_s, outcome, &report)))
+        }
+        () = interrupted() => Ok(None),
+    }
 }

@@ -36,10 +36,13 @@ fn figures(results: &Results) -> String {
         let _ = writeln!(text, "{count} errors: {name}");
     }
     for verdict in results.verdicts() {
-        let word = if verdict.holds { "ok    " } else { "BROKEN" };
+        let word = match verdict.word() {
+            "broken" => "BROKEN",
+            word => word,
+        };
         let _ = writeln!(
             text,
-            "{word} {} ({})",
+            "{word:<9} {} ({})",
             verdict.threshold,
             verdict.measured_text()
         );

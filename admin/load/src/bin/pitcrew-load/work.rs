@@ -1,6 +1,6 @@
 //! What is sent and where to.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use pitcrew_load::{AnyTarget, Open, Plan, PlanError, Results, Run, start_plan};
 
@@ -21,20 +21,7 @@ impl Work {
             let AnyTarget::Http(target) = target else {
                 continue;
             };
-            let limit = Duration::from_secs(1);
-            let connecting = tokio::net::TcpStream::connect(target.address());
-            match tokio::time::timeout(limit, connecting).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => {
-                    return Err(format!("cannot connect to {}: {error}", target.authority()));
-                }
-                Err(_) => {
-                    return Err(format!(
-                        "{} does not take a connection within a second",
-                        target.authority()
-                    ));
-                }
-            }
+            target.reach().await.map_err(|error| error.to_string())?;
         }
         Ok(())
     }

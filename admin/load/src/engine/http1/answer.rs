@@ -109,8 +109,11 @@ impl Answers {
             };
             bytes = &bytes[length..];
             // An interim answer has no body, and another one follows it (RFC 9110, 15.2).
-            let is_interim = matches!(body.status, 100..=199) && body.status != 101;
-            if is_interim {
+            if matches!(body.status, 100..=199) {
+                // Nobody asked for another protocol (RFC 9110, 15.2.2), and what follows would be of that.
+                if body.status == 101 {
+                    return Err(Wrong);
+                }
                 self.interim += 1;
                 if self.interim > MAX_INTERIM {
                     return Err(Wrong);

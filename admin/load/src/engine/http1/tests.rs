@@ -35,7 +35,7 @@ fn ended(status: u16, body_bytes: u64, is_kept: bool) -> Ended {
 }
 
 /// Answers, and what they are.
-const WHOLE: [(&str, u16, u64, bool); 16] = [
+const WHOLE: [(&str, u16, u64, bool); 15] = [
     (
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         200,
@@ -106,12 +106,6 @@ const WHOLE: [(&str, u16, u64, bool); 16] = [
         true,
     ),
     (
-        "HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n",
-        101,
-        0,
-        false,
-    ),
-    (
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n",
         200,
         2,
@@ -155,6 +149,12 @@ fn what_ends_too_soon_is_no_answer() {
             assert_eq!(read(&[said.as_bytes()]), Ok(None), "{said}");
         }
     }
+}
+
+#[test]
+fn another_protocol_that_nobody_asked_for_is_no_answer() {
+    let text = "HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n";
+    assert_eq!(read(&[text.as_bytes()]), Err(Wrong));
 }
 
 #[test]

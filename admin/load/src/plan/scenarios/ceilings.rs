@@ -1,9 +1,14 @@
 //! Ceilings below the tester's own, for whoever lets others start a run.
 
 use super::super::load::{USUAL_CONNECTIONS, USUAL_DURATION_S};
-use super::super::{MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, PlanError, wrong};
+use super::super::{
+    MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_DURATION_S, MAX_RATE_PER_S, PlanError, wrong,
+};
 use super::Plan;
 use super::protocol::Protocol;
+
+/// With less no run begins.
+const LEAST_MEMORY: u64 = 4 << 20;
 
 /// What a run may ask for at most. Nothing that is not set is lower than what the tester itself allows.
 ///
@@ -21,6 +26,8 @@ pub struct Ceilings {
     connections: Option<u32>,
     rate_per_s: Option<f64>,
     seconds: Option<f64>,
+    body_bytes: Option<usize>,
+    memory_bytes: Option<u64>,
 }
 
 impl Ceilings {
@@ -40,6 +47,19 @@ impl Ceilings {
     /// Seconds from the beginning of the run in which anything new is sent: more than 0, at most [`MAX_DURATION_S`].
     pub fn seconds(mut self, seconds: f64) -> Self {
         self.seconds = Some(seconds);
+        self
+    }
+
+    /// Bytes of the largest body, message or statement with its parameters that one request carries as the plan has it: at most
+    /// [`MAX_BODY_BYTES`].
+    pub fn body_bytes(mut self, bytes: usize) -> Self {
+        self.body_bytes = Some(bytes);
+        self
+    }
+
+    /// Memory of a run as [`Plan::memory_bytes`] puts it, in bytes: 4 MiB or more.
+    pub fn memory_bytes(mut self, bytes: u64) -> Self {
+        self.memory_bytes = Some(bytes);
         self
     }
 
@@ -63,6 +83,15 @@ impl Ceilings {
                 return wrong(field, format!("wants more than 0 and at most {most}"));
             }
         }
+        if self.body_bytes.is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
+            return wrong("body_bytes", format!("wants at most {MAX_BODY_BYTES}"));
+        }
+        if self.memory_bytes.is_some_and(|bytes| bytes < LEAST_MEMORY) {
+            return wrong(
+                "memory_bytes",
+                format!("wants {LEAST_MEMORY} or more: no run takes less"),
+            );
+        }
         Ok(())
     }
 }
@@ -77,7 +106,7 @@ impl Plan {
         let connections = ceilings.connections.unwrap_or(MAX_CONNECTIONS);
         let seconds = ceilings.seconds.unwrap_or(MAX_DURATION_S);
         for load in plan.loads() {
-            if load.open.is_none() {
+            if load.open.is_none() && load.closed.is_none() {
                 load.connections
                     .get_or_insert(USUAL_CONNECTIONS.min(connections));
                 load.duration_s.get_or_insert(USUAL_DURATION_S.min(seconds));
@@ -111,6 +140,13 @@ impl Plan {
                 return wrong("scenarios", wants);
             }
         }
+        let memory = plan.memory_bytes();
+        if let Some(most) = ceilings.memory_bytes.filter(|most| memory > *most) {
+            let wants = format!(
+                "would take about {memory} bytes of memory, and the ceiling here is {most}: ask for fewer steps, scenarios, connections or rows"
+            );
+            return wrong("connections", wants);
+        }
         Ok(plan)
     }
 }
@@ -118,10 +154,23 @@ impl Plan {
 impl Ceilings {
     fn check_one(&self, protocol: &Protocol<'_>, start_s: f64) -> Result<(), PlanError> {
         let load = protocol.load();
+        let (body, most) = (protocol.largest_body(), self.body_bytes);
+        #[expect(clippy::cast_precision_loss, reason = "at most a megabyte")]
+        keeps(
+            "body",
+            body as f64,
+            most.map(|most| most as f64),
+            "bytes in a request",
+        )?;
         let connections = self.connections.map(f64::from);
         let both = load.connections_asked().saturating_add(protocol.idle());
+        let field = if load.closed.is_some() {
+            "closed.stages"
+        } else {
+            "connections"
+        };
         keeps(
-            "connections",
+            field,
             load.connections_asked().into(),
             connections,
             "connections",
@@ -140,10 +189,10 @@ impl Ceilings {
                 keeps(&field(name), rate, self.rate_per_s, "arrivals a second")?;
             }
         }
-        let field = if load.open.is_some() {
-            "open.stages"
-        } else {
-            "duration_s"
+        let field = match (&load.open, &load.closed) {
+            (Some(_), _) => "open.stages",
+            (None, Some(_)) => "closed.stages",
+            (None, None) => "duration_s",
         };
         let seconds = "seconds from the beginning of the run";
         keeps(field, start_s + load.length_s(), self.seconds, seconds)
@@ -174,6 +223,8 @@ mod tests {
         connections: Some(8),
         rate_per_s: Some(50.0),
         seconds: Some(5.0),
+        body_bytes: Some(100),
+        memory_bytes: Some(64 << 20),
     };
 
     #[test]
@@ -233,6 +284,14 @@ mod tests {
             ),
             (two(short, short), "scenarios", "8"),
             (
+                format!(
+                    r#"{{"target": "a", "http": {{"body": "{}"}}}}"#,
+                    "x".repeat(101)
+                ),
+                "http.body",
+                "100",
+            ),
+            (
                 two(
                     short,
                     r#""http": {"connections": 1, "duration_s": 2}, "start_s": 4"#,
@@ -266,6 +325,25 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "scripts")]
+    #[test]
+    fn memory_grows_with_what_a_plan_asks_for_and_has_a_ceiling() {
+        let plan = |rows: usize| {
+            let rows = "x".repeat(rows);
+            let plan = format!(
+                r#"{{"target": "a", "http": {{"connections": 1, "duration_s": 1,
+                    "data": {{"a": {{"choice": ["{rows}"]}}}}, "steps": [{{"path": "/{{{{a}}}}"}}]}}}}"#
+            );
+            serde_json::from_str::<Plan>(&plan).expect("a plan")
+        };
+        let (small, large) = (plan(1), plan(1 << 20));
+        assert!(small.memory_bytes() + (3 << 20) <= large.memory_bytes() + 3);
+        let ceilings = Ceilings::default().memory_bytes(small.memory_bytes());
+        assert!(small.within(&ceilings).is_ok());
+        let error = large.within(&ceilings).expect_err("too large");
+        assert!(error.wants.contains("bytes of memory"), "{error}");
+    }
+
     #[test]
     fn ceilings_that_cannot_be_are_refused() {
         let none = Ceilings::default();
@@ -284,6 +362,8 @@ mod tests {
             (none.rate_per_s(-1.0), "rate_per_s"),
             (none.seconds(0.0), "seconds"),
             (none.seconds(f64::INFINITY), "seconds"),
+            (none.body_bytes(MAX_BODY_BYTES + 1), "body_bytes"),
+            (none.memory_bytes(1), "memory_bytes"),
         ] {
             assert_eq!(ceilings.check().expect_err(field).field, field);
         }

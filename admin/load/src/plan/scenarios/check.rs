@@ -59,6 +59,7 @@ impl Plan {
         for (field, is_there) in [
             ("target", !self.target.is_empty()),
             ("start_s", self.start_s != 0.0),
+            ("usual_thresholds", self.usual_thresholds),
         ] {
             if is_there {
                 return wrong(field, "is of each of the `scenarios`; say it there");
@@ -70,7 +71,7 @@ impl Plan {
                 "is of each of the `scenarios`; say it there",
             );
         }
-        self.check_thresholds("")
+        self.check_thresholds("", &[])
     }
 
     fn check_scenario(&self, path: &str) -> Result<(), PlanError> {
@@ -104,18 +105,64 @@ impl Plan {
             return wrong(&format!("{path}target"), "is missing: say where to");
         }
         let checked = self.protocol().and_then(|protocol| protocol.check());
-        checked.map_err(|error| self.named(path, error))?;
-        self.check_thresholds(path)
+        let steps = checked.map_err(|error| self.named(path, error))?;
+        self.check_thresholds(path, &steps)
     }
 
-    fn check_thresholds(&self, path: &str) -> Result<(), PlanError> {
-        match contradiction(&self.thresholds) {
-            None => Ok(()),
-            Some((one, other)) => wrong(
+    /// `steps` are the names of those that there are.
+    fn check_thresholds(&self, path: &str, steps: &[String]) -> Result<(), PlanError> {
+        if let Some((one, other)) = contradiction(&self.all_thresholds()) {
+            return wrong(
                 &format!("{path}thresholds"),
                 format!("no run can keep both `{one}` and `{other}`"),
-            ),
+            );
         }
+        let length_s = self.length_s() - self.start_s;
+        let most_per_s = self.most_per_s().filter(|_| steps.is_empty());
+        for (number, threshold) in self.thresholds.iter().enumerate() {
+            let field = format!("{path}thresholds[{number}]");
+            if let Some(step) = threshold.step()
+                && !steps.iter().any(|name| name == step)
+            {
+                let there_are = if steps.is_empty() {
+                    "there are no steps".to_owned()
+                } else {
+                    format!("there are {}", steps.join(", "))
+                };
+                return wrong(&field, format!("names the step `{step}`; {there_are}"));
+            }
+            if let Some(over_s) = threshold
+                .over_s()
+                .filter(|over_s| f64::from(*over_s) > length_s)
+            {
+                return wrong(
+                    &field,
+                    format!("wants {over_s} s on end, and the plan sends for {length_s} s"),
+                );
+            }
+            if let Some((least, most)) = threshold
+                .least_rate_per_s()
+                .zip(most_per_s)
+                .filter(|(least, most)| least > most)
+            {
+                return wrong(
+                    &field,
+                    format!("wants {least} good answers a second, and the plan sends {most}"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// How many requests a second an open plan sends over the whole of it. None where answers decide that.
+    fn most_per_s(&self) -> Option<f64> {
+        let mut count = 0.0;
+        for protocol in self.leaves().iter().flat_map(|(_, plan)| plan.protocols()) {
+            protocol.load().open.as_ref()?;
+            count += protocol.load().requests_asked();
+        }
+        // A little more than is sent, so that no rounding refuses what can be.
+        Some(count / (self.length_s() - self.start_s) * (1.0 + 1e-9))
     }
 
     /// What a run may have at most is of all scenarios together.

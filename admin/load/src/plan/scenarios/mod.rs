@@ -4,12 +4,14 @@
 //! |---|---|
 //! | here | what it has, and its builder |
 //! | `protocol` | what scenarios of all protocols have |
+//! | `size` | how much it holds and takes |
 //! | `check` | that it can run |
 //! | `ceilings` | that it asks for no more than whoever starts it may |
 
 mod ceilings;
 mod check;
 mod protocol;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -69,6 +71,9 @@ pub struct Plan {
     /// What has to hold: of this scenario, or of a plan with several of all their requests together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Threshold>,
+    /// Of one protocol: its [`UsualTargets`](crate::UsualTargets) have to hold as well. Default false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub usual_thresholds: bool,
     /// Plans that run side by side, in the place of a target and a protocol: at most [`MAX_SCENARIOS`], each with a name, and none
     /// with scenarios of its own. What a run may have at most is shared by all of them: connections, rate, requests, steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -146,6 +151,55 @@ impl Plan {
             thresholds: thresholds.into_iter().collect(),
             ..self
         }
+    }
+
+    /// Has the protocol's [`UsualTargets`](crate::UsualTargets) hold as well.
+    #[must_use]
+    pub fn usual_thresholds(self) -> Self {
+        Self {
+            usual_thresholds: true,
+            ..self
+        }
+    }
+
+    /// All that has to hold, the usual first.
+    #[must_use]
+    pub fn all_thresholds(&self) -> Vec<Threshold> {
+        let usual = self.protocols().next().filter(|_| self.usual_thresholds);
+        let usual = usual.map(|protocol| protocol.usual_targets().thresholds());
+        let mut all = usual.unwrap_or_default();
+        all.extend_from_slice(&self.thresholds);
+        all
+    }
+
+    /// The same without rows of data, which may be large and hold passwords: for who keeps a plan beside its run.
+    #[must_use]
+    pub fn without_rows(mut self) -> Self {
+        #[cfg(feature = "scripts")]
+        for data in self.data() {
+            for source in data.values_mut() {
+                source.forget_rows();
+            }
+        }
+        self.scenarios = std::mem::take(&mut self.scenarios)
+            .into_iter()
+            .map(Self::without_rows)
+            .collect();
+        self
+    }
+
+    #[cfg(feature = "scripts")]
+    fn data(&mut self) -> Vec<&mut std::collections::BTreeMap<String, crate::Source>> {
+        let mut all: Vec<_> = self
+            .http
+            .iter_mut()
+            .map(|plan| &mut plan.visits.data)
+            .collect();
+        #[cfg(feature = "postgres")]
+        all.extend(self.postgres.iter_mut().map(|plan| &mut plan.visits.data));
+        #[cfg(feature = "websocket")]
+        all.extend(self.websocket.iter_mut().map(|plan| &mut plan.visits.data));
+        all
     }
 
     /// Runs only a part, of all scenarios.

@@ -1,6 +1,7 @@
 //! What scenarios of all protocols have.
 
 use super::{HttpPlan, Load, PlanError};
+use crate::threshold::UsualTargets;
 
 /// The plan of a protocol.
 pub(crate) enum Protocol<'a> {
@@ -33,13 +34,40 @@ impl Protocol<'_> {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), PlanError> {
+    /// The names of its steps, where it can run.
+    pub(super) fn check(&self) -> Result<Vec<String>, PlanError> {
+        #[cfg(feature = "scripts")]
+        {
+            let script = match self {
+                Self::Http(plan) => plan.checked()?.script,
+                #[cfg(feature = "postgres")]
+                Self::Postgres(plan) => plan.checked()?.script,
+                #[cfg(feature = "websocket")]
+                Self::WebSocket(plan) => plan.checked()?.script,
+            };
+            Ok(script.map_or_else(Vec::new, |script| script.names().to_vec()))
+        }
+        #[cfg(not(feature = "scripts"))]
+        {
+            match self {
+                Self::Http(plan) => plan.check()?,
+                #[cfg(feature = "postgres")]
+                Self::Postgres(plan) => plan.check()?,
+                #[cfg(feature = "websocket")]
+                Self::WebSocket(plan) => plan.check()?,
+            }
+            Ok(Vec::new())
+        }
+    }
+
+    /// What has to hold where nobody says otherwise.
+    pub(super) const fn usual_targets(&self) -> UsualTargets {
         match self {
-            Self::Http(plan) => plan.check(),
+            Self::Http(_) => UsualTargets::HTTP,
             #[cfg(feature = "postgres")]
-            Self::Postgres(plan) => plan.check(),
+            Self::Postgres(_) => UsualTargets::DATABASE,
             #[cfg(feature = "websocket")]
-            Self::WebSocket(plan) => plan.check(),
+            Self::WebSocket(_) => UsualTargets::WEBSOCKET,
         }
     }
 
@@ -54,18 +82,13 @@ impl Protocol<'_> {
     pub(super) fn steps(&self) -> usize {
         match self {
             #[cfg(feature = "scripts")]
-            Self::Http(plan) => counted(&plan.steps, &plan.flows),
+            Self::Http(plan) => plan.visits.all().count(),
             #[cfg(all(feature = "scripts", feature = "postgres"))]
-            Self::Postgres(plan) => counted(&plan.steps, &plan.flows),
+            Self::Postgres(plan) => plan.visits.all().count(),
             #[cfg(all(feature = "scripts", feature = "websocket"))]
-            Self::WebSocket(plan) => counted(&plan.steps, &plan.flows),
+            Self::WebSocket(plan) => plan.visits.all().count(),
             #[cfg(not(feature = "scripts"))]
             _ => 0,
         }
     }
-}
-
-#[cfg(feature = "scripts")]
-fn counted<S>(steps: &[S], flows: &[crate::Flow<S>]) -> usize {
-    steps.len() + flows.iter().map(|flow| flow.steps.len()).sum::<usize>()
 }

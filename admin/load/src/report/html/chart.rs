@@ -12,7 +12,7 @@ const TOP: f64 = 8.0;
 const BOTTOM: f64 = 20.0;
 
 /// What is drawn along one side.
-pub(super) struct Axis {
+pub(in crate::report) struct Axis {
     from: f64,
     to: f64,
     /// Where a mark stands, and what it says.
@@ -25,7 +25,7 @@ impl Axis {
     }
 
     /// From nothing to at least `most`, in four to six equal steps of 1, 2 or 5 times a power of ten.
-    pub(super) fn linear(most: f64, label: impl Fn(f64) -> String) -> Self {
+    pub(in crate::report) fn linear(most: f64, label: impl Fn(f64) -> String) -> Self {
         let step = step(most / 5.0);
         let count = (most / step).ceil().max(1.0);
         let marks = (0..=count as u32).map(|mark| f64::from(mark) * step);
@@ -37,7 +37,11 @@ impl Axis {
     }
 
     /// Of decimal logarithms, with a mark at each power of ten, and at twice and five times it where these are few.
-    pub(super) fn logarithmic(low: f64, high: f64, label: impl Fn(f64) -> String) -> Self {
+    pub(in crate::report) fn logarithmic(
+        low: f64,
+        high: f64,
+        label: impl Fn(f64) -> String,
+    ) -> Self {
         let (low, high) = (low.max(1e-3), high.max(low * 1.5).max(1.5e-3));
         let (from, to) = (low.log10() - 0.03, high.log10() + 0.03);
         let factors: &[f64] = if to - from > 2.5 {
@@ -88,14 +92,14 @@ pub(super) fn seconds(end: f64) -> Axis {
 }
 
 /// A chart that is being drawn.
-pub(super) struct Chart {
+pub(in crate::report) struct Chart {
     x: Axis,
     y: Axis,
     svg: String,
 }
 
 impl Chart {
-    pub(super) fn new(title: &str, x: Axis, y: Axis) -> Self {
+    pub(in crate::report) fn new(title: &str, x: Axis, y: Axis) -> Self {
         let mut svg =
             format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">");
         let chart = Self {
@@ -140,7 +144,11 @@ impl Chart {
     }
 
     /// A line through points; one that is `None` leaves a gap.
-    pub(super) fn line(&mut self, class: &str, points: impl Iterator<Item = (f64, Option<f64>)>) {
+    pub(in crate::report) fn line(
+        &mut self,
+        class: &str,
+        points: impl Iterator<Item = (f64, Option<f64>)>,
+    ) {
         let mut path = String::new();
         let mut is_down = false;
         for (x, y) in points {
@@ -162,7 +170,7 @@ impl Chart {
     }
 
     /// An upright stroke with ends, from `low` to `high`.
-    pub(super) fn whisker(&mut self, class: &str, x: f64, low: f64, high: f64) {
+    pub(in crate::report) fn whisker(&mut self, class: &str, x: f64, low: f64, high: f64) {
         let (x, low, high) = (self.at_x(x), self.at_y(low), self.at_y(high));
         let _ = write!(
             self.svg,
@@ -188,7 +196,7 @@ impl Chart {
         );
     }
 
-    pub(super) fn end(mut self) -> String {
+    pub(in crate::report) fn end(mut self) -> String {
         self.svg.push_str("</svg>");
         self.svg
     }

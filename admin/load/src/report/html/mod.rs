@@ -5,6 +5,9 @@ mod pictures;
 
 use std::fmt::Write as _;
 
+pub(super) use self::chart::{Axis, Chart};
+pub(super) use self::pictures::key;
+
 use super::results::Results;
 use super::text::{escaped, figure, name, range, thousands, time};
 use crate::confidence::Estimate;
@@ -14,33 +17,38 @@ const STYLE: &str = include_str!("page.css");
 /// Of a plan as it is shown: a body may be a megabyte. The JSON has all of it.
 const MAX_PLAN: usize = 20_000;
 
+/// A page of that content; both are HTML.
+pub(super) fn page(title: &str, content: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
+         <meta name=\"referrer\" content=\"no-referrer\"><title>{title}</title>\n<style>\n{STYLE}</style></head>\n\
+         <body><main><h1>{title}</h1>\n{content}</main></body></html>\n"
+    )
+}
+
 impl Results {
     /// As one HTML page: verdicts, latency by percentile, rate and errors over time, heat map, plan. It loads nothing from
     /// anywhere, and runs no script; names, headers and bodies are text in it.
     #[must_use]
     pub fn html(&self) -> String {
         let title = format!("Load test of {}", escaped(&self.target));
-        let mut page = format!(
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-             <meta name=\"referrer\" content=\"no-referrer\"><title>{title}</title>\n<style>\n{STYLE}</style></head>\n\
-             <body><main><h1>{title}</h1>\n"
-        );
-        self.sections(&mut page);
+        let mut text = String::new();
+        self.sections(&mut text);
         for scenario in &self.scenarios {
             // Writing to a String cannot fail.
             let _ = writeln!(
-                page,
+                text,
                 "<h2 class=\"scenario\">Scenario {}</h2>",
                 escaped(&scenario.name)
             );
-            scenario.sections(&mut page);
+            scenario.sections(&mut text);
         }
-        page.push_str("<div class=\"grid\">\n");
-        self.shown_plan(&mut page);
-        page.push_str("</div></main></body></html>\n");
-        page
+        text.push_str("<div class=\"grid\">\n");
+        self.shown_plan(&mut text);
+        text.push_str("</div>");
+        page(&title, &text)
     }
 
     /// All but the plan.
@@ -130,11 +138,8 @@ impl Results {
              <tr><th></th><th class=\"left\">threshold</th><th>measured</th></tr>",
         );
         for verdict in verdicts {
-            let (class, word) = if verdict.holds {
-                ("good", "held")
-            } else {
-                ("bad", "broken")
-            };
+            let class = if verdict.holds { "good" } else { "bad" };
+            let word = verdict.word();
             let _ = write!(
                 page,
                 "<tr><td class=\"{class}\">{word}</td><td class=\"left\">{}</td><td>{}</td></tr>",

@@ -19,7 +19,7 @@ const ROWS: usize = 24;
 /// Shades of the heat map.
 const SHADES: usize = 8;
 
-fn key(entries: &[(&str, &str)]) -> String {
+pub(in crate::report) fn key(entries: &[(&str, &str)]) -> String {
     let entries: String = entries
         .iter()
         .map(|(class, label)| format!("<span><i class=\"{class}\"></i>{label}</span>"))

@@ -16,7 +16,7 @@ fn what_is_read_is_what_was_written() {
     let mut stopped = own;
     stopped.report.cancelled = true;
     stopped.stopped_by = Some(crate::Breach {
-        threshold: stopped.thresholds[1],
+        threshold: stopped.thresholds[1].clone(),
         measured: 2.5,
         at_s: 11.0,
     });

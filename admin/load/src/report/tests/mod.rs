@@ -41,7 +41,7 @@ fn report(samples: &[(u64, u64, u64)]) -> Report {
         // Ten times a second, as threads do.
         if *ms >= handed_in_ms + 100 {
             handed_in_ms = *ms;
-            series.take(&recorder, Duration::from_millis(*ms));
+            series.take(&recorder, Duration::from_millis(*ms), 0);
             recorder.clear();
         }
         let intended = begin + Duration::from_millis(*ms);
@@ -63,7 +63,7 @@ fn report(samples: &[(u64, u64, u64)]) -> Report {
         };
         recorder.record(&sample, true);
     }
-    series.take(&recorder, Duration::from_secs(60));
+    series.take(&recorder, Duration::from_secs(60), 0);
     series.end(Duration::from_secs(60));
     Report::new(
         &series.total,
