@@ -55,13 +55,12 @@ pub(super) fn write(output: &Output, results: &Results) -> Result<(), String> {
 }
 
 pub(super) fn write_capacity(output: &Output, results: &CapacityResults) -> Result<(), String> {
-    let forms: [(&Option<PathBuf>, fn(&CapacityResults) -> String); 2] = [
-        (&output.json, CapacityResults::json),
-        (&output.html, CapacityResults::html),
-    ];
-    for (path, form) in forms {
+    for (path, text) in [
+        (&output.json, results.json()),
+        (&output.html, results.html()),
+    ] {
         if let Some(path) = path {
-            fs::write(path, form(results))
+            fs::write(path, text)
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         }
     }
