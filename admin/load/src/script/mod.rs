@@ -9,6 +9,7 @@
 //! | `steps` | those of PostgreSQL and WebSocket |
 //! | `spoken` | what they have in common |
 //! | `data` | where values come from |
+//! | `rows` | rows of named columns |
 //! | `template` | texts with values in them |
 //! | `expect` | what an answer has to be |
 //! | `capture` | what is taken from it |
@@ -25,6 +26,7 @@ mod cookies;
 mod data;
 mod expect;
 mod reply;
+mod rows;
 mod sends;
 mod spoken;
 #[cfg(any(feature = "postgres", feature = "websocket"))]
@@ -44,10 +46,11 @@ pub(crate) use self::compiled::Message;
 #[cfg(feature = "postgres")]
 pub(crate) use self::compiled::{Prepared, Sql};
 pub(crate) use self::compiled::{Script, Sent, Visitor};
-pub use self::data::{Order, Rows, Source};
+pub use self::data::Source;
 pub use self::expect::Expect;
 pub(crate) use self::expect::Unmet;
 pub(crate) use self::reply::{MAX_KEPT_BYTES, Reply};
+pub use self::rows::{Order, Rows};
 pub(crate) use self::spoken::Spoken;
 #[cfg(feature = "postgres")]
 pub use self::steps::PostgresStep;

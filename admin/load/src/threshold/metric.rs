@@ -1,6 +1,6 @@
 //! What a threshold may speak of.
 
-use super::view::View;
+use super::view::{Series, View};
 use crate::confidence::{low_end, needed};
 use crate::record::ErrorKind;
 
@@ -17,15 +17,6 @@ pub(super) enum Metric {
     Missed,
     Dropped,
     Cpu,
-}
-
-/// Which times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Series {
-    Response,
-    Service,
-    Failed,
-    Lag,
 }
 
 /// What of them. The order is that of their values.

@@ -1,6 +1,7 @@
 //! What has to hold where nobody says otherwise.
 
-use super::metric::{Metric, Series, Stat};
+use super::metric::{Metric, Stat};
+use super::view::Series;
 use super::{Comparison, Threshold};
 
 /// The targets that a plan begins with, of a protocol.

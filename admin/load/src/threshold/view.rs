@@ -4,10 +4,18 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::metric::Series;
 use crate::percentiles::Percentiles;
 use crate::record::ErrorKind;
 use crate::report::{Histograms, Report};
+
+/// Which times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Series {
+    Response,
+    Service,
+    Failed,
+    Lag,
+}
 
 pub(super) struct View<'a> {
     /// Of what only a whole has.

@@ -3,7 +3,8 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::metric::{Metric, Series, Stat};
+use super::metric::{Metric, Stat};
+use super::view::Series;
 use super::{Threshold, Verdict};
 use crate::percentiles::ms;
 use crate::record;
