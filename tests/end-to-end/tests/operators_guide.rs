@@ -13,13 +13,13 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use guide::{APP, Desk, Proxy, Running, block, free_port, succeeded, until};
+use guide::{APP, Desk, Proxy, Running, block, blocks, free_port, succeeded, until};
 use http::{Request, StatusCode, header};
-use pitcrew_admin::{Admin, Token};
+use pitcrew_admin::{Admin, Token, Webhook};
 use pitcrew_stack::process::find_program;
 use pitcrew_stack::{require, skip};
 use serde_json::Value;
-use shop::{READER, Shop};
+use shop::{OPERATOR, READER, Shop};
 use tower::ServiceExt;
 
 /// Longest wait for something that has to happen: a bug, not a slow machine, takes longer.
@@ -140,6 +140,96 @@ async fn prometheus_scrapes_with_the_configuration_of_the_guide() {
         "sum(http_server_request_duration_seconds_count{http_route=\"/customers/{key}/orders\"})";
     until(|| query(requests), is_one).await;
     shop.close().await;
+}
+
+/// Sends what a receiver is to judge: an alert with a signature by openssl, which knows nothing of this project, over a time that is
+/// told; prints the status of the answer.
+const SEND: &str = r#"
+key=$(printf %s "${SECRET#whsec_}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
+body='{"sentence": "by openssl"}'
+mac=$(printf '%s.%s.%s' try-1 "$AT" "$body" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -binary | base64)
+curl -sS -o /dev/null -w '%{http_code}' -H 'webhook-id: try-1' -H "webhook-timestamp: $AT" -H "webhook-signature: v1,$mac" \
+    --data-binary "$SENT" "$TO"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_reaches_the_receiver_of_the_guide_and_a_forged_one_does_not() {
+    require!(database);
+    let programs = ["python3", "curl", "openssl"].map(find_program);
+    let [Some(python), Some(_), Some(_)] = programs else {
+        skip!("python3, curl or openssl is not installed");
+    };
+    let heading = "Alerts by webhook";
+    let (desk, [port, own]) = (Desk::new(), [free_port(), free_port()]);
+    let secret = desk.run(block(heading, "sh").to_owned()).await;
+    let receiver = block(heading, "python").replace("8080", &port.to_string());
+    let receiver = desk.write("receiver.py", &receiver);
+    let received = desk.folder.join("received");
+    let mut command = Command::new(python);
+    command
+        .arg(receiver)
+        .env("PITCREW_WEBHOOK_SECRET", secret.trim())
+        .stdout(fs::File::create(&received).unwrap())
+        .stderr(Stdio::null());
+    let _running = Running::start(command);
+    let to = format!("http://127.0.0.1:{port}/hook");
+    let curl = |arguments: &[&str]| {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS"]).args(arguments);
+        curl
+    };
+    let answers = ["-o", "/dev/null", "-w", "%{http_code}", &to];
+    until(
+        || curl(&answers),
+        |status| status != "000" && !status.is_empty(),
+    )
+    .await;
+
+    let webhook = Webhook::new(&to, secret.trim())
+        .unwrap()
+        .allow_private(true);
+    let admin = Admin::builder()
+        .operator_token(OPERATOR)
+        .alert_sink(webhook.clone())
+        .build()
+        .unwrap();
+    let serving = admin.clone();
+    let server = tokio::spawn(async move { serving.serve(([127, 0, 0, 1], own).into()).await });
+    let live = format!("http://127.0.0.1:{own}/performance/health/live");
+    until(|| curl(&[&live]), |told| told.contains("UP")).await;
+    let (begin, _) = block("From a terminal", "sh").split_once("\n\n").unwrap();
+    let script = format!("{begin}\n{}", blocks(heading, "sh")[1]);
+    let told = desk
+        .run(script.replace(APP, &format!("127.0.0.1:{own}")))
+        .await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let sentence = told["alert"]["sentence"].as_str().unwrap();
+    let read = || {
+        let mut read = Command::new("cat");
+        read.arg(&received);
+        read
+    };
+    until(read, |told| told.contains(sentence)).await;
+    admin.shutdown(Duration::from_secs(10)).await;
+    server.await.unwrap().unwrap();
+    assert_eq!(webhook.figures().sent, 1);
+
+    let whole = r#"{"sentence": "by openssl"}"#;
+    let forged = r#"{"sentence": "forged"}"#;
+    for (at, sent, status) in [
+        ("$(date +%s)", whole, "204"),
+        ("$(date +%s)", forged, "401"),
+        ("$(($(date +%s) - 600))", whole, "401"),
+        ("yesterday", whole, "401"),
+    ] {
+        let given = format!("SECRET='{}' AT={at} SENT='{sent}' TO={to}\n", secret.trim());
+        assert_eq!(desk.run(given + SEND).await, status, "{at} {sent}");
+    }
+    let received = fs::read_to_string(received).unwrap();
+    assert!(
+        received.contains("by openssl") && !received.contains("forged"),
+        "{received}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::sync::mpsc;
 
 use super::{Alert, AlertSink};
@@ -16,6 +18,8 @@ use delivery::Destination;
 const WAITING: usize = 64;
 /// The shortest secret: 24 bytes, as Standard Webhooks has it.
 const MIN_SECRET_BYTES: usize = 24;
+/// What a secret begins with that is given as base64, as Standard Webhooks writes them.
+const ENCODED: &[u8] = b"whsec_";
 /// The pauses before each further try.
 const PAUSES: [Duration; 4] = [
     Duration::from_secs(1),
@@ -74,7 +78,8 @@ pub enum WebhookError {
     Address,
     /// The secret protects nothing.
     #[error(
-        "the webhook's secret has fewer than {MIN_SECRET_BYTES} bytes: make one with `openssl rand -base64 32`"
+        "the webhook's secret has fewer than {MIN_SECRET_BYTES} bytes, or is no base64 after `whsec_`: make one with \
+         `printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\"`"
     )]
     Secret,
     /// TLS cannot be set up.
@@ -83,16 +88,18 @@ pub enum WebhookError {
 }
 
 impl Webhook {
-    /// Alerts go to `url` (`https://` or `http://`), signed with the bytes of `secret`: at least 24.
+    /// Alerts go to `url` (`https://` or `http://`), signed with `secret`: at least 24 bytes, or `whsec_` and their base64, as
+    /// Standard Webhooks writes them and receivers' libraries take them.
     ///
     /// # Errors
     /// [`WebhookError`] says what cannot be used.
     pub fn new(url: &str, secret: impl AsRef<[u8]>) -> Result<Self, WebhookError> {
-        let secret = secret.as_ref();
-        if secret.len() < MIN_SECRET_BYTES {
-            return Err(WebhookError::Secret);
-        }
-        let destination = Destination::new(url, secret.to_vec())?;
+        let secret = match secret.as_ref().strip_prefix(ENCODED) {
+            Some(encoded) => STANDARD.decode(encoded.trim_ascii()),
+            None => Ok(secret.as_ref().to_vec()),
+        };
+        let secret = secret.ok().filter(|key| key.len() >= MIN_SECRET_BYTES);
+        let destination = Destination::new(url, secret.ok_or(WebhookError::Secret)?)?;
         Ok(Self::to(destination))
     }
 

@@ -99,6 +99,25 @@ async fn l2_an_alert_is_posted_signed_and_a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
+async fn a_secret_with_the_standards_prefix_is_the_base64_of_its_bytes() {
+    let (_, listener) = webhook().await;
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let encoded = format!("whsec_{}", STANDARD.encode(SECRET));
+    let webhook = Webhook::new(&url, encoded).expect("a webhook");
+    let webhook = webhook.allow_private(true);
+    webhook.tell(&alert());
+    let seen = receive(&listener, "204 No Content").await;
+    let field = |name: &str| {
+        let line = seen.lines().find_map(|line| line.strip_prefix(name));
+        line.expect("a field").trim().to_owned()
+    };
+    let (_, body) = seen.split_once("\r\n\r\n").expect("a body");
+    let timestamp = field("webhook-timestamp:").parse().expect("a number");
+    let signed = signature(SECRET, &field("webhook-id:"), timestamp, body);
+    assert_eq!(field("webhook-signature:"), signed);
+}
+
+#[tokio::test]
 async fn l2_a_private_address_is_refused_unless_it_is_allowed() {
     let (webhook, listener) = webhook().await;
     webhook.tell(&alert());
@@ -144,10 +163,15 @@ fn addresses_and_secrets_that_cannot_be_used_are_refused_without_repeating_them(
         assert!(matches!(error, WebhookError::Address), "{url}");
         assert!(!error.to_string().contains("canary"));
     }
-    assert!(matches!(
-        Webhook::new("http://host/", "canary"),
-        Err(WebhookError::Secret)
-    ));
+    for secret in [
+        "canary",
+        "whsec_canary",
+        "whsec_!canary-canary-canary-canary-canary",
+    ] {
+        let error = Webhook::new("http://host/", secret).expect_err("refused");
+        assert!(matches!(error, WebhookError::Secret), "{secret}");
+        assert!(!error.to_string().contains("canary"));
+    }
     let webhook = Webhook::new("http://host/canary", SECRET).expect("a webhook");
     assert!(!format!("{webhook:?}").contains("canary"), "{webhook:?}");
 }

@@ -20,13 +20,20 @@ pub(crate) const APP: &str = "127.0.0.1:3000";
 /// The pause between two looks at it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// The block of a language under a heading.
+/// The first block of a language under a heading.
 pub(crate) fn block(heading: &str, language: &str) -> &'static str {
+    blocks(heading, language)[0]
+}
+
+/// The blocks of a language after a heading, in their order.
+pub(crate) fn blocks(heading: &str, language: &str) -> Vec<&'static str> {
     let (_, section) = GUIDE
         .split_once(&format!("# {heading}\n"))
         .unwrap_or_else(|| panic!("no heading `{heading}`"));
-    let (_, block) = section.split_once(&format!("```{language}\n")).unwrap();
-    block.split_once("```").unwrap().0
+    let begun = section.split(&*format!("```{language}\n")).skip(1);
+    begun
+        .map(|block| block.split_once("```").unwrap().0)
+        .collect()
 }
 
 /// A place of its own for what a guide's reader has in `/etc` and in their folder.
