@@ -79,6 +79,8 @@ struct Watched {
     state: State,
     value: f32,
     suppressed_until: Option<i64>,
+    /// Whether somebody was told that it fires, and not yet that it has ended.
+    is_told: bool,
 }
 
 /// A rule as it is shown.
@@ -126,6 +128,7 @@ impl Alerts {
                 state: State::Quiet,
                 value: f32::NAN,
                 suppressed_until: None,
+                is_told: false,
             })
         });
         Self {
@@ -138,18 +141,16 @@ impl Alerts {
         }
     }
 
-    /// Puts a sample to every rule. What fires or ends by it is kept and answered, unless the rule is suppressed.
+    /// Puts a sample to every rule. What there is to tell by it is kept and answered: what fires or has ended, and of a rule that was
+    /// suppressed what nobody was told meanwhile and is still so.
     pub(crate) fn look(&self, now: i64, sample: &Sample) -> Vec<Alert> {
         let mut told = Vec::new();
         for watched in lock(&self.watched).iter_mut() {
             watched.value = sample[watched.place];
-            let Some(state) = watched.look(now) else {
-                continue;
-            };
-            if watched.suppressed_until.is_some_and(|until| now < until) {
-                continue;
+            watched.look(now);
+            if let Some(state) = watched.untold(now) {
+                told.push(self.alert(watched, state, now));
             }
-            told.push(self.alert(watched, state, now));
         }
         for alert in &told {
             self.keep(alert.clone());
@@ -308,36 +309,38 @@ impl Alerts {
 }
 
 impl Watched {
-    /// The next state; what there is to tell by it. While the figure is not known everything stays as it is.
-    fn look(&mut self, now: i64) -> Option<&'static str> {
+    /// The next state. While the figure is not known everything stays as it is.
+    fn look(&mut self, now: i64) {
         let value = f64::from(self.value);
         if !value.is_finite() {
-            return None;
+            return;
         }
-        match self.state {
-            State::Quiet if self.rule.is_past(value) => {
-                self.state = State::Pending { since: now };
-                self.fire(now, now)
-            }
-            State::Pending { since } if self.rule.is_past(value) => self.fire(since, now),
-            State::Pending { .. } => {
-                self.state = State::Quiet;
-                None
-            }
-            State::Firing { .. } if self.rule.is_clear(value) => {
-                self.state = State::Quiet;
-                Some("resolved")
-            }
-            State::Quiet | State::Firing { .. } => None,
-        }
+        self.state = match self.state {
+            State::Quiet if self.rule.is_past(value) => self.since(now, now),
+            State::Pending { since } if self.rule.is_past(value) => self.since(since, now),
+            State::Pending { .. } => State::Quiet,
+            State::Firing { .. } if self.rule.is_clear(value) => State::Quiet,
+            state => state,
+        };
     }
 
-    fn fire(&mut self, since: i64, now: i64) -> Option<&'static str> {
+    /// Past the threshold since then.
+    fn since(&self, since: i64, now: i64) -> State {
         if ((now - since) as f64) < self.rule.lasting_s {
+            return State::Pending { since };
+        }
+        State::Firing { since: now }
+    }
+
+    /// What somebody has to be told now; nothing while the rule is suppressed, or its figure is not known.
+    fn untold(&mut self, now: i64) -> Option<&'static str> {
+        let is_suppressed = self.suppressed_until.is_some_and(|until| now < until);
+        let is_firing = matches!(self.state, State::Firing { .. });
+        if is_suppressed || !self.value.is_finite() || is_firing == self.is_told {
             return None;
         }
-        self.state = State::Firing { since: now };
-        Some("firing")
+        self.is_told = is_firing;
+        Some(if is_firing { "firing" } else { "resolved" })
     }
 }
 

@@ -92,6 +92,38 @@ fn a_suppressed_rule_tells_nobody_and_a_panicking_sink_stops_no_other() {
 }
 
 #[test]
+fn when_nobody_was_told_of_it_is_told_once_the_suppression_ends_if_it_is_still_so() {
+    let nothing = Vec::<&str>::new();
+    let alerts = alerts(Vec::new());
+    // It fires while it is suppressed, and fires on.
+    alerts.suppress("cpu", Some(100), false);
+    look(&alerts, 0, 99.0);
+    assert_eq!(
+        (look(&alerts, 99, 99.0), state(&alerts)),
+        (vec![], "firing")
+    );
+    assert_eq!(look(&alerts, 100, f32::NAN), nothing);
+    assert_eq!(look(&alerts, 101, 99.0), ["firing"]);
+    assert_eq!(look(&alerts, 102, 99.0), nothing);
+    // It ends while it is suppressed: whoever knows that it fired has to know that too.
+    alerts.suppress("cpu", Some(200), false);
+    assert_eq!(look(&alerts, 150, 10.0), nothing);
+    assert_eq!(look(&alerts, 200, 10.0), ["resolved"]);
+    // It came and went meanwhile: nobody ever knew.
+    alerts.suppress("cpu", Some(300), false);
+    look(&alerts, 210, 99.0);
+    assert_eq!(
+        (look(&alerts, 230, 99.0), state(&alerts)),
+        (vec![], "firing")
+    );
+    look(&alerts, 290, 10.0);
+    assert_eq!(
+        (look(&alerts, 301, 10.0), state(&alerts)),
+        (vec![], "quiet")
+    );
+}
+
+#[test]
 fn what_is_kept_is_bounded_and_counted() {
     let alerts = alerts(Vec::new());
     for now in 0..600 {

@@ -1,5 +1,7 @@
 //! `GET /alerts`, and what an operator may do with a rule.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -9,7 +11,7 @@ use serde_json::json;
 use super::operation::Operation;
 use super::{Answer, App, page};
 use crate::alerts::{Alert, Standing};
-use crate::observe::time;
+use crate::observe::{Event, time};
 use crate::security::problem::{self, Problem};
 
 /// The longest time for which nobody is told: 30 days. What is longer is a rule that nobody wants.
@@ -29,7 +31,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 "clear": 63.0, "lasting_s": 300.0, "severity": "@warn|critical", "state": "@quiet|pending|firing",
                 "since?": "2026-11-28T12:00:00Z", "value?": 12.5, "unit": "%", "suppressed_until?": "2026-11-28T13:00:00Z"}],
                 "history": [alert()], "next_cursor?": "41", "dropped_total": 0, "sink_panics_total": 0})),
-        Operation::post("/alerts/{rule}/test", "Tells every sink of an alert that is none.", test)
+        Operation::post("/alerts/{rule}/test", "Tells the log, every sink and the clients of /events of an alert that is none.", test)
             .takes(json!({"dry_run~": true}))
             .gives(json!({"dry_run": true, "alert": alert()})),
         Operation::post("/alerts/{rule}/suppress", "Tells nobody of a rule for so long.", suppress)
@@ -100,6 +102,11 @@ async fn test(
 ) -> Answer<Tested> {
     let alert = inner.alerts.test(&rule, inner.observed.unix_s(), dry_run);
     let alert = alert.ok_or_else(no_rule)?;
+    if !dry_run {
+        let event = Event::Alert(Arc::new(alert.clone()));
+        // Nobody may be listening.
+        let _ = inner.observed.events.send(event);
+    }
     Ok(Json(Tested { dry_run, alert }))
 }
 

@@ -1,9 +1,10 @@
 //! `GET /events`: the key figures each second, and alerts as they come (server-sent events, HTML Living Standard 9.2).
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -14,7 +15,9 @@ use tokio::sync::watch;
 
 use super::App;
 use super::operation::Operation;
+use crate::Inner;
 use crate::observe::Event;
+use crate::security::auth::Credential;
 use crate::security::problem::Problem;
 
 /// So many clients at a time.
@@ -25,7 +28,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::get(
             "/events",
             "A stream: `figures` each second, and `alert` as they come. At most 256 clients; one that is 32 messages behind \
-             is left, and comes again by itself.",
+             is left, and comes again by itself. It ends with the token or the session that it was begun with.",
             events,
         )
         .gives_as(200, "text/event-stream", json!("event: figures\ndata: {\"at\":\"2026-11-28T12:00:00Z\",\"figures\":{}}\n\n"))
@@ -33,7 +36,10 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-async fn events(State(inner): App) -> Result<Response, Problem> {
+async fn events(
+    State(inner): App,
+    Extension(credential): Extension<Credential>,
+) -> Result<Response, Problem> {
     let observed = &inner.observed;
     let is_full = observed.events.receiver_count() >= MAX_CLIENTS;
     if is_full || inner.background.is_stopped() {
@@ -50,6 +56,8 @@ async fn events(State(inner): App) -> Result<Response, Problem> {
         first,
         events: observed.events.subscribe(),
         stopping: inner.background.stopping(),
+        inner: Arc::downgrade(&inner),
+        credential,
     };
     let stream = stream::unfold(listening, |mut listening| async {
         let event = listening.next().await?;
@@ -68,19 +76,28 @@ struct Listening {
     first: Option<Event>,
     events: Receiver<Event>,
     stopping: watch::Receiver<bool>,
+    inner: Weak<Inner>,
+    credential: Credential,
 }
 
 impl Listening {
-    /// None ends the stream: everything ends, or this client reads too slowly.
+    /// None ends the stream: everything ends, this client reads too slowly, or may look no more.
     async fn next(&mut self) -> Option<Event> {
         if let Some(first) = self.first.take() {
             return Some(first);
         }
-        tokio::select! {
+        let event = tokio::select! {
             // One that is left behind (lagged) is left.
             event = self.events.recv() => event.ok(),
             _ = self.stopping.wait_for(|stopped| *stopped) => None,
-        }
+        };
+        event.filter(|_| self.may_look())
+    }
+
+    /// Whether the token, or the session, that it was begun with is still worth something.
+    fn may_look(&self) -> bool {
+        let inner = self.inner.upgrade();
+        inner.is_some_and(|inner| inner.auth.is_good(&self.credential, Instant::now()))
     }
 }
 

@@ -20,6 +20,17 @@ use crate::Inner;
 /// The host's own authentication: somebody it knows, or nobody.
 pub(crate) type Hook = Arc<dyn Fn(&Parts) -> Option<Identity> + Send + Sync>;
 
+/// What somebody was known by: a stream looks again whether it still is worth something.
+#[derive(Debug, Clone)]
+pub(crate) enum Credential {
+    /// A bearer token, by its hash.
+    Token(Hash),
+    /// A session, by the hash of its secret.
+    Session(Hash),
+    /// The host knows them, and is asked with the next request.
+    Host,
+}
+
 /// The configured tokens, as hashes; the sessions begun with them; and the brakes on guessing.
 pub(crate) struct Auth {
     tokens: RwLock<Vec<Known>>,
@@ -123,23 +134,36 @@ impl Auth {
         self.hook.is_some()
     }
 
-    /// Who a request is from, and whether a browser vouches for it by itself (a cookie).
-    fn find(&self, parts: &Parts, now: Instant) -> Option<(Identity, bool)> {
+    /// Whether a credential that was good is so still. That a stream looks is no use of a session.
+    pub(crate) fn is_good(&self, credential: &Credential, now: Instant) -> bool {
+        match credential {
+            Credential::Token(token) => self.known(token).is_some(),
+            Credential::Session(session) => {
+                let token = self.sessions.token_behind(session, now);
+                token.is_some_and(|token| self.known(&token).is_some())
+            }
+            Credential::Host => true,
+        }
+    }
+
+    /// Who a request is from, and by what they are known.
+    fn find(&self, parts: &Parts, now: Instant) -> Option<(Identity, Credential)> {
+        let host = || {
+            let identity = self.hook.as_ref().and_then(|hook| hook(parts));
+            identity.map(|identity| (identity, Credential::Host))
+        };
         if parts.headers.contains_key(header::AUTHORIZATION) {
             // The host may use the header for itself: what is no token of ours is asked of the host.
             let ours = bearer(&parts.headers).and_then(|token| self.holder_of(token));
-            let host = || self.hook.as_ref().and_then(|hook| hook(parts));
-            let found = ours.map(|(_, identity)| identity).or_else(host);
-            return found.map(|identity| (identity, false));
+            let ours = ours.map(|(token, identity)| (identity, Credential::Token(token)));
+            return ours.or_else(host);
         }
-        let session = sessions::secret(&parts.headers)
-            .and_then(|secret| self.sessions.token_of(secret, now))
-            .and_then(|token| self.known(&token));
-        if let Some((_, identity)) = session {
-            return Some((identity, true));
-        }
-        let found = self.hook.as_ref().and_then(|hook| hook(parts));
-        found.map(|identity| (identity, false))
+        let session = sessions::secret(&parts.headers).and_then(|secret| {
+            let token = self.sessions.token_of(secret, now)?;
+            let (_, identity) = self.known(&token)?;
+            Some((identity, Credential::Session(hash(secret))))
+        });
+        session.or_else(host)
     }
 }
 
@@ -159,7 +183,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// 401 without somebody known, with the same body whatever was wrong; 403 for a reader who asks for a change, and for a
-/// session's change that its own page did not send. The [`Identity`] goes along with the request.
+/// session's change that its own page did not send. The [`Identity`] and the [`Credential`] go along with the
+/// request.
 pub(crate) async fn check(
     State(inner): State<Arc<Inner>>,
     request: Request,
@@ -167,7 +192,7 @@ pub(crate) async fn check(
 ) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let now = Instant::now();
-    let Some((identity, is_cookie)) = inner.auth.find(&parts, now) else {
+    let Some((identity, credential)) = inner.auth.find(&parts, now) else {
         inner.auth.guess(&parts, now)?;
         let problem = Problem::new(
             StatusCode::UNAUTHORIZED,
@@ -184,10 +209,12 @@ pub(crate) async fn check(
         ));
     }
     // A browser sends the cookie whoever made it send the request, so here silence is not enough.
+    let is_cookie = matches!(credential, Credential::Session(_));
     if !is_reading && is_cookie && !cross_site::says_same_origin(&parts.headers) {
         return Err(cross_site::refused());
     }
     parts.extensions.insert(identity);
+    parts.extensions.insert(credential);
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 

@@ -74,6 +74,13 @@ impl Sessions {
         Some(session.token)
     }
 
+    /// The token of a session by the hash of its secret, if it is alive; looked at, not used.
+    pub(crate) fn token_behind(&self, session: &Hash, now: Instant) -> Option<Hash> {
+        let sessions = self.lock();
+        let session = sessions.get(session)?;
+        session.is_alive(now).then_some(session.token)
+    }
+
     pub(crate) fn end(&self, secret: &str) {
         self.lock().remove(&hash(secret));
     }

@@ -8,6 +8,7 @@ mod cache;
 mod cycle;
 mod dashboard;
 mod database;
+mod events;
 mod health;
 mod load_test;
 mod manners;
