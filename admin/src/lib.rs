@@ -45,8 +45,9 @@
 //! | `GET /health` · `/health/live` · `/health/ready` | `UP`, `DEGRADED` or `DOWN` · whether the process answers · whether requests should come here |
 //! | `POST /optimize` · `GET /cycles` · `/cycles/{id}` · `POST`, `DELETE /cycles/pause` | starts a cycle now · reports · lets none start by itself |
 //! | `GET /cache/stats` · `/cache/explain` · `POST /cache/clear`, `/cache/invalidate` | figures by region, route and reason · what would become of a request · purge by path, key, prefix, pattern, tag, region or all |
-//! | `GET /database/analysis` · `/queries` · `/indexes` · `/tables` · `/pools` | suggestions, statements, sizes, findings, pools |
+//! | `GET /database/analysis` · `/queries` · `/indexes` · `/tables` · `/sessions` · `/pools` | suggestions, statements, sizes, findings, who waits for whom, pools |
 //! | `POST /database/maintenance` · `/database/indexes/{id}/apply` · `GET`, `DELETE /database/jobs/{id}` | submits a job · follows or cancels it |
+//! | `GET`, `POST /database/suppressed` · `DELETE /database/suppressed/{key}` | leaves findings and suggested indexes out, and shows them again |
 //! | `POST /database/pools/{name}/resize` | gives a [`SwapPool`] another size |
 //! | `GET /memory/usage` · `/trend` · `/leak` · `POST /memory/gc` · `/memory/heap-profile` | figures · the leak verdict · returns freed pages · what holds the heap (feature `jemalloc-pprof`) |
 //! | `GET /response-times` · `/{route}` · `/heat-map` · `/slow` · `/parts` · `/n-plus-one` · `GET /slos` | percentiles by window · one route · times minute by minute · slow routes · where time goes · repeated statements · objectives |

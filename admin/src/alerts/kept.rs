@@ -1,5 +1,6 @@
 //! What is kept of alerts beyond the process, and how the next one goes on from it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use serde_json::Value;
@@ -32,6 +33,16 @@ impl Alert {
 }
 
 impl Alerts {
+    /// Rules of which nobody is told now, and until when, in seconds since 1970.
+    pub(crate) fn suppressed(&self, now: i64) -> BTreeMap<String, i64> {
+        let watched = lock(&self.watched);
+        let suppressed = watched.iter().filter_map(|one| {
+            let until = one.suppressed_until.filter(|until| now < *until)?;
+            Some((one.rule.name.clone(), until))
+        });
+        suppressed.collect()
+    }
+
     /// What came after that id, the oldest first.
     pub(crate) fn after(&self, id: u64) -> Vec<Alert> {
         let history = lock(&self.history);
@@ -39,12 +50,11 @@ impl Alerts {
         after.cloned().collect()
     }
 
-    /// Goes on from what is kept: the alerts of this process that came after `written` come after those, and a rule that fired last
-    /// fires on, of which nobody is told again. Answers the id of the last one that is kept.
-    pub(crate) fn go_on(&self, kept: Vec<Alert>, written: u64) -> u64 {
+    /// Goes on from what is kept, of which `last` was the last: the alerts of this process that came after `written` come after those,
+    /// and a rule that fired last fires on, of which nobody is told again.
+    pub(crate) fn go_on(&self, kept: Vec<Alert>, last: u64, written: u64) {
         let mut watched = lock(&self.watched);
         let mut history = lock(&self.history);
-        let last = kept.last().map_or(written, |alert| alert.id);
         let mut own: Vec<_> = history
             .drain(..)
             .filter(|alert| alert.id > written)
@@ -59,6 +69,7 @@ impl Alerts {
             {
                 let since = since.as_second();
                 one.state = State::Firing { since };
+                one.is_told = true;
             }
         }
         for (id, alert) in (last + 1..).zip(&mut own) {
@@ -71,6 +82,5 @@ impl Alerts {
         while history.len() > KEPT {
             history.pop_front();
         }
-        last
     }
 }

@@ -3,23 +3,17 @@
 //!
 //! A point takes four bytes a figure, and of minutes and hours twice that (mean and maximum): about 2.4 MB when all is full.
 
+mod marks;
 mod tier;
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
-
+use marks::Marks;
+pub(crate) use marks::{MARKS, Mark, MarkKind};
 use tier::Tier;
 pub(crate) use tier::{Point, STEPS, Step};
 
 use crate::observe::metrics::Sample;
-use crate::observe::time;
-
-/// So many marks are kept; the oldest goes.
-const MARKS: usize = 500;
-/// The longest text of a mark, in letters.
-const MARK_LETTERS: usize = 200;
 
 /// What has been seen so far.
 #[derive(Debug)]
@@ -28,29 +22,15 @@ pub(crate) struct History(Mutex<State>);
 #[derive(Debug)]
 struct State {
     tiers: [Tier; 3],
-    marks: VecDeque<Mark>,
-    dropped_marks: u64,
+    marks: Marks,
     last: i64,
-}
-
-/// Something that happened at a moment.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Mark {
-    /// RFC 3339, UTC.
-    pub(crate) at: String,
-    #[serde(skip)]
-    pub(crate) unix_s: i64,
-    /// `start`, `action`, `cycle`, `alert` or `alert_resolved`.
-    pub(crate) kind: &'static str,
-    pub(crate) detail: String,
 }
 
 impl History {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(State {
             tiers: STEPS.map(Tier::new),
-            marks: VecDeque::new(),
-            dropped_marks: 0,
+            marks: Marks::default(),
             last: i64::MIN,
         }))
     }
@@ -68,20 +48,6 @@ impl History {
         state.last = unix_s;
         for tier in &mut state.tiers {
             tier.add(unix_s, sample);
-        }
-    }
-
-    pub(crate) fn mark(&self, unix_s: i64, kind: &'static str, detail: &str) {
-        let mut state = self.state();
-        state.marks.push_back(Mark {
-            at: time(unix_s),
-            unix_s,
-            kind,
-            detail: detail.chars().take(MARK_LETTERS).collect(),
-        });
-        if state.marks.len() > MARKS {
-            state.marks.pop_front();
-            state.dropped_marks += 1;
         }
     }
 
@@ -106,14 +72,6 @@ impl History {
         if let Some(tier) = tiers.find(|tier| tier.step.name == step.name) {
             tier.go_on(points.collect());
         }
-    }
-
-    /// Marks from `since` on and before `until`, the oldest first; and how many were dropped.
-    pub(crate) fn marks(&self, since: i64, until: i64) -> (Vec<Mark>, u64) {
-        let state = self.state();
-        let wanted = state.marks.iter();
-        let wanted = wanted.filter(|mark| (since..until).contains(&mark.unix_s));
-        (wanted.cloned().collect(), state.dropped_marks)
     }
 
     /// Bytes that the points take now.
@@ -196,16 +154,5 @@ mod tests {
             2,
             "neither what is there already nor the minute under way"
         );
-    }
-
-    #[test]
-    fn marks_are_bounded_and_counted() {
-        let history = History::new();
-        for second in 0..600 {
-            history.mark(second, "action", &"x".repeat(1_000));
-        }
-        let (marks, dropped) = history.marks(0, 600);
-        assert_eq!((marks.len(), dropped, marks[0].unix_s), (500, 100, 100));
-        assert_eq!(marks[0].detail.len(), MARK_LETTERS);
     }
 }

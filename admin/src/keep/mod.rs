@@ -1,25 +1,26 @@
-//! What outlives the process in the database, where the app wants it there: alerts, the audit, minutes and hours of the key figures.
+//! What outlives the process in the database, where the app wants it there: alerts, the audit, minutes and hours of the key figures,
+//! marks on the time axis, the map of heat, reports of cycles, and what operators have ordered for a while.
 //!
 //! The parts go on in memory as they do without it; a task copies what is new each second, and reads what an earlier process of the
 //! same instance has left before it writes the first of its own. While the database is away the copies wait for it.
 
+mod orders;
+mod rows;
 mod table;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
 use crate::Inner;
-use crate::alerts::Alert;
-use crate::audit::{Chain, Entry, KEPT};
+use crate::audit::{Chain, Filter, Found, KEPT};
 use crate::database::{Database, DatabaseError};
-use crate::history::{Point, STEPS};
-use crate::observe::metrics::METRICS;
-use crate::observe::{number, time};
-pub(crate) use table::Row;
+use crate::heat::Heat;
+use crate::history::{MARKS, STEPS};
+use crate::observe::time;
+use orders::Orders;
 
 /// The pause between two copies.
 const EVERY: Duration = Duration::from_secs(1);
@@ -44,7 +45,12 @@ struct State {
     /// What is there up to these.
     alert: u64,
     audit: u64,
+    mark: u64,
+    cycle: u64,
+    heat: i64,
     points: [i64; STEPS.len()],
+    /// The last orders that are there.
+    orders: (i64, Orders),
     /// Why nothing could be kept the last time.
     trouble: Option<DatabaseError>,
 }
@@ -61,6 +67,7 @@ pub(crate) struct Told {
 impl Keep {
     pub(crate) fn new(instance: Option<String>) -> Self {
         let state = State {
+            heat: i64::MIN,
             points: [i64::MIN; STEPS.len()],
             ..State::default()
         };
@@ -88,7 +95,9 @@ impl Keep {
         let state = self.state();
         let is_kept = state.is_loaded && state.trouble.is_none();
         let detail = match (&self.instance, &state.trouble) {
-            (None, _) => "alerts, audit and history end with the process".to_owned(),
+            (None, _) => {
+                "alerts, audit, history, marks and the map of heat end with the process".to_owned()
+            }
             (Some(_), Some(trouble)) => format!("nothing is kept now: {trouble}"),
             (Some(name), None) if is_kept => format!("in pitcrew_admin.kept, as `{name}`"),
             (Some(_), None) => "the database has not been asked yet".to_owned(),
@@ -110,9 +119,10 @@ impl Keep {
             return;
         }
         let from = until.saturating_sub(KEPT as u64);
-        let broken = match table::read(database, instance, "audit", from as i64, until as i64).await
+        let broken = match table::read(database, instance, rows::AUDIT, from as i64, until as i64)
+            .await
         {
-            Ok(rows) => inner.audit.broken_copy(&entries(&rows), from, until),
+            Ok(rows) => inner.audit.broken_copy(&rows::entries(&rows), from, until),
             Err(error) => {
                 chain.detail = format!("{}; the database was not looked at: {error}", chain.detail);
                 return;
@@ -126,6 +136,31 @@ impl Keep {
                 "entry {seq} in the database is not what was written there: somebody has changed the audit"
             );
         }
+    }
+
+    /// Entries of the audit that are kept, older than `before`, the newest first; none where the database has none.
+    pub(crate) async fn audit(
+        &self,
+        inner: &Inner,
+        before: Option<u64>,
+        limit: usize,
+        filter: &Filter,
+    ) -> Result<Option<Found>, DatabaseError> {
+        let written = self.state().audit;
+        let (Some(instance), Some(database), 1..) = (&self.instance, &inner.database, written)
+        else {
+            return Ok(None);
+        };
+        let before = before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
+        let one_more = limit as i64 + 1;
+        let rows = table::audit(database, instance, before, one_more, filter).await?;
+        let mut entries = rows::entries(&rows);
+        entries.truncate(limit);
+        Ok(Some(Found {
+            is_more: rows.len() > limit,
+            looked_to: entries.last().map(|entry| entry.fact.seq),
+            entries,
+        }))
     }
 
     /// Copies what is new; reads first what was left.
@@ -156,26 +191,50 @@ impl Keep {
     ) -> Result<(), DatabaseError> {
         table::make(database).await?;
         let last = |kind, count: usize| table::last(database, instance, kind, count as i64);
-        let alerts = last("alert", crate::alerts::KEPT).await?;
-        let audit = last("audit", KEPT).await?;
+        let alerts = last(rows::ALERT, crate::alerts::KEPT).await?;
+        let audit = last(rows::AUDIT, KEPT).await?;
+        let marks = last(rows::MARK, MARKS).await?;
+        let cycles = last(rows::CYCLE, crate::optimizer::KEPT).await?;
+        let heat = last(rows::HEAT, Heat::KEPT).await?;
+        let orders = last(rows::ORDERS, 1).await?;
         let mut kept = Vec::new();
         for step in &STEPS[1..] {
             kept.push(last(step.name, step.points).await?);
         }
         let written = self.state().clone();
-        let alerts: Vec<_> = alerts
-            .iter()
-            .filter_map(|row| Alert::read(&row.body))
-            .collect();
-        let alert = inner.alerts.go_on(alerts, written.alert);
-        let audit = inner.audit.go_on(entries(&audit), written.audit);
+        let alert = rows::last_id(&alerts, written.alert);
+        let mark = rows::last_id(&marks, written.mark);
+        let cycle = rows::last_id(&cycles, written.cycle);
+        inner
+            .alerts
+            .go_on(rows::alerts(&alerts), alert, written.alert);
+        let audit = inner.audit.go_on(rows::entries(&audit), written.audit);
+        inner
+            .history
+            .go_on_marks(rows::marks(&marks), mark, written.mark);
+        inner
+            .cycles
+            .go_on(rows::cycles(&cycles), cycle, written.cycle);
+        inner
+            .heat
+            .go_on(rows::columns(&heat), inner.observed.unix_s());
         let mut state = self.state();
-        (state.alert, state.audit) = (alert, audit);
-        for (place, rows) in (1..).zip(&kept) {
-            if let Some(last) = rows.last() {
+        (state.alert, state.audit, state.mark) = (alert, audit, mark);
+        state.cycle = cycle;
+        if let Some(last) = orders.last() {
+            let orders = rows::orders(last);
+            state.orders = (last.id, orders.clone());
+            orders.take_over(inner);
+        }
+        if let Some(last) = heat.last() {
+            state.heat = state.heat.max(last.id);
+        }
+        for (place, kept) in (1..).zip(&kept) {
+            if let Some(last) = kept.last() {
                 state.points[place] = state.points[place].max(last.id);
             }
-            inner.history.go_on(&STEPS[place], rows.iter().map(point));
+            let points = kept.iter().map(rows::point);
+            inner.history.go_on(&STEPS[place], points);
         }
         state.is_loaded = true;
         Ok(())
@@ -188,31 +247,44 @@ impl Keep {
         instance: &str,
     ) -> Result<(), DatabaseError> {
         let mut next = self.state().clone();
-        let mut rows = Vec::new();
+        let mut new = Vec::new();
         for alert in inner.alerts.after(next.alert) {
             next.alert = alert.id;
-            rows.push(Row::new("alert", alert.id as i64, &alert.at, json!(alert)));
+            new.push(rows::of_alert(&alert));
         }
         for entry in inner.audit.after(next.audit) {
-            let seq = entry.fact.seq;
-            next.audit = seq;
-            rows.push(Row::new("audit", seq as i64, &entry.fact.at, json!(entry)));
+            next.audit = entry.fact.seq;
+            new.push(rows::of_entry(&entry));
+        }
+        for mark in inner.history.marks_after(next.mark) {
+            next.mark = mark.id;
+            new.push(rows::of_mark(&mark));
+        }
+        for shown in inner.cycles.after(next.cycle) {
+            next.cycle = shown.id;
+            new.push(rows::of_cycle(&shown));
+        }
+        for column in inner.heat.closed_after(next.heat) {
+            next.heat = column.unix_s;
+            new.push(rows::of_column(&column));
         }
         for (place, step) in STEPS.iter().enumerate().skip(1) {
             for point in inner.history.closed_after(step, next.points[place]) {
                 next.points[place] = point.unix_s;
-                rows.push(Row::new(
-                    step.name,
-                    point.unix_s,
-                    &time(point.unix_s),
-                    body(&point),
-                ));
+                new.push(rows::of_point(step, &point));
             }
         }
-        if !rows.is_empty() {
-            table::write(database, instance, &rows).await?;
+        let orders = Orders::of(inner);
+        if orders != next.orders.1 {
+            next.orders = (next.orders.0 + 1, orders);
+            let now = time(inner.observed.unix_s());
+            new.push(rows::of_orders(&next.orders, &now));
+        }
+        if !new.is_empty() {
+            table::write(database, instance, &new).await?;
             let mut state = self.state();
-            (state.alert, state.audit, state.points) = (next.alert, next.audit, next.points);
+            let trouble = state.trouble.take();
+            *state = State { trouble, ..next };
         }
         Ok(())
     }
@@ -236,57 +308,7 @@ pub(crate) async fn watch(inner: Weak<Inner>) {
     }
 }
 
-fn entries(rows: &[Row]) -> Vec<Entry> {
-    let read = |row: &Row| serde_json::from_value(row.body.clone()).ok();
-    rows.iter().filter_map(read).collect()
-}
-
-/// The figures that are known, by name: mean and maximum.
-fn body(point: &Point) -> Value {
-    let known = METRICS.iter().enumerate();
-    let known = known.filter(|(place, _)| point.mean[*place].is_finite());
-    let known = known.map(|(place, metric)| {
-        let both = json!([number(point.mean[place]), number(point.max[place])]);
-        (metric.name.to_owned(), both)
-    });
-    Value::Object(known.collect())
-}
-
-fn point(row: &Row) -> Point {
-    let figure = |name: &str, which: usize| {
-        let kept = row.body.get(name).and_then(|both| both[which].as_f64());
-        kept.map_or(f32::NAN, |value| value as f32)
-    };
-    Point {
-        unix_s: row.id,
-        mean: METRICS.map(|metric| figure(metric.name, 0)),
-        max: METRICS.map(|metric| figure(metric.name, 1)),
-    }
-}
-
 /// The last copy of a process that ends.
 pub(crate) async fn last(inner: &Arc<Inner>) {
     inner.keep.copy(inner).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_point_is_read_as_it_was_written_and_what_was_not_known_stays_so() {
-        let mut point = Point {
-            unix_s: 60,
-            mean: [f32::NAN; METRICS.len()],
-            max: [f32::NAN; METRICS.len()],
-        };
-        (point.mean[3], point.max[3]) = (1.5, 2.25);
-        let row = Row::new("minute", 60, "1970-01-01T00:01:00Z", body(&point));
-        let read = super::point(&row);
-        assert_eq!((read.unix_s, read.mean[3], read.max[3]), (60, 1.5, 2.25));
-        assert_eq!(
-            read.mean.iter().filter(|value| value.is_finite()).count(),
-            1
-        );
-    }
 }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::audit::Filter;
 use crate::database::{Database, DatabaseError};
 
 /// A row of an instance.
@@ -97,6 +98,37 @@ pub(super) async fn read(
     database.rows(sql, &[&instance, &kind, &from, &until]).await
 }
 
+/// Entries of the audit before `before` that a filter takes, the newest first.
+pub(super) async fn audit(
+    database: &Database,
+    instance: &str,
+    before: i64,
+    count: i64,
+    filter: &Filter,
+) -> Result<Vec<Row>, DatabaseError> {
+    let time = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string());
+    let (since, until) = (time(filter.since), time(filter.until));
+    let sql = "SELECT kind, id, at, body FROM pitcrew_admin.kept WHERE instance = $1 AND kind = 'audit' AND id < $2 \
+            AND ($3::text IS NULL OR body OPERATOR(pg_catalog.->>) 'who' = $3) \
+            AND ($4::text IS NULL OR body OPERATOR(pg_catalog.->>) 'name' = $4) \
+            AND ($5::text IS NULL OR at >= $5::text::pg_catalog.timestamptz) \
+            AND ($6::text IS NULL OR at < $6::text::pg_catalog.timestamptz) ORDER BY id DESC LIMIT $7";
+    database
+        .rows(
+            sql,
+            &[
+                &instance,
+                &before,
+                &filter.who,
+                &filter.name,
+                &since,
+                &until,
+                &count,
+            ],
+        )
+        .await
+}
+
 /// All of them, or none.
 pub(super) async fn write(
     database: &Database,
@@ -116,11 +148,13 @@ pub(super) async fn write(
         .await
 }
 
-/// Of alerts the last 10,000 stay, of the audit 100,000, of minutes a week, of hours a year.
+/// Of alerts and marks the last 10,000 stay, of the audit 100,000, of cycles 1,000, of the map of heat three hours, of minutes a week, of
+/// hours a year, and the last ten orders.
 pub(super) async fn prune(database: &Database, instance: &str) -> Result<(), DatabaseError> {
     let sql = "DELETE FROM pitcrew_admin.kept AS old USING ( \
             SELECT kind, pg_catalog.max(id) AS last FROM pitcrew_admin.kept WHERE instance = $1 GROUP BY kind) AS of_kind \
         WHERE old.instance = $1 AND old.kind = of_kind.kind AND old.id <= of_kind.last - CASE old.kind \
-            WHEN 'alert' THEN 10000 WHEN 'audit' THEN 100000 WHEN 'minute' THEN 604800 ELSE 31536000 END";
+            WHEN 'alert' THEN 10000 WHEN 'mark' THEN 10000 WHEN 'audit' THEN 100000 WHEN 'cycle' THEN 1000 WHEN 'heat' THEN 10800 WHEN 'orders' THEN 10 \
+            WHEN 'minute' THEN 604800 ELSE 31536000 END";
     database.execute(sql, &[&instance]).await
 }

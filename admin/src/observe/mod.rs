@@ -22,6 +22,7 @@ use times::{Taken, Times};
 
 use crate::Inner;
 use crate::alerts::Alert;
+use crate::history::MarkKind;
 use crate::targets::Since;
 
 /// The pause between two looks.
@@ -131,9 +132,9 @@ pub(crate) fn look(inner: &Arc<Inner>) {
     };
     for alert in alerts {
         let kind = if alert.state == "firing" {
-            "alert"
+            MarkKind::Alert
         } else {
-            "alert_resolved"
+            MarkKind::AlertResolved
         };
         inner.history.mark(now, kind, &alert.sentence);
         let alert = Arc::new(alert);

@@ -12,6 +12,7 @@ use super::pools::Growth;
 use crate::Inner;
 use crate::audit::Pending;
 use crate::database::{Database, JobRequest, SubmitError};
+use crate::history::MarkKind;
 use crate::security::identity::{Identity, Role};
 
 /// Jobs that look for themselves what is due, over what the role may maintain.
@@ -158,6 +159,10 @@ impl Action {
                 self.job = Some(job);
                 "queued".clone_into(&mut self.state);
                 self.detail = format!("job {job}");
+                let target = request.target.as_deref().unwrap_or("what is due");
+                let what = format!("{} of {target} by a cycle: job {job}", request.kind);
+                let now = inner.observed.unix_s();
+                inner.history.mark(now, MarkKind::Job, &what);
                 inner.cycles.has_tuned(self.estimated_bytes);
             }
             Err(error) => {

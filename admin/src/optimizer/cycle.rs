@@ -15,6 +15,7 @@ use super::pools;
 use super::report::{CycleReport, Step, StepState, Trigger};
 use crate::Inner;
 use crate::database::{NamedPool, Runner};
+use crate::history::MarkKind;
 use crate::targets::Verdict;
 
 /// The steps, in their order. `POST /optimize` may name some of them.
@@ -342,7 +343,7 @@ impl Cycle<'_> {
         let now = self.inner.observed.unix_s();
         self.inner
             .history
-            .mark(now, "cycle", &format!("cycle {id}: {summary}"));
+            .mark(now, MarkKind::Cycle, &format!("cycle {id}: {summary}"));
         (StepState::Done, summary)
     }
 }

@@ -6,8 +6,8 @@ mod cycle;
 mod policy;
 mod pools;
 mod report;
+mod reports;
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -18,7 +18,10 @@ use tokio::time::Instant;
 pub(crate) use advice::{Action, Advice, look_again};
 pub(crate) use cycle::{Asked, PARTS, STEPS};
 pub use policy::{Policy, Tuning};
-pub(crate) use report::{CycleReport, Trigger};
+use report::CycleReport;
+pub(crate) use report::Trigger;
+use reports::Reports;
+pub(crate) use reports::{KEPT, Shown};
 
 use crate::Inner;
 use crate::alerts::Alert;
@@ -27,8 +30,6 @@ use crate::alerts::Alert;
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30 * 60);
 /// The shortest pause that is taken: 10 seconds.
 pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(10);
-/// So many reports are kept; the oldest goes.
-const KEPT: usize = 48;
 /// Alerts start a cycle at most so often.
 const AFTER_ALERT: Duration = Duration::from_secs(5 * 60);
 /// A pause is longer by up to this share of it, so that instances that were started together do not ask together.
@@ -40,8 +41,7 @@ pub(crate) struct Cycles {
     interval: Duration,
     is_running: AtomicBool,
     panics: AtomicU64,
-    last_id: AtomicU64,
-    reports: Mutex<VecDeque<CycleReport>>,
+    reports: Reports,
     standing: Mutex<Vec<Standing>>,
     /// The cycle that was started beside the schedule.
     started: Mutex<Option<JoinHandle<()>>>,
@@ -85,8 +85,7 @@ impl Cycles {
             interval,
             is_running: AtomicBool::new(false),
             panics: AtomicU64::new(0),
-            last_id: AtomicU64::new(0),
-            reports: Mutex::default(),
+            reports: Reports::default(),
             standing: Mutex::default(),
             started: Mutex::default(),
             paused_until: Mutex::default(),
@@ -108,25 +107,26 @@ impl Cycles {
     }
 
     /// Reports older than `before`, the newest first, at most `limit`; and whether there are more.
-    pub(crate) fn page(&self, before: Option<u64>, limit: usize) -> (Vec<CycleReport>, bool) {
-        let reports = lock(&self.reports);
-        let mut found = reports
-            .iter()
-            .rev()
-            .filter(|report| before.is_none_or(|before| report.id < before));
-        let page = found.by_ref().take(limit).cloned().collect();
-        (page, found.next().is_some())
+    pub(crate) fn page(&self, before: Option<u64>, limit: usize) -> (Vec<Shown>, bool) {
+        self.reports.page(before, limit)
     }
 
-    pub(crate) fn find(&self, id: u64) -> Option<CycleReport> {
-        lock(&self.reports)
-            .iter()
-            .find(|report| report.id == id)
-            .cloned()
+    pub(crate) fn find(&self, id: u64) -> Option<Shown> {
+        self.reports.find(id)
     }
 
-    pub(crate) fn last(&self) -> Option<CycleReport> {
-        lock(&self.reports).back().cloned()
+    pub(crate) fn last(&self) -> Option<Shown> {
+        self.reports.last()
+    }
+
+    /// Reports that came after that id, the oldest first.
+    pub(crate) fn after(&self, id: u64) -> Vec<Shown> {
+        self.reports.after(id)
+    }
+
+    /// Goes on from reports of an earlier process, of which `last` was the last; `written` is the last of this one that is kept.
+    pub(crate) fn go_on(&self, kept: Vec<Shown>, last: u64, written: u64) {
+        self.reports.go_on(kept, last, written);
     }
 
     /// The advice of each part's last look. A cycle of other parts has not looked.
@@ -155,7 +155,7 @@ impl Cycles {
         *lock(&self.tuned) = (today(), before.saturating_add(bytes));
     }
 
-    fn keep(&self, report: CycleReport) {
+    fn keep(&self, report: &CycleReport) {
         let mut standing = lock(&self.standing);
         for part in report.parts.iter().filter(|part| part.has_looked()) {
             standing.retain(|known| known.part != part.name);
@@ -170,11 +170,7 @@ impl Cycles {
             });
         }
         drop(standing);
-        let mut reports = lock(&self.reports);
-        reports.push_back(report);
-        if reports.len() > KEPT {
-            reports.pop_front();
-        }
+        self.reports.add(report);
     }
 
     /// Ends a cycle that was started beside the schedule.
@@ -194,14 +190,14 @@ pub(crate) fn take_turn(inner: &Arc<Inner>) -> Option<(Turn, u64)> {
         return None;
     }
     let inner = Arc::clone(inner);
-    let id = inner.cycles.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+    let id = inner.cycles.reports.next_id();
     Some((Turn { inner }, id))
 }
 
 /// Runs one cycle and keeps its report.
 async fn run(turn: Turn, id: u64, trigger: Trigger, asked: Asked) {
     let report = cycle::run(&turn.inner, id, trigger, &asked).await;
-    turn.inner.cycles.keep(report);
+    turn.inner.cycles.keep(&report);
 }
 
 /// Starts a cycle beside the schedule: its id, or none where one is running or everything ends.

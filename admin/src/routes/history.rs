@@ -23,7 +23,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .tagged()
             .gives(json!({"step_s": 60, "at": ["2026-11-28T12:00:00Z"],
                 "series": [{"metric": "cpu_percent", "unit": "%", "says": "...", "mean": [], "max": []}],
-                "marks": [{"at": "2026-11-28T12:00:00Z", "kind": "@start|action|cycle|alert|alert_resolved", "detail": "..."}],
+                "marks": [{"at": "2026-11-28T12:00:00Z", "kind": "@start|job|advice|load_test|action|cycle|alert|alert_resolved", "detail": "..."}],
                 "dropped_marks_total": 0, "memory_bytes": 2_000_000})),
     ]
 }

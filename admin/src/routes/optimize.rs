@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::operation::Operation;
 use super::{Answer, App, page};
 use crate::observe::time;
-use crate::optimizer::{self, Asked, CycleReport, PARTS, STEPS, Trigger};
+use crate::optimizer::{self, Asked, PARTS, STEPS, Trigger};
 use crate::security::problem::{self, Problem};
 
 /// The longest pause: 30 days.
@@ -29,7 +29,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::post("/optimize", "Starts a cycle now, and answers at once.", start)
             .takes(json!({"steps~": ["observe"], "parts~": ["cache"], "dry_run~": true}))
             .gives_as(202, "application/json", json!({"cycle": 1, "dry_run": true, "follow": "/cycles/1"})),
-        Operation::get("/cycles", "The cycles of this process, the newest first.", cycles)
+        Operation::get("/cycles", "The last cycles, the newest first.", cycles)
             .query("cursor", "41", "`next_cursor` of the page before.")
             .query("limit", "100", "1 to 1,000; 100 where it is left out.")
             .tagged()
@@ -62,7 +62,7 @@ struct Reports {
     /// Cycles that ended by a fault of ours.
     panics: u64,
     /// The newest first.
-    cycles: Vec<CycleReport>,
+    cycles: Vec<Value>,
     next_cursor: Option<String>,
 }
 
@@ -78,14 +78,14 @@ async fn cycles(State(inner): App, problem::Query(asked): problem::Query<Page>) 
         paused_until: inner.cycles.paused_until(inner.observed.unix_s()).map(time),
         policy: inner.policy.name(),
         panics: inner.cycles.panics(),
-        next_cursor: last.map(|report| report.id.to_string()),
-        cycles: reports,
+        next_cursor: last.map(|shown| shown.id.to_string()),
+        cycles: reports.into_iter().map(|shown| shown.report).collect(),
     }))
 }
 
-async fn cycle(State(inner): App, problem::Path(id): problem::Path) -> Answer<CycleReport> {
+async fn cycle(State(inner): App, problem::Path(id): problem::Path) -> Answer<Value> {
     let found = id.parse().ok().and_then(|id| inner.cycles.find(id));
-    found.map(Json).ok_or_else(|| {
+    found.map(|shown| Json(shown.report)).ok_or_else(|| {
         Problem::not_found("there is no report of such a cycle: it runs yet, or GET /cycles lists those that are kept")
     })
 }

@@ -48,12 +48,10 @@ pub(super) fn pools(inner: &Inner) -> impl Iterator<Item = Advice> {
 }
 
 fn index(suggestion: &Suggestion) -> Advice {
-    let mut options = json!({"columns": suggestion.columns, "name": suggestion.index_name});
-    let mut stored = String::new();
-    if !suggestion.included.is_empty() {
-        options["include"] = json!(suggestion.included);
-        stored = format!(" with {}", suggestion.included.join(", "));
-    }
+    let stored = match suggestion.included.as_slice() {
+        [] => String::new(),
+        included => format!(" with {}", included.join(", ")),
+    };
     Advice {
         id: format!("index:{}", suggestion.id),
         part: "database",
@@ -68,11 +66,7 @@ fn index(suggestion: &Suggestion) -> Advice {
             suggestion.columns.join(", ")
         ),
         detail: suggestion.detail.clone(),
-        action: Some(Action::job(
-            "create_index",
-            suggestion.table_name.clone(),
-            options,
-        )),
+        action: Some(Action::of(suggestion.job())),
         estimated_bytes: u64::try_from(suggestion.estimated_size_bytes).ok(),
     }
 }

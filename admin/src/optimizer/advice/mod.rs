@@ -55,15 +55,19 @@ enum Body {
 
 impl Action {
     fn job(kind: &str, target: String, options: Value) -> Self {
+        Self::of(JobRequest {
+            kind: kind.to_owned(),
+            target: Some(target),
+            options,
+            dry_run: false,
+        })
+    }
+
+    fn of(job: JobRequest) -> Self {
         Self {
             method: "POST",
             path: "/database/maintenance",
-            body: Body::Job(JobRequest {
-                kind: kind.to_owned(),
-                target: Some(target),
-                options,
-                dry_run: false,
-            }),
+            body: Body::Job(job),
         }
     }
 

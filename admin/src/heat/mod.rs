@@ -1,10 +1,13 @@
 //! How long requests took, minute by minute: for all routes together and for each, in 19 steps of time. Bounded: three hours, and
 //! so many cells.
 
+mod kept;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub(crate) use kept::KeptColumn;
 use pitcrew::latency::{Histogram, LatencySnapshot, Window};
 
 /// The longest time of each step in milliseconds; the last step has all that took longer.
@@ -63,6 +66,25 @@ struct Column {
     whole: Counts,
     /// Route, step, requests; ordered by route.
     cells: Vec<(u16, u8, u32)>,
+}
+
+impl State {
+    fn shorten(&mut self) {
+        while self.columns.len() > COLUMNS
+            && let Some(oldest) = self.columns.pop_front()
+        {
+            self.cells -= oldest.cells.len();
+        }
+        // The whole of a column is kept where its routes are not.
+        for column in &mut self.columns {
+            if self.cells <= CELLS {
+                break;
+            }
+            let cells = std::mem::take(&mut column.cells);
+            self.cells -= cells.len();
+            self.dropped += cells.len() as u64;
+        }
+    }
 }
 
 /// The columns of one route, or of all.
@@ -139,20 +161,7 @@ impl Heat {
             whole: more,
             cells,
         });
-        if state.columns.len() > COLUMNS
-            && let Some(oldest) = state.columns.pop_front()
-        {
-            state.cells -= oldest.cells.len();
-        }
-        // The whole of a column is kept where its routes are not.
-        for column in &mut state.columns {
-            if state.cells <= CELLS {
-                break;
-            }
-            let cells = std::mem::take(&mut column.cells);
-            state.cells -= cells.len();
-            state.dropped += cells.len() as u64;
-        }
+        state.shorten();
     }
 
     /// What ended since then, in seconds since 1970: of all routes, or of one. The minute under way is the last column, by a
@@ -251,7 +260,7 @@ fn less(now: &Counts, before: &Counts) -> Counts {
 mod tests {
     use super::*;
 
-    fn of(times_ms: &[f64]) -> Counts {
+    pub(super) fn of(times_ms: &[f64]) -> Counts {
         let times = times_ms.iter();
         counts(&Histogram::of(
             times.map(|ms| Duration::from_secs_f64(ms / 1e3)),
@@ -259,7 +268,7 @@ mod tests {
     }
 
     /// Steps that have something, with how much.
-    fn met(counts: &Counts) -> Vec<(usize, u64)> {
+    pub(super) fn met(counts: &Counts) -> Vec<(usize, u64)> {
         let met = counts.iter().copied().enumerate();
         met.filter(|(_, count)| *count > 0).collect()
     }
