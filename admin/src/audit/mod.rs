@@ -7,6 +7,7 @@
 pub(crate) mod entry;
 mod file;
 mod kept;
+mod search;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 pub(crate) use entry::{Entry, Fact};
+pub(crate) use search::{Filter, Found};
 
 use crate::security::identity::Identity;
 use file::Log;
@@ -160,24 +162,6 @@ impl Audit {
             }),
             began: Instant::now(),
         })
-    }
-
-    /// Entries that `wanted` takes, older than `before`, the newest first; at most `limit`, and whether there are more.
-    pub(crate) fn page(
-        &self,
-        before: Option<u64>,
-        limit: usize,
-        wanted: impl Fn(&Fact) -> bool,
-    ) -> (Vec<Entry>, bool) {
-        let state = self.state();
-        let mut found = state
-            .entries
-            .iter()
-            .rev()
-            .filter(|entry| before.is_none_or(|before| entry.fact.seq < before))
-            .filter(|entry| wanted(&entry.fact));
-        let page: Vec<_> = found.by_ref().take(limit).cloned().collect();
-        (page, found.next().is_some())
     }
 
     /// Looks at every entry that there is, in the file where there is one. Blocks while it reads.

@@ -1,15 +1,21 @@
 //! `GET /audit`.
 
+use std::io;
+use std::sync::Arc;
+
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::operation::Operation;
 use super::{App, page};
-use crate::audit::{Chain, Entry, Fact};
+use crate::Inner;
+use crate::audit::{Chain, Entry, Filter, Found};
 use crate::security::problem::{self, Problem};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -28,7 +34,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .query("since", "2026-11-28T00:00:00Z", "Only from then on (RFC 3339).")
         .query("until", "2026-11-29T00:00:00Z", "Only before then (RFC 3339).")
         .query("cursor", "41", "`next_cursor` of the page before.")
-        .query("limit", "100", "1 to 1,000; 100 where it is left out.")
+        .query("limit", "100", "1 to 1,000; where it is left out 100, and as CSV all that there are.")
         .query("format", "@json|csv", "How it is written.")
         .gives(json!({"entries": [entry], "next_cursor?": "41", "chain": {"is_intact": true, "first_broken_seq?": 3,
             "head": "9f", "entries": 2, "kept_in": "@memory|file|database", "dropped_total": 0, "failed_writes_total": 0,
@@ -72,22 +78,22 @@ async fn audit(
     State(inner): App,
     problem::Query(asked): problem::Query<Asked>,
 ) -> Result<Response, Problem> {
-    let since = time("since", asked.since.as_deref())?;
-    let until = time("until", asked.until.as_deref())?;
+    let filter = Filter {
+        since: time("since", asked.since.as_deref())?,
+        until: time("until", asked.until.as_deref())?,
+        who: asked.who,
+        name: asked.name,
+    };
     let cursor = page::cursor(asked.cursor.as_deref())?;
     let limit = page::limit(asked.limit.as_deref())?;
-    let is_wanted = |fact: &Fact| {
-        let at = fact.at.parse::<jiff::Timestamp>().ok();
-        asked.who.as_ref().is_none_or(|who| *who == fact.who)
-            && asked.name.as_ref().is_none_or(|name| *name == fact.name)
-            && since.is_none_or(|since| at.is_some_and(|at| at >= since))
-            && until.is_none_or(|until| at.is_some_and(|at| at < until))
-    };
-    let (entries, is_more) = inner.audit.page(cursor, limit, is_wanted);
     match asked.format.as_deref() {
-        Some("csv") => Ok(csv(&entries)),
+        Some("csv") => {
+            let is_whole = asked.limit.is_none();
+            Ok(csv(&inner, cursor, (!is_whole).then_some(limit), filter))
+        }
         None | Some("json") => {
-            let audit = std::sync::Arc::clone(&inner.audit);
+            let found = search(&inner, cursor, limit, &filter).await;
+            let audit = Arc::clone(&inner.audit);
             let chain = tokio::task::spawn_blocking(move || audit.verify()).await;
             let mut chain = chain.map_err(|_| {
                 let detail =
@@ -95,6 +101,10 @@ async fn audit(
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
             })?;
             inner.keep.look_through(&inner, &mut chain).await;
+            // What could not be looked at now is the next page's.
+            let Found {
+                entries, is_more, ..
+            } = found.unwrap_or_else(|(found, _)| found);
             let last = entries.last().filter(|_| is_more);
             let next_cursor = last.map(|last| last.fact.seq.to_string());
             let page = Page {
@@ -108,35 +118,65 @@ async fn audit(
     }
 }
 
-/// RFC 4180, every cell quoted.
-fn csv(entries: &[Entry]) -> Response {
-    let mut text =
-        "seq,at,kind,action,who,role,name,path,dry_run,asked,status,took_us,outcome,prev,hash\r\n"
-            .to_owned();
-    for Entry { fact, prev, hash } in entries {
-        let number =
-            |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-        let cells = [
-            fact.seq.to_string(),
-            fact.at.clone(),
-            fact.kind.clone(),
-            fact.action.to_string(),
-            fact.who.clone(),
-            fact.role.clone(),
-            fact.name.clone(),
-            fact.path.clone(),
-            fact.dry_run.to_string(),
-            fact.asked.clone().unwrap_or_default(),
-            number(fact.status.map(u64::from)),
-            number(fact.took_us),
-            fact.outcome.clone().unwrap_or_default(),
-            prev.clone(),
-            hash.clone(),
-        ];
-        let cells: Vec<_> = cells.iter().map(|cell| quoted(cell)).collect();
-        text.push_str(&cells.join(","));
-        text.push_str("\r\n");
+/// Entries of the memory, and then of what is kept beyond it. An error has what was found before it, of which there may be more.
+async fn search(
+    inner: &Inner,
+    before: Option<u64>,
+    limit: usize,
+    filter: &Filter,
+) -> Result<Found, (Found, String)> {
+    let mut found = inner.audit.page(before, limit, filter);
+    if found.is_more {
+        return Ok(found);
     }
+    let left = limit - found.entries.len();
+    // All that is in the memory has been looked through.
+    let before = found.looked_to.into_iter().chain(before).min();
+    let in_file = inner.audit.page_of_file(before, left, filter).await;
+    let beyond = match in_file.map_err(|error| error.to_string()) {
+        Ok(None) => {
+            let kept = inner.keep.audit(inner, before, left, filter).await;
+            kept.map_err(|error| error.to_string())
+        }
+        in_file => in_file,
+    };
+    match beyond {
+        Ok(None) => Ok(found),
+        Ok(Some(beyond)) => {
+            found.is_more = beyond.is_more;
+            found.entries.extend(beyond.entries);
+            Ok(found)
+        }
+        Err(error) => {
+            found.is_more = true;
+            Err((found, error))
+        }
+    }
+}
+
+const HEAD: &str =
+    "seq,at,kind,action,who,role,name,path,dry_run,asked,status,took_us,outcome,prev,hash\r\n";
+/// Rows that are written at once.
+const ROWS: usize = 1_000;
+
+/// RFC 4180, every cell quoted: `limit` entries, or all that there are, written as they are read.
+fn csv(inner: &Arc<Inner>, cursor: Option<u64>, limit: Option<usize>, filter: Filter) -> Response {
+    let state = (Arc::clone(inner), filter, cursor, limit, true);
+    let rows = stream::try_unfold(state, |(inner, filter, cursor, left, is_on)| async move {
+        let count = left.unwrap_or(ROWS).min(ROWS);
+        if !is_on || count == 0 {
+            return Ok(None);
+        }
+        let found = search(&inner, cursor, count, &filter).await;
+        // A file that ends in its middle says so by not ending well.
+        let found = found.map_err(|(_, error)| io::Error::other(error))?;
+        let left = left.map(|left| left - found.entries.len().min(left));
+        let next = found.entries.last().map(|last| last.fact.seq);
+        let is_on = found.is_more && next.is_some();
+        let text: String = found.entries.iter().map(row).collect();
+        Ok::<_, io::Error>(Some((text, (inner, filter, next, left, is_on))))
+    });
+    let text = stream::once(async { Ok(HEAD.to_owned()) }).chain(rows);
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (
@@ -144,7 +184,30 @@ fn csv(entries: &[Entry]) -> Response {
             "attachment; filename=\"audit.csv\"",
         ),
     ];
-    (headers, text).into_response()
+    (headers, Body::from_stream(text)).into_response()
+}
+
+fn row(Entry { fact, prev, hash }: &Entry) -> String {
+    let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let cells = [
+        fact.seq.to_string(),
+        fact.at.clone(),
+        fact.kind.clone(),
+        fact.action.to_string(),
+        fact.who.clone(),
+        fact.role.clone(),
+        fact.name.clone(),
+        fact.path.clone(),
+        fact.dry_run.to_string(),
+        fact.asked.clone().unwrap_or_default(),
+        number(fact.status.map(u64::from)),
+        number(fact.took_us),
+        fact.outcome.clone().unwrap_or_default(),
+        prev.clone(),
+        hash.clone(),
+    ];
+    let cells: Vec<_> = cells.iter().map(|cell| quoted(cell)).collect();
+    cells.join(",") + "\r\n"
 }
 
 /// A spreadsheet takes a cell that begins with one of these for a formula: an apostrophe makes it text (CWE-1236).

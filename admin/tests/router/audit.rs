@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tower::ServiceExt;
+
 use super::support::*;
 
 /// A file of this test alone, gone at its end.
@@ -226,7 +228,7 @@ async fn a_repeated_key_is_answered_and_not_done_again() {
             "nothing was done"
         );
     }
-    for wrong in ["", &"k".repeat(256)] {
+    for wrong in ["", "a b", "a\tb", &"k".repeat(256)] {
         let answer = post(wrong, json!({"all": true})).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     }
@@ -236,4 +238,78 @@ async fn a_repeated_key_is_answered_and_not_done_again() {
         2 * 4,
         "{audit}"
     );
+}
+
+#[tokio::test]
+async fn an_action_with_a_key_is_done_to_its_end_also_when_its_client_goes() {
+    let (app, _admin) = app(|builder| builder);
+    let post = || {
+        let body = Some(json!({}));
+        let request = request(Method::POST, "/performance/memory/gc", Some(OPERATOR), body);
+        with(request, "idempotency-key", "once")
+    };
+    {
+        let mut first = std::pin::pin!(app.clone().oneshot(post()));
+        tokio::select! {
+            biased;
+            answer = &mut first => panic!("it ended before its client went: {answer:?}"),
+            () = std::future::ready(()) => {}
+        }
+    }
+    let again = loop {
+        let answer = send(&app, post()).await;
+        if answer.status != StatusCode::CONFLICT {
+            break answer;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(again.status, StatusCode::OK, "{}", again.text);
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    let audit = read(&app, "/audit").await;
+    let kinds: Vec<_> = audit["entries"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|entry| entry["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["ended", "begun"], "{audit}");
+}
+
+#[tokio::test]
+async fn what_has_left_the_memory_is_found_in_the_file_and_csv_has_all_of_it() {
+    let scratch = Scratch::new("beyond");
+    let (app, _admin) = app(|builder| builder.audit_file(&scratch.0));
+    clear(&app, "first").await;
+    for _ in 0..600 {
+        let body = Some(json!({"dry_run": true}));
+        ask(&app, Method::POST, "/memory/gc", body).await;
+    }
+    let seqs = |page: &Value| -> Vec<u64> {
+        let entries = page["entries"].as_array().expect("a list");
+        entries
+            .iter()
+            .filter_map(|entry| entry["seq"].as_u64())
+            .collect()
+    };
+    let only = read(&app, "/audit?name=POST%20/cache/clear").await;
+    assert_eq!(seqs(&only), [2, 1]);
+    let (mut path, mut seen) = ("/audit?limit=700".to_owned(), Vec::new());
+    loop {
+        let page = read(&app, &path).await;
+        seen.extend(seqs(&page));
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
+        path = format!("/audit?limit=700&cursor={cursor}");
+    }
+    assert_eq!(seen, (1..=1_202).rev().collect::<Vec<_>>());
+    let rows = async |query: &str| {
+        let path = format!("/audit?format=csv{query}");
+        let csv = ask(&app, Method::GET, &path, None).await;
+        csv.text.lines().count() - 1
+    };
+    assert_eq!(rows("").await, 1_202);
+    assert_eq!(rows("&limit=3").await, 3);
+    assert_eq!(rows("&name=POST%20/cache/clear").await, 2);
+    assert_eq!(rows("&who=nobody").await, 0);
 }
