@@ -4,10 +4,11 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::Database;
 use super::error::DatabaseError;
+use super::jobs::JobRequest;
 use crate::section::Section;
 
 /// Key figures that cost one short query.
@@ -43,6 +44,25 @@ pub(crate) struct Suggestion {
     /// Columns that are only stored.
     #[serde(default)]
     pub(crate) included: Vec<String>,
+    /// By which it is suppressed.
+    #[serde(default)]
+    pub(crate) cache_key: Option<String>,
+}
+
+impl Suggestion {
+    /// The job that builds it.
+    pub(crate) fn job(&self) -> JobRequest {
+        let mut options = json!({"columns": self.columns, "name": self.index_name});
+        if !self.included.is_empty() {
+            options["include"] = json!(self.included);
+        }
+        JobRequest {
+            kind: "create_index".to_owned(),
+            target: Some(self.table_name.clone()),
+            options,
+            dry_run: false,
+        }
+    }
 }
 
 /// One row of `pitcrew.table_stats`, or of the server's own statistics.
@@ -167,5 +187,37 @@ impl Database {
         self.first_pool_sample
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_job_builds_the_whole_index_that_is_suggested() {
+        let row = json!({"id": "1", "index_name": "by_customer", "table_name": "public.orders", "columns": ["customer"],
+            "ddl": "CREATE INDEX by_customer ON public.orders (customer) INCLUDE (price)", "cost_before": 2.0,
+            "cost_after": 1.0, "gain_percent": 50.0, "estimated_size_bytes": 8192, "queryids": [1], "detail": "", "evidence": {},
+            "included": ["price"]});
+        let job = |row: &Value| {
+            let suggestion: Suggestion = serde_json::from_value(row.clone()).expect("a row");
+            suggestion.job()
+        };
+        let whole = job(&row);
+        assert_eq!(
+            (whole.kind.as_str(), whole.target.as_deref()),
+            ("create_index", Some("public.orders"))
+        );
+        assert_eq!(
+            whole.options,
+            json!({"columns": ["customer"], "include": ["price"], "name": "by_customer"})
+        );
+        let mut plain = row;
+        plain["included"] = json!([]);
+        assert_eq!(
+            job(&plain).options,
+            json!({"columns": ["customer"], "name": "by_customer"})
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,8 @@ pub(crate) struct Database {
     /// When no connection could be had last: until [`PROBE_AGE`] later nobody waits for another.
     failed: std::sync::Mutex<Option<Instant>>,
     probed: Mutex<Option<(Instant, Result<(), DatabaseError>)>>,
+    /// How often a connection was taken, for one query or for several.
+    asked: AtomicU64,
     pub(super) kept: Kept,
     /// Held from the look for a twin to the submission of a job.
     pub(super) submitting: Mutex<()>,
@@ -106,9 +109,15 @@ impl Database {
             apart,
             failed: std::sync::Mutex::default(),
             probed: Mutex::new(None),
+            asked: AtomicU64::new(0),
             kept: Kept::new(),
             submitting: Mutex::new(()),
         })
+    }
+
+    /// How often the router has asked the database something.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Whether the server answers; asked at most once in two seconds, whoever wants to know.
@@ -220,6 +229,7 @@ impl Database {
             Err(bb8::RunError::TimedOut) => self.pool.state().connections == 0,
         };
         *failed() = is_away.then(Instant::now);
+        self.asked.fetch_add(1, Ordering::Relaxed);
         got.map_err(|_| QueryError::Unreachable)
     }
 }

@@ -141,9 +141,14 @@ impl Database {
         Ok(cared_for.unwrap_or(false))
     }
 
-    pub(crate) async fn jobs(&self) -> Result<Vec<Job>, DatabaseError> {
-        self.rows("SELECT * FROM pitcrew.jobs ORDER BY id DESC LIMIT 100", &[])
-            .await
+    /// Jobs before `before`, the newest first; at most `limit`.
+    pub(crate) async fn jobs(
+        &self,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Job>, DatabaseError> {
+        let sql = "SELECT * FROM pitcrew.jobs WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2";
+        self.rows(sql, &[&before, &limit]).await
     }
 
     pub(crate) async fn job(&self, id: i64) -> Result<Option<Job>, DatabaseError> {
@@ -169,7 +174,7 @@ impl Database {
 }
 
 /// The extension's own refusals say what to do, so they are passed on with their hint; anything else stays a code.
-fn said(error: QueryError) -> DatabaseError {
+pub(super) fn said(error: QueryError) -> DatabaseError {
     let QueryError::Server(error) = error else {
         return error.into();
     };

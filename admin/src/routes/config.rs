@@ -20,7 +20,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 "alerts_start_cycles": true},
             "access": {"holders": [{"name": "ann", "role": "@operator|reader"}], "asks_the_host": false, "sessions": 0},
             "bounds": {"*request_bytes": 65_536}, "cost": {"sample_us?": 120, "process_cpu_percent?": 1.5,
-                "process_rss_mib?": 60.5, "history_bytes": 2_000_000, "listeners": 0, "panics": 0}
+                "process_rss_mib?": 60.5, "history_bytes": 2_000_000, "asked_database_total?": 52, "listeners": 0, "panics": 0}
         })),
     ]
 }
@@ -59,6 +59,7 @@ async fn config(State(inner): App) -> Answer<Value> {
         "cost": {
             "sample_us": figure(OWN_COST).as_f64().map(|us| us.round() as u64), "process_cpu_percent": figure(CPU),
             "process_rss_mib": figure(RSS), "history_bytes": inner.history.bytes() + inner.heat.bytes(),
+            "asked_database_total": inner.database.as_ref().map(|database| database.asked()),
             "listeners": inner.observed.events.receiver_count(), "panics": inner.background.panics(),
         },
     })))

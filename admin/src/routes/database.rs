@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::operation::Operation;
-use super::{Answer, App};
+use super::{Answer, App, page};
 use crate::Inner;
 use crate::database::{
     Analysis, Database, DatabaseError, Job, JobRequest, NamedPool, PoolReport, SubmitError,
@@ -28,7 +28,10 @@ pub(super) fn operations() -> Vec<Operation> {
                 "target?": "public.orders"}))
             .gives_as(202, "application/json", json!({"job?": 7, "command?": "VACUUM public.orders", "dry_run": false,
                 "kind": "vacuum", "target?": "public.orders"})),
-        Operation::get("/database/jobs", "The last jobs, the newest first.", jobs).gives(json!({"jobs": [job()]})),
+        Operation::get("/database/jobs", "The jobs, the newest first.", jobs)
+            .query("cursor", "41", "`next_cursor` of the page before.")
+            .query("limit", "100", "1 to 1,000; 100 where it is left out.")
+            .gives(json!({"jobs": [job()], "next_cursor?": "41"})),
         Operation::get("/database/jobs/{id}", "One job.", self::job).gives(job()),
         Operation::delete("/database/jobs/{id}", "Asks a job to end.", cancel).gives(json!({"asked": true})),
     ]
@@ -128,14 +131,29 @@ impl From<SubmitError> for Problem {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Jobs {
-    /// The newest first, at most 100.
+    /// The newest first.
     jobs: Vec<Job>,
+    next_cursor: Option<String>,
 }
 
-pub(super) async fn jobs(State(inner): App) -> Answer<Jobs> {
-    Ok(Json(Jobs {
-        jobs: handle(&inner)?.jobs().await?,
-    }))
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskedJobs {
+    cursor: Option<String>,
+    limit: Option<String>,
+}
+
+async fn jobs(State(inner): App, problem::Query(asked): problem::Query<AskedJobs>) -> Answer<Jobs> {
+    let before = page::cursor(asked.cursor.as_deref())?;
+    let before = before.map(|before| i64::try_from(before).unwrap_or(i64::MAX));
+    let limit = page::limit(asked.limit.as_deref())?;
+    // One more than is shown says whether there are more.
+    let mut jobs = handle(&inner)?.jobs(before, limit as i64 + 1).await?;
+    let is_more = jobs.len() > limit;
+    jobs.truncate(limit);
+    let last = jobs.last().filter(|_| is_more);
+    let next_cursor = last.map(|last| last.id.to_string());
+    Ok(Json(Jobs { jobs, next_cursor }))
 }
 
 /// An id that is no number names no job.

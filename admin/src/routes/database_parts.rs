@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use super::database::{Submitted, handle, submit_job};
 use super::operation::Operation;
 use super::{Answer, App};
-use crate::database::{JobRequest, NamedPool, PoolReport, ResizeError, Suggestion, TableStats};
+use crate::database::{
+    Built, JobRequest, NamedPool, PoolReport, ResizeError, Suggestion, TableStats,
+};
 use crate::section::Section;
 use crate::security::problem::{self, Problem};
 
@@ -28,6 +30,16 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::get("/database/indexes", "Indexes that are advised, and what the checks say of those that there are.", indexes)
             .tagged()
             .gives(json!({"suggestions": null, "findings": null})),
+        Operation::get(
+            "/database/indexes/built",
+            "The last indexes that jobs have built: how often they are used, and how long the statements that name their table took \
+             in the day before and take since.",
+            built,
+        )
+        .tagged()
+        .gives(json!({"built": [{"job": 7, "index_name?": "by_customer", "table_name?": "public.orders",
+            "built_at": "2026-11-28T12:00:00Z", "is_there": true, "bytes?": 8192, "scans?": 52,
+            "times?": {"before_ms?": 12.5, "since_ms?": 0.5}}]})),
         Operation::post("/database/indexes/{id}/apply", "Submits the job that builds an advised index; `dry_run` says its command.", apply)
             .takes(json!({"dry_run~": true}))
             .gives(submitted(true))
@@ -78,6 +90,16 @@ async fn indexes(State(inner): App) -> Answer<Indexes> {
     }))
 }
 
+#[derive(Debug, Serialize)]
+struct BuiltIndexes {
+    built: Vec<Built>,
+}
+
+async fn built(State(inner): App) -> Answer<BuiltIndexes> {
+    let built = handle(&inner)?.built().await?;
+    Ok(Json(BuiltIndexes { built }))
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Apply {
@@ -99,10 +121,8 @@ async fn apply(
         Problem::not_found("there is no such suggestion now: GET /database/indexes lists them")
     })?;
     let request = JobRequest {
-        kind: "create_index".to_owned(),
-        target: Some(suggestion.table_name),
-        options: json!({"columns": suggestion.columns, "name": suggestion.index_name}),
         dry_run,
+        ..suggestion.job()
     };
     let submitted: Submitted = submit_job(database, request).await?;
     let Some(job) = submitted.job else {

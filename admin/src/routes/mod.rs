@@ -9,6 +9,7 @@ mod config;
 mod dashboard;
 mod database;
 mod database_parts;
+mod database_sessions;
 mod events;
 mod health;
 mod heat_map;
@@ -57,6 +58,7 @@ fn operations() -> Vec<Operation> {
         cache::operations(),
         database::operations(),
         database_parts::operations(),
+        database_sessions::operations(),
         memory::operations(),
         response_times::operations(),
         slowness::operations(),

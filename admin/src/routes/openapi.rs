@@ -106,7 +106,15 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| {
-            json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}, "example": "1"})
+            let example = match name {
+                "rule" => "cpu",
+                "name" => "app",
+                "route" => "/orders/{id}",
+                "file" => "app.js",
+                "key" => "missing_primary_key:public.orders",
+                _ => "1",
+            };
+            json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}, "example": example})
         });
     let in_query = operation.query.iter().map(|parameter| {
         json!({
@@ -114,7 +122,22 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             "schema": shape::schema(&parameter.written, true), "example": shape::example(&parameter.written),
         })
     });
-    in_path.chain(in_query).collect()
+    let mut in_header = Vec::new();
+    if operation.access == Access::Operator {
+        in_header.push(json!({
+            "name": "Idempotency-Key", "in": "header", "required": false, "example": "4f1c2d9a",
+            "description": "Sent again with the same body, the request gets the answer of then (`Idempotent-Replayed: true`), and nothing is done again.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        }));
+    }
+    if operation.is_tagged {
+        in_header.push(json!({
+            "name": "If-None-Match", "in": "header", "required": false, "example": "\"9f86d081884c7d65\"",
+            "description": "The `ETag` of what one has: 304 where it has not changed.",
+            "schema": {"type": "string"},
+        }));
+    }
+    in_path.chain(in_query).chain(in_header).collect()
 }
 
 fn responses(operation: &Operation) -> Value {
@@ -133,6 +156,16 @@ fn responses(operation: &Operation) -> Value {
             .entry(status.to_string())
             .or_insert_with(|| json!({"description": reason, "content": {}}));
         response["content"][*kind] = content(written, false);
+        let text = json!({"type": "string"});
+        if *status == 202 {
+            let says = "Where to follow it, relative to what was asked.";
+            response["headers"] =
+                json!({"Location": {"required": true, "description": says, "schema": text}});
+        } else if operation.is_tagged {
+            let says = "For `If-None-Match`.";
+            response["headers"] =
+                json!({"ETag": {"required": true, "description": says, "schema": text}});
+        }
     }
     if operation.is_tagged {
         responses.insert(

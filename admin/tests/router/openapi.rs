@@ -213,3 +213,34 @@ async fn a_document_that_has_not_changed_is_not_sent_again() {
     }
     assert_eq!(send(&app, again("\"x\"")).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn what_an_action_and_a_large_document_have_in_their_heads_is_in_the_document() {
+    let (app, _admin) = app(|builder| builder);
+    let (mut actions, mut tagged) = (0, 0);
+    for operation in operations(&app).await {
+        let described = &operation.described;
+        let parameters = described["parameters"].as_array().expect("a list");
+        let takes = |name: &str| parameters.iter().any(|one| one["name"] == name);
+        assert_eq!(
+            takes("Idempotency-Key"),
+            operation.role() == "operator",
+            "{operation:?}"
+        );
+        actions += usize::from(takes("Idempotency-Key"));
+        let later = &described["responses"]["202"];
+        assert!(
+            later.is_null() || later["headers"]["Location"]["required"] == true,
+            "{operation:?}"
+        );
+        let has_tag = !described["responses"]["200"]["headers"]["ETag"].is_null();
+        let may_be_unchanged = !described["responses"]["304"].is_null();
+        assert_eq!(
+            (has_tag, takes("If-None-Match")),
+            (may_be_unchanged, may_be_unchanged),
+            "{operation:?}"
+        );
+        tagged += usize::from(has_tag);
+    }
+    assert!(actions > 12 && tagged > 8, "{actions} {tagged}");
+}
