@@ -4,7 +4,7 @@ import { ago } from './format.js';
 import { html, render, useEffect, useState } from './html.js';
 import { pause, start } from './live.js';
 import { link, place, useAsked, useLive } from './state.js';
-import { Missing, Tone, hasPart, setIdentity, setParts } from './ui.js';
+import { Cost, Missing, Tone, hasPart, setIdentity, setParts } from './ui.js';
 import { Advice } from './page-advice.js';
 import { Alerts } from './page-alerts.js';
 import { Api } from './page-api.js';
@@ -67,7 +67,7 @@ function App({ who }) {
     ${alert && html`<p class=${`banner ${alert.severity}`} role="alert">${alert.sentence} (${ago(alert.at)}) <a href=${link('/alerts')}>Alerts</a></p>`}
     <main id="main" tabindex="-1"><h1>${title}</h1>${!part || hasPart(part) ? html`<${Page} key=${known[0]} />` : html`<${Missing}>This app gave the admin router no such part: add <code>.${part}(..)</code> to <code>Admin::builder()</code>.<//>`}</main>
     <footer>${config.data && html`<span>pitcrew ${config.data.version}</span>
-      <span>itself: a sample takes ${config.data.cost.sample_us ?? '–'} µs, history ${Math.round(config.data.cost.history_bytes / 1024)} KiB, ${config.data.cost.listeners} listening</span>`}</footer>`;
+      <span>itself: <${Cost} of=${config.data.cost} /></span>`}</footer>`;
 }
 
 const root = document.getElementById('app');

@@ -1,5 +1,5 @@
 // A chart over time: uPlot for the eye, a table behind it for everybody else.
-import { digits } from './format.js';
+import { digits, moment, words } from './format.js';
 import { html, useEffect, useRef } from './html.js';
 
 const COLORS = ['--line-1', '--line-2', '--line-3', '--line-4'];
@@ -78,9 +78,17 @@ export function Chart({ title, times, lines, marks = [], height = 180, isSpark =
   </figure>`;
 }
 
+/** What happened while the lines were drawn, the newest first. */
+function Marks({ of, since }) {
+  const shown = of.filter((mark) => !since || new Date(mark.at) >= new Date(since)).slice(-50).reverse();
+  if (!shown.length) return '';
+  return html`<details><summary>What happened meanwhile (${shown.length})</summary><ul class="facts">${shown.map((mark) => html`<li>${moment(mark.at)}: ${words(mark.kind)}, ${mark.detail}</li>`)}</ul></details>`;
+}
+
 /** Lines of `GET /history`. */
 export function HistoryChart({ history, metrics, title, isSpark, height }) {
   const found = metrics.map((metric) => history.series.find((series) => series.metric === metric)).filter(Boolean);
   const lines = found.map((series) => ({ label: series.metric.replaceAll('_', ' '), unit: series.unit, values: series.mean }));
-  return html`<${Chart} title=${title} times=${history.at} lines=${lines} marks=${isSpark ? [] : history.marks} isSpark=${isSpark} height=${height} />`;
+  return html`<${Chart} title=${title} times=${history.at} lines=${lines} marks=${isSpark ? [] : history.marks} isSpark=${isSpark} height=${height} />
+    ${!isSpark && html`<${Marks} of=${history.marks} since=${history.at[0]} />`}`;
 }

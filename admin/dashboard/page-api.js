@@ -2,7 +2,7 @@
 import { curl } from './api.js';
 import { html } from './html.js';
 import { useAsked } from './state.js';
-import { Copy, Part, Table } from './ui.js';
+import { Copy, Cost, Part, Table } from './ui.js';
 
 export function Api() {
   const document = useAsked('/openapi.json', 3600);
@@ -18,5 +18,5 @@ export function Api() {
       ['', (row) => html`<${Copy} text=${curl(row.path, row.method, row.method === 'POST' ? {} : undefined)} label="curl" />`],
     ]} />`;
   }}<//>
-  <${Part} title="What pitcrew itself costs" asked=${config}>${(data) => html`<p>A sample takes ${data.cost.sample_us ?? '–'} µs each second; ${Math.round(data.cost.history_bytes / 1024)} KiB of history; ${data.cost.listeners} listeners; ${data.cost.panics} panics caught.</p>`}<//>`;
+  <${Part} title="What pitcrew itself costs" asked=${config}>${(data) => html`<p><${Cost} of=${data.cost} />; ${data.cost.panics} panics caught.</p>`}<//>`;
 }

@@ -3,14 +3,14 @@ import { bytes, digits, duration, words } from './format.js';
 import { HistoryChart } from './chart.js';
 import { get } from './api.js';
 import { html, useState } from './html.js';
-import { useAsked } from './state.js';
-import { Action, Facts, Figure, Figures, Part, Table } from './ui.js';
+import { useAsked, useHistory } from './state.js';
+import { Action, Facts, Figure, Figures, Part, Span, Table } from './ui.js';
 
 const NAMES = ['all', 'path', 'prefix', 'pattern', 'tag', 'region', 'key'];
 
 export function Cache() {
   const stats = useAsked('/cache/stats', 5);
-  const history = useAsked('/history?step=second&metric=cache_hits_percent', 10);
+  const history = useHistory(['cache_hits_percent']);
   return html`
     <${Part} title="Figures" asked=${stats}>${(data) => html`<${Figures}>
         <${Figure} name="hits" value=${digits(data.hits)} says="Answers from the cache since the start. GET /cache/stats." />
@@ -22,7 +22,7 @@ export function Cache() {
       <${Rows} title="By region" name="name" rows=${data.regions} /><${Rows} title="By route" name="route" rows=${data.routes} />
       <details><summary>First level</summary><${Facts} of=${data.l1} /></details>
       ${data.l2 && html`<details><summary>Second level</summary><${Facts} of=${data.l2} /></details>`}`}<//>
-    <${Part} title="Hits over the last hour" asked=${history}>${(data) => html`<${HistoryChart} history=${data} metrics=${['cache_hits_percent']} title="Hits among look-ups, %" />`}<//>
+    <${Part} title="Hits over time" asked=${history}>${(data) => html`<${Span} of=${history} /><${HistoryChart} history=${data} metrics=${['cache_hits_percent']} title="Hits among look-ups, %" />`}<//>
     <${Explain} />
     <${Purge} again=${stats.again} />`;
 }
@@ -80,6 +80,6 @@ function Purge({ again }) {
     <div class="fields">
       <label>By <select value=${by} onChange=${(event) => setBy(event.target.value)}>${NAMES.map((name) => html`<option>${name}</option>`)}</select></label>
       ${by !== 'all' && html`<label>Value <input value=${value} onInput=${(event) => setValue(event.target.value)} /></label>`}
-      ${by === 'all' || value ? html`<${Action} key=${JSON.stringify(body)} label="Purge" title=${by === 'all' ? 'Purge everything' : `Purge ${by} ${value}`} path="/cache/invalidate" body=${body} danger typed=${by === 'all' ? 'all' : undefined} onDone=${again} />` : html`<button type="button" disabled>Purge</button>`}
+      ${by === 'all' || value ? html`<${Action} key=${JSON.stringify(body)} label="Purge" title=${by === 'all' ? 'Purge everything' : `Purge ${by} ${value}`} path="/cache/invalidate" body=${body} danger typed=${['path', 'key'].includes(by) ? undefined : by} onDone=${again} />` : html`<button type="button" disabled>Purge</button>`}
     </div></section>`;
 }

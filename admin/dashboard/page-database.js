@@ -1,15 +1,15 @@
-// Database: queries, tables, indexes, pools, jobs with their progress.
-import { ago, bytes, digits, moment, words } from './format.js';
+// Database: queries, tables, indexes, sessions and who waits for whom, pools, jobs with their progress.
+import { ago, bytes, digits, duration, moment, words } from './format.js';
 import { html, useState } from './html.js';
 import { Findings, Suggestions } from './page-advice.js';
 import { useAsked, useChoice } from './state.js';
 import { Action, Facts, Figure, Figures, Missing, Part, Table, Tone } from './ui.js';
 
-const TABS = ['overview', 'queries', 'tables', 'indexes', 'pools', 'jobs'];
+const TABS = ['overview', 'queries', 'tables', 'indexes', 'sessions', 'pools', 'jobs'];
 
 export function Database() {
   const [tab, setTab] = useChoice('tab', 'overview');
-  const Tab = { overview: Look, queries: Queries, tables: Tables, indexes: Indexes, pools: Pools, jobs: Jobs }[tab] ?? Look;
+  const Tab = { overview: Look, queries: Queries, tables: Tables, indexes: Indexes, sessions: Sessions, pools: Pools, jobs: Jobs }[tab] ?? Look;
   return html`<div class="tabs" role="group" aria-label="Parts of the database">${TABS.map((name) => html`<button type="button" aria-pressed=${tab === name} onClick=${() => setTab(name)}>${name}</button>`)}</div><${Tab} />`;
 }
 
@@ -68,7 +68,37 @@ const quoted = (name) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.repl
 function Indexes() {
   const asked = useAsked('/database/indexes', 120);
   return html`<${Part} title="Indexes worth building" asked=${asked}>${(data) => html`<${Suggestions} of=${data.suggestions} again=${asked.again} />`}<//>
-    <${Part} title="What the checks say" asked=${asked}>${(data) => html`<${Findings} of=${data.findings} />`}<//>`;
+    <${Part} title="What the checks say" asked=${asked}>${(data) => html`<${Findings} of=${data.findings} again=${asked.again} />`}<//>`;
+}
+
+function Sessions() {
+  const asked = useAsked('/database/sessions', 5);
+  return html`<${Part} title="Who waits for whom" asked=${asked}>${({ sessions }) => html`<${Waiting} of=${sessions} />`}<//>
+    <${Part} title="Sessions" asked=${asked} note="Statements are shown without their values.">${(data) => html`<${Table} caption="Sessions of this database" rows=${data.sessions} keyOf=${(row) => row.pid} empty="Nobody else is connected." columns=${[
+      ['Process', (row) => row.pid, { number: true }],
+      ['User', (row) => row.user_name ?? '–'],
+      ['Program', (row) => row.application_name || '–'],
+      ['State', (row) => `${row.state ?? '–'}${row.state_s == null ? '' : `, ${duration(row.state_s)}`}`],
+      ['Transaction', (row) => (row.transaction_s == null ? '–' : duration(row.transaction_s)), { number: true, sort: (row) => row.transaction_s }],
+      ['Waits for', (row) => (row.wait_event ? `${row.wait_event_type}: ${row.wait_event}` : '–')],
+      ['Statement', (row) => (row.statement ? html`<code>${row.statement}</code>` : '–')],
+    ]} />${data.is_more && html`<p class="note">There are more; these are the ones that matter most.</p>`}`}<//>`;
+}
+
+/** A tree: below each session those that wait for it, each below the first that it waits for. */
+function Waiting({ of }) {
+  const waiting = of.filter((one) => one.blocked_by.length);
+  if (!waiting.length) return html`<p class="note">Nobody waits for a lock.</p>`;
+  const roots = [...new Set(waiting.map((one) => one.blocked_by[0]))].filter((pid) => !waiting.some((one) => one.pid === pid));
+  if (!roots.length) return html`<p class="note">They wait for each other: the server ends one of them after deadlock_timeout.</p>`;
+  const branch = (pid) => {
+    const one = of.find((known) => known.pid === pid);
+    const behind = waiting.filter((known) => known.blocked_by[0] === pid);
+    const told = one && [one.user_name, one.application_name, one.state, one.transaction_s != null && `transaction of ${duration(one.transaction_s)}`].filter(Boolean).join(', ');
+    return html`<li><b>${pid === 0 ? 'a prepared transaction' : pid}</b>${told ? ` (${told})` : ''}${one?.statement && html` <code>${one.statement}</code>`}
+      ${behind.length > 0 && html`<ul>${behind.map((known) => branch(known.pid))}</ul>`}</li>`;
+  };
+  return html`<ul class="tree" aria-label="Who waits for whom">${roots.map(branch)}</ul>`;
 }
 
 function Pools() {
@@ -91,6 +121,12 @@ function Resize({ pool, again }) {
     <${Action} key=${size} label="Resize" title=${`Resize ${pool.name} to ${size}`} path=${`/database/pools/${encodeURIComponent(pool.name)}/resize`} body=${{ max_connections: size }} onDone=${again} /></span>`;
 }
 
+/** How far a job is: in its phase, and in its steps where it has several. */
+function Progress({ of: { id, progress, eta } }) {
+  const told = [progress.phase, progress.steps > 1 && `step ${progress.step} of ${progress.steps}`, eta && `until ${moment(eta)}`, progress.waiting_for?.length && `waits for ${progress.waiting_for.join(', ')}`];
+  return html`<span>${typeof progress.fraction === 'number' && html`<progress max="1" value=${progress.fraction} aria-label=${`Job ${id}`}></progress> `}${told.filter(Boolean).join(', ')}</span>`;
+}
+
 const STATES = { done: 'good', running: 'warn', queued: 'quiet', waiting_for_lock: 'warn', failed: 'bad', cancelled: 'quiet', orphaned: 'bad' };
 const ENDED = ['done', 'failed', 'cancelled', 'orphaned'];
 
@@ -101,9 +137,9 @@ function Jobs() {
     ['Kind', (row) => row.kind],
     ['Target', (row) => row.target ?? '–'],
     ['State', (row) => html`<${Tone} tone=${STATES[row.state] ?? 'quiet'}>${words(row.state)}<//>`, { sort: (row) => row.state }],
-    ['Progress', (row) => (typeof row.progress_percent === 'number' ? html`<progress max="100" value=${row.progress_percent} aria-label=${`Job ${row.id}`}></progress>` : '–')],
+    ['Progress', (row) => (row.state === 'running' && row.progress ? html`<${Progress} of=${row} />` : '–')],
     ['Submitted', (row) => moment(row.submitted_at), { sort: (row) => row.submitted_at }],
     ['Detail', (row) => html`<details><summary>all</summary><${Facts} of=${row} /></details>`],
-    ['', (row) => (ENDED.includes(row.state) ? '' : html`<${Action} label="Cancel" title=${`Cancel job ${row.id}`} method="DELETE" path=${`/database/jobs/${row.id}`} planned=${false} danger onDone=${asked.again} />`)],
+    ['', (row) => (ENDED.includes(row.state) ? '' : html`<${Action} label="Cancel" title=${`Cancel job ${row.id}`} method="DELETE" path=${`/database/jobs/${row.id}`} planned=${false} danger typed="cancel" onDone=${asked.again} />`)],
   ]} />`}<//>`;
 }

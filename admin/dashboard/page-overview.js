@@ -1,9 +1,9 @@
-// Overview: the verdict, the targets, one next action, health, the last hour, the cycle.
+// Overview: the verdict, the targets, one next action, health, key figures over time, what happened.
 import { HistoryChart } from './chart.js';
-import { ago, bytes, digits, duration, withUnit, words } from './format.js';
+import { ago, bytes, digits, duration, moment, withUnit, words } from './format.js';
 import { html } from './html.js';
-import { link, useAsked, useLive } from './state.js';
-import { Action, Figure, Figures, Missing, Part, Table, Tone } from './ui.js';
+import { link, useAsked, useHistory, useLive } from './state.js';
+import { Action, Figure, Figures, Missing, Part, Span, Table, Tone } from './ui.js';
 
 const TONES = { met: 'good', missed: 'bad', not_measured: 'quiet', UP: 'good', DEGRADED: 'warn', DOWN: 'bad' };
 const SPARKS = [
@@ -19,7 +19,7 @@ export function Overview() {
   const status = useAsked('/status', 10);
   const health = useAsked('/health', 10);
   const benchmarks = useAsked('/benchmarks', 15);
-  const history = useAsked(`/history?step=second&metric=${SPARKS.map(([metric]) => metric).join(',')}`, 10);
+  const history = useHistory(SPARKS.map(([metric]) => metric));
   return html`
     <${Part} title="Verdict" asked=${status}>${(data) => html`
       <p class="verdict">${data.verdict}</p>
@@ -28,7 +28,12 @@ export function Overview() {
     <${Now} />
     <${Part} title="Health" asked=${health}>${(data) => html`<p><${Tone} tone=${TONES[data.status]}>${data.status}<//></p>
       ${data.components && html`<ul class="chips">${Object.entries(data.components).map(([name, state]) => html`<li>${words(name)} <${Tone} tone=${TONES[state]}>${state}<//></li>`)}</ul>`}`}<//>
-    <${Part} title="The last hour" asked=${history}>${(data) => html`<div class="sparks">${SPARKS.map(([metric, title]) => html`<${HistoryChart} history=${data} metrics=${[metric]} title=${title} isSpark height=${60} />`)}</div>`}<//>
+    <${Part} title="Over time" asked=${history}>${(data) => html`<${Span} of=${history} /><div class="sparks">${SPARKS.map(([metric, title]) => html`<${HistoryChart} history=${data} metrics=${[metric]} title=${title} isSpark height=${60} />`)}</div>`}<//>
+    <${Part} title="What happened" asked=${history} note="Also before a restart, where the app keeps it in the database.">${(data) => html`<${Table} caption="The newest first" rows=${data.marks.slice(-50).reverse()} columns=${[
+      ['When', (row) => moment(row.at), { sort: (row) => row.at }],
+      ['What', (row) => words(row.kind)],
+      ['Detail', (row) => row.detail],
+    ]} />`}<//>
     <${Part} title="Targets" asked=${benchmarks}>${(data) => html`<${Table} caption="Targets against measured values" rows=${data.benchmarks} keyOf=${(row) => row.name} columns=${[
       ['Target', (row) => words(row.name)],
       ['Wanted', (row) => `${row.bound === 'at_most' ? 'at most' : 'at least'} ${withUnit(row.target, row.unit)}`, { sort: (row) => row.target }],

@@ -3,10 +3,11 @@ import { HistoryChart } from './chart.js';
 import { digits, withUnit, words } from './format.js';
 import { HeatMap, Histogram } from './heat.js';
 import { html } from './html.js';
-import { useAsked, useChoice } from './state.js';
-import { Facts, Figure, Figures, Part, Select, Table, Tone } from './ui.js';
+import { useAsked, useChoice, useHistory } from './state.js';
+import { Facts, Figure, Figures, Part, Select, Span, Table, Tone } from './ui.js';
 
 const WINDOWS = ['1m', '5m', '15m', '1h', 'total'];
+const OVER_TIME = ['response_mean_ms', 'response_p95_ms', 'response_p99_ms'];
 const PERCENTILES = ['p50_ms', 'p90_ms', 'p95_ms', 'p99_ms', 'p999_ms', 'max_ms'];
 
 export function Times() {
@@ -18,7 +19,7 @@ export function Times() {
   const repeated = useAsked(`/response-times/n-plus-one?window=${window}`, 15);
   const slos = useAsked('/slos', 15);
   const heat = useAsked('/response-times/heat-map', 15);
-  const history = useAsked('/history?step=second&metric=response_mean_ms,response_p95_ms,response_p99_ms', 10);
+  const history = useHistory(OVER_TIME);
   return html`
     <p><${Select} label="Window" value=${window} options=${WINDOWS} onChange=${setWindow} /></p>
     ${route && html`<${Route} route=${route} window=${window} close=${() => setRoute('')} />`}
@@ -35,7 +36,7 @@ export function Times() {
           ['p95', (row) => digits(row.p95_ms), { number: true, sort: (row) => row.p95_ms }],
           ['p99', (row) => digits(row.p99_ms), { number: true, sort: (row) => row.p99_ms }],
         ]} />`}<//>
-    <${Part} title="Over the last hour" asked=${history}>${(data) => html`<${HistoryChart} history=${data} metrics=${['response_mean_ms', 'response_p95_ms', 'response_p99_ms']} title="Time to the end of the body, ms" />`}<//>
+    <${Part} title="Over time" asked=${history}>${(data) => html`<${Span} of=${history} /><${HistoryChart} history=${data} metrics=${OVER_TIME} title="Time to the end of the body, ms" />`}<//>
     <${Part} title="Minute by minute" asked=${heat}>${(data) => html`<${HeatMap} of=${data} title="All routes" />`}<//>
     <${Part} title="Slow routes" asked=${slow}>${(data) => html`<${Rows} rows=${data.findings} empty="No route is slow by a target, an objective or its own past." />`}<//>
     <${Part} title="Where the time goes" asked=${parts}>${(data) => html`<${Rows} rows=${data.routes} empty="No part was timed: statements, cache look-ups and pool waits are, once their layers are attached." />`}<//>

@@ -63,6 +63,17 @@ export function useChoice(name, fallback) {
   return [query.get(name) ?? fallback, choose];
 }
 
+/** How far back charts go: the step of `GET /history` that has it, and after how many seconds it is asked for again. */
+const SPANS = { '1 h': ['second', 10], '24 h': ['minute', 30], '1 y': ['hour', 300] };
+
+/** Key figures over the time that somebody has chosen; the address keeps it. */
+export function useHistory(metrics) {
+  const [chosen, choose] = useChoice('span', '1 h');
+  const span = Object.hasOwn(SPANS, chosen) ? chosen : '1 h';
+  const [step, seconds] = SPANS[span];
+  return { ...useAsked(`/history?step=${step}&metric=${metrics.join(',')}`, seconds), span, choose, spans: Object.keys(SPANS) };
+}
+
 /** The page's path and its query, both from the part after `#`. */
 export function place() {
   const [path, query = ''] = location.hash.replace(/^#/, '').split('?');

@@ -1,6 +1,6 @@
 // The pieces that pages are made of.
 import { Problem, act, curl } from './api.js';
-import { ago, moment, words } from './format.js';
+import { ago, bytes, digits, moment, words } from './format.js';
 import { html, useEffect, useRef, useState } from './html.js';
 
 let identity = { name: '', role: 'reader' };
@@ -65,6 +65,9 @@ export const Figures = ({ children }) => html`<dl class="figures">${children}</d
 
 export const Why = ({ text, of }) => html`<details class="why"><summary aria-label=${`What is ${of}?`}>?</summary><div class="bubble">${text}</div></details>`;
 
+/** What pitcrew itself costs: a look a second takes so many microseconds of it. */
+export const Cost = ({ of }) => html`${of.sample_us == null ? '–' : digits(of.sample_us / 1e4)} % of a core to look each second, ${bytes(of.history_bytes)} of history${of.asked_database_total == null ? '' : `, ${digits(of.asked_database_total)} times asked the database`}, ${digits(of.listeners)} listening`;
+
 export const Tone = ({ tone, children }) => html`<span class=${`tone ${tone}`}>${children}</span>`;
 
 /** A table: columns are `[title, row => cell, { number, sort }]`. Sorting by a column is by its `sort`, else by what the cell shows. */
@@ -98,6 +101,9 @@ export function Select({ label, value, options, onChange }) {
   return html`<label class="select">${label} <select value=${value} onChange=${(event) => onChange(event.target.value)}>
     ${options.map((option) => html`<option value=${option}>${option}</option>`)}</select></label>`;
 }
+
+/** How far back charts go. */
+export const Span = ({ of }) => html`<p><${Select} label="Over the last" value=${of.span} options=${of.spans} onChange=${of.choose} /></p>`;
 
 /**
  * A button for an action: first its plan (`dry_run`), then, where `typed` is given, its word typed by hand, then the action.

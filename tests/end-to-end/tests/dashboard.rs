@@ -189,8 +189,11 @@ async fn what_an_operator_does_is_planned_first_and_done() {
     browser
         .find("//table[caption='The last jobs']//tr[td[.='create_index'] and td/span[.='done']]")
         .await;
-    let built = "SELECT count(*) FROM pg_index WHERE indrelid = 'orders'::regclass AND indisvalid";
-    assert_eq!(shop.database.run(&[built]), [[Some("1".to_owned())]]);
+    assert_eq!(shop.database.run(&[BUILT]), [[Some("1".to_owned())]]);
+    open("/advice").await;
+    browser
+        .find("//table[caption='Indexes that jobs have built']//tr[td[2]='orders' or td[2]='public.orders']")
+        .await;
 
     // A load test, and its report.
     open("/load").await;

@@ -8,7 +8,7 @@ use crate::shop::Shop;
 /// A page: its address behind `#`, its heading, and what has to stand on it, all of it.
 pub(crate) type Page = (&'static str, &'static str, &'static [&'static str]);
 
-pub(crate) const PAGES: [Page; 16] = [
+pub(crate) const PAGES: [Page; 17] = [
     (
         "/",
         "Overview",
@@ -72,6 +72,11 @@ pub(crate) const PAGES: [Page; 16] = [
         &["CREATE INDEX", "What the checks say"],
     ),
     (
+        "/database?tab=sessions",
+        "Database",
+        &["Nobody waits for a lock", "Sessions of this database"],
+    ),
+    (
         "/database?tab=pools",
         "Database",
         &["app", "of 4", "What the database has use for"],
@@ -89,7 +94,9 @@ pub(crate) const PAGES: [Page; 16] = [
 ];
 
 /// What may be empty here, for there is nothing of it: no route is slow, no objective is set, nothing fired.
-const EMPTY: [&str; 10] = [
+const EMPTY: [&str; 12] = [
+    "No job has built",
+    "Nothing is suppressed",
     "No route is slow",
     "No part was timed",
     "No request ran the same statement",

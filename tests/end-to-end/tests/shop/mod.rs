@@ -49,6 +49,17 @@ impl Shop {
     pub(crate) async fn open() -> Self {
         let database = testing::database();
         database.run(&TABLE);
+        Self::open_on(database).await
+    }
+
+    /// Closes it, and opens it anew on the same database: a restart.
+    pub(crate) async fn reopen(self, meanwhile: &[&str]) -> Self {
+        let database = self.close().await;
+        database.run(meanwhile);
+        Self::open_on(database).await
+    }
+
+    async fn open_on(database: TestDatabase) -> Self {
         let config: tokio_postgres::Config = database.url.parse().unwrap();
         let manager = PostgresConnectionManager::new(config, NoTls);
         let pool = bb8::Pool::builder()
@@ -82,6 +93,7 @@ impl Shop {
             .allow_host("admin.example")
             .instance("shop-1")
             .environment("test")
+            .keep_in_database(true)
             .operator_token(OPERATOR)
             .reader_token(READER)
             .build()
@@ -151,11 +163,12 @@ impl Shop {
         self.visitors.abort();
     }
 
-    /// Closes it in order.
-    pub(crate) async fn close(self) {
+    /// Closes it in order. Its database is what is left.
+    pub(crate) async fn close(self) -> TestDatabase {
         self.visitors.abort();
         self.server.abort();
         self.admin.shutdown(Duration::from_secs(5)).await;
+        self.database
     }
 }
 
