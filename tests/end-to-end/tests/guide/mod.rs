@@ -30,7 +30,8 @@ pub(crate) fn blocks(heading: &str, language: &str) -> Vec<&'static str> {
     let (_, section) = GUIDE
         .split_once(&format!("# {heading}\n"))
         .unwrap_or_else(|| panic!("no heading `{heading}`"));
-    let begun = section.split(&*format!("```{language}\n")).skip(1);
+    let fence = format!("```{language}\n");
+    let begun = section.split(&fence).skip(1);
     begun
         .map(|block| block.split_once("```").unwrap().0)
         .collect()
