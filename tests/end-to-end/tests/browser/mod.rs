@@ -16,6 +16,7 @@ use pitcrew_stack::{Account, Slot, testing};
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
+#[allow(unused_imports, reason = "each test binary uses a part")]
 pub(crate) use look::Scheme;
 use wire::{Refused, Session};
 
