@@ -153,13 +153,14 @@ impl LoadTests {
     }
 
     /// Starts a run. Where some of it goes to this app, `observer` tells of the app meanwhile. `audit` writes down that a run
-    /// begins, by its id.
+    /// begins, by its id; `ended` is told its id and how it ended.
     pub(crate) async fn start(
         &self,
         asked: &AskedPlan,
         target: Option<&str>,
         observer: impl Observer,
         audit: impl FnOnce(&str) -> std::io::Result<Pending>,
+        ended: impl FnOnce(&str, &str) + Send + 'static,
     ) -> Result<Run, StartError> {
         let claim = self.claim()?;
         let placed = self.place(asked, target).await?;
@@ -197,6 +198,7 @@ impl LoadTests {
             let outcome = outcome(kept.end().await);
             drop(own);
             pending.end_with(&outcome);
+            ended(kept.run.id(), &outcome);
         });
         if placed.is_of_app
             && let Err(error) = run.observe(observer)

@@ -1,5 +1,7 @@
 //! `POST /load-test` and what follows it.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +15,7 @@ use super::health::worst;
 use super::operation::Operation;
 use super::{Answer, App, plan_schema};
 use crate::health::{Health, components};
+use crate::history::MarkKind;
 use crate::load_tests::{AskedPlan, Kept, StartError};
 use crate::observe;
 use crate::security::identity::Identity;
@@ -199,9 +202,17 @@ pub(super) async fn start(
         let path = format!("/load-test/{id}");
         inner.audit.begin(&who, "load test", &path, false, None)
     };
+    let weak = Arc::downgrade(&inner);
+    let ended = move |id: &str, outcome: &str| {
+        if let Some(inner) = weak.upgrade() {
+            let now = inner.observed.unix_s();
+            let what = format!("load test {id} {outcome}");
+            inner.history.mark(now, MarkKind::LoadTest, &what);
+        }
+    };
     let run = inner
         .load_tests
-        .start(&test.plan, target, observer, audit)
+        .start(&test.plan, target, observer, audit, ended)
         .await?;
     let there = [(header::LOCATION, format!("load-test/{}", run.id()))];
     let started = Started {

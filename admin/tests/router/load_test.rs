@@ -404,6 +404,15 @@ async fn thresholds_are_judged_and_one_that_aborts_ends_the_run() {
         "thresholds": ["max < 60s", "rate > 1000000/s"]});
     let started = post(&app, json!({"plan": plan})).await;
     ended(&app, &started).await;
+    // Its end is on the time axis too.
+    let marks = loop {
+        let marks = read(&app, "/history").await["marks"].to_string();
+        if marks.contains("load test 1 finished after") {
+            break marks;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!(marks.contains("load_test"), "{marks}");
     let told = read(&app, "/load-test/1").await;
     let verdicts: Vec<_> = ["/thresholds/0/holds", "/thresholds/1/holds", "/holds"]
         .map(|at| told.pointer(at).cloned())
