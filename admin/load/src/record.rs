@@ -88,6 +88,8 @@ pub(crate) struct Recorder {
     pub(crate) body_bytes: u64,
     /// CPU time of the run's own threads.
     pub(crate) cpu: Duration,
+    /// When the last request ended.
+    pub(crate) last_ended: Option<Instant>,
     pub(crate) details: Details,
     /// Of a plan with steps: each one's, as far as it was taken. What they count is also counted above.
     pub(crate) steps: Vec<Option<Box<StepRecorder>>>,
@@ -113,6 +115,7 @@ impl Recorder {
             statuses: BTreeMap::new(),
             body_bytes: 0,
             cpu: Duration::ZERO,
+            last_ended: None,
             details: Details::default(),
             steps: Vec::new(),
         }
@@ -172,6 +175,7 @@ impl Recorder {
                 _ => Ok(()),
             })
         });
+        self.last_ended = self.last_ended.max(Some(sample.ended));
         let response = us(sample.ended - sample.intended);
         match outcome {
             Ok(()) => {
@@ -230,6 +234,7 @@ impl Recorder {
         self.ok += other.ok;
         self.body_bytes += other.body_bytes;
         self.cpu += other.cpu;
+        self.last_ended = self.last_ended.max(other.last_ended);
         self.details.merge(&other.details);
         for (kind, count) in &other.errors {
             *self.errors.entry(*kind).or_default() += count;
@@ -251,6 +256,7 @@ impl Recorder {
             }
         }
         (self.ok, self.body_bytes, self.cpu) = (0, 0, Duration::ZERO);
+        self.last_ended = None;
         self.errors.clear();
         self.statuses.clear();
         self.details.clear();

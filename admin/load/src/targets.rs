@@ -161,6 +161,9 @@ impl Target {
         let reason = match tokio::time::timeout(limit, connecting).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error.to_string(),
+            Err(_) if self.is_tls() => {
+                "it takes none by TLS within a second: does it speak TLS?".to_owned()
+            }
             Err(_) => "it takes none within a second".to_owned(),
         };
         Err(TargetError::Unreachable(self.authority.clone(), reason))

@@ -346,10 +346,20 @@ fn a_wrong_command_line_says_what_it_wants_and_sends_nothing() {
             vec!["http://127.0.0.1:1/"],
             "cannot connect to `127.0.0.1:1`",
         ),
-        (vec!["http://192.0.2.1/"], "--allow-target 192.0.2.1"),
+        (vec!["http://192.0.2.1/"], "--allow-target 192.0.2.1:80"),
         (
             vec!["http://192.0.2.1/", "--allow-target", "192.0.2.2"],
-            "--allow-target 192.0.2.1",
+            "--allow-target 192.0.2.1:80",
+        ),
+        (vec![&url, "--poisson", "-n", "4"], "--rate"),
+        (vec![&url, "--seed", "4", "-r", "5"], "--poisson"),
+        (
+            vec![&url, "-n", "400", "-t", "requests > 500"],
+            "wants 500 requests, and the plan sends 400",
+        ),
+        (
+            vec![&url, "-n", "400", "-t", "lag_p99 < 1s"],
+            "is of an open model",
         ),
         (vec![&url, "-r", "-1"], "unexpected argument"),
         (vec![&url, "-r=-1"], "wants 0 to 200000 arrivals"),
@@ -477,6 +487,58 @@ fn a_percentile_of_too_few_answers_says_nothing() {
     assert!(said.contains("so far, too short: it takes 3688)"), "{said}");
     let junit = std::fs::read_to_string(path).expect("written");
     assert!(junit.contains("failures=\"0\" errors=\"1\""), "{junit}");
+}
+
+#[test]
+fn where_nothing_failed_no_failure_was_slow_and_before_a_window_nothing_broke() {
+    let url = server("200 OK");
+    let (code, said, _) = load(&[&url, "-n", "20", "-t", "failed_p99 < 1s"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("held      failed_p99 < 1000ms (none failed)"),
+        "{said}"
+    );
+    let (code, said, _) = load(&[&url, "-n", "20", "-t", "max < 60s over 5s"]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("(too short: it takes 5 seconds)"), "{said}");
+}
+
+#[test]
+fn a_target_that_answers_all_has_the_rate_at_which_requests_came() {
+    let url = server("200 OK");
+    let (code, said, complaint) = load(&[&url, "-r", "100", "-d", "500ms", "-t", "rate >= 100/s"]);
+    // A machine that is busy elsewhere makes the tester late, and then it says so; the threshold holds all the same.
+    assert!(matches!(code, Some(0 | 3)), "{said}{complaint}");
+    assert!(said.contains("held      rate >= 100/s (100/s)"), "{said}");
+}
+
+#[test]
+fn what_a_terminal_would_obey_is_shown_and_not_sent() {
+    let folder = Folder::new("escapes");
+    let (path, name) = folder.file("plan.json");
+    std::fs::write(&path, "{\"target\": \"a\", \"\\u001b]0;owned\\u0007\": 1}").expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_pitcrew-load"))
+        .args(["--plan", &name])
+        .output()
+        .expect("it runs");
+    let complaint = String::from_utf8(output.stderr).expect("text");
+    assert!(complaint.contains("owned"), "{complaint}");
+    assert!(!complaint.contains(['\u{1b}', '\u{7}']), "{complaint}");
+    // And what is behind a plan is no plan.
+    std::fs::write(
+        &path,
+        "{\"target\": \"http://127.0.0.1:1\", \"http\": {}} {}",
+    )
+    .expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_pitcrew-load"))
+        .args(["--plan", &name])
+        .output()
+        .expect("it runs");
+    let complaint = String::from_utf8(output.stderr).expect("text");
+    assert!(
+        complaint.contains("something behind the plan"),
+        "{complaint}"
+    );
 }
 
 #[test]

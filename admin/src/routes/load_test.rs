@@ -43,7 +43,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "Loads this app, or another of the allowed targets.",
             start,
         )
-        .takes(json!({"target?~": "http://127.0.0.1:3000", "plan~": plan, "dry_run~": true}))
+        .takes(json!({"target?~": "http://127.0.0.1:3000", "plan": plan, "dry_run~": true}))
         .takes_up_to(MAX_PLAN_BYTES)
         .gives(json!({"id?": null, "dry_run": true}))
         .gives_as(
@@ -103,7 +103,6 @@ pub(super) fn operations() -> Vec<Operation> {
 pub(super) struct LoadTest {
     /// One of the allowed targets, as `http://host:port`.
     target: Option<String>,
-    #[serde(default)]
     plan: AskedPlan,
     #[serde(default)]
     dry_run: bool,

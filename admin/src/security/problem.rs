@@ -186,6 +186,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
         let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
+        // serde would take the values of a list by their places.
+        if text.trim_ascii_start().first() == Some(&b'[') {
+            let detail = "the request body is not what this route wants: a JSON object";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        }
         serde_json::from_slice(text).map(Self).map_err(|error| {
             let status = if error.is_data() {
                 StatusCode::UNPROCESSABLE_ENTITY

@@ -22,7 +22,7 @@ async fn l1_l3_a_load_test_loads_this_app_alone_and_one_at_a_time() {
         &app,
         Method::POST,
         "/load-test",
-        Some(json!({"target": "http://127.0.0.1:1"})),
+        Some(json!({"target": "http://127.0.0.1:1", "plan": {}})),
     )
     .await;
     assert_eq!(foreign.status, StatusCode::FORBIDDEN);
@@ -39,7 +39,7 @@ async fn l1_l3_a_load_test_loads_this_app_alone_and_one_at_a_time() {
         &app,
         Method::POST,
         "/load-test",
-        Some(json!({"dry_run": true})),
+        Some(json!({"plan": {}, "dry_run": true})),
     )
     .await;
     assert_eq!(
@@ -304,11 +304,11 @@ async fn an_app_that_is_down_is_not_loaded() {
             .self_address("http://127.0.0.1:1")
             .probe("hub", move || *probed.lock().expect("free"))
     });
-    let refused = post(&app, json!({"dry_run": true})).await;
+    let refused = post(&app, json!({"plan": {}, "dry_run": true})).await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(refused.text.contains("DOWN"), "{}", refused.text);
     *health.lock().expect("free") = Health::Degraded;
-    let taken = post(&app, json!({"dry_run": true})).await;
+    let taken = post(&app, json!({"plan": {}, "dry_run": true})).await;
     assert_eq!(taken.status, StatusCode::OK, "{}", taken.text);
     admin.shutdown(Duration::from_secs(1)).await;
 }
@@ -387,6 +387,18 @@ async fn a_field_of_another_type_is_named_by_its_path_and_none_begins_after_the_
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(refused.text.contains(says), "{}", refused.text);
     }
+    // Nobody starts a load by saying nothing.
+    for nothing in [None, Some(json!({})), Some(json!({"dry_run": true}))] {
+        let refused = ask(&app, Method::POST, "/load-test", nothing).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(
+            refused.text.contains("missing field `plan`"),
+            "{}",
+            refused.text
+        );
+    }
+    let listed = post(&app, json!(["http://127.0.0.1:1", {}, true])).await;
+    assert!(listed.text.contains("a JSON object"), "{}", listed.text);
     admin.shutdown(Duration::from_secs(5)).await;
     let late = post(&app, json!({"plan": {"connections": 1, "requests": 1}})).await;
     assert_eq!(

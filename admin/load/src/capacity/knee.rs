@@ -20,10 +20,17 @@ pub struct Knee {
 const MIN_RATES: usize = 4;
 /// A curve that bends by less is as good as straight.
 const LEAST_BEND: f64 = 0.2;
+/// Where the highest is less than so many times the lowest, nothing rises: that is within what two runs of one rate differ by.
+const LEAST_RISE: f64 = 1.5;
 
-/// Of what was tried, but for what the tester itself was late in; none where the curve has no bend.
+/// Of what was tried, but for what the tester itself was late in; none where the curve has no bend at a rate that held.
 #[must_use]
 pub fn knee(tried: &[Tried]) -> Option<Knee> {
+    let held = tried
+        .iter()
+        .filter(|tried| tried.outcome == Outcome::Held)
+        .map(|tried| tried.rate_per_s)
+        .fold(0.0, f64::max);
     let mut points: Vec<(f64, f64)> = tried
         .iter()
         .filter(|tried| tried.outcome != Outcome::GeneratorLimited && tried.p99_ms > 0.0)
@@ -44,14 +51,14 @@ pub fn knee(tried: &[Tried]) -> Option<Knee> {
     let low = points.iter().map(|(_, p99)| *p99).fold(f64::MAX, f64::min);
     let high = points.iter().map(|(_, p99)| *p99).fold(0.0, f64::max);
     let (width, height) = (last - first, high - low);
-    if !(width > 0.0 && height > 0.0) {
+    if !(width > 0.0 && high >= low * LEAST_RISE) {
         return None;
     }
     let below = |(rate, p99): &(f64, f64)| (rate - first) / width - (p99 - low) / height;
     let lowest = points
         .iter()
         .max_by(|a, b| below(a).total_cmp(&below(b)))
-        .filter(|point| below(point) >= LEAST_BEND)?;
+        .filter(|point| below(point) >= LEAST_BEND && point.0 <= held)?;
     Some(Knee {
         rate_per_s: lowest.0,
         p99_ms: lowest.1,
@@ -105,6 +112,30 @@ mod tests {
         assert_eq!(knee(&line), None);
         let flat: Vec<_> = (1..9).map(|at| tried(f64::from(at), 3.0)).collect();
         assert_eq!(knee(&flat), None);
+        // What comes back as an error comes as fast: nothing rises but noise.
+        let noise: Vec<_> = [
+            (150.0, 93.9),
+            (300.0, 98.2),
+            (375.0, 84.0),
+            (412.0, 86.0),
+            (600.0, 91.2),
+        ]
+        .map(|(rate, p99)| tried(rate, p99))
+        .into();
+        assert_eq!(knee(&noise), None);
+        // And past the capacity there is no bend to name.
+        let mut past: Vec<_> = [
+            (100.0, 2.0),
+            (200.0, 2.0),
+            (400.0, 2.1),
+            (500.0, 2.0),
+            (800.0, 90.0),
+        ]
+        .map(|(rate, p99)| tried(rate, p99))
+        .into();
+        assert!(knee(&past).is_some());
+        (past[3].outcome, past[4].outcome) = (Outcome::Broke, Outcome::Broke);
+        assert_eq!(knee(&past), None);
         let few = [
             tried(1.0, 1.0),
             tried(1.0, 2.0),

@@ -9,6 +9,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// After a refused connection the next try waits, so that a dead target is not hammered.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
+/// So often a request that never left is sent again.
+const MAX_AGAIN: u32 = 10;
+
 /// What came of one request.
 pub(super) struct Exchange {
     pub(super) sent: Instant,
@@ -58,21 +61,21 @@ pub(super) enum Attempt {
 }
 
 impl Exchange {
-    /// Tries once more where a connection that was kept has ended meanwhile: what the target closed while nobody spoke is no
-    /// error, for the request never left.
+    /// Tries again where a connection that was kept has ended meanwhile: what the target closed while nobody spoke is no error, for the
+    /// request never left. A target that ends every connection so is tried [`MAX_AGAIN`] times.
     pub(super) async fn of(mut attempt: impl AsyncFnMut(Instant) -> Attempt) -> Self {
         let begin = Instant::now();
-        let made = match attempt(begin).await {
-            Attempt::NeverSent { was_kept: true } => attempt(begin).await,
-            other => other,
-        };
-        match made {
-            Attempt::Made(exchange) => exchange,
-            Attempt::NeverSent { .. } => Self {
-                sent: begin,
-                ended: Instant::now(),
-                outcome: Err(ErrorKind::Reset),
-            },
+        for _ in 0..=MAX_AGAIN {
+            match attempt(begin).await {
+                Attempt::Made(exchange) => return exchange,
+                Attempt::NeverSent { was_kept: true } => {}
+                Attempt::NeverSent { was_kept: false } => break,
+            }
+        }
+        Self {
+            sent: begin,
+            ended: Instant::now(),
+            outcome: Err(ErrorKind::Reset),
         }
     }
 

@@ -1,6 +1,6 @@
 //! HTTP/2: connections that several requests share, by hyper.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error as _;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -43,10 +43,13 @@ pub(super) struct Connection {
 #[derive(Default)]
 pub(super) struct Shared {
     live: RefCell<Option<Live>>,
+    made: Cell<u64>,
     connecting: tokio::sync::Mutex<()>,
 }
 
 struct Live {
+    /// Which of the connections that there were.
+    number: u64,
     sender: SendRequest<Full<Bytes>>,
     presence: Presence,
 }
@@ -100,8 +103,8 @@ impl Connection {
         request: http::Request<Full<Bytes>>,
         heard: &mut impl Listen,
     ) -> Attempt {
-        let (mut sender, is_new) = match self.sender().await {
-            Ok(sender) => sender,
+        let (mut sender, number, is_new) = match self.sender().await {
+            Ok(there) => there,
             Err(kind) => return Attempt::Made(Exchange::refused(begin, Err(kind)).await),
         };
         let sent = if is_new { Instant::now() } else { begin };
@@ -132,6 +135,10 @@ impl Connection {
             Some(Err(error)) if error.is_canceled() => {
                 return Attempt::NeverSent { was_kept: !is_new };
             }
+            Some(Err(error)) if was_not_processed(&error) => {
+                self.shared.leave(number);
+                return Attempt::NeverSent { was_kept: true };
+            }
             Some(Err(error)) => Err(kind_of(&error)),
             // The stream is reset with it; the connection and its other streams go on.
             None => Err(ErrorKind::Timeout),
@@ -143,15 +150,15 @@ impl Connection {
         })
     }
 
-    /// A handle on the live connection, and whether it was made now.
-    async fn sender(&self) -> Result<(SendRequest<Full<Bytes>>, bool), ErrorKind> {
-        if let Some(sender) = self.shared.sender() {
-            return Ok((sender, false));
+    /// A handle on the live connection, which one it is, and whether it was made now.
+    async fn sender(&self) -> Result<(SendRequest<Full<Bytes>>, u64, bool), ErrorKind> {
+        if let Some((sender, number)) = self.shared.sender() {
+            return Ok((sender, number, false));
         }
         // Whoever comes second waits for the one who connects.
         let _connecting = self.shared.connecting.lock().await;
-        if let Some(sender) = self.shared.sender() {
-            return Ok((sender, true));
+        if let Some((sender, number)) = self.shared.sender() {
+            return Ok((sender, number, true));
         }
         let connecting = async {
             let socket = Socket::connect(&self.work.target).await?;
@@ -166,11 +173,14 @@ impl Connection {
             .unwrap_or(Err(ErrorKind::Connect));
         let sender =
             connected.inspect_err(|_| self.thread.count(|details| details.refused += 1))?;
+        let number = self.shared.made.get();
+        self.shared.made.set(number + 1);
         *self.shared.live.borrow_mut() = Some(Live {
+            number,
             sender: sender.clone(),
             presence: Presence::new(&self.thread),
         });
-        Ok((sender, true))
+        Ok((sender, number, true))
     }
 }
 
@@ -190,7 +200,7 @@ fn whole(of: &Request, work: &Work, name: &RunName) -> http::Request<Full<Bytes>
 
 impl Shared {
     /// None where there is no connection, or none any more.
-    fn sender(&self) -> Option<SendRequest<Full<Bytes>>> {
+    fn sender(&self) -> Option<(SendRequest<Full<Bytes>>, u64)> {
         let mut live = self.live.borrow_mut();
         let there = live.as_mut()?;
         if there.sender.is_closed() {
@@ -198,8 +208,28 @@ impl Shared {
             *live = None;
             return None;
         }
-        Some(there.sender.clone())
+        Some((there.sender.clone(), there.number))
     }
+
+    /// No more is sent on that connection; what is under way there goes on.
+    fn leave(&self, number: u64) {
+        let mut live = self.live.borrow_mut();
+        if let Some(there) = live.as_mut().filter(|there| there.number == number) {
+            there.presence.lost();
+            *live = None;
+        }
+    }
+}
+
+/// Whether the other side goes away in peace and has not looked at the request: it may be sent again (RFC 9113, 6.8).
+fn was_not_processed(error: &hyper::Error) -> bool {
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        let is_peace = cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR);
+        cause.is_remote() && (is_peace || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+    })
 }
 
 /// hyper tells by the cause whether the other side broke the rules or the connection.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) most_users: Option<u32>,
     pub(super) all_threads: usize,
     pub(super) model: Model,
+    /// Of an open model: how long its stages are.
+    stages: Option<Duration>,
     /// Of which this is a scenario.
     whole: Option<Arc<Self>>,
     /// Of a whole: that one of its scenarios was late.
@@ -72,6 +74,10 @@ impl Shared {
             ),
             most_users: (work.can_rest() && model == Model::Closed).then_some(load.connections),
             steps: work.steps(),
+            stages: load
+                .arrivals
+                .as_ref()
+                .map(|due| Duration::from_secs_f64(due.length_s())),
             ..Self::bare(name, threads, model)
         };
         let Some(whole) = place.whole else {
@@ -105,6 +111,7 @@ impl Shared {
             most_users: None,
             all_threads: threads,
             model,
+            stages: None,
             whole: None,
             late: OnceLock::new(),
             has_observer: AtomicBool::new(false),
@@ -198,12 +205,14 @@ impl Shared {
             whole.series().total.cpu += rest;
         }
         series.end(elapsed);
+        let rate_over = self.rate_over(&series.total, elapsed);
         let mut report = Report::new(
             &series.total,
             &Ended {
                 model: self.model,
                 is_cancelled: self.cancel.is_cancelled(),
                 elapsed,
+                rate_over,
                 due: self.paced.due.load(Relaxed),
                 unfinished: self.unfinished.load(Relaxed),
                 unfinished_follow_ups: self.unfinished_follow_ups.load(Relaxed),
@@ -220,6 +229,16 @@ impl Shared {
         }
         let _ = self.report.set(report);
         self.done.cancel();
+    }
+
+    /// What the rate of a run is over, as [`Report::rate_over_s`] says.
+    fn rate_over(&self, total: &Recorder, elapsed: Duration) -> Duration {
+        let Some(stages) = self.stages.filter(|_| !self.cancel.is_cancelled()) else {
+            return elapsed;
+        };
+        let last = total.last_ended.map_or(elapsed, |last| last - self.begin);
+        let least = Duration::from_micros(total.response_us.min());
+        stages.max(last.saturating_sub(least))
     }
 
     /// What the series of a scenario does not tell.

@@ -7,6 +7,10 @@ use super::results::Results;
 use super::text::{figure, name, range, thousands, time};
 use crate::confidence::Estimate;
 
+/// Parts may begin so far apart, in seconds or as a share of the run.
+const APART_S: f64 = 0.5;
+const APART_SHARE: f64 = 0.1;
+
 impl Results {
     /// As Markdown: thresholds, percentiles with their 95 % intervals, errors, the plan.
     #[must_use]
@@ -116,9 +120,9 @@ impl Results {
                 cell(&step.name),
                 thousands(step.requests),
                 figure(step.error_percent),
-                time(times.p50_ms),
-                time(times.p95_ms),
-                time(times.p99_ms),
+                percentile(times, 0.5, times.p50_ms),
+                percentile(times, 0.95, times.p95_ms),
+                percentile(times, 0.99, times.p99_ms),
                 unmet.join(", ")
             );
         }
@@ -164,6 +168,14 @@ impl Results {
                  These response times are not the target's alone.",
                 time(limited.lag_p99_ms),
                 time(limited.limit_ms)
+            ));
+        }
+        let apart_s = self.parts.apart_s;
+        if apart_s > (self.report.elapsed_s * APART_SHARE).max(APART_S) {
+            warnings.push(format!(
+                "The parts began {} s apart, so they did not load the target together: rate, users and times are those of no moment. \
+                 Start them at once.",
+                figure(apart_s)
             ));
         }
         if let Some(breach) = &self.stopped_by {
@@ -217,4 +229,15 @@ fn cell(text: &str) -> String {
         }
     }
     safe
+}
+
+/// One of a step's, or why there is none.
+fn percentile(times: &crate::Percentiles, quantile: f64, ms: f64) -> String {
+    if times.count == 0 {
+        "none".to_owned()
+    } else if times.count < crate::confidence::needed(quantile) {
+        "too short".to_owned()
+    } else {
+        time(ms)
+    }
 }

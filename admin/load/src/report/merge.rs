@@ -92,6 +92,7 @@ pub fn merge(named: &[(String, Results)]) -> Result<Results, MergeError> {
         model: first.report.model,
         is_cancelled: false,
         elapsed: Duration::ZERO,
+        rate_over: Duration::ZERO,
         due: 0,
         unfinished: 0,
         unfinished_follow_ups: 0,
@@ -110,6 +111,9 @@ pub fn merge(named: &[(String, Results)]) -> Result<Results, MergeError> {
         recorder.merge(&report.recorder());
         ended.is_cancelled |= report.cancelled;
         ended.elapsed = ended.elapsed.max(Duration::from_secs_f64(report.elapsed_s));
+        ended.rate_over = ended
+            .rate_over
+            .max(Duration::from_secs_f64(report.rate_over_s));
         ended.observed_dropped += report.observed_dropped;
         ended.due += report.due;
         ended.unfinished += report.unfinished;
@@ -170,8 +174,21 @@ fn parts(named: &[(String, Results)], of: u64) -> Result<Parts, MergeError> {
     let numbers: Vec<u64> = all.iter().map(|(part, _)| *part).collect();
     match (1..=of).find(|part| numbers.binary_search(part).is_err()) {
         Some(part) => Err(MergeError::Missing { part, of }),
-        None => Ok(Parts { numbers, of }),
+        None => Ok(Parts {
+            numbers,
+            of,
+            apart_s: apart_s(named),
+        }),
     }
+}
+
+/// Between the first and the last beginning.
+fn apart_s(named: &[(String, Results)]) -> f64 {
+    let began = || named.iter().map(|(_, results)| results.began_unix());
+    let apart = began().max().zip(began().min());
+    apart.map_or(0.0, |(last, first)| {
+        to_the_microsecond((last - first).as_secs_f64())
+    })
 }
 
 /// The first seconds of all parts are the first of the whole, and so on.

@@ -122,8 +122,11 @@ pub struct Report {
     pub statuses: BTreeMap<u16, u64>,
     /// Errors among all requests, in per cent.
     pub error_percent: f64,
-    /// Good answers a second.
+    /// Good answers a second, over `rate_over_s`.
     pub rate_per_s: f64,
+    /// Seconds that the rate is over: `elapsed_s`; of an open model its stages, or to the last answer less the time that an answer takes
+    /// at least where that is longer. So a target that answers each request in its time has the rate at which they came.
+    pub rate_over_s: f64,
     /// Bytes of response bodies.
     pub body_bytes: u64,
     /// What it saw of its connections, and the codes of their protocol.
@@ -177,6 +180,8 @@ pub(crate) struct Ended {
     pub(crate) model: Model,
     pub(crate) is_cancelled: bool,
     pub(crate) elapsed: Duration,
+    /// What the rate is over.
+    pub(crate) rate_over: Duration,
     pub(crate) due: u64,
     pub(crate) unfinished: u64,
     pub(crate) unfinished_follow_ups: u64,
@@ -219,6 +224,7 @@ impl Report {
         let failed = recorder.failed();
         let requests = recorder.ok + failed;
         let seconds = to_the_microsecond(ended.elapsed.as_secs_f64());
+        let rate_over_s = to_the_microsecond(ended.rate_over.as_secs_f64());
         let response = Percentiles::of(&recorder.response_us);
         let service = match ended.model {
             Model::Closed => response,
@@ -236,7 +242,8 @@ impl Report {
             errors: recorder.errors.clone(),
             statuses: recorder.statuses.clone(),
             error_percent: share(failed as f64 * 100.0, requests as f64),
-            rate_per_s: share(recorder.ok as f64, seconds),
+            rate_per_s: share(recorder.ok as f64, rate_over_s),
+            rate_over_s,
             body_bytes: recorder.body_bytes,
             connections: Details {
                 connected_s: to_the_microsecond(recorder.details.connected_s),

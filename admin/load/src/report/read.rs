@@ -67,6 +67,13 @@ impl Results {
             ..
         } = read;
         numbers(&told, read.began_unix_s)?;
+        // Each that was sent was due.
+        if told.due < recorder.lag_us.len() {
+            return wrong("report.due", "is less than what was sent");
+        }
+        if !is_time(parts.apart_s) {
+            return wrong("parts.apart_s", "wants seconds");
+        }
         if !is_time(read.start_s) {
             return wrong("start_s", "wants seconds");
         }
@@ -88,6 +95,7 @@ impl Results {
                 model: told.model,
                 is_cancelled: told.cancelled,
                 elapsed: Duration::from_secs_f64(told.elapsed_s),
+                rate_over: Duration::from_secs_f64(told.rate_over_s.unwrap_or(told.elapsed_s)),
                 due: told.due,
                 unfinished: told.unfinished,
                 unfinished_follow_ups: told.unfinished_follow_ups,
@@ -301,6 +309,7 @@ fn intervals(read: &Read, recorder: &Recorder) -> Result<Vec<Interval>, ReadErro
 fn numbers(told: &ReadReport, began_unix_s: f64) -> Result<(), ReadError> {
     for (field, seconds) in [
         ("report.elapsed_s", told.elapsed_s),
+        ("report.rate_over_s", told.rate_over_s.unwrap_or(0.0)),
         ("report.cpu_s", told.cpu_s),
         ("began_unix_s", began_unix_s),
     ] {

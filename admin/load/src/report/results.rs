@@ -13,12 +13,15 @@ use crate::plan::{Plan, Protocol};
 use crate::threshold::{Breach, Threshold, Verdict};
 
 /// Which parts of a plan the results are of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parts {
     /// Their numbers, from 1, in order.
     pub numbers: Vec<u64>,
     /// Into how many the plan was split: 1 where it was not.
     pub of: u64,
+    /// Of merged parts: how far apart the first and the last of them began, in seconds.
+    #[serde(default)]
+    pub apart_s: f64,
 }
 
 /// A run with what it was of: what every form of a report is made of.
@@ -60,6 +63,7 @@ impl Results {
             parts: Parts {
                 numbers: vec![part.number()],
                 of: part.of(),
+                apart_s: 0.0,
             },
             began: to_the_millisecond(began),
             report,

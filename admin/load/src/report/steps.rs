@@ -72,6 +72,16 @@ impl StepReport {
         }
     }
 
+    /// A percentile of its response times, 50, 75, 90, 95, 99, 99.9 or 99.99; none of another, and where too few were counted to tell.
+    #[must_use]
+    pub fn response_ms(&self, percentile: f64) -> Option<f64> {
+        let estimates = crate::confidence::estimates(&self.histograms.response.unpacked());
+        let mut estimates = estimates.iter();
+        estimates
+            .find(|estimate| (estimate.percentile - percentile).abs() < 1e-9)?
+            .value_ms
+    }
+
     /// What it was made of.
     #[cfg(feature = "reports")]
     pub(super) fn recorder(&self) -> StepRecorder {

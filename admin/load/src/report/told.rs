@@ -35,6 +35,8 @@ pub(super) struct ReadReport {
     pub(super) model: Model,
     pub(super) cancelled: bool,
     pub(super) elapsed_s: f64,
+    /// Of a file that has none: `elapsed_s`.
+    pub(super) rate_over_s: Option<f64>,
     pub(super) errors: BTreeMap<ErrorKind, u64>,
     pub(super) statuses: BTreeMap<u16, u64>,
     pub(super) body_bytes: u64,

@@ -53,7 +53,16 @@ impl Capture {
             Self::Json(pointer) => Taker::Json(pointer_of(pointer, field)?),
             Self::Header(name) => Taker::Header(header_of(name, field)?),
             Self::Column(name) => Taker::Column(name.clone()),
-            Self::Regex(pattern) => Taker::Regex(regex_of(pattern, field)?),
+            Self::Regex(pattern) => {
+                let regex = regex_of(pattern, field)?;
+                if regex.captures_len() < 2 {
+                    return wrong(
+                        field,
+                        format!("`{pattern}` has no group: put what is taken in brackets"),
+                    );
+                }
+                Taker::Regex(regex)
+            }
         })
     }
 }

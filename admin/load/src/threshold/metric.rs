@@ -145,14 +145,19 @@ impl Metric {
         !matches!(self, Self::Missed | Self::Dropped | Self::Cpu)
     }
 
-    /// Whether it is never above the other, whatever the run: the lower of two percentiles of the same times, and a service time,
-    /// which is a part of its response time.
+    /// Whether it is of what was no good answer alone.
+    pub(super) fn is_of_failures(self) -> bool {
+        matches!(self, Self::Time(Series::Failed, _))
+    }
+
+    /// Whether it is never above the other, whatever the run: the lower of two percentiles of the same times, a service time,
+    /// which is a part of its response time, and errors of one kind among all.
     pub(super) fn never_exceeds(self, other: Self) -> bool {
         if self == other {
             return true;
         }
         let (Self::Time(series, stat), Self::Time(others, higher)) = (self, other) else {
-            return false;
+            return matches!((self, other), (Self::KindRate(_), Self::ErrorRate));
         };
         let is_part = series == others || (series, others) == (Series::Service, Series::Response);
         let is_lower = match (stat, higher) {
@@ -165,7 +170,8 @@ impl Metric {
 
     /// What a report has of it.
     pub(super) fn measured(self, view: &View<'_>) -> Option<f64> {
-        let per_second = |count: u64| (view.elapsed_s > 0.0).then(|| count as f64 / view.elapsed_s);
+        let per_second =
+            |count: u64| (view.rate_over_s > 0.0).then(|| count as f64 / view.rate_over_s);
         let share =
             |count: u64| (view.requests > 0).then(|| 100.0 * count as f64 / view.requests as f64);
         match self {

@@ -119,7 +119,9 @@ impl Verdict {
     pub fn measured_text(&self) -> String {
         let unit = self.threshold.metric.unit();
         match (self.measured, self.needed) {
-            (None, _) => "nothing measured".to_owned(),
+            (None, Some(needed)) => format!("too short: it takes {needed} seconds"),
+            (None, None) if self.holds => "none failed".to_owned(),
+            (None, None) => "nothing measured".to_owned(),
             (Some(value), None) => unit.rounded(value),
             (Some(value), Some(needed)) => {
                 format!(
@@ -136,12 +138,25 @@ impl Threshold {
     #[must_use]
     pub fn judge(&self, report: &Report) -> Verdict {
         if let Some(seconds) = self.over_s {
-            return self.verdict(window::worst(self, seconds, &report.intervals));
+            let worst = window::worst(self, seconds, &report.intervals);
+            // A run that ended before its first window says nothing of one.
+            let is_short = worst.is_none() && report.elapsed_s < f64::from(seconds);
+            return Verdict {
+                needed: is_short.then_some(u64::from(seconds)),
+                ..self.verdict(worst)
+            };
         }
         let Some(view) = View::of(report, self.step.as_deref()) else {
             return self.verdict(None);
         };
         let measured = self.metric.measured(&view);
+        // Where nothing failed, no failure took too long.
+        if measured.is_none() && self.is_upper() && self.metric.is_of_failures() {
+            return Verdict {
+                holds: true,
+                ..self.verdict(None)
+            };
+        }
         match self.metric.too_few(&view) {
             None => self.verdict(measured),
             Some((needed, low)) => {
@@ -175,15 +190,28 @@ impl Threshold {
         self.step.as_deref()
     }
 
+    /// Whether only an open model has its figure.
+    pub(crate) fn is_of_open(&self) -> bool {
+        matches!(
+            self.metric,
+            Metric::Time(view::Series::Lag, _) | Metric::Missed
+        )
+    }
+
+    /// The requests that the whole run, or its step, has to have.
+    pub(crate) fn least_requests(&self) -> Option<f64> {
+        (self.metric == Metric::Requests && !self.is_upper()).then_some(self.limit)
+    }
+
     /// Seconds of its windows.
     pub(crate) fn over_s(&self) -> Option<u16> {
         self.over_s
     }
 
-    /// The good answers a second that the whole run has to have.
+    /// The good answers a second that the whole run, or its step, has to have.
     pub(crate) fn least_rate_per_s(&self) -> Option<f64> {
-        let is_whole = self.over_s.is_none() && self.step.is_none();
-        (self.metric == Metric::Rate && is_whole && !self.is_upper()).then_some(self.limit)
+        (self.metric == Metric::Rate && self.over_s.is_none() && !self.is_upper())
+            .then_some(self.limit)
     }
 
     /// How many have to be counted before it can hold.

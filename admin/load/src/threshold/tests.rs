@@ -100,6 +100,7 @@ fn two_that_exclude_each_other_are_found() {
     assert!(of(&["mean > 5ms", "max < 5ms"]).is_some());
     assert!(of(&["service_p95 > 5ms", "p99 < 5ms"]).is_some());
     assert!(of(&["p50 of a > 5ms", "p99 of a < 5ms"]).is_some());
+    assert!(of(&["status_rate > 2%", "error_rate < 1%"]).is_some());
     assert!(of(&["p50 > 5ms over 2s", "p99 < 5ms over 2s"]).is_some());
     for both in [
         ["p99 > 300ms", "p50 < 200ms"],
@@ -142,6 +143,7 @@ fn a_report_is_held_against_each() {
         model: crate::Model::Open,
         is_cancelled: false,
         elapsed: Duration::from_secs(2),
+        rate_over: Duration::from_secs(2),
         due,
         unfinished: 0,
         unfinished_follow_ups: 0,

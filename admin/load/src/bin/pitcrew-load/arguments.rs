@@ -41,10 +41,10 @@ pub(crate) struct Arguments {
     #[arg(short = 'n', long)]
     pub(super) requests: Option<u64>,
     /// Arrivals a second of an open model
-    #[arg(short, long, conflicts_with_all = ["stage", "requests"])]
+    #[arg(short, long, group = "open", conflicts_with_all = ["stage", "requests"])]
     pub(super) rate: Option<f64>,
     /// A stage of an open model, as 1000/s:30s or 0..1000/s:30s; one after the other
-    #[arg(short, long, conflicts_with_all = ["duration", "requests"])]
+    #[arg(short, long, group = "open", conflicts_with_all = ["duration", "requests"])]
     pub(super) stage: Vec<Stage>,
     /// A stage of a closed model whose number of users changes, as 50:30s or 0..50:30s; one after the other
     #[arg(short, long, conflicts_with_all = ["connections", "duration", "rate", "stage", "ramp_up"])]
@@ -53,11 +53,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with_all = ["rate", "stage"])]
     pub(super) ramp_up: Option<f64>,
     /// Space the arrivals of an open model as visitors who know nothing of one another
-    #[arg(long)]
+    #[arg(long, requires = "open")]
     pub(super) poisson: bool,
-    /// Of --poisson: the same seed gives the same arrivals
-    #[arg(long, default_value_t = 0)]
-    pub(super) seed: u64,
+    /// Of --poisson: the same seed gives the same arrivals [default: 0]
+    #[arg(long, requires = "poisson")]
+    pub(super) seed: Option<u64>,
     /// Request method [default: GET]
     #[arg(short = 'X', long)]
     pub(super) method: Option<String>,
@@ -108,7 +108,7 @@ pub(crate) struct Arguments {
     #[arg(short, long = "threshold")]
     pub(crate) thresholds: Vec<Threshold>,
     /// Look for the highest rate at which the thresholds hold
-    #[arg(long, conflicts_with_all = ["rate", "stage", "requests", "users", "ramp_up"])]
+    #[arg(long, group = "open", conflicts_with_all = ["rate", "stage", "requests", "users", "ramp_up"])]
     pub(crate) capacity: bool,
     /// Of --capacity: the first rate that is tried [default: 100]
     #[arg(long, value_name = "RATE", requires = "capacity")]

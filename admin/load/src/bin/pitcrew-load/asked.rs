@@ -217,7 +217,7 @@ impl Arguments {
         (!stages.is_empty()).then(|| Open {
             stages,
             spacing: self.spacing(),
-            seed: self.seed,
+            seed: self.seed.unwrap_or(0),
         })
     }
 
@@ -225,9 +225,19 @@ impl Arguments {
     fn allowed(&self, text: &str) -> Result<Target, String> {
         let target = Target::resolve(text).map_err(|error| error.to_string())?;
         let authority = target.authority();
-        if !target.address().ip().is_loopback() && !self.is_allowed(authority) {
+        let host = authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _)| host);
+        let host = if authority.ends_with(']') {
+            authority
+        } else {
+            host
+        };
+        let whole = format!("{host}:{}", target.address().port());
+        let is_allowed = self.is_allowed(authority) || self.is_allowed(&whole);
+        if !target.address().ip().is_loopback() && !is_allowed {
             return Err(format!(
-                "{authority} ({}) is not on this machine: where you may load it, say --allow-target {authority}",
+                "{authority} ({}) is not on this machine: where you may load it, say --allow-target {whole}",
                 target.address().ip()
             ));
         }

@@ -56,7 +56,13 @@ fn main() -> ExitCode {
     match code {
         Ok(code) => ExitCode::from(code),
         Err(message) => {
-            eprintln!("pitcrew-load: {message}");
+            let mut message = shown(&message);
+            if message.len() > MAX_MESSAGE {
+                message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+                message.push_str(" ...");
+            }
+            // Who closed standard error does not want to hear it.
+            let _ = writeln!(std::io::stderr(), "pitcrew-load: {message}");
             ExitCode::from(WRONG)
         }
     }
@@ -144,7 +150,10 @@ fn code(results: &Results, is_interrupted: bool) -> u8 {
 /// Prints what was asked for. Who closed the pipe has read enough; a full disk has not.
 fn say(text: &str) -> Result<(), String> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out
+        .write_all(shown(text).as_bytes())
+        .and_then(|()| out.flush())
+    {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(format!("cannot write to standard output: {error}"))
         }
@@ -152,9 +161,32 @@ fn say(text: &str) -> Result<(), String> {
     }
 }
 
+/// Of a message: a target that fails may say a megabyte.
+const MAX_MESSAGE: usize = 4_096;
+
+/// Names come from plans, and errors from targets: what a terminal would obey is shown and not sent.
+fn shown(text: &str) -> String {
+    let harmless = |letter: char| match letter {
+        '\n' | '\t' => letter,
+        letter if letter.is_control() => '\u{fffd}',
+        letter => letter,
+    };
+    text.chars().map(harmless).collect()
+}
+
+/// By Ctrl-C, or by whoever ends the process in peace (SIGTERM) or closes its terminal (SIGHUP): what was found is told then.
 async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler Ctrl-C ends the process as usual.
-        std::future::pending::<()>().await;
+    use tokio::signal::unix::{SignalKind, signal};
+    let asked = async |kind: SignalKind| match signal(kind) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        // Without a handler the signal ends the process as usual.
+        Err(_) => std::future::pending().await,
+    };
+    tokio::select! {
+        () = asked(SignalKind::interrupt()) => {}
+        () = asked(SignalKind::terminate()) => {}
+        () = asked(SignalKind::hangup()) => {}
     }
 }

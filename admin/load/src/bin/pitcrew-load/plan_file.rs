@@ -15,7 +15,13 @@ pub(super) fn read(path: &Path) -> Result<Plan, String> {
     let name = path.display();
     let text = text_of(path)?;
     let plan = match path.extension().and_then(|ending| ending.to_str()) {
-        Some("json") => parsed(&mut serde_json::Deserializer::from_str(&text)),
+        Some("json") => {
+            let mut json = serde_json::Deserializer::from_str(&text);
+            parsed(&mut json).and_then(|plan| match json.end() {
+                Ok(()) => Ok(plan),
+                Err(error) => Err(format!("there is something behind the plan: {error}")),
+            })
+        }
         Some("toml") => match toml::Deserializer::parse(&text) {
             Ok(toml) => parsed(toml),
             Err(error) => Err(error.to_string().trim_end().to_owned()),

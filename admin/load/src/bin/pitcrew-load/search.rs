@@ -25,9 +25,11 @@ pub(super) async fn run(arguments: &Arguments, work: &Work) -> Result<u8, String
         say("| rate | answered | p50 | p95 | p99 | errors | |\n|---|---|---|---|---|---|---|\n")?;
     }
     let mut all = Vec::new();
+    let mut is_interrupted = false;
     while let Some(rate) = search.next_rate() {
         let Some(tried) = probe(&probing, rate).await? else {
-            return Ok(INTERRUPTED);
+            is_interrupted = true;
+            break;
         };
         search.take(tried.outcome);
         if !arguments.output.markdown {
@@ -35,9 +37,12 @@ pub(super) async fn run(arguments: &Arguments, work: &Work) -> Result<u8, String
         }
         all.push(tried);
     }
-    let Some(capacity) = search.end().cloned() else {
-        return Err("the search did not end".to_owned());
-    };
+    let capacity = search
+        .end()
+        .cloned()
+        .unwrap_or_else(|| Capacity::NotMeasurable {
+            because: "the search was interrupted".to_owned(),
+        });
     let is_found = matches!(capacity, Capacity::Found { .. });
     let target = work.targets.first().map(AnyTarget::authority);
     let target = target.unwrap_or_default();
@@ -48,7 +53,11 @@ pub(super) async fn run(arguments: &Arguments, work: &Work) -> Result<u8, String
     } else {
         say(&format!("\n{}\n", results.summary()))?;
     }
-    Ok(if is_found { 0 } else { LATE })
+    Ok(match (is_interrupted, is_found) {
+        (true, _) => INTERRUPTED,
+        (false, true) => 0,
+        (false, false) => LATE,
+    })
 }
 
 /// `None` when it was interrupted.

@@ -64,12 +64,18 @@ fn steps(text: &mut String, report: &Report) {
         "requests", "errors", "p50 ms", "p95 ms", "p99 ms"
     );
     for step in &report.steps {
-        let times = &step.response;
-        let _ = writeln!(
-            text,
-            "{:>10}{:>8.2} %{:>10.2}{:>10.2}{:>10.2}  {}",
-            step.requests, step.error_percent, times.p50_ms, times.p95_ms, times.p99_ms, step.name
-        );
+        let _ = write!(text, "{:>10}{:>8.2} %", step.requests, step.error_percent);
+        for percentile in [50.0, 95.0, 99.0] {
+            match step.response_ms(percentile) {
+                Some(ms) => {
+                    let _ = write!(text, "{ms:>10.2}");
+                }
+                None => {
+                    let _ = write!(text, "{:>10}", "-");
+                }
+            }
+        }
+        let _ = writeln!(text, "  {}", step.name);
         for (name, count) in &step.unmet {
             let _ = writeln!(text, "{count:>20}  not met: {name}");
         }

@@ -118,7 +118,12 @@ impl Plan {
             );
         }
         let length_s = self.length_s() - self.start_s;
-        let most_per_s = self.most_per_s().filter(|_| steps.is_empty());
+        let most = self.most();
+        let is_closed = self
+            .leaves()
+            .iter()
+            .flat_map(|(_, plan)| plan.protocols())
+            .all(|protocol| protocol.load().open.is_none());
         for (number, threshold) in self.thresholds.iter().enumerate() {
             let field = format!("{path}thresholds[{number}]");
             if let Some(step) = threshold.step()
@@ -140,29 +145,50 @@ impl Plan {
                     format!("wants {over_s} s on end, and the plan sends for {length_s} s"),
                 );
             }
-            if let Some((least, most)) = threshold
-                .least_rate_per_s()
-                .zip(most_per_s)
-                .filter(|(least, most)| least > most)
-            {
+            if threshold.is_of_open() && is_closed {
                 return wrong(
                     &field,
-                    format!("wants {least} good answers a second, and the plan sends {most}"),
+                    "is of an open model, which has a rate; this one is closed",
                 );
+            }
+            // Of a plan with steps each is sent once a visit at most; how many a visit sends in all is not looked at.
+            let is_counted = steps.is_empty() || threshold.step().is_some();
+            let Some(most) = most.filter(|_| is_counted) else {
+                continue;
+            };
+            let per_s = most / length_s;
+            for (least, most, what) in [
+                (threshold.least_requests(), most, "requests"),
+                (
+                    threshold.least_rate_per_s().filter(|_| !is_closed),
+                    per_s,
+                    "good answers a second",
+                ),
+            ] {
+                // A little more than is sent, so that no rounding refuses what can be.
+                if let Some(least) = least.filter(|least| *least > most * (1.0 + 1e-9)) {
+                    let most = (most * 1e3).round() / 1e3;
+                    return wrong(
+                        &field,
+                        format!("wants {least} {what}, and the plan sends {most}"),
+                    );
+                }
             }
         }
         Ok(())
     }
 
-    /// How many requests a second an open plan sends over the whole of it. None where answers decide that.
-    fn most_per_s(&self) -> Option<f64> {
-        let mut count = 0.0;
+    /// How many requests or visits it sends at most. None where answers and time decide that.
+    fn most(&self) -> Option<f64> {
+        let mut most = 0.0;
         for protocol in self.leaves().iter().flat_map(|(_, plan)| plan.protocols()) {
-            protocol.load().open.as_ref()?;
-            count += protocol.load().requests_asked();
+            let load = protocol.load();
+            if load.open.is_none() && load.requests.is_none() {
+                return None;
+            }
+            most += load.requests_asked();
         }
-        // A little more than is sent, so that no rounding refuses what can be.
-        Some(count / (self.length_s() - self.start_s) * (1.0 + 1e-9))
+        Some(most)
     }
 
     /// What a run may have at most is of all scenarios together.

@@ -29,6 +29,7 @@ fn what_is_read_is_what_was_written() {
             model: crate::Model::Closed,
             is_cancelled: false,
             elapsed: Duration::ZERO,
+            rate_over: Duration::ZERO,
             due: 0,
             unfinished: 0,
             unfinished_follow_ups: 0,

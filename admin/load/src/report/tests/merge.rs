@@ -8,6 +8,7 @@ fn part(number: u64, of: u64, report: Report) -> (String, Results) {
     results.parts = Parts {
         numbers: vec![number],
         of,
+        apart_s: 0.0,
     };
     (format!("{number}.json"), results)
 }
@@ -71,6 +72,22 @@ fn what_are_no_parts_of_one_run_is_refused() {
     let mut other = part(2, 2);
     other.1.thresholds.pop();
     assert!(merged(&[part(1, 2), other]).contains("different list of thresholds"));
+}
+
+#[test]
+fn parts_that_ran_one_after_the_other_are_told() {
+    let all = samples(4_000);
+    let (one, mut other) = (part(1, 2, report(&all)), part(2, 2, report(&all)));
+    let apart = |one: &(String, Results), other: &(String, Results)| {
+        let merged = merge(&[one.clone(), other.clone()]).expect("merged");
+        let read = Results::read(&merged.json()).expect("read");
+        read.warnings()
+            .concat()
+            .contains("s apart, so they did not load the target together")
+    };
+    assert!(!apart(&one, &other));
+    other.1.began += std::time::Duration::from_secs(60);
+    assert!(apart(&one, &other));
 }
 
 #[test]

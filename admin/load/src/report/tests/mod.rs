@@ -71,6 +71,7 @@ fn report(samples: &[(u64, u64, u64)]) -> Report {
             model: crate::Model::Open,
             is_cancelled: false,
             elapsed: Duration::from_secs(60),
+            rate_over: Duration::from_secs(60),
             due: samples.len() as u64 + 3,
             unfinished: 1,
             unfinished_follow_ups: 0,
