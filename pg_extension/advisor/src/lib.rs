@@ -6,6 +6,7 @@ mod candidates;
 mod name;
 mod search;
 mod size;
+mod superfluous;
 mod upkeep;
 
 pub use candidates::{Candidate, Columns, candidates, is_covered};
@@ -16,4 +17,5 @@ pub use size::{
     IndexShape, IndexSize, brin_size, btree_size, distinct_pairs, gin_size, groups, hash_size,
     index_size, tuple_bytes,
 };
+pub use superfluous::{ForeignKey, Superfluous, There, Why, superfluous};
 pub use upkeep::{Change, Prices, Write, Writes, hot_loss, upkeep};
