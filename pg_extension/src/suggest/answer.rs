@@ -28,11 +28,17 @@ pub(super) struct Suggestion {
     pub(super) id: String,
     pub(super) index_name: String,
     pub(super) table: String,
-    /// Key columns.
+    /// Keys: columns, unquoted, and expressions.
     pub(super) columns: Vec<String>,
     /// Columns that are only stored.
     pub(super) included: Vec<String>,
+    /// What its rows meet.
+    pub(super) predicate: Option<String>,
+    /// Builds it.
     pub(super) ddl: String,
+    /// Arguments of `pitcrew.submit_job`; none where no job builds such an index.
+    pub(super) job: Option<Value>,
+    /// Its access method.
     pub(super) kind: &'static str,
     pub(super) bytes: u64,
     /// Weighted cost of the statements that it helps, with the suggestions before it.
@@ -102,7 +108,9 @@ impl Suggestion {
             "table": self.table,
             "columns": self.columns,
             "included": self.included,
+            "predicate": self.predicate,
             "ddl": self.ddl,
+            "job": self.job,
             "kind": self.kind,
             "estimated_bytes": self.bytes,
             "cost_before": self.cost_before,
@@ -149,6 +157,8 @@ impl Suggestion {
             self.upkeep.cost,
             100.0 * self.upkeep.hot_loss,
             cache_key,
+            self.predicate,
+            self.job.map(JsonB),
         )
     }
 }
@@ -176,6 +186,8 @@ pub(super) type Row = (
     f64,
     f64,
     String,
+    Option<String>,
+    Option<JsonB>,
 );
 
 impl Effect {
