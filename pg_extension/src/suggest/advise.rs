@@ -13,6 +13,7 @@ use super::gather::{Gathered, Gathering, Tables};
 use super::key;
 use super::look::{Looked, OUT_OF_TIME, Planned, look};
 use super::model::{Index, Model};
+use super::proposals::proposals;
 use super::risk;
 use super::shape::Shape;
 use super::writes::{self, Upkeep};
@@ -27,8 +28,8 @@ use crate::workload::statements::Statement;
 /// Candidates that were not taken and are named in the answer.
 const MAX_REJECTED: usize = 100;
 
-/// Looks, searches, and says what was found.
-pub(super) fn advise(task: Task) -> Answer {
+/// Looks, searches, and says what was found; with what could go where `weighs_existing`.
+pub(super) fn advise(task: Task, weighs_existing: bool) -> Answer {
     let begin = Instant::now();
     let context = Context::new();
     let looked = look(task.statements, &context, task.deadline);
@@ -73,6 +74,11 @@ pub(super) fn advise(task: Task) -> Answer {
     };
     let cost_before = weighted(&mut model.planned.iter().map(|(_, planned)| planned.cost));
     let cost_after = weighted(&mut after.iter().copied());
+    let proposals = if weighs_existing {
+        proposals(&mut model, &found.chosen, &task.leave_alone, &hidden)
+    } else {
+        Vec::new()
+    };
     let stopped = !model.has_time();
     let mut words = Words {
         model: &model,
@@ -96,6 +102,7 @@ pub(super) fn advise(task: Task) -> Answer {
         candidates: model.candidates(),
         statements: seen(&looked, &after),
         rejected,
+        proposals,
     }
 }
 

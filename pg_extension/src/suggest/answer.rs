@@ -4,6 +4,7 @@ use pgrx::JsonB;
 use serde_json::{Value, json};
 
 use super::key;
+use super::proposals::Proposal;
 use super::writes::Upkeep;
 
 /// Everything that one call found.
@@ -21,6 +22,8 @@ pub(super) struct Answer {
     /// Candidates that were looked at.
     pub(super) candidates: usize,
     pub(super) rejected: Vec<Rejected>,
+    /// Indexes that could go; nothing is looked at where nobody asks for them.
+    pub(super) proposals: Vec<Proposal>,
 }
 
 /// One index to build.
@@ -257,6 +260,7 @@ impl Answer {
             "statements": self.statements.iter().map(Seen::json).collect::<Value>(),
             "candidates": self.candidates,
             "rejected": rejected,
+            "proposals": self.proposals.iter().map(Proposal::json).collect::<Value>(),
         })
     }
 }

@@ -3,7 +3,7 @@
 //! Arguments are checked (`arguments`), statements are looked at (`look`, and `recurring` for values that all executions
 //! have), candidates are made (`gather`, which leaves out what is suppressed by its `key`), the search of `pg_pitcrew_advisor`
 //! asks what statements would cost (`model`) and what keeping an index costs (`writes`), and what it chose is weighed (`risk`)
-//! and put into words (`shape`, `advise`, `answer`).
+//! and put into words (`shape`, `advise`, `answer`); what is there already is weighed the same way (`proposals`).
 
 mod advise;
 mod answer;
@@ -12,6 +12,7 @@ mod gather;
 mod key;
 mod look;
 mod model;
+mod proposals;
 mod recorded;
 mod recurring;
 mod risk;
@@ -93,7 +94,7 @@ fn suggest_indexes(
         leave_alone,
         max_regression_percent,
     };
-    let rows: Vec<Row> = answer(arguments)
+    let rows: Vec<Row> = answer(arguments, false)
         .suggestions
         .into_iter()
         .enumerate()
@@ -115,7 +116,7 @@ CREATE FUNCTION pitcrew.suggest_indexes_json(
 ) RETURNS jsonb
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_json_wrapper';
 COMMENT ON FUNCTION pitcrew.suggest_indexes_json(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS
-    'What pitcrew.suggest_indexes() answers, with the whole workload''s cost before and after, each statement''s or why it was not planned, what the search took, why it ended early, and candidates that were not taken.';
+    'What pitcrew.suggest_indexes() answers, with the whole workload''s cost before and after, each statement''s or why it was not planned, what the search took, why it ended early, candidates that were not taken, and indexes that could go (proposals).';
 "#)]
 #[allow(clippy::too_many_arguments)]
 fn suggest_indexes_json(
@@ -136,9 +137,15 @@ fn suggest_indexes_json(
         leave_alone,
         max_regression_percent,
     };
-    JsonB(answer(arguments).json())
+    JsonB(answer(arguments, true).json())
 }
 
-fn answer(arguments: Arguments) -> Answer {
-    advise::advise(or_raise(arguments.check()))
+fn answer(arguments: Arguments, weighs_existing: bool) -> Answer {
+    advise::advise(or_raise(arguments.check()), weighs_existing)
 }
+
+pgrx::extension_sql_file!(
+    "../../sql/index_proposals.sql",
+    name = "index_proposals",
+    requires = [suggest_indexes_json]
+);
