@@ -22,7 +22,7 @@ pub struct There {
     pub may_go: bool,
     /// It is suggested, and not there.
     pub is_suggested: bool,
-    /// Times that it was read since its statistics began.
+    /// Times that it was read since its statistics began; negative where that is not counted.
     pub scans: i64,
     /// Bytes on disk.
     pub bytes: u64,

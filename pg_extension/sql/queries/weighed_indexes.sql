@@ -14,7 +14,8 @@ SELECT i.indexrelid,
        NOT (i.indisreplident OR i.indisclustered OR i.indisexclusion OR i.indisprimary OR c.relkind = 'I' OR c.relispartition
             OR EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid)
             OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.deptype = 'e')),
-       coalesce(pg_stat_get_numscans(i.indexrelid), 0),
+       -- Nothing is told of what is not counted.
+       CASE WHEN current_setting('track_counts')::boolean THEN coalesce(pg_stat_get_numscans(i.indexrelid), 0) ELSE -1 END,
        c.relpages::bigint * current_setting('block_size')::bigint,
        i.indexprs IS NULL AND 0 = ALL (i.indoption::int2[])
            AND NOT EXISTS (SELECT 1 FROM pg_opclass o WHERE o.oid = ANY (i.indclass::oid[]) AND NOT o.opcdefault)

@@ -420,15 +420,12 @@ fn worded(
             )
         }
     };
-    let mut because = vec![format!(
-        "{} scans in {:.1} days{}",
-        own.scans,
-        counted.days,
-        counted
-            .since
-            .as_ref()
-            .map_or_else(String::new, |since| format!(", counted since {since}"))
-    )];
+    let since = counted.since.as_ref();
+    let since = since.map_or_else(String::new, |since| format!(", counted since {since}"));
+    let mut because = vec![match own.scans {
+        0.. => format!("{} scans in {:.1} days{since}", own.scans, counted.days),
+        _ => "scans are not counted (track_counts is off)".to_owned(),
+    }];
     if own.is_unique {
         because.push("it is unique, and so is the one that stays".to_owned());
     }

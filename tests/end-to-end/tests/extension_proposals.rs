@@ -140,6 +140,11 @@ fn what_nothing_reads_is_proposed_and_what_a_statement_needs_is_not() {
     );
     // Counted for less than a week.
     assert_eq!(found[0]["confidence"], "low");
+    // Where nothing is counted, nothing is told of it.
+    session.run("SET track_counts = off");
+    let uncounted = proposals(&session, &["SELECT * FROM orders WHERE note = 'note 7'"]);
+    assert!(uncounted.is_empty(), "{uncounted:?}");
+    session.run("RESET track_counts");
     // What was read is used by something.
     read(&session, &["SELECT * FROM orders WHERE amount = 7"]);
     let found = proposals(&session, &["SELECT * FROM orders WHERE note = 'note 7'"]);
