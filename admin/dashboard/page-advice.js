@@ -46,7 +46,7 @@ export function Suggestions({ of, again }) {
     <pre tabindex="0">${one.ddl}</pre>
     <p>planned cost ${digits(one.cost_before)} → ${digits(one.cost_after)}, ${digits(one.gain_percent)} % less; about ${bytes(one.estimated_size_bytes)}</p>
     <details><summary>Evidence</summary><${Facts} of=${one.evidence} /></details>
-    <p class="buttons"><${Action} label="Plan and build it" title=${`Build ${one.index_name}`} path=${`/database/indexes/${encodeURIComponent(one.id)}/apply`} body=${{}} onDone=${again} />
+    <p class="buttons">${one.job && html`<${Action} label="Plan and build it" title=${`Build ${one.index_name}`} path=${`/database/indexes/${encodeURIComponent(one.id)}/apply`} body=${{}} onDone=${again} />`}
       ${one.cache_key && html`<${Suppress} of=${one.cache_key} again=${again} />`}</p>
   </article>`);
 }

@@ -19,6 +19,7 @@ REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes_json(integer, integer, double precision, text[], double precision[], regclass[], double precision) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.index_proposals(text[], double precision[], regclass[]) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.explain_with(text, text[], regclass[]) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.predict_index(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.check(text, jsonb) FROM PUBLIC;

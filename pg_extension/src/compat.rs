@@ -61,6 +61,9 @@ pub(crate) const MAINTAINER: &str = if cfg!(any(feature = "pg17", feature = "pg1
     "owner of"
 };
 
+/// Whether an update of columns that BRIN indexes alone have can be HOT.
+pub(crate) const BRIN_KEEPS_HOT: bool = cfg!(not(feature = "pg15"));
+
 /// Whether a worker can connect as a role that may not log in.
 pub(crate) const NOLOGIN_WORKERS: bool = cfg!(any(feature = "pg17", feature = "pg18"));
 

@@ -10,7 +10,7 @@ use crate::failure::{Failure, or_raise};
 use crate::names;
 use crate::whatif::guarded::guarded;
 use crate::whatif::hypothetical::Supposed;
-use crate::whatif::predict::{Predicted, predict};
+use crate::whatif::predict::{Names, Predicted, predict};
 use crate::whatif::{Trusted, family, of_query, plan};
 use crate::workload::analysis::{self, Context};
 use crate::workload::skip::Skip;
@@ -37,7 +37,7 @@ fn planned<T>(result: Result<Result<T, Skip>, crate::whatif::guarded::Caught>) -
 }
 
 fn predicted(text: &str, context: &Context) -> Predicted {
-    let found = predict(&c_text("the definition", text), context);
+    let found = predict(&c_text("the definition", text), Names::Session, context);
     or_raise(found.map_err(|reason| {
         Failure::argument(format!("the index cannot be predicted: {reason}")).hint(
             "Give one CREATE INDEX statement on a table, as in CREATE INDEX ON orders (customer).",

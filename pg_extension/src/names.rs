@@ -36,6 +36,15 @@ pub(crate) fn quote(name: &str) -> String {
     unsafe { text(pg_sys::quote_identifier(name.as_ptr())) }.unwrap_or_default()
 }
 
+/// `text` as a literal.
+pub(crate) fn literal(text: &str) -> String {
+    let Ok(text) = CString::new(text) else {
+        return "''".to_owned();
+    };
+    // SAFETY: quote_literal_cstr returns a fresh NUL-terminated string.
+    unsafe { self::text(pg_sys::quote_literal_cstr(text.as_ptr())) }.unwrap_or_default()
+}
+
 /// Schema and name of a relation, unquoted; `None` when it is gone.
 pub(crate) fn relation(oid: pg_sys::Oid) -> Option<(String, String)> {
     // SAFETY: system cache look-ups that answer null for what does not exist.
@@ -49,4 +58,37 @@ pub(crate) fn relation(oid: pg_sys::Oid) -> Option<(String, String)> {
 /// `schema.name`, each quoted where it needs to be; `None` when the relation is gone.
 pub(crate) fn qualified(oid: pg_sys::Oid) -> Option<String> {
     relation(oid).map(|(schema, name)| format!("{}.{}", quote(&schema), quote(&name)))
+}
+
+/// SQL without parentheses around the whole: what a function call has in one place it lacks in another.
+pub(crate) fn without_parentheses(sql: &str) -> &str {
+    let inner = sql.strip_prefix('(').and_then(|sql| sql.strip_suffix(')'));
+    let is_whole = |inner: &str| {
+        let mut depth = 0_i32;
+        inner.bytes().all(|byte| {
+            depth += i32::from(byte == b'(') - i32::from(byte == b')');
+            depth >= 0
+        })
+    };
+    match inner {
+        Some(inner) if is_whole(inner) => without_parentheses(inner),
+        _ => sql,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_parentheses;
+
+    #[test]
+    fn what_surrounds_the_whole_is_taken_off() {
+        for (sql, wanted) in [
+            ("(lower(city))", "lower(city)"),
+            ("((a + b))", "a + b"),
+            ("(a) + (b)", "(a) + (b)"),
+            ("city", "city"),
+        ] {
+            assert_eq!(without_parentheses(sql), wanted);
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::client::Database;
 use super::error::DatabaseError;
@@ -47,22 +47,9 @@ pub(crate) struct Suggestion {
     /// By which it is suppressed.
     #[serde(default)]
     pub(crate) cache_key: Option<String>,
-}
-
-impl Suggestion {
-    /// The job that builds it.
-    pub(crate) fn job(&self) -> JobRequest {
-        let mut options = json!({"columns": self.columns, "name": self.index_name});
-        if !self.included.is_empty() {
-            options["include"] = json!(self.included);
-        }
-        JobRequest {
-            kind: "create_index".to_owned(),
-            target: Some(self.table_name.clone()),
-            options,
-            dry_run: false,
-        }
-    }
+    /// The job that builds it; none where `ddl` has to be run by hand.
+    #[serde(default)]
+    pub(crate) job: Option<JobRequest>,
 }
 
 /// One row of `pitcrew.table_stats`, or of the server's own statistics.
@@ -192,19 +179,22 @@ impl Database {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn the_job_builds_the_whole_index_that_is_suggested() {
+    fn the_job_is_the_one_that_the_row_says() {
         let row = json!({"id": "1", "index_name": "by_customer", "table_name": "public.orders", "columns": ["customer"],
             "ddl": "CREATE INDEX by_customer ON public.orders (customer) INCLUDE (price)", "cost_before": 2.0,
             "cost_after": 1.0, "gain_percent": 50.0, "estimated_size_bytes": 8192, "queryids": [1], "detail": "", "evidence": {},
-            "included": ["price"]});
+            "included": ["price"], "job": {"kind": "create_index", "target": "public.orders",
+            "options": {"columns": ["customer"], "include": ["price"], "name": "by_customer"}}});
         let job = |row: &Value| {
             let suggestion: Suggestion = serde_json::from_value(row.clone()).expect("a row");
-            suggestion.job()
+            suggestion.job
         };
-        let whole = job(&row);
+        let whole = job(&row).expect("a job");
         assert_eq!(
             (whole.kind.as_str(), whole.target.as_deref()),
             ("create_index", Some("public.orders"))
@@ -213,11 +203,10 @@ mod tests {
             whole.options,
             json!({"columns": ["customer"], "include": ["price"], "name": "by_customer"})
         );
-        let mut plain = row;
-        plain["included"] = json!([]);
-        assert_eq!(
-            job(&plain).options,
-            json!({"columns": ["customer"], "name": "by_customer"})
-        );
+        assert!(!whole.dry_run);
+        // A kind that no job builds.
+        let mut other = row;
+        other["job"] = Value::Null;
+        assert!(job(&other).is_none());
     }
 }

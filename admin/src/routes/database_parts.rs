@@ -120,10 +120,11 @@ async fn apply(
     let suggestion = suggestion.ok_or_else(|| {
         Problem::not_found("there is no such suggestion now: GET /database/indexes lists them")
     })?;
-    let request = JobRequest {
-        dry_run,
-        ..suggestion.job()
+    let Some(job) = suggestion.job else {
+        let detail = format!("no job builds this index: run {}", suggestion.ddl);
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
     };
+    let request = JobRequest { dry_run, ..job };
     let submitted: Submitted = submit_job(database, request).await?;
     let Some(job) = submitted.job else {
         return Ok(Json(submitted).into_response());

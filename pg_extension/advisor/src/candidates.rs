@@ -1,137 +1,261 @@
-//! Which indexes could help a statement, from how it uses the columns of one table.
+//! Which indexes could help a statement, from how it uses one table.
 
-/// A B-tree on one table: column numbers in index order.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Candidate {
-    /// The table, by the caller's own number.
-    pub table: u32,
-    /// One to three key columns.
-    pub columns: Vec<i16>,
-    /// Columns that are only stored (`INCLUDE`), ascending: with them the statement needs no look at the table.
-    pub included: Vec<i16>,
-}
+use crate::candidate::{Candidate, Expression, Key, Method, Of};
 
-impl Candidate {
-    /// Whether `self` does less than `other` on the same table, and takes fewer bytes for it: the first of its key
-    /// columns, or its key columns without all that is stored beside them.
-    pub fn is_narrower_than(&self, other: &Self) -> bool {
-        let stores_no_more = self
-            .included
-            .iter()
-            .all(|column| other.included.contains(column) || other.columns.contains(column));
-        self != other
-            && self.table == other.table
-            && other.columns.starts_with(&self.columns)
-            && stores_no_more
-    }
-}
-
-/// How one occurrence of a table in a statement uses its columns.
+/// How one occurrence of a table in a statement uses it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Columns {
+pub struct Used {
     /// Compared with `=`, `IN` or `IS NULL`, or joined on.
-    pub equal: Vec<i16>,
-    /// Compared with `<`, `<=`, `>`, `>=` or `BETWEEN`.
-    pub range: Vec<i16>,
-    /// Leading columns that the result is ordered, grouped or made distinct by; several lists when a statement has
+    pub equal: Vec<Key>,
+    /// Compared with `<`, `<=`, `>`, `>=`, `BETWEEN` or the beginning of a pattern.
+    pub range: Vec<Key>,
+    /// Leading keys that the result is ordered, grouped or made distinct by; several lists when a statement has
     /// several levels.
-    pub ordered: Vec<Vec<i16>>,
+    pub ordered: Vec<Vec<Key>>,
+    /// Looked into: what an array, a document or a text has inside.
+    pub inside: Vec<Key>,
+    /// What all rows that it wants meet, and an index may leave the others out for.
+    pub conditions: Vec<Condition>,
     /// All columns that are read.
     pub read: Vec<i16>,
     /// Read as a whole row, or by a system column: no index has it all.
     pub is_read_whole: bool,
 }
 
-impl Columns {
-    /// Whether an index that stores these columns answers all of it.
-    pub fn is_covered_by(&self, stored: &[i16]) -> bool {
+/// A condition that all wanted rows meet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Condition {
+    /// As SQL.
+    pub expression: Expression,
+    /// The column that has one value in all rows that meet it: in an index over those rows it is no key.
+    pub pinned: Option<i16>,
+}
+
+/// What a table's statistics say of its columns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Rows lie in the order of these, and there are many: a BRIN index tells pages apart.
+    pub in_order: Vec<i16>,
+    /// A hash index on these is much smaller than a B-tree, or a B-tree is not possible.
+    pub long: Vec<i16>,
+    /// Mostly NULL, each with the condition that it is not.
+    pub mostly_null: Vec<(i16, Expression)>,
+}
+
+impl Used {
+    /// Whether an index that stores what `candidate` does answers all of it.
+    pub fn is_covered_by(&self, candidate: &Candidate) -> bool {
         !self.is_read_whole
             && !self.read.is_empty()
-            && self.read.iter().all(|column| stored.contains(column))
+            && self.read.iter().all(|column| candidate.stores(*column))
+    }
+
+    /// Whether an index of `candidate` may change how it is read.
+    pub fn is_served_by(&self, candidate: &Candidate) -> bool {
+        let has = |keys: &[Key], key: &Key| keys.iter().any(|own| own.of == key.of);
+        let ordered = || {
+            self.ordered
+                .iter()
+                .any(|list| candidate.keys.iter().any(|key| has(list, key)))
+        };
+        let keys = candidate.keys.iter();
+        let is_used = match candidate.method {
+            Method::Gin => keys.clone().any(|key| has(&self.inside, key)),
+            Method::Hash => keys.clone().any(|key| has(&self.equal, key)),
+            Method::Btree | Method::Brin => {
+                keys.clone()
+                    .any(|key| has(&self.equal, key) || has(&self.range, key))
+                    || ordered()
+            }
+        };
+        let meets = |predicate: &Expression| {
+            let mut conditions = self.conditions.iter();
+            conditions.any(|condition| condition.expression == *predicate)
+                || predicate.columns.iter().any(|column| {
+                    let column = Key::column(*column);
+                    has(&self.equal, &column) || has(&self.range, &column)
+                })
+        };
+        match &candidate.predicate {
+            None => is_used || self.is_covered_by(candidate),
+            Some(predicate) => meets(predicate),
+        }
     }
 }
 
-/// Columns of a kind that are combined; a statement with more still gets its single-column candidates.
+/// Keys of a kind that are combined; a statement with more still gets its single-key candidates.
 const MAX_COMBINED: usize = 8;
 /// Columns of a covering index; wider ones are tables of their own.
 const MAX_COVERED: usize = 8;
+/// Conditions of one occurrence that predicates are made of.
+const MAX_CONDITIONS: usize = 4;
 
 /// Candidates for one occurrence of a table, without duplicates, in a stable order: those with fewer columns first.
 ///
-/// An equality column always comes before a range or an order column: behind a range the second column narrows nothing.
-pub fn candidates(table: u32, used: &Columns) -> Vec<Candidate> {
+/// An equality key always comes before a range or an order key: behind a range the second key narrows nothing.
+pub fn candidates(table: u32, used: &Used, facts: &Facts) -> Vec<Candidate> {
     let mut found = Vec::new();
-    for columns in keys(used) {
-        add(&mut found, table, columns, Vec::new());
+    for keys in keys(used) {
+        add(&mut found, Candidate::btree(table, keys, Vec::new()));
     }
-    if used.is_read_whole || used.read.len() > MAX_COVERED {
-        return found;
-    }
+    let lacks_few = !used.is_read_whole && used.read.len() <= MAX_COVERED;
     for candidate in found.clone() {
         let mut included = used.read.clone();
-        included.retain(|column| !candidate.columns.contains(column));
+        included.retain(|column| !candidate.stores(*column));
         included.sort_unstable();
-        if !included.is_empty() {
-            add(&mut found, table, candidate.columns, included);
+        if lacks_few && !included.is_empty() {
+            add(
+                &mut found,
+                Candidate {
+                    included,
+                    ..candidate
+                },
+            );
         }
+    }
+    for candidate in some_rows(table, &found, used, facts) {
+        add(&mut found, candidate);
+    }
+    for candidate in other_methods(table, used, facts) {
+        add(&mut found, candidate);
     }
     found
 }
 
-fn add(found: &mut Vec<Candidate>, table: u32, columns: Vec<i16>, included: Vec<i16>) {
-    let candidate = Candidate {
-        table,
-        columns,
-        included,
-    };
+fn add(found: &mut Vec<Candidate>, candidate: Candidate) {
     if !found.contains(&candidate) {
         found.push(candidate);
     }
 }
 
-/// Lists of key columns, the shorter ones first.
-fn keys(used: &Columns) -> Vec<Vec<i16>> {
-    let mut found: Vec<Vec<i16>> = Vec::new();
-    let mut put = |columns: &[i16]| {
-        let is_repeated = (1..columns.len()).any(|end| columns[..end].contains(&columns[end]));
-        if !is_repeated && !found.iter().any(|known| known == columns) {
-            found.push(columns.to_vec());
+/// The same over the rows that meet a condition, over those that meet all of them, and over those where a column that is
+/// looked up is not NULL.
+fn some_rows(table: u32, whole: &[Candidate], used: &Used, facts: &Facts) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    let conditions = &used.conditions[..used.conditions.len().min(MAX_CONDITIONS)];
+    let mut predicates: Vec<(Expression, Vec<i16>)> = conditions
+        .iter()
+        .map(|one| (one.expression.clone(), one.pinned.into_iter().collect()))
+        .collect();
+    if conditions.len() > 1 {
+        let all: Vec<&Expression> = conditions.iter().map(|one| &one.expression).collect();
+        let pinned = conditions.iter().filter_map(|one| one.pinned).collect();
+        predicates.push((together(&all), pinned));
+    }
+    for (predicate, pinned) in predicates {
+        // An index has a key, whatever its rows are.
+        let alone = pinned.first().or(predicate.columns.first());
+        let alone =
+            alone.map(|column| Candidate::btree(table, vec![Key::column(*column)], Vec::new()));
+        for candidate in whole.iter().chain(&alone) {
+            let mut candidate = candidate.clone();
+            let is_pinned =
+                |key: &Key| matches!(key.of, Of::Column(column) if pinned.contains(&column));
+            if candidate.keys.iter().all(is_pinned) {
+                candidate.keys.truncate(1);
+            } else {
+                candidate.keys.retain(|key| !is_pinned(key));
+            }
+            candidate.predicate = Some(predicate.clone());
+            found.push(candidate);
+        }
+    }
+    for (column, predicate) in &facts.mostly_null {
+        let first = Key::column(*column);
+        let is_compared = used.equal.contains(&first) || used.range.contains(&first);
+        for candidate in whole.iter().filter(|_| is_compared) {
+            if candidate.keys.first() == Some(&first) {
+                found.push(Candidate {
+                    predicate: Some(predicate.clone()),
+                    ..candidate.clone()
+                });
+            }
+        }
+    }
+    found
+}
+
+fn together(all: &[&Expression]) -> Expression {
+    let texts: Vec<&str> = all.iter().map(|one| &*one.sql).collect();
+    let mut columns: Vec<i16> = all.iter().flat_map(|one| &one.columns).copied().collect();
+    columns.sort_unstable();
+    columns.dedup();
+    Expression {
+        sql: format!("({})", texts.join(" AND ")).into(),
+        columns,
+    }
+}
+
+fn other_methods(table: u32, used: &Used, facts: &Facts) -> Vec<Candidate> {
+    let of = |method, key: &Key| Candidate {
+        method,
+        ..Candidate::btree(table, vec![key.clone()], Vec::new())
+    };
+    let listed = |key: &Key, columns: &[i16]| {
+        key.is_plain() && matches!(key.of, Of::Column(column) if columns.contains(&column))
+    };
+    let inside = used.inside.iter().map(|key| of(Method::Gin, key));
+    let in_order = used.range.iter().filter(|key| listed(key, &facts.in_order));
+    let long = used.equal.iter().filter(|key| listed(key, &facts.long));
+    inside
+        .chain(in_order.map(|key| of(Method::Brin, key)))
+        .chain(long.map(|key| of(Method::Hash, key)))
+        .collect()
+}
+
+/// Lists of keys, the shorter ones first.
+fn keys(used: &Used) -> Vec<Vec<Key>> {
+    let mut found: Vec<Vec<Key>> = Vec::new();
+    let mut put = |keys: &[&Key]| {
+        let is_repeated =
+            (1..keys.len()).any(|end| keys[..end].iter().any(|key| key.of == keys[end].of));
+        if !is_repeated
+            && !found
+                .iter()
+                .any(|known| known.iter().eq(keys.iter().copied()))
+        {
+            found.push(keys.iter().copied().cloned().collect());
         }
     };
-    let few = |columns: &[i16]| columns[..columns.len().min(MAX_COMBINED)].to_vec();
-    let (equal, range) = (few(&used.equal), few(&used.range));
+    let few = |keys: &'_ [Key]| keys.len().min(MAX_COMBINED);
+    let (equal, range) = (
+        &used.equal[..few(&used.equal)],
+        &used.range[..few(&used.range)],
+    );
     let leading = used.ordered.iter().filter_map(|list| list.first());
-    for &column in used.equal.iter().chain(&used.range).chain(leading) {
-        put(&[column]);
+    for key in used.equal.iter().chain(&used.range).chain(leading) {
+        put(&[key]);
     }
-    for &first in &equal {
-        for &second in &equal {
-            put(&[first, second]);
-        }
-        for &second in &range {
+    for first in equal {
+        for second in equal.iter().chain(range) {
             put(&[first, second]);
         }
         for list in used.ordered.iter().take(MAX_COMBINED) {
             // What is equal to one value is in order already.
-            if let Some(&second) = list.iter().find(|column| **column != first) {
+            if let Some(second) = list.iter().find(|key| key.of != first.of) {
                 put(&[first, second]);
             }
         }
     }
     for list in &used.ordered {
-        put(&list[..list.len().min(2)]);
+        put(&list.iter().take(2).collect::<Vec<_>>());
     }
     // In one order only: which of two equalities comes first matters where another statement has one of them alone, and
     // that one brings its own candidate.
-    for (position, &first) in equal.iter().enumerate() {
-        for &second in &equal[position + 1..] {
-            for &third in equal[position + 1..].iter().chain(&range) {
+    for (position, first) in equal.iter().enumerate() {
+        for second in &equal[position + 1..] {
+            for third in equal[position + 1..].iter().chain(range) {
                 put(&[first, second, third]);
             }
         }
     }
     for list in &used.ordered {
-        put(&list[..list.len().min(3)]);
+        put(&list.iter().take(3).collect::<Vec<_>>());
+        // Sorting by some of them in the wrong direction is no help.
+        let is_mixed = list.iter().any(|key| key.descends || key.nulls_first);
+        for first in equal.iter().filter(|_| is_mixed && list.len() > 1) {
+            put(&[first, &list[0], &list[1]]);
+        }
     }
     found
 }
@@ -146,24 +270,38 @@ pub fn is_covered(candidate: &[i16], existing: &[i16]) -> bool {
 mod tests {
     use super::*;
 
-    fn columns(found: &[Candidate]) -> Vec<Vec<i16>> {
-        found
+    fn columns(numbers: &[i16]) -> Vec<Key> {
+        numbers.iter().copied().map(Key::column).collect()
+    }
+
+    fn found(used: &Used) -> Vec<Vec<i16>> {
+        candidates(7, used, &Facts::default())
             .iter()
-            .map(|candidate| candidate.columns.clone())
+            .filter(|candidate| candidate.included.is_empty())
+            .map(|candidate| candidate.plain_columns().unwrap_or_default())
             .collect()
+    }
+
+    fn flag() -> Condition {
+        Condition {
+            expression: Expression {
+                sql: "(flagged)".into(),
+                columns: vec![9],
+            },
+            pinned: Some(9),
+        }
     }
 
     #[test]
     fn equality_comes_before_range_and_order() {
-        let used = Columns {
-            equal: vec![1],
-            range: vec![2],
-            ordered: vec![vec![3, 4]],
-            ..Columns::default()
+        let used = Used {
+            equal: columns(&[1]),
+            range: columns(&[2]),
+            ordered: vec![columns(&[3, 4])],
+            ..Used::default()
         };
-        let found = columns(&candidates(7, &used));
         assert_eq!(
-            found,
+            found(&used),
             [
                 vec![1],
                 vec![2],
@@ -177,29 +315,26 @@ mod tests {
 
     #[test]
     fn two_equalities_are_tried_both_ways() {
-        let used = Columns {
-            equal: vec![1, 2],
-            ..Columns::default()
+        let used = Used {
+            equal: columns(&[1, 2]),
+            ..Used::default()
         };
-        assert_eq!(
-            columns(&candidates(7, &used)),
-            [vec![1], vec![2], vec![1, 2], vec![2, 1]]
-        );
+        assert_eq!(found(&used), [vec![1], vec![2], vec![1, 2], vec![2, 1]]);
     }
 
     #[test]
     fn what_is_read_is_stored_beside_the_keys() {
-        let used = Columns {
-            equal: vec![1],
-            range: vec![2],
+        let used = Used {
+            equal: columns(&[1]),
+            range: columns(&[2]),
             read: vec![5, 1, 2],
-            ..Columns::default()
+            ..Used::default()
         };
-        let found = candidates(7, &used);
+        let found = candidates(7, &used, &Facts::default());
         let stored: Vec<(Vec<i16>, Vec<i16>)> = found
             .iter()
             .filter(|candidate| !candidate.included.is_empty())
-            .map(|candidate| (candidate.columns.clone(), candidate.included.clone()))
+            .filter_map(|candidate| Some((candidate.plain_columns()?, candidate.included.clone())))
             .collect();
         assert_eq!(
             stored,
@@ -209,34 +344,119 @@ mod tests {
                 (vec![1, 2], vec![5])
             ]
         );
-        assert!(used.is_covered_by(&[1, 2, 5]) && !used.is_covered_by(&[1, 2]));
-        let whole = Columns {
+        let covers = |keys: &[i16]| Candidate::btree(7, columns(keys), Vec::new());
+        assert!(used.is_covered_by(&covers(&[1, 2, 5])) && !used.is_covered_by(&covers(&[1, 2])));
+        let whole = Used {
             is_read_whole: true,
             ..used
         };
+        let of_whole = candidates(7, &whole, &Facts::default());
         assert!(
-            candidates(7, &whole)
+            of_whole
                 .iter()
                 .all(|candidate| candidate.included.is_empty())
         );
-        assert!(!whole.is_covered_by(&[1, 2, 5]));
+        assert!(!whole.is_covered_by(&covers(&[1, 2, 5])));
     }
 
     #[test]
-    fn narrower_is_a_prefix_that_stores_no_more() {
-        let of = |columns: &[i16], included: &[i16]| Candidate {
-            table: 1,
-            columns: columns.to_vec(),
-            included: included.to_vec(),
+    fn a_condition_is_a_predicate_and_what_it_pins_is_no_key() {
+        let used = Used {
+            equal: columns(&[9, 1]),
+            conditions: vec![flag()],
+            ..Used::default()
         };
-        let wide = of(&[1, 2], &[3]);
-        for narrow in [of(&[1, 2], &[]), of(&[1], &[]), of(&[1], &[2, 3])] {
-            assert!(narrow.is_narrower_than(&wide), "{narrow:?}");
-            assert!(!wide.is_narrower_than(&narrow), "{narrow:?}");
+        let some: Vec<Vec<Key>> = candidates(7, &used, &Facts::default())
+            .into_iter()
+            .filter(|candidate| candidate.predicate.is_some())
+            .map(|candidate| candidate.keys)
+            .collect();
+        // Alone, because an index has a key; and on what else is compared.
+        assert_eq!(some, [columns(&[9]), columns(&[1])]);
+        let partial = Candidate {
+            predicate: Some(flag().expression),
+            ..Candidate::btree(7, columns(&[1]), Vec::new())
+        };
+        assert!(used.is_served_by(&partial));
+        let others = Used {
+            equal: columns(&[1]),
+            ..Used::default()
+        };
+        assert!(!others.is_served_by(&partial));
+    }
+
+    #[test]
+    fn conditions_also_come_together() {
+        let mut second = flag();
+        second.expression.sql = "(done IS NULL)".into();
+        second.pinned = None;
+        let used = Used {
+            equal: columns(&[1]),
+            conditions: vec![flag(), second],
+            ..Used::default()
+        };
+        let texts: Vec<String> = candidates(7, &used, &Facts::default())
+            .into_iter()
+            .filter_map(|candidate| Some(candidate.predicate?.sql.to_string()))
+            .collect();
+        for wanted in [
+            "(flagged)",
+            "(done IS NULL)",
+            "((flagged) AND (done IS NULL))",
+        ] {
+            assert!(
+                texts.iter().any(|text| text == wanted),
+                "{wanted}: {texts:?}"
+            );
         }
-        for other in [of(&[2], &[]), of(&[1, 2], &[4]), wide.clone()] {
-            assert!(!other.is_narrower_than(&wide), "{other:?}");
-        }
+    }
+
+    #[test]
+    fn statistics_bring_other_methods() {
+        let used = Used {
+            equal: columns(&[1]),
+            range: columns(&[2]),
+            inside: columns(&[3]),
+            ..Used::default()
+        };
+        let methods = |facts: &Facts| -> Vec<(Method, Vec<Key>)> {
+            candidates(7, &used, facts)
+                .into_iter()
+                .filter(|candidate| candidate.method != Method::Btree)
+                .map(|candidate| (candidate.method, candidate.keys))
+                .collect()
+        };
+        assert_eq!(methods(&Facts::default()), [(Method::Gin, columns(&[3]))]);
+        let facts = Facts {
+            in_order: vec![1, 2],
+            long: vec![1, 2],
+            ..Facts::default()
+        };
+        assert_eq!(
+            methods(&facts),
+            [
+                (Method::Gin, columns(&[3])),
+                (Method::Brin, columns(&[2])),
+                (Method::Hash, columns(&[1]))
+            ]
+        );
+    }
+
+    #[test]
+    fn mixed_directions_stand_behind_what_is_equal() {
+        let mut list = columns(&[2, 3]);
+        list[1].descends = true;
+        let used = Used {
+            equal: columns(&[1]),
+            ordered: vec![list.clone()],
+            ..Used::default()
+        };
+        let found = candidates(7, &used, &Facts::default());
+        let wanted = [columns(&[1]), list].concat();
+        assert!(
+            found.iter().any(|candidate| candidate.keys == wanted),
+            "{found:?}"
+        );
     }
 
     #[test]

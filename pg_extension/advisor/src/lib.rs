@@ -2,13 +2,16 @@
 //! set of indexes is asked through [`CostModel`], so the search runs the same over the server's own planner and over
 //! a table of numbers in a test.
 
+mod candidate;
 mod candidates;
 mod name;
 mod search;
 mod size;
+mod superfluous;
 mod upkeep;
 
-pub use candidates::{Candidate, Columns, candidates, is_covered};
+pub use candidate::{Candidate, Expression, Key, Method, Of};
+pub use candidates::{Condition, Facts, Used, candidates, is_covered};
 pub use name::{MAX_NAME_BYTES, index_name, stable_hash};
 pub use search::{Chosen, CostModel, Found, Helped, Limits, Plan, search};
 pub use size::{
@@ -16,4 +19,5 @@ pub use size::{
     IndexShape, IndexSize, brin_size, btree_size, distinct_pairs, gin_size, groups, hash_size,
     index_size, tuple_bytes,
 };
-pub use upkeep::{Change, Prices, Write, Writes, hot_loss, upkeep};
+pub use superfluous::{ForeignKey, Superfluous, There, Why, superfluous};
+pub use upkeep::{Change, Kept, Prices, Write, Writes, hot_loss, upkeep};

@@ -60,10 +60,22 @@ pub struct Writes {
     pub existing: Vec<(Vec<i16>, IndexSize)>,
 }
 
-/// Cost of keeping one more index, on `columns` (keys and what is stored beside them), while all of this is written.
-pub fn upkeep(columns: &[i16], size: IndexSize, writes: &Writes, prices: Prices) -> f64 {
-    let entry = entry(size, writes.table_rows, prices);
-    let dead = dead(size, writes.table_rows, prices);
+/// One more index, as writes meet it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kept<'a> {
+    /// What it depends on: keys, what is stored beside them, the columns of expressions and of its predicate.
+    pub columns: &'a [i16],
+    /// Its size.
+    pub size: IndexSize,
+    /// Entries that a row has in it: 1 where every row is in it once, less where some are not, more where one has many keys.
+    pub entries_a_row: f64,
+}
+
+/// Cost of keeping one more index while all of this is written.
+pub fn upkeep(kept: Kept<'_>, writes: &Writes, prices: Prices) -> f64 {
+    let Kept { columns, size, .. } = kept;
+    let entry = kept.entries_a_row * entry(size, writes.table_rows, prices);
+    let dead = kept.entries_a_row * dead(size, writes.table_rows, prices);
     let cost = |write: &Write| {
         let a_row = match &write.change {
             Change::Insert => entry,
@@ -132,6 +144,14 @@ mod tests {
         IndexSize { pages, height: 2 }
     }
 
+    fn kept(columns: &[i16], pages: u32) -> Kept<'_> {
+        Kept {
+            columns,
+            size: size(pages),
+            entries_a_row: 1.0,
+        }
+    }
+
     fn writes(change: Change, existing: Vec<(Vec<i16>, IndexSize)>) -> Writes {
         Writes {
             writes: vec![Write {
@@ -147,12 +167,8 @@ mod tests {
     #[test]
     fn an_update_of_other_columns_costs_what_is_not_hot() {
         let of = |change, columns: &[i16]| {
-            upkeep(
-                columns,
-                size(300),
-                &writes(change, vec![(vec![1], size(300))]),
-                PRICES,
-            )
+            let writes = writes(change, vec![(vec![1], size(300))]);
+            upkeep(kept(columns, 300), &writes, PRICES)
         };
         let touched = of(Change::Update(vec![5]), &[5]);
         let apart = of(Change::Update(vec![5]), &[6]);
@@ -165,13 +181,27 @@ mod tests {
     }
 
     #[test]
+    fn what_has_fewer_entries_costs_less() {
+        let writes = writes(Change::Insert, Vec::new());
+        let cost = |entries_a_row| {
+            let kept = Kept {
+                entries_a_row,
+                ..kept(&[1], 300)
+            };
+            upkeep(kept, &writes, PRICES)
+        };
+        assert!((cost(0.1) - 0.1 * cost(1.0)).abs() < 1e-9);
+        assert!((cost(7.0) - 7.0 * cost(1.0)).abs() < 1e-6);
+    }
+
+    #[test]
     fn what_an_index_already_keeps_from_being_hot_is_not_lost_again() {
         let free = writes(Change::Update(vec![5]), vec![(vec![1], size(300))]);
         let taken = writes(Change::Update(vec![5]), vec![(vec![1, 5], size(300))]);
         assert!((hot_loss(&[5], &free) - 0.9).abs() < 1e-9);
         assert_eq!(hot_loss(&[6], &free), 0.0);
         assert_eq!(hot_loss(&[5], &taken), 0.0);
-        let cost = |writes| upkeep(&[5], size(300), writes, PRICES);
+        let cost = |writes| upkeep(kept(&[5], 300), writes, PRICES);
         assert!(cost(&taken) < cost(&free));
     }
 
@@ -182,9 +212,9 @@ mod tests {
                 let mut writes = writes(change, vec![(vec![3], size(10))]);
                 writes.hot_share = hot;
                 writes.writes[0].rows = rows;
-                let few = upkeep(&[1], size(pages), &writes, PRICES);
+                let few = upkeep(kept(&[1], pages), &writes, PRICES);
                 writes.writes[0].rows = rows * more;
-                let many = upkeep(&[1], size(pages), &writes, PRICES);
+                let many = upkeep(kept(&[1], pages), &writes, PRICES);
                 prop_assert!(few >= 0.0 && many >= few && many.is_finite());
             }
         }

@@ -9,12 +9,14 @@
 //! | `form` | how a parameter's bytes are found without asking a catalogue |
 //! | `set` | which statements are counted and which executions are kept where there is no room for all |
 //! | `literals` | a text without what somebody wrote into it |
+//! | `normalised` | what a text of pg_stat_statements needs to be planned |
 //!
 //! Everything lies in the server's shared memory: fixed sizes, no pointers, and a run of zero bytes is a valid empty value.
 
 mod form;
 mod key;
 mod literals;
+mod normalised;
 mod record;
 mod set;
 mod slot;
@@ -23,6 +25,7 @@ mod values;
 pub use form::Form;
 pub use key::{Key, Kind, mix};
 pub use literals::{hash_without_literals, without_literals, written_without_literals};
+pub use normalised::{names_around, parameters_at, with_typed_literal, with_whole_lists};
 pub use record::{Blocks, Captured, Ended, Measured, Record};
 pub use set::{Counted, Set, Total, WAYS};
 pub use slot::{Kept, MAX_BYTES, SLOT_BYTES, Slot};

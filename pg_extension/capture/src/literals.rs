@@ -53,6 +53,30 @@ pub fn written_without_literals(text: &[u8]) -> Vec<u8> {
     written
 }
 
+/// What a piece of a text is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// A name, a parameter, or a single character.
+    Kept,
+    /// Anything else.
+    Other,
+}
+
+/// The pieces of a text, each with its length.
+pub(crate) fn pieces(text: &[u8]) -> impl Iterator<Item = (Piece, usize)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let token = token(*rest.first()?, rest);
+        let length = token.length.clamp(1, rest.len());
+        rest = rest.get(length..)?;
+        let piece = match token.kind {
+            Kind::Kept => Piece::Kept,
+            _ => Piece::Other,
+        };
+        Some((piece, length))
+    })
+}
+
 enum Kind {
     Kept,
     Literal,

@@ -1,14 +1,14 @@
--- Key columns of each valid B-tree over the whole of table $1, up to the first expression.
-SELECT (
-    SELECT array_agg(k.number ORDER BY k.position)
-    FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, position)
-    WHERE k.position <= i.indnkeyatts
-      AND NOT EXISTS (
-          SELECT 1 FROM unnest(i.indkey::int2[]) WITH ORDINALITY e(number, position)
-          WHERE e.number = 0 AND e.position <= k.position
-      )
-)
+-- Each valid index of table $1: method, number of keys, each column as SQL and by its number (0 for an expression), classes and
+-- options of the keys, predicate, whether all classes are their types' default ones.
+SELECT a.amname::text,
+       i.indnkeyatts::int,
+       ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, false) FROM generate_series(1, i.indnatts::int) k ORDER BY k),
+       i.indkey::int2[],
+       i.indclass::oid[],
+       i.indoption::int2[],
+       pg_get_expr(i.indpred, i.indrelid),
+       (SELECT bool_and(o.opcdefault) FROM pg_opclass o WHERE o.oid = ANY (i.indclass::oid[]))
 FROM pg_index i
 JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_am a ON a.oid = c.relam
-WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL AND a.amname = 'btree'
+WHERE i.indrelid = $1 AND i.indisvalid

@@ -10,6 +10,7 @@ GRANT EXECUTE ON FUNCTION pitcrew.slow_query_rows() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.workload() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.suggest_indexes_json(integer, integer, double precision, text[], double precision[], regclass[], double precision) TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.index_proposals(text[], double precision[], regclass[]) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.explain_with(text, text[], regclass[]) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.predict_index(text) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) TO {role};

@@ -13,18 +13,23 @@ use crate::names;
 use crate::workload::source::{Ran, Source};
 use crate::workload::statements::Statement;
 
+/// Executions of one statement that are looked at: enough to see which of its literals are always the same.
+const MAX_SAMPLES: usize = 5;
+
 /// Settings for the planner of one role.
 type Settings = Rc<Vec<(CString, CString)>>;
 
 /// Makes sources of executions.
-struct Maker {
+struct Maker<'a> {
+    sight: &'a Sight,
     /// Of each user, read once: its name, and its settings.
     users: BTreeMap<u32, Option<(String, Settings)>>,
 }
 
-impl Maker {
-    fn new() -> Self {
+impl<'a> Maker<'a> {
+    fn new(sight: &'a Sight) -> Self {
         Self {
+            sight,
             users: BTreeMap::new(),
         }
     }
@@ -45,10 +50,12 @@ impl Maker {
         let path = path.replace("\"$user\"", &names::quote(name));
         Some(Source {
             text: CString::new(text).ok()?,
+            guessed: Rc::from([]),
             ran: Some(Rc::new(Ran {
                 search_path: CString::new(path).ok()?,
                 settings: Rc::clone(settings),
                 values: captured.values.clone(),
+                is_legible: self.sight.sees_values(&captured.key),
             })),
         })
     }
@@ -74,11 +81,12 @@ fn of_user(user: u32) -> Option<(String, Settings)> {
     Some((name, Rc::new(settings)))
 }
 
-/// For each query id the newest execution that the role may see and that can be planned.
-pub(crate) fn samples() -> BTreeMap<i64, Source> {
-    let mut maker = Maker::new();
-    let mut found = BTreeMap::new();
-    for captured in read::captured(&Sight::new()) {
+/// For each query id the newest executions, of different texts, that the role may see and that can be planned.
+pub(crate) fn samples() -> BTreeMap<i64, Vec<Source>> {
+    let sight = Sight::new();
+    let mut maker = Maker::new(&sight);
+    let mut found: BTreeMap<i64, Vec<Source>> = BTreeMap::new();
+    for captured in read::captured(&sight) {
         let Some(id) = captured
             .key
             .query_id()
@@ -86,37 +94,46 @@ pub(crate) fn samples() -> BTreeMap<i64, Source> {
         else {
             continue;
         };
-        if !found.contains_key(&id)
-            && let Some(source) = maker.source(&captured)
-        {
-            found.insert(id, source);
-        }
+        add(found.entry(id).or_default(), maker.source(&captured));
     }
     found
+}
+
+fn add(samples: &mut Vec<Source>, source: Option<Source>) {
+    let is_new = |source: &Source| samples.iter().all(|known| known.text != source.text);
+    if samples.len() < MAX_SAMPLES
+        && let Some(source) = source.filter(is_new)
+    {
+        samples.push(source);
+    }
 }
 
 /// What was counted of the statements that clients sent, most time first, at most so many: the workload of a server without
 /// pg_stat_statements.
 pub(crate) fn workload(most: usize) -> Vec<Statement> {
     let sight = Sight::new();
-    let mut newest: BTreeMap<(u64, Kind), Captured> = BTreeMap::new();
+    let mut maker = Maker::new(&sight);
+    let mut newest: BTreeMap<(u64, Kind), (Captured, Vec<Source>)> = BTreeMap::new();
     for captured in read::captured(&sight) {
         let Key { query, kind, .. } = captured.key;
-        newest.entry((query, kind)).or_insert(captured);
+        let source = maker.source(&captured);
+        let entry = newest.entry((query, kind));
+        let (_, samples) = entry.or_insert_with(|| (captured, Vec::new()));
+        add(samples, source);
     }
-    let mut maker = Maker::new();
     let mut found: BTreeMap<(u64, Kind), (Statement, u64)> = BTreeMap::new();
     let totals = read::totals(&sight).into_iter();
     for total in totals.filter(|total| total.key.kind.is_top()) {
         let place = (total.key.query, total.key.kind);
         let (statement, rows) = found.entry(place).or_insert_with(|| {
             let captured = newest.get(&place);
+            let samples = captured.map_or_else(Vec::new, |(_, samples)| samples.clone());
             let statement = Statement {
                 queryid: total.key.query_id(),
-                text: captured.map(read::without_literals),
+                text: captured.map(|(captured, _)| read::without_literals(captured)),
                 textless: "its text made room for others in the capture",
                 is_parsable: false,
-                sample: captured.and_then(|captured| maker.source(captured)),
+                samples,
                 calls: 0,
                 weight: 0.0,
                 rows: 0.0,
@@ -136,7 +153,7 @@ pub(crate) fn workload(most: usize) -> Vec<Statement> {
             statement.weight = calls;
             statement.rows = rows as f64 / calls;
             statement.mean_ms = statement.total_ms / calls;
-            if statement.text.is_some() && statement.sample.is_none() {
+            if statement.text.is_some() && statement.samples.is_empty() {
                 statement.textless = "its captured text is without its literals (pitcrew.capture_values) or without its search path";
             }
             statement

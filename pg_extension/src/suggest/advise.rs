@@ -1,17 +1,21 @@
 //! From a task to an answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use pg_pitcrew_advisor::{Chosen, CostModel, Found, Helped, index_name, search};
 use pgrx::prelude::*;
+use serde_json::{Value, json};
 
 use super::answer::{Answer, Effect, Rejected, Seen, Suggestion};
 use super::arguments::Task;
+use super::gather::{Gathered, Gathering, Tables};
 use super::key;
 use super::look::{Looked, OUT_OF_TIME, Planned, look};
-use super::model::{Gathered, Index, Model, gather};
+use super::model::{Index, Model};
+use super::proposals::proposals;
 use super::risk;
+use super::shape::Shape;
 use super::writes::{self, Upkeep};
 use crate::failure::read_one;
 use crate::names;
@@ -24,8 +28,8 @@ use crate::workload::statements::Statement;
 /// Candidates that were not taken and are named in the answer.
 const MAX_REJECTED: usize = 100;
 
-/// Looks, searches, and says what was found.
-pub(super) fn advise(task: Task) -> Answer {
+/// Looks, searches, and says what was found; with what could go where `weighs_existing`.
+pub(super) fn advise(task: Task, weighs_existing: bool) -> Answer {
     let begin = Instant::now();
     let context = Context::new();
     let looked = look(task.statements, &context, task.deadline);
@@ -33,13 +37,20 @@ pub(super) fn advise(task: Task) -> Answer {
         .iter()
         .filter_map(|looked| Some((&looked.statement, looked.result.as_ref().ok()?)))
         .collect();
-    let mut tables = BTreeMap::new();
-    let suppressed = key::suppressed_keys();
+    let hidden = key::suppressed_keys();
     let Gathered {
         indexes,
         relevant,
         suppressed,
-    } = gather(&planned, &mut tables, &task.leave_alone, &suppressed);
+        tables,
+    } = Gathering {
+        planned: &planned,
+        leave_alone: &task.leave_alone,
+        suppressed: &hidden,
+        context: &context,
+        deadline: task.deadline,
+    }
+    .gather();
     let upkeeps = writes::upkeeps(&indexes, writes::by_table(&looked, &context), &tables);
     let mut model = Model {
         context: &context,
@@ -63,6 +74,11 @@ pub(super) fn advise(task: Task) -> Answer {
     };
     let cost_before = weighted(&mut model.planned.iter().map(|(_, planned)| planned.cost));
     let cost_after = weighted(&mut after.iter().copied());
+    let proposals = if weighs_existing {
+        proposals(&mut model, &found.chosen, &task.leave_alone, &hidden)
+    } else {
+        Vec::new()
+    };
     let stopped = !model.has_time();
     let mut words = Words {
         model: &model,
@@ -86,6 +102,7 @@ pub(super) fn advise(task: Task) -> Answer {
         candidates: model.candidates(),
         statements: seen(&looked, &after),
         rejected,
+        proposals,
     }
 }
 
@@ -113,7 +130,7 @@ fn seen(looked: &[Looked], after: &[f64]) -> Vec<Seen> {
 /// Puts what the search chose into words.
 struct Words<'a> {
     model: &'a Model<'a>,
-    tables: &'a BTreeMap<u32, Option<Table>>,
+    tables: &'a Tables,
     cost_before: f64,
     /// Names that earlier rows have.
     taken: BTreeSet<(String, String)>,
@@ -123,23 +140,14 @@ impl Words<'_> {
     fn suggestion(&mut self, chosen: &Chosen, found: &Found) -> Option<Suggestion> {
         let index = &self.model.indexes[chosen.candidate];
         let table = self.tables.get(&index.candidate.table)?.as_ref()?;
-        let columns = table.column_names(&index.candidate.columns)?;
-        let included = table.column_names(&index.candidate.included)?;
-        let index_name = self.free_name(table, &columns);
-        let qualified = table.qualified();
-        let list = list(&columns, &included);
-        let ddl = format!(
-            "CREATE INDEX CONCURRENTLY {} ON {qualified} {list}",
-            names::quote(&index_name)
-        );
-        let id = key::id(table, &columns, &included);
+        let shape = Shape::of(&index.candidate, table)?;
+        let index_name = self.free_name(table, &shape.words);
         let bytes = index.size.bytes();
         let helped: Vec<Effect> = chosen.helped.iter().map(|h| self.effect(h)).collect();
         let upkeep = self.model.upkeeps[chosen.candidate];
-        let mut detail = detail(table, &list, chosen, &helped, bytes);
+        let mut detail = detail(table, &shape.list, chosen, &helped, bytes);
         detail.push_str(&of_writes(upkeep));
-        let build = format!("CREATE INDEX ON {qualified} {list}");
-        let doubts = risk::doubts(&build, chosen, &found.plans, self.model);
+        let doubts = risk::doubts(&shape.definition(), chosen, &found.plans, self.model);
         let at_risk = doubts
             .at_risk
             .into_iter()
@@ -155,13 +163,15 @@ impl Words<'_> {
             })
             .collect();
         Some(Suggestion {
-            id,
+            ddl: build(&shape, &index_name, table),
+            job: job(&shape, &index_name, index),
+            id: shape.id,
             index_name,
-            table: qualified,
-            columns,
-            included,
-            ddl,
-            kind: "btree",
+            table: shape.table,
+            columns: shape.keys,
+            included: shape.included,
+            predicate: shape.predicate,
+            kind: shape.method,
             bytes,
             upkeep,
             cost_before: chosen.cost_before,
@@ -218,12 +228,10 @@ impl Words<'_> {
 
     fn left_out(&self, index: &Index, because: &str) -> Option<Rejected> {
         let table = self.tables.get(&index.candidate.table)?.as_ref()?;
+        let shape = Shape::of(&index.candidate, table)?;
         Some(Rejected {
-            table: table.qualified(),
-            columns: list(
-                &table.column_names(&index.candidate.columns)?,
-                &table.column_names(&index.candidate.included)?,
-            ),
+            table: shape.table,
+            columns: shape.list,
             bytes: index.size.bytes(),
             because: because.to_owned(),
         })
@@ -259,17 +267,39 @@ impl Words<'_> {
     }
 }
 
-/// As `CREATE INDEX` has it behind the table's name.
-fn list(columns: &[String], included: &[String]) -> String {
-    let quoted = |columns: &[String]| {
-        let quoted: Vec<String> = columns.iter().map(|column| names::quote(column)).collect();
-        quoted.join(", ")
-    };
-    if included.is_empty() {
-        format!("({})", quoted(columns))
-    } else {
-        format!("({}) INCLUDE ({})", quoted(columns), quoted(included))
+/// What builds it. A partitioned table refuses CONCURRENTLY: there it is a job.
+fn build(shape: &Shape, name: &str, table: &Table) -> String {
+    let Shape {
+        table: on, list, ..
+    } = shape;
+    if table.is_partitioned() {
+        let options = options(shape, name).to_string();
+        return format!(
+            "SELECT pitcrew.submit_job('create_index', {}, {})",
+            names::literal(on),
+            names::literal(&options)
+        );
     }
+    let name = names::quote(name);
+    format!("CREATE INDEX CONCURRENTLY {name} ON {on} {list}")
+}
+
+/// Arguments of `pitcrew.submit_job`, which builds B-trees over all rows, on columns.
+fn job(shape: &Shape, name: &str, index: &Index) -> Option<Value> {
+    index.candidate.plain_columns()?;
+    Some(json!({
+        "kind": "create_index",
+        "target": shape.table,
+        "options": options(shape, name),
+    }))
+}
+
+fn options(shape: &Shape, name: &str) -> Value {
+    let mut options = json!({"columns": shape.keys, "name": name});
+    if !shape.included.is_empty() {
+        options["include"] = json!(shape.included);
+    }
+    options
 }
 
 /// What writes make of it, in a sentence; nothing where nothing is known to be written.

@@ -4,6 +4,7 @@ use pgrx::JsonB;
 use serde_json::{Value, json};
 
 use super::key;
+use super::proposals::Proposal;
 use super::writes::Upkeep;
 
 /// Everything that one call found.
@@ -21,6 +22,8 @@ pub(super) struct Answer {
     /// Candidates that were looked at.
     pub(super) candidates: usize,
     pub(super) rejected: Vec<Rejected>,
+    /// Indexes that could go; nothing is looked at where nobody asks for them.
+    pub(super) proposals: Vec<Proposal>,
 }
 
 /// One index to build.
@@ -28,11 +31,17 @@ pub(super) struct Suggestion {
     pub(super) id: String,
     pub(super) index_name: String,
     pub(super) table: String,
-    /// Key columns.
+    /// Keys: columns, unquoted, and expressions.
     pub(super) columns: Vec<String>,
     /// Columns that are only stored.
     pub(super) included: Vec<String>,
+    /// What its rows meet.
+    pub(super) predicate: Option<String>,
+    /// Builds it.
     pub(super) ddl: String,
+    /// Arguments of `pitcrew.submit_job`; none where no job builds such an index.
+    pub(super) job: Option<Value>,
+    /// Its access method.
     pub(super) kind: &'static str,
     pub(super) bytes: u64,
     /// Weighted cost of the statements that it helps, with the suggestions before it.
@@ -102,7 +111,9 @@ impl Suggestion {
             "table": self.table,
             "columns": self.columns,
             "included": self.included,
+            "predicate": self.predicate,
             "ddl": self.ddl,
+            "job": self.job,
             "kind": self.kind,
             "estimated_bytes": self.bytes,
             "cost_before": self.cost_before,
@@ -149,6 +160,8 @@ impl Suggestion {
             self.upkeep.cost,
             100.0 * self.upkeep.hot_loss,
             cache_key,
+            self.predicate,
+            self.job.map(JsonB),
         )
     }
 }
@@ -176,6 +189,8 @@ pub(super) type Row = (
     f64,
     f64,
     String,
+    Option<String>,
+    Option<JsonB>,
 );
 
 impl Effect {
@@ -245,6 +260,7 @@ impl Answer {
             "statements": self.statements.iter().map(Seen::json).collect::<Value>(),
             "candidates": self.candidates,
             "rejected": rejected,
+            "proposals": self.proposals.iter().map(Proposal::json).collect::<Value>(),
         })
     }
 }

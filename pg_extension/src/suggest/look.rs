@@ -2,14 +2,18 @@
 
 use std::time::Instant;
 
+use pgrx::pg_sys;
+
+use super::recurring;
 use crate::whatif::guarded::{Caught, guarded};
 use crate::whatif::hypothetical::Supposed;
 use crate::whatif::plan;
 use crate::workload::analysis::{self, Context};
+use crate::workload::repair::repaired;
 use crate::workload::skip::Skip;
 use crate::workload::source::Source;
 use crate::workload::statements::Statement;
-use crate::workload::usage::{self, Use};
+use crate::workload::usage::{self, Reading, Use};
 
 /// Why nothing more is planned, once `pitcrew.suggest_timeout` is over.
 pub(super) const OUT_OF_TIME: &str = "pitcrew.suggest_timeout was over";
@@ -26,6 +30,8 @@ pub(super) struct Planned {
     /// Without new indexes.
     pub(super) cost: f64,
     pub(super) uses: Vec<Use>,
+    /// All relations that it reads, those without a use included.
+    pub(super) relations: Vec<pg_sys::Oid>,
 }
 
 /// Analyses and plans each statement without new indexes.
@@ -34,14 +40,16 @@ pub(super) fn look(
     context: &Context,
     deadline: Option<Instant>,
 ) -> Vec<Looked> {
-    statements
+    let mut looked: Vec<Looked> = statements
         .into_iter()
         .map(|statement| {
             pgrx::check_for_interrupts!();
             let result = look_at(&statement, context, deadline);
             Looked { statement, result }
         })
-        .collect()
+        .collect();
+    recurring::across(&mut looked);
+    looked
 }
 
 fn look_at(
@@ -55,12 +63,45 @@ fn look_at(
     }
     let mut found = Err(because(statement.textless));
     for source in statement.sources() {
+        // What was captured is as it was written.
+        let source = match source.ran {
+            None if statement.queryid.is_some() => repaired(source, context),
+            _ => source,
+        };
         found = look_at_source(source, context);
         if !matches!(found, Err(Skip::Because(_))) {
             break;
         }
     }
+    if let Ok(planned) = &mut found {
+        recurring::within(planned, &statement.samples, context);
+    }
     found
+}
+
+/// What a text does with its tables.
+pub(super) struct Read {
+    pub(super) uses: Vec<Use>,
+    /// All relations that it reads.
+    relations: Vec<pg_sys::Oid>,
+}
+
+/// Analyses a text.
+pub(super) fn read(source: &Source, context: &Context) -> Result<Result<Read, Skip>, Caught> {
+    guarded(|| {
+        analysis::enter_for(context, source);
+        let analysed = analysis::analyse(source, context)?;
+        analysis::qualify();
+        let reading = Reading {
+            trigrams: context.trigrams(),
+            bound: analysed.bound,
+            shows_constants: source.is_legible(),
+        };
+        Ok(Read {
+            uses: usage::uses(analysed.query, reading),
+            relations: analysed.relations,
+        })
+    })
 }
 
 fn look_at_source(source: Source, context: &Context) -> Result<Planned, Skip> {
@@ -74,12 +115,7 @@ fn look_at_source(source: Source, context: &Context) -> Result<Planned, Skip> {
             ),
         })
     };
-    let read = guarded(|| {
-        analysis::enter_for(context, &source);
-        let analysed = analysis::analyse(&source, context)?;
-        Ok::<_, Skip>((usage::uses(analysed.query), analysed.relations))
-    });
-    let (uses, relations) = read.map_err(said)??;
+    let Read { uses, relations } = read(&source, context).map_err(said)??;
     context
         .trust()
         .check_relations(&relations)
@@ -87,5 +123,10 @@ fn look_at_source(source: Source, context: &Context) -> Result<Planned, Skip> {
     let cost = plan::plan(&source, context, &Supposed::default())
         .map_err(said)??
         .cost;
-    Ok(Planned { source, cost, uses })
+    Ok(Planned {
+        source,
+        cost,
+        uses,
+        relations,
+    })
 }

@@ -1,17 +1,22 @@
 //! `pitcrew.suggest_indexes`, `pitcrew.suggest_indexes_json` and `pitcrew.workload`.
 //!
-//! Arguments are checked (`arguments`), statements are looked at (`look`), the search of `pg_pitcrew_advisor` asks what
-//! they would cost (`model`, which leaves out what is suppressed by its `key`) and what keeping an index costs (`writes`), and what it chose is weighed (`risk`) and put into words
-//! (`advise`, `answer`).
+//! Arguments are checked (`arguments`), statements are looked at (`look`, and `recurring` for values that all executions
+//! have), candidates are made (`gather`, which leaves out what is suppressed by its `key`), the search of `pg_pitcrew_advisor`
+//! asks what statements would cost (`model`) and what keeping an index costs (`writes`), and what it chose is weighed (`risk`)
+//! and put into words (`shape`, `advise`, `answer`); what is there already is weighed the same way (`proposals`).
 
 mod advise;
 mod answer;
 mod arguments;
+mod gather;
 mod key;
 mod look;
 mod model;
+mod proposals;
 mod recorded;
+mod recurring;
 mod risk;
+mod shape;
 mod writes;
 
 use pgrx::JsonB;
@@ -37,7 +42,7 @@ CREATE FUNCTION pitcrew.suggest_indexes(
     cost_before double precision, cost_after double precision, gain_percent double precision,
     estimated_size_bytes bigint, queryids bigint[], detail text, evidence jsonb,
     rank integer, kind text, queries_at_risk jsonb, confidence text, because text[], included text[],
-    write_cost double precision, hot_loss_percent double precision, cache_key text
+    write_cost double precision, hot_loss_percent double precision, cache_key text, predicate text, job jsonb
 )
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_wrapper';
 COMMENT ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS
@@ -76,9 +81,11 @@ fn suggest_indexes(
         name!(write_cost, f64),
         name!(hot_loss_percent, f64),
         name!(cache_key, String),
+        name!(predicate, Option<String>),
+        name!(job, Option<JsonB>),
     ),
 > {
-    let answer = answer(Arguments {
+    let arguments = Arguments {
         budget_mb,
         max_indexes,
         min_gain_percent,
@@ -86,8 +93,8 @@ fn suggest_indexes(
         weights,
         leave_alone,
         max_regression_percent,
-    });
-    let rows: Vec<Row> = answer
+    };
+    let rows: Vec<Row> = answer(arguments, false)
         .suggestions
         .into_iter()
         .enumerate()
@@ -109,7 +116,7 @@ CREATE FUNCTION pitcrew.suggest_indexes_json(
 ) RETURNS jsonb
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_json_wrapper';
 COMMENT ON FUNCTION pitcrew.suggest_indexes_json(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS
-    'What pitcrew.suggest_indexes() answers, with the whole workload''s cost before and after, each statement''s or why it was not planned, what the search took, why it ended early, and candidates that were not taken.';
+    'What pitcrew.suggest_indexes() answers, with the whole workload''s cost before and after, each statement''s or why it was not planned, what the search took, why it ended early, candidates that were not taken, and indexes that could go (proposals).';
 "#)]
 #[allow(clippy::too_many_arguments)]
 fn suggest_indexes_json(
@@ -121,20 +128,24 @@ fn suggest_indexes_json(
     leave_alone: Option<Vec<Option<pg_sys::Oid>>>,
     max_regression_percent: Option<f64>,
 ) -> JsonB {
-    JsonB(
-        answer(Arguments {
-            budget_mb,
-            max_indexes,
-            min_gain_percent,
-            queries,
-            weights,
-            leave_alone,
-            max_regression_percent,
-        })
-        .json(),
-    )
+    let arguments = Arguments {
+        budget_mb,
+        max_indexes,
+        min_gain_percent,
+        queries,
+        weights,
+        leave_alone,
+        max_regression_percent,
+    };
+    JsonB(answer(arguments, true).json())
 }
 
-fn answer(arguments: Arguments) -> Answer {
-    advise::advise(or_raise(arguments.check()))
+fn answer(arguments: Arguments, weighs_existing: bool) -> Answer {
+    advise::advise(or_raise(arguments.check()), weighs_existing)
 }
+
+pgrx::extension_sql_file!(
+    "../../sql/index_proposals.sql",
+    name = "index_proposals",
+    requires = [suggest_indexes_json]
+);

@@ -1,29 +1,28 @@
 //! What the search asks: which indexes there could be, and what statements cost with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, Plan, candidates};
-use pgrx::prelude::*;
+use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, Plan};
 
-use super::key;
 use super::look::Planned;
 use super::writes::Upkeep;
-use crate::whatif::guarded::guarded;
 use crate::whatif::hypothetical::{Hypothetical, Supposed};
 use crate::whatif::plan;
-use crate::whatif::table::Table;
+use crate::whatif::predict::Predicted;
 use crate::workload::analysis::Context;
 use crate::workload::statements::Statement;
-
-/// Candidates of one call; what comes after is left out.
-const MAX_CANDIDATES: usize = 2_000;
 
 /// A candidate with what the planner and the answer need of it.
 pub(super) struct Index {
     pub(super) candidate: Candidate,
-    pub(super) hypothetical: Hypothetical,
+    /// What the planner sees: one for each partition.
+    pub(super) parts: Vec<Hypothetical>,
     pub(super) size: IndexSize,
+    /// Entries that a row has in it.
+    pub(super) entries_a_row: f64,
+    /// What its size rests on; `None` for plain columns, of which the catalogue knows all.
+    pub(super) predicted: Option<Predicted>,
 }
 
 pub(super) struct Model<'a> {
@@ -36,6 +35,19 @@ pub(super) struct Model<'a> {
     pub(super) deadline: Option<Instant>,
     /// Plans made with supposed indexes.
     pub(super) calls: usize,
+}
+
+impl Model<'_> {
+    /// Cost of one execution under what is supposed; `None` when it cannot be told.
+    pub(super) fn cost(&mut self, statement: usize, supposed: &Supposed) -> Option<f64> {
+        pgrx::check_for_interrupts!();
+        self.calls += 1;
+        let source = &self.planned[statement].1.source;
+        match plan::plan(source, self.context, supposed) {
+            Ok(Ok(plan)) => Some(plan.cost),
+            Ok(Err(_)) | Err(_) => None,
+        }
+    }
 }
 
 impl CostModel for Model<'_> {
@@ -77,19 +89,27 @@ impl CostModel for Model<'_> {
                 used: Vec::new(),
             });
         }
+        let mut owners = Vec::new();
+        let mut indexes = Vec::new();
+        for &index in set {
+            let parts = &self.indexes[index].parts;
+            owners.extend(std::iter::repeat_n(index, parts.len()));
+            indexes.extend(parts.iter().cloned());
+        }
         let supposed = Supposed {
-            indexes: set
-                .iter()
-                .map(|index| self.indexes[*index].hypothetical.clone())
-                .collect(),
+            indexes,
             absent: Vec::new(),
         };
         self.calls += 1;
         match plan::plan(&planned.source, self.context, &supposed) {
-            Ok(Ok(plan)) => Some(Plan {
-                cost: plan.cost,
-                used: plan.used.into_iter().map(|used| set[used]).collect(),
-            }),
+            Ok(Ok(plan)) => {
+                let mut used: Vec<usize> = plan.used.into_iter().map(|used| owners[used]).collect();
+                used.dedup();
+                Some(Plan {
+                    cost: plan.cost,
+                    used,
+                })
+            }
             Ok(Err(_)) | Err(_) => None,
         }
     }
@@ -99,113 +119,4 @@ impl CostModel for Model<'_> {
         self.deadline
             .is_none_or(|deadline| Instant::now() < deadline)
     }
-}
-
-/// The candidates of all statements.
-pub(super) struct Gathered {
-    /// Each index once, without those that exist already.
-    pub(super) indexes: Vec<Index>,
-    /// Of each statement those that matter to it.
-    pub(super) relevant: Vec<BTreeSet<usize>>,
-    /// What would have been among them, had nobody suppressed it.
-    pub(super) suppressed: Vec<Index>,
-}
-
-/// Candidates of all statements, without those whose key is in `suppressed`.
-pub(super) fn gather(
-    planned: &[(&Statement, &Planned)],
-    tables: &mut BTreeMap<u32, Option<Table>>,
-    leave_alone: &[pg_sys::Oid],
-    suppressed: &BTreeSet<String>,
-) -> Gathered {
-    let mut indexes: Vec<Index> = Vec::new();
-    let mut left_out: Vec<Index> = Vec::new();
-    let mut known: BTreeMap<Candidate, Option<usize>> = BTreeMap::new();
-    let mut relevant = vec![BTreeSet::new(); planned.len()];
-    for (number, (_, planned)) in planned.iter().enumerate() {
-        for used in &planned.uses {
-            pgrx::check_for_interrupts!();
-            if leave_alone.contains(&used.table) {
-                continue;
-            }
-            let oid = used.table.to_u32();
-            let table = tables
-                .entry(oid)
-                .or_insert_with(|| guarded(|| Table::load(used.table)).ok().flatten());
-            let Some(table) = table else { continue };
-            for candidate in candidates(oid, &used.columns) {
-                let position = *known.entry(candidate.clone()).or_insert_with(|| {
-                    let is_there =
-                        candidate.included.is_empty() && table.has_index(&candidate.columns);
-                    if indexes.len() >= MAX_CANDIDATES || is_there {
-                        return None;
-                    }
-                    let size = table.index_size(&candidate.columns, &candidate.included)?;
-                    // What stores most of the table is a second table.
-                    if !candidate.included.is_empty() && size.pages > table.pages / 2 {
-                        return None;
-                    }
-                    let stored = [&candidate.columns[..], &candidate.included].concat();
-                    let columns = table.keys(&stored)?;
-                    let keys = candidate.columns.len();
-                    let hypothetical = Hypothetical::plain(table.oid, columns, keys, size);
-                    let index = Index {
-                        candidate,
-                        hypothetical,
-                        size,
-                    };
-                    if is_suppressed(table, &index.candidate, suppressed) {
-                        left_out.push(index);
-                        return None;
-                    }
-                    indexes.push(index);
-                    Some(indexes.len() - 1)
-                });
-                relevant[number].extend(position);
-            }
-        }
-    }
-    // An index matters to every statement on its table, also where another statement asked for it.
-    for (number, (_, planned)) in planned.iter().enumerate() {
-        for used in &planned.uses {
-            let oid = used.table.to_u32();
-            let columns: BTreeSet<i16> = used
-                .columns
-                .equal
-                .iter()
-                .chain(&used.columns.range)
-                .chain(used.columns.ordered.iter().flatten())
-                .copied()
-                .collect();
-            let matters = indexes.iter().enumerate().filter(|(_, index)| {
-                let Candidate {
-                    table,
-                    columns: keys,
-                    included,
-                } = &index.candidate;
-                *table == oid
-                    && (keys.iter().any(|column| columns.contains(column))
-                        || used.columns.is_covered_by(&[&keys[..], included].concat()))
-            });
-            relevant[number].extend(matters.map(|(position, _)| position));
-        }
-    }
-    Gathered {
-        indexes,
-        relevant,
-        suppressed: left_out,
-    }
-}
-
-fn is_suppressed(table: &Table, candidate: &Candidate, keys: &BTreeSet<String>) -> bool {
-    // Names are asked for only where somebody has suppressed something.
-    if keys.is_empty() {
-        return false;
-    }
-    let names = |columns: &[i16]| table.column_names(columns);
-    let (Some(columns), Some(included)) = (names(&candidate.columns), names(&candidate.included))
-    else {
-        return false;
-    };
-    keys.contains(&key::cache_key(&key::id(table, &columns, &included)))
 }

@@ -24,7 +24,7 @@ pub(super) struct Doubts {
     pub(super) at_risk: Vec<(usize, String)>,
 }
 
-/// Weighs one suggestion; `plans` are the statements' with all suggestions.
+/// Weighs one suggestion, `ddl` being its definition; `plans` are the statements' with all suggestions.
 pub(super) fn doubts(
     ddl: &str,
     chosen: &Chosen,
@@ -35,8 +35,10 @@ pub(super) fn doubts(
         trusted: Trusted::default(),
         at_risk: Vec::new(),
     };
-    let table = model.indexes[chosen.candidate].candidate.table;
-    if compat::may_read(table.into()) {
+    let index = &model.indexes[chosen.candidate];
+    if let Some(predicted) = &index.predicted {
+        doubts.of_index(chosen, predicted, model);
+    } else if compat::may_read(index.candidate.table.into()) {
         let read = CString::new(ddl).map_err(|_| "its name holds a NUL byte".to_owned());
         match read.and_then(|ddl| predict::from_statistics(&ddl, model.context)) {
             Ok(predicted) => doubts.of_index(chosen, &predicted, model),

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use pg_pitcrew_advisor::{IndexSize, Prices, Write, Writes, hot_loss, upkeep};
+use pg_pitcrew_advisor::{IndexSize, Kept, Method, Prices, Write, Writes, hot_loss, upkeep};
 use pgrx::prelude::*;
 
+use super::gather::Tables;
 use super::look::Looked;
 use super::model::Index;
+use crate::compat;
 use crate::failure::{read_one, spi};
 use crate::whatif::guarded::guarded;
-use crate::whatif::table::Table;
 use crate::workload::analysis::{self, Context};
 use crate::workload::written::written;
 
@@ -56,7 +57,7 @@ pub(super) fn by_table(looked: &[Looked], context: &Context) -> BTreeMap<u32, Ve
 pub(super) fn upkeeps(
     indexes: &[Index],
     mut writes: BTreeMap<u32, Vec<Write>>,
-    tables: &BTreeMap<u32, Option<Table>>,
+    tables: &Tables,
 ) -> Vec<Upkeep> {
     // SAFETY: settings of this session.
     let prices = unsafe {
@@ -78,10 +79,18 @@ pub(super) fn upkeeps(
             let Some(writes) = of_table else {
                 return Upkeep::default();
             };
-            let stored = [&index.candidate.columns[..], &index.candidate.included].concat();
+            let mut columns = index.candidate.columns();
+            if compat::BRIN_KEEPS_HOT && index.candidate.method == Method::Brin {
+                columns.clear();
+            }
+            let kept = Kept {
+                columns: &columns,
+                size: index.size,
+                entries_a_row: index.entries_a_row,
+            };
             Upkeep {
-                cost: upkeep(&stored, index.size, writes, prices),
-                hot_loss: hot_loss(&stored, writes),
+                cost: upkeep(kept, writes, prices),
+                hot_loss: hot_loss(&columns, writes),
             }
         })
         .collect()

@@ -5,8 +5,9 @@ use std::ffi::{CStr, CString, c_char};
 use pg_pitcrew_advisor::index_name;
 use pgrx::prelude::*;
 
+use super::column::is_equal_image;
 use super::hypothetical::{Hypothetical, Key};
-use super::table::{is_equal_image, is_system};
+use super::table::is_system;
 use crate::lists::pointers;
 use crate::names;
 use crate::workload::analysis::Context;
@@ -94,6 +95,13 @@ pub(crate) struct Part {
     pub(crate) fill_percent: Option<u64>,
     /// `pages_per_range`.
     pub(crate) pages_a_range: Option<f64>,
+}
+
+impl Part {
+    /// The name of its access method in SQL.
+    pub(crate) fn method_name(&self) -> &'static str {
+        Method::of(self.index.method).map_or("", Method::as_str)
+    }
 }
 
 /// Reads one definition; errors of the server's own (a column that does not exist) are raised.

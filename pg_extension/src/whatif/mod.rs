@@ -4,11 +4,16 @@
 //! descriptions of indexes. Nothing is executed and nothing is kept: each plan is made in a subtransaction that is
 //! rolled back, so that locks, settings and memory are given back whatever happens inside.
 
+mod column;
 mod confidence;
 mod definition;
 mod describe;
+pub(crate) mod estimate;
+mod existing;
+mod gin_keys;
 pub(crate) mod guarded;
 pub(crate) mod hypothetical;
+pub(crate) mod measured;
 pub(crate) mod plan;
 pub(crate) mod predict;
 mod sample;

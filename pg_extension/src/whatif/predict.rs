@@ -1,17 +1,17 @@
 //! The size that an index would have, and the statistics of its expressions, from a sample of its table.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::CStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pg_pitcrew_advisor::{
-    BrinShape, BtreeShape, Frequencies, GinKey, GinShape, HashShape, IndexSize, brin_size,
-    btree_size, gin_size, groups, hash_size, tuple_bytes,
+    BrinShape, BtreeShape, Frequencies, GinShape, HashShape, IndexSize, brin_size, btree_size,
+    gin_size, groups, hash_size, tuple_bytes,
 };
-use pgrx::PgMemoryContexts;
 use pgrx::prelude::*;
 
 use super::confidence::{Confidence, Trusted};
 use super::definition::{self, Definition, Method, Part};
+use super::gin_keys::gin_keys;
 use super::guarded::guarded;
 use super::hypothetical::Hypothetical;
 use super::sample::{self, Layout, Sample};
@@ -21,6 +21,8 @@ use crate::workload::analysis::{self, Context};
 
 /// Longest key of a B-tree (`BTMaxItemSize`).
 const MAX_KEY: usize = 2704;
+/// Pages of a BRIN index' range, unless it says otherwise.
+const PAGES_A_RANGE: f64 = 128.0;
 /// Rows in a sample from which a share is told.
 const ENOUGH_ROWS: usize = 100;
 
@@ -37,14 +39,42 @@ pub(crate) struct Predicted {
     pub(crate) height: u32,
     /// Entries of all its parts.
     pub(crate) entries: f64,
+    /// What a new row writes, in entries: the keys of a GIN index, one for a range of pages of a BRIN index.
+    pub(crate) entries_a_row: f64,
     /// How far this can be relied on.
     pub(crate) trusted: Trusted,
 }
 
 impl Predicted {
+    /// Its pages and height.
+    pub(crate) fn size(&self) -> IndexSize {
+        IndexSize {
+            pages: u32::try_from(self.pages).unwrap_or(u32::MAX),
+            height: self.height,
+        }
+    }
+
     /// Its parts for the planner.
     pub(crate) fn indexes(&self) -> impl Iterator<Item = &Hypothetical> {
         self.definition.parts.iter().map(|part| &part.index)
+    }
+}
+
+/// Whose names a definition is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// The session's, found by its search path.
+    Session,
+    /// The advisor's own: of what is not in `pg_catalog` with its schema.
+    Qualified,
+}
+
+impl Names {
+    fn enter(self, context: &Context) {
+        analysis::enter(context);
+        if self == Self::Qualified {
+            analysis::qualify();
+        }
     }
 }
 
@@ -52,9 +82,9 @@ impl Predicted {
 ///
 /// # Errors
 /// The reason why it cannot be told.
-pub(crate) fn predict(text: &CStr, context: &Context) -> Result<Predicted, String> {
+pub(crate) fn predict(text: &CStr, names: Names, context: &Context) -> Result<Predicted, String> {
     let read = guarded(|| {
-        analysis::enter(context);
+        names.enter(context);
         definition::read(text, context)
     });
     let mut definition = read.map_err(|caught| caught.message)??;
@@ -63,26 +93,32 @@ pub(crate) fn predict(text: &CStr, context: &Context) -> Result<Predicted, Strin
         pages: 0,
         height: 0,
         entries: 0.0,
+        entries_a_row: 1.0,
         trusted: Trusted::default(),
         definition: definition.clone(),
     };
+    let (mut written, mut rows) = (0.0, 0.0);
     for part in &mut definition.parts {
         pgrx::check_for_interrupts!();
         // Index expressions, constraints and policies of the table run while it is read.
         context.trust().check_relations(&[part.index.table])?;
         let measured = guarded(|| {
-            analysis::enter(context);
+            names.enter(context);
             measure(part, definition.method, context)
         });
-        let (size, entries, trusted) = measured.map_err(|caught| caught.message)??;
+        let measured = measured.map_err(|caught| caught.message)??;
+        let size = measured.size;
         part.index.pages = size.pages;
         part.index.height = size.height;
         predicted.bytes += size.bytes();
         predicted.pages += u64::from(size.pages);
         predicted.height = predicted.height.max(size.height);
-        predicted.entries += entries;
-        predicted.trusted.merge(trusted);
+        predicted.entries += measured.entries;
+        written += measured.rows * measured.entries_a_row;
+        rows += measured.rows;
+        predicted.trusted.merge(measured.trusted);
     }
+    predicted.entries_a_row = written / rows.max(1.0);
     predicted.definition = definition;
     Ok(predicted)
 }
@@ -107,13 +143,14 @@ pub(crate) fn from_statistics(text: &CStr, context: &Context) -> Result<Predicte
         pages: 0,
         height: 0,
         entries: 0.0,
+        entries_a_row: 1.0,
         trusted,
         definition,
     })
 }
 
 /// What the statistics of its keys, or their lack, say.
-fn of_columns(part: &Part) -> Trusted {
+pub(super) fn of_columns(part: &Part) -> Trusted {
     let mut trusted = Trusted::default();
     for (position, key) in part.index.columns[..part.index.keys].iter().enumerate() {
         if key.number == 0 {
@@ -137,12 +174,20 @@ fn of_columns(part: &Part) -> Trusted {
     trusted
 }
 
+/// What the rows of one table say.
+struct Measure {
+    size: IndexSize,
+    /// Rows of the table.
+    rows: f64,
+    /// Of them those that are in it.
+    entries: f64,
+    /// What a new row of the table writes.
+    entries_a_row: f64,
+    trusted: Trusted,
+}
+
 /// Fills in what only the table's rows tell: size, entries, statistics of expressions.
-fn measure(
-    part: &mut Part,
-    method: Method,
-    context: &Context,
-) -> Result<(IndexSize, f64, Trusted), String> {
+fn measure(part: &mut Part, method: Method, context: &Context) -> Result<Measure, String> {
     let (pages, rows) = table::measure(part.index.table).ok_or("the table is gone")?;
     let mut trusted = of_columns(part);
     match method {
@@ -174,7 +219,7 @@ fn of_sample(
     (pages, rows): (f64, f64),
     mut sample: Sample,
     mut trusted: Trusted,
-) -> Result<(IndexSize, f64, Trusted), String> {
+) -> Result<Measure, String> {
     let kept = sample.kept();
     let hides_rows = table::hides_rows(part.index.table);
     if hides_rows {
@@ -210,6 +255,7 @@ fn of_sample(
                 statistics(key, &mut sample.columns[position], entries);
         }
     }
+    let mut entries_a_row = 1.0;
     let size = match method {
         Method::Btree => {
             let seen = keys(part, &sample)?;
@@ -230,17 +276,32 @@ fn of_sample(
                 fill_percent: part.fill_percent,
             })
         }
-        Method::Brin => brin_size(&BrinShape {
-            table_pages: pages,
-            pages_a_range: part.pages_a_range,
-            widths: widths(part, &sample),
-        }),
-        Method::Gin => gin_size(&GinShape {
-            table_pages: pages,
-            keys: gin_keys(part, &sample, scale)?,
-        }),
+        Method::Brin => {
+            let ranges = pages / part.pages_a_range.unwrap_or(PAGES_A_RANGE);
+            entries_a_row = (ranges / rows.max(1.0)).min(1.0);
+            brin_size(&BrinShape {
+                table_pages: pages,
+                pages_a_range: part.pages_a_range,
+                widths: widths(part, &sample),
+            })
+        }
+        Method::Gin => {
+            let keys = gin_keys(part, &sample, scale)?;
+            let all: f64 = keys.iter().map(|key| key.values * key.rows).sum();
+            entries_a_row = all / entries.max(1.0);
+            gin_size(&GinShape {
+                table_pages: pages,
+                keys,
+            })
+        }
     };
-    Ok((size, entries, trusted))
+    Ok(Measure {
+        size,
+        rows,
+        entries,
+        entries_a_row: entries_a_row * entries / rows.max(1.0),
+        trusted,
+    })
 }
 
 /// How often each key occurs in the sample. A hash index leaves NULLs out.
@@ -321,72 +382,4 @@ fn widths(part: &Part, sample: &Sample) -> Vec<f64> {
             sum as f64 / f64::from(count.max(1))
         })
         .collect()
-}
-
-/// Support function 2 of a GIN operator class takes the keys out of a value.
-const EXTRACT_VALUE: i16 = 2;
-
-/// The keys of a GIN index and how many rows hold each.
-fn gin_keys(part: &Part, sample: &Sample, scale: f64) -> Result<Vec<GinKey>, String> {
-    let mut seen = Frequencies::default();
-    for (position, key) in part.index.columns.iter().enumerate() {
-        // SAFETY: the support function takes a value, a count and null flags, and answers an array of keys.
-        unsafe {
-            let function = pg_sys::get_opfamily_proc(
-                key.family,
-                key.input_type,
-                key.input_type,
-                EXTRACT_VALUE,
-            );
-            if function == pg_sys::InvalidOid {
-                return Err("the operator class takes no keys out of a value".to_owned());
-            }
-            let layout = Layout::of(table::key_type(part.classes[position], key.type_oid));
-            let column = &sample.columns[position];
-            let mut flinfo = pg_sys::FmgrInfo::default();
-            pg_sys::fmgr_info(function, &mut flinfo);
-            // Values may be large, and their keys many: no more than one row's is held.
-            let mut scratch = PgMemoryContexts::new("pitcrew keys of a row");
-            for (value, _) in column
-                .values
-                .iter()
-                .zip(&column.nulls)
-                .filter(|(_, null)| !**null)
-            {
-                pgrx::check_for_interrupts!();
-                scratch.switch_to(|_| {
-                    let (mut count, mut flags) = (0_i32, std::ptr::null_mut::<bool>());
-                    let found = pg_sys::FunctionCall3Coll(
-                        &mut flinfo,
-                        key.index_collation,
-                        *value,
-                        pg_sys::Datum::from((&raw mut count).cast::<c_void>()),
-                        pg_sys::Datum::from((&raw mut flags).cast::<c_void>()),
-                    );
-                    let mut of_row = std::collections::BTreeMap::new();
-                    for at in 0..usize::try_from(count).unwrap_or(0) {
-                        if !flags.is_null() && *flags.add(at) {
-                            continue;
-                        }
-                        let mut hasher = DefaultHasher::new();
-                        position.hash(&mut hasher);
-                        let key = *found.cast_mut_ptr::<pg_sys::Datum>().add(at);
-                        let bytes = layout.bytes(key, &mut hasher).0;
-                        of_row.insert(hasher.finish(), bytes);
-                    }
-                    for (key, bytes) in of_row {
-                        seen.add(key, bytes as f64);
-                    }
-                });
-                scratch.reset();
-            }
-        }
-    }
-    let all = seen.rows() as f64 * scale;
-    let keys = groups(&seen, all).into_iter().map(|group| GinKey {
-        values: group.values,
-        rows: group.rows,
-        bytes: group.tuple,
-    });
-    Ok(keys.collect())
 }

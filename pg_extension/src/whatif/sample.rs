@@ -160,6 +160,12 @@ impl Layout {
         Self::of(key.type_oid)
     }
 
+    /// Bytes and alignment, where all values of the type have the same.
+    pub(super) fn fixed(&self) -> Option<(f64, f64)> {
+        let is_fixed = self.length > 0 && !self.is_name;
+        is_fixed.then_some((f64::from(self.length), self.align as f64))
+    }
+
     /// Bytes and alignment in an index tuple; the value's own bytes go into `hasher`.
     ///
     /// # Safety

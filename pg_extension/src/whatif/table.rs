@@ -2,32 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use pg_pitcrew_advisor::{
-    ColumnWidth, IndexShape, IndexSize, distinct_pairs, index_size, is_covered,
-};
+use pg_pitcrew_advisor::{Candidate, Expression, Facts, IndexSize, Of, is_covered};
 use pgrx::prelude::*;
 
-use super::hypothetical::Key;
-use crate::failure::spi;
+use super::column::{self, Column, Content};
+use super::definition::{Part, family};
+use super::existing::{self, Existing};
+use super::hypothetical::{Hypothetical, Key};
+use super::measured::Measured;
 use crate::names;
 
-/// Wider columns are left out: an index tuple must fit a third of a page (`BTMaxItemSize` is 2,704).
-const MAX_WIDTH: f64 = 1000.0;
-/// Values of a column's statistics that are looked at for their width.
-const MAX_SAMPLE: usize = 64;
-/// Support function 4 of a B-tree family says whether equal values are the same bytes.
-const EQUAL_IMAGE: i16 = 4;
-
-/// One column that can be a B-tree key.
-#[derive(Debug, Clone)]
-pub(crate) struct Column {
-    /// Name, unquoted.
-    pub(crate) name: String,
-    key: Key,
-    width: ColumnWidth,
-    distinct: f64,
-    is_equal_image: bool,
-}
+/// Partitions of a table that is advised on.
+const MAX_LEAVES: usize = 200;
+/// From so many pages on a BRIN index tells parts of a table apart: eight ranges of 128.
+const MANY_PAGES: u32 = 1_024;
+/// Rows lie in the order of a column from this correlation on.
+const IN_ORDER: f64 = 0.9;
+/// A hash index is clearly smaller from this share of the B-tree's bytes on.
+const CLEARLY_SMALLER: f64 = 0.7;
+/// A column is mostly NULL from this share on.
+const MOSTLY_NULL: f64 = 0.5;
 
 /// A table whose indexes are thought about.
 #[derive(Debug, Clone)]
@@ -39,15 +33,20 @@ pub(crate) struct Table {
     /// Name, unquoted.
     pub(crate) name: String,
     rows: f64,
-    /// Of its heap.
+    /// Of its heap, or of those of its partitions.
     pub(crate) pages: u32,
     columns: BTreeMap<i16, Column>,
-    existing: Vec<Vec<i16>>,
+    existing: Vec<Existing>,
+    /// Where it is partitioned, the partitions with rows.
+    leaves: Vec<Table>,
+    is_partitioned: bool,
+    /// What its statistics bring candidates for.
+    pub(crate) facts: Facts,
 }
 
 impl Table {
-    /// Reads a table; `None` when it cannot have an index built concurrently: a partitioned, foreign, temporary or
-    /// system table, or one that is gone.
+    /// Reads a table; `None` when nobody but its session, or nobody at all, can build an index on it: a foreign, temporary or
+    /// system table, one of more than 200 partitions, or one that is gone.
     ///
     /// Call inside `guarded`: it takes a lock.
     pub(crate) fn load(oid: pg_sys::Oid) -> Option<Self> {
@@ -60,36 +59,73 @@ impl Table {
             }
             let form = (*relation).rd_rel;
             let kind = (*form).relkind as u8;
-            let is_fit = matches!(kind, b'r' | b'm') && (*form).relpersistence as u8 != b't';
+            let is_fit = matches!(kind, b'r' | b'm' | b'p') && (*form).relpersistence as u8 != b't';
             if !is_fit || is_system(&schema) {
                 pg_sys::relation_close(relation, pg_sys::AccessShareLock as _);
                 return None;
             }
+            let is_partitioned = kind == b'p';
             let (mut pages, mut rows, mut visible) = (0, 0.0, 0.0);
-            pg_sys::estimate_rel_size(
-                relation,
-                std::ptr::null_mut(),
-                &mut pages,
-                &mut rows,
-                &mut visible,
-            );
-            let mut columns = BTreeMap::new();
-            for number in 1..=(*form).relnatts {
-                if let Some(column) = Column::load(oid, number, rows) {
-                    columns.insert(number, column);
-                }
+            if !is_partitioned {
+                pg_sys::estimate_rel_size(
+                    relation,
+                    std::ptr::null_mut(),
+                    &mut pages,
+                    &mut rows,
+                    &mut visible,
+                );
             }
+            let count = (*form).relnatts;
             pg_sys::relation_close(relation, pg_sys::AccessShareLock as _);
-            Some(Self {
+            let mut leaves = Vec::new();
+            if is_partitioned {
+                leaves = load_leaves(oid)?;
+                rows = leaves.iter().map(|leaf| leaf.rows).sum();
+                pages = leaves.iter().map(|leaf| leaf.pages).sum();
+            }
+            let columns: BTreeMap<i16, Column> = (1..=count)
+                .filter_map(|number| {
+                    Some((number, Column::load(oid, number, rows, is_partitioned)?))
+                })
+                .collect();
+            let mut table = Self {
                 oid,
                 schema,
                 name,
                 rows,
                 pages,
                 columns,
-                existing: existing(oid),
-            })
+                existing: existing::of(oid),
+                leaves,
+                is_partitioned,
+                facts: Facts::default(),
+            };
+            table.facts = table.facts();
+            Some(table)
         }
+    }
+
+    fn facts(&self) -> Facts {
+        let mut facts = Facts::default();
+        for (&number, column) in &self.columns {
+            if self.pages >= MANY_PAGES && column.correlation.abs() >= IN_ORDER {
+                facts.in_order.push(number);
+            }
+            if column
+                .hash_share(self.rows)
+                .is_some_and(|share| share < CLEARLY_SMALLER)
+            {
+                facts.long.push(number);
+            }
+            if column.null_share >= MOSTLY_NULL {
+                let sql = format!("({} IS NOT NULL)", names::quote(&column.name)).into();
+                let columns = vec![number];
+                facts
+                    .mostly_null
+                    .push((number, Expression { sql, columns }));
+            }
+        }
+        facts
     }
 
     /// `schema.table`, quoted.
@@ -101,20 +137,14 @@ impl Table {
         )
     }
 
-    /// Column names in index order; `None` when one of them cannot be a key.
-    pub(crate) fn column_names(&self, numbers: &[i16]) -> Option<Vec<String>> {
-        numbers
-            .iter()
-            .map(|number| self.columns.get(number).map(|column| column.name.clone()))
-            .collect()
+    /// Whether it is partitioned: CREATE INDEX CONCURRENTLY is refused then.
+    pub(crate) fn is_partitioned(&self) -> bool {
+        self.is_partitioned
     }
 
-    /// Key columns as the planner wants them.
-    pub(crate) fn keys(&self, numbers: &[i16]) -> Option<Vec<Key>> {
-        numbers
-            .iter()
-            .map(|number| self.columns.get(number).map(|column| column.key))
-            .collect()
+    /// The name of a column, unquoted.
+    pub(crate) fn column_name(&self, number: i16) -> Option<&str> {
+        Some(&self.columns.get(&number)?.name)
     }
 
     /// Its rows, as the planner takes them.
@@ -124,38 +154,137 @@ impl Table {
 
     /// Whether an index that is there begins with these columns.
     pub(crate) fn has_index(&self, numbers: &[i16]) -> bool {
-        self.existing
-            .iter()
-            .any(|existing| is_covered(numbers, existing))
+        let mut plain = self.existing.iter().filter_map(Existing::plain_columns);
+        plain.any(|existing| is_covered(numbers, existing))
     }
 
-    /// The size that such an index would have.
-    pub(crate) fn index_size(&self, keys: &[i16], included: &[i16]) -> Option<IndexSize> {
-        let columns = |numbers: &[i16]| -> Option<Vec<&Column>> {
-            numbers
-                .iter()
-                .map(|number| self.columns.get(number))
+    /// Whether an index that is there does what `part` would.
+    pub(crate) fn has_like(&self, part: &Part) -> bool {
+        self.existing.iter().any(|existing| existing.does(part))
+    }
+
+    /// B-trees over all rows, on plain columns, one for each partition, and the size of all of them.
+    pub(crate) fn plain(
+        &self,
+        keys: &[i16],
+        included: &[i16],
+    ) -> Option<(Vec<Hypothetical>, IndexSize)> {
+        if self.is_partitioned {
+            let names = |numbers: &[i16]| -> Option<Vec<&str>> {
+                numbers
+                    .iter()
+                    .map(|number| self.column_name(*number))
+                    .collect()
+            };
+            let (keys, included) = (names(keys)?, names(included)?);
+            let (mut all, mut whole) = (
+                Vec::new(),
+                IndexSize {
+                    pages: 0,
+                    height: 0,
+                },
+            );
+            for leaf in &self.leaves {
+                let (index, size) = leaf.plain(&leaf.numbers(&keys)?, &leaf.numbers(&included)?)?;
+                all.extend(index);
+                whole.pages = whole.pages.saturating_add(size.pages);
+                whole.height = whole.height.max(size.height);
+            }
+            return Some((all, whole));
+        }
+        let of = |numbers: &[i16]| -> Option<Vec<&Column>> {
+            let columns = numbers.iter().map(|number| self.columns.get(number));
+            columns
+                .map(|column| column.filter(|column| column.key.is_some()))
                 .collect()
         };
-        let (mut columns, included) = (columns(keys)?, columns(included)?);
-        let distinct = match columns.as_slice() {
-            [] => return None,
-            [first] => first.distinct,
-            [first, rest @ ..] => rest.iter().fold(first.distinct, |distinct, next| {
-                distinct_pairs(distinct, next.distinct, self.rows)
-            }),
+        let (stored, beside) = (of(keys)?, of(included)?);
+        if stored.is_empty() {
+            return None;
+        }
+        let content = |columns: &[&Column]| -> Vec<Content> {
+            columns
+                .iter()
+                .map(|column| column.content.clone())
+                .collect()
         };
-        // What is only stored keeps the server from it altogether (`_bt_allequalimage`).
-        let deduplicates =
-            included.is_empty() && columns.iter().all(|column| column.is_equal_image);
-        columns.extend(included);
-        Some(index_size(&IndexShape {
-            rows: self.rows,
-            columns: columns.iter().map(|column| column.width.clone()).collect(),
-            distinct,
-            deduplicates,
-        }))
+        let (contents, extra) = (content(&stored), content(&beside));
+        let size = column::size(
+            self.rows,
+            &contents.iter().collect::<Vec<_>>(),
+            &extra.iter().collect::<Vec<_>>(),
+        );
+        let columns: Vec<Key> = stored
+            .iter()
+            .chain(&beside)
+            .filter_map(|column| column.key)
+            .collect();
+        let index = Hypothetical::plain(self.oid, columns, keys.len(), size);
+        Some((vec![index], size))
     }
+
+    fn numbers(&self, names: &[&str]) -> Option<Vec<i16>> {
+        let number = |name: &&str| {
+            let mut columns = self.columns.iter();
+            columns.find_map(|(number, column)| (column.name == *name).then_some(*number))
+        };
+        names.iter().map(number).collect()
+    }
+
+    /// The size that a B-tree would have, by statistics and by what was measured of expressions and conditions.
+    pub(crate) fn size_of(&self, candidate: &Candidate, measured: &Measured) -> Option<IndexSize> {
+        let column = |number: i16| {
+            let column = self.columns.get(&number)?;
+            column.key.is_some().then_some(&column.content)
+        };
+        let keys: Vec<&Content> = candidate
+            .keys
+            .iter()
+            .map(|key| match &key.of {
+                Of::Column(number) => column(*number),
+                Of::Expression(expression) => measured.content(&expression.sql),
+            })
+            .collect::<Option<_>>()?;
+        let included: Vec<&Content> = candidate
+            .included
+            .iter()
+            .map(|number| column(*number))
+            .collect::<Option<_>>()?;
+        let Some(predicate) = &candidate.predicate else {
+            return Some(column::size(self.rows, &keys, &included));
+        };
+        let share = self.share(&predicate.sql, measured)?;
+        let some: Vec<Content> = keys
+            .iter()
+            .map(|key| key.of_share(share, self.rows))
+            .collect();
+        let keys: Vec<&Content> = some.iter().collect();
+        Some(column::size(share * self.rows, &keys, &included))
+    }
+
+    /// Share of the rows that meet a condition.
+    pub(crate) fn share(&self, condition: &str, measured: &Measured) -> Option<f64> {
+        let listed = self.facts.mostly_null.iter();
+        let by_statistics = listed
+            .filter(|(_, expression)| &*expression.sql == condition)
+            .find_map(|(column, _)| Some(1.0 - self.columns.get(column)?.null_share));
+        by_statistics.or_else(|| Some(measured.share(condition)?.share()))
+    }
+}
+
+fn load_leaves(parent: pg_sys::Oid) -> Option<Vec<Table>> {
+    let mut leaves = Vec::new();
+    for oid in family(parent) {
+        // SAFETY: a catalogue look-up. The server skips foreign partitions too.
+        if unsafe { pg_sys::get_rel_relkind(oid) } as u8 != b'r' {
+            continue;
+        }
+        if leaves.len() >= MAX_LEAVES {
+            return None;
+        }
+        leaves.push(Table::load(oid)?);
+    }
+    Some(leaves)
 }
 
 /// Pages and rows of a relation, as the planner takes them; `None` when it is gone.
@@ -236,216 +365,7 @@ pub(crate) fn is_system(schema: &str) -> bool {
         || schema.starts_with("pg_toast_temp_")
 }
 
-/// Key columns of the valid, whole-table B-trees of a table, up to the first expression.
-fn existing(table: pg_sys::Oid) -> Vec<Vec<i16>> {
-    Spi::connect(|client| {
-        let query = include_str!("../../sql/queries/existing_indexes.sql");
-        let rows = spi("pg_index", client.select(query, None, &[table.into()]));
-        rows.filter_map(|row| spi::<Option<Vec<i16>>>("pg_index", row.get(1)))
-            .collect()
-    })
-}
-
-impl Column {
-    unsafe fn load(table: pg_sys::Oid, number: i16, rows: f64) -> Option<Self> {
-        // SAFETY: system cache look-ups; each tuple is released after what is needed was copied.
-        unsafe {
-            let tuple = pg_sys::SearchSysCache2(
-                pg_sys::SysCacheIdentifier::ATTNUM as _,
-                pg_sys::Datum::from(table),
-                pg_sys::Datum::from(number),
-            );
-            if tuple.is_null() {
-                return None;
-            }
-            let form = *struct_of::<pg_sys::FormData_pg_attribute>(tuple);
-            let name = names::text(form.attname.data.as_ptr());
-            pg_sys::ReleaseSysCache(tuple);
-            if form.attisdropped {
-                return None;
-            }
-            let class = pg_sys::GetDefaultOpClass(form.atttypid, pg_sys::BTREE_AM_OID);
-            if class == pg_sys::InvalidOid {
-                return None;
-            }
-            let family = pg_sys::get_opclass_family(class);
-            let input_type = pg_sys::get_opclass_input_type(class);
-            let key = Key {
-                number,
-                type_oid: form.atttypid,
-                typmod: form.atttypmod,
-                collation: form.attcollation,
-                index_collation: form.attcollation,
-                family,
-                input_type,
-                reverse: false,
-                nulls_first: false,
-            };
-            let statistics = Statistics::load(table, number, &form, rows);
-            let mean = statistics.mean_width;
-            if mean > MAX_WIDTH {
-                return None;
-            }
-            Some(Self {
-                name: name?,
-                key,
-                width: statistics.width,
-                distinct: statistics.distinct,
-                is_equal_image: is_equal_image(family, input_type, form.attcollation),
-            })
-        }
-    }
-}
-
-/// Whether the server's build would deduplicate this column (`_bt_allequalimage`).
-pub(super) fn is_equal_image(
-    family: pg_sys::Oid,
-    input_type: pg_sys::Oid,
-    collation: pg_sys::Oid,
-) -> bool {
-    // SAFETY: the support function takes the type's OID and answers a boolean.
-    unsafe {
-        let function = pg_sys::get_opfamily_proc(family, input_type, input_type, EQUAL_IMAGE);
-        function != pg_sys::InvalidOid
-            && pg_sys::OidFunctionCall1Coll(function, collation, pg_sys::Datum::from(input_type))
-                .value()
-                != 0
-    }
-}
-
-struct Statistics {
-    width: ColumnWidth,
-    mean_width: f64,
-    distinct: f64,
-}
-
-impl Statistics {
-    unsafe fn load(
-        table: pg_sys::Oid,
-        number: i16,
-        form: &pg_sys::FormData_pg_attribute,
-        rows: f64,
-    ) -> Self {
-        let align = match form.attalign as u8 {
-            b'd' => 8.0,
-            b'i' => 4.0,
-            b's' => 2.0,
-            _ => 1.0,
-        };
-        // SAFETY: the statistics tuple is released after its values were looked at.
-        unsafe {
-            let tuple = pg_sys::SearchSysCache3(
-                pg_sys::SysCacheIdentifier::STATRELATTINH as _,
-                pg_sys::Datum::from(table),
-                pg_sys::Datum::from(number),
-                pg_sys::Datum::from(false),
-            );
-            if tuple.is_null() {
-                let width = if form.attlen > 0 {
-                    f64::from(form.attlen)
-                } else {
-                    f64::from(pg_sys::get_typavgwidth(form.atttypid, form.atttypmod))
-                };
-                let column = if form.attlen > 0 {
-                    ColumnWidth::Fixed(width, align)
-                } else {
-                    ColumnWidth::Sampled(vec![(1.0, width)])
-                };
-                return Self {
-                    width: column,
-                    mean_width: width,
-                    distinct: rows.max(1.0),
-                };
-            }
-            let statistics = *struct_of::<pg_sys::FormData_pg_statistic>(tuple);
-            let declared = f64::from(statistics.stadistinct);
-            let distinct = if declared > 0.0 {
-                declared
-            } else if declared < 0.0 {
-                -declared * rows
-            } else {
-                rows
-            };
-            let mean = f64::from(statistics.stawidth);
-            let width = if form.attlen > 0 {
-                ColumnWidth::Fixed(f64::from(form.attlen), align)
-            } else {
-                sampled_widths(tuple, form, mean)
-            };
-            pg_sys::ReleaseSysCache(tuple);
-            Self {
-                width,
-                mean_width: mean,
-                distinct: distinct.max(1.0),
-            }
-        }
-    }
-}
-
-/// Widths of the most common values and of the histogram's bounds; the mean where there are none.
-unsafe fn sampled_widths(
-    tuple: pg_sys::HeapTuple,
-    form: &pg_sys::FormData_pg_attribute,
-    mean: f64,
-) -> ColumnWidth {
-    let mut values: Vec<(f64, f64)> = Vec::new();
-    let mut common = 0.0;
-    // SAFETY: the slots are filled by the server and freed; array elements are whole varlenas.
-    unsafe {
-        for kind in [pg_sys::STATISTIC_KIND_MCV, pg_sys::STATISTIC_KIND_HISTOGRAM] {
-            let mut slot = pg_sys::AttStatsSlot::default();
-            // A histogram has no frequencies, and asking for them is an error.
-            let flags = if kind == pg_sys::STATISTIC_KIND_MCV {
-                pg_sys::ATTSTATSSLOT_VALUES | pg_sys::ATTSTATSSLOT_NUMBERS
-            } else {
-                pg_sys::ATTSTATSSLOT_VALUES
-            };
-            if form.attlen != -1
-                || !pg_sys::get_attstatsslot(
-                    &mut slot,
-                    tuple,
-                    kind as i32,
-                    pg_sys::InvalidOid,
-                    flags as i32,
-                )
-            {
-                continue;
-            }
-            let count = (slot.nvalues as usize).min(MAX_SAMPLE);
-            let step = (slot.nvalues as usize / MAX_SAMPLE).max(1);
-            for position in 0..count {
-                let datum = *slot.values.add(position * step);
-                let payload =
-                    pgrx::varsize_any_exhdr(datum.cast_mut_ptr::<pg_sys::varlena>()) as f64;
-                // Short values keep a one-byte header in the index.
-                let bytes = if payload <= 126.0 {
-                    payload + 1.0
-                } else {
-                    payload + 4.0
-                };
-                if kind == pg_sys::STATISTIC_KIND_MCV {
-                    let share = if position * step < slot.nnumbers as usize {
-                        f64::from(*slot.numbers.add(position * step))
-                    } else {
-                        0.0
-                    };
-                    common += share;
-                    values.push((share, bytes));
-                } else {
-                    values.push(((1.0 - common).max(0.0) / count as f64, bytes));
-                }
-            }
-            pg_sys::free_attstatsslot(&mut slot);
-        }
-    }
-    if values.iter().map(|(share, _)| share).sum::<f64>() > 0.0 {
-        ColumnWidth::Sampled(values)
-    } else {
-        ColumnWidth::Sampled(vec![(1.0, mean)])
-    }
-}
-
-unsafe fn struct_of<'a, T>(tuple: pg_sys::HeapTuple) -> &'a T {
+pub(super) unsafe fn struct_of<'a, T>(tuple: pg_sys::HeapTuple) -> &'a T {
     // SAFETY: GETSTRUCT() of htup_details.h, for a tuple of the catalogue that T describes.
     unsafe {
         let header = (*tuple).t_data;

@@ -7,6 +7,7 @@ use pgrx::prelude::*;
 use super::skip::Skip;
 use super::source::Source;
 use super::trust::{self, Trust};
+use super::usage::Trigrams;
 use crate::names;
 
 /// Longer texts are left out: analysing them takes longer than an answer is worth.
@@ -16,6 +17,7 @@ const MAX_TEXT_BYTES: usize = 100_000;
 pub(crate) struct Context {
     search_path: Option<CString>,
     trust: Trust,
+    trigrams: Option<Trigrams>,
 }
 
 /// A statement that may be planned. Lives in the current memory context.
@@ -40,12 +42,18 @@ impl Context {
         Self {
             search_path,
             trust: Trust::new(),
+            trigrams: Trigrams::find(),
         }
     }
 
     /// What may run while a statement is planned.
     pub(crate) fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// pg_trgm, where it is installed.
+    pub(crate) fn trigrams(&self) -> Option<&Trigrams> {
+        self.trigrams.as_ref()
     }
 }
 
@@ -74,7 +82,12 @@ pub(crate) fn enter(context: &Context) {
     }
 }
 
-/// The same for one text: what it ran under comes first.
+/// From here on the server writes names of everything but its own with their schema, and looks for nothing elsewhere.
+pub(crate) fn qualify() {
+    set(c"search_path", c"pg_catalog", pg_sys::GucContext::PGC_SUSET);
+}
+
+/// The same as [`enter`] for one text: what it ran under comes first.
 pub(crate) fn enter_for(context: &Context, source: &Source) {
     enter(context);
     if let Some(ran) = &source.ran {

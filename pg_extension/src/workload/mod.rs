@@ -1,6 +1,7 @@
 //! The statements that ran, from pg_stat_statements or given, and what is looked up in them.
 
 pub(crate) mod analysis;
+pub(crate) mod repair;
 pub(crate) mod shown;
 pub(crate) mod skip;
 pub(crate) mod source;

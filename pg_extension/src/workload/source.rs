@@ -15,6 +15,8 @@ pub(crate) struct Source {
     pub(crate) text: CString,
     /// What it ran under; `None` for what only stands for executions: given texts, and normalised ones.
     pub(crate) ran: Option<Rc<Ran>>,
+    /// Types of its parameters that were guessed (`repair`); 0 for the others.
+    pub(crate) guessed: Rc<[u32]>,
 }
 
 /// What one execution ran under.
@@ -26,12 +28,23 @@ pub(crate) struct Ran {
     pub(crate) settings: Rc<Vec<(CString, CString)>>,
     /// Its parameters.
     pub(crate) values: Vec<Typed>,
+    /// The current role may see its literals.
+    pub(crate) is_legible: bool,
 }
 
 impl Source {
     /// A text alone.
     pub(crate) fn plain(text: CString) -> Self {
-        Self { text, ran: None }
+        Self {
+            text,
+            ran: None,
+            guessed: Rc::from([]),
+        }
+    }
+
+    /// Whether what the text says may be shown: what was given may, and what pg_stat_statements shows.
+    pub(crate) fn is_legible(&self) -> bool {
+        self.ran.as_ref().is_none_or(|ran| ran.is_legible)
     }
 
     fn values(&self) -> &[Typed] {
@@ -41,19 +54,21 @@ impl Source {
     /// Types of the parameters that are known to be what they are, in the current memory context; 0 for the others, which
     /// analysis finds out.
     pub(super) fn types(&self) -> (*mut pg_sys::Oid, i32) {
-        let values = self.values();
-        if values.is_empty() {
+        let known = |(type_oid, _): &Typed| Form::of(*type_oid).map_or(0, |_| *type_oid);
+        let mut all: Vec<u32> = self.values().iter().map(known).collect();
+        if all.is_empty() {
+            all.extend(&*self.guessed);
+        }
+        if all.is_empty() {
             return (std::ptr::null_mut(), 0);
         }
         // SAFETY: fresh memory of that many numbers.
         unsafe {
-            let types =
-                pg_sys::palloc(values.len() * size_of::<pg_sys::Oid>()).cast::<pg_sys::Oid>();
-            for (place, (type_oid, _)) in values.iter().enumerate() {
-                let known = Form::of(*type_oid).map_or(0, |_| *type_oid);
-                types.add(place).write(known.into());
+            let types = pg_sys::palloc(all.len() * size_of::<pg_sys::Oid>()).cast::<pg_sys::Oid>();
+            for (place, type_oid) in all.iter().enumerate() {
+                types.add(place).write((*type_oid).into());
             }
-            (types, values.len() as i32)
+            (types, all.len() as i32)
         }
     }
 

@@ -22,8 +22,8 @@ pub(crate) struct Statement {
     pub(crate) textless: &'static str,
     /// The text can be parsed: not so one whose literals were taken out here.
     pub(crate) is_parsable: bool,
-    /// An execution that was captured.
-    pub(crate) sample: Option<Source>,
+    /// Executions that were captured, the newest first.
+    pub(crate) samples: Vec<Source>,
     /// Executions.
     pub(crate) calls: i64,
     /// How much one execution's cost counts: its calls, or what the caller said.
@@ -41,8 +41,8 @@ impl Statement {
     pub(crate) fn sources(&self) -> Vec<Source> {
         let text = self.text.as_deref().filter(|_| self.is_parsable);
         let plain = text.and_then(|text| CString::new(text).ok());
-        let sample = self.sample.iter().cloned();
-        sample.chain(plain.map(Source::plain)).collect()
+        let sample = self.samples.first().cloned();
+        sample.into_iter().chain(plain.map(Source::plain)).collect()
     }
 }
 
@@ -86,7 +86,8 @@ pub(crate) fn recorded() -> Result<Vec<Statement>, Failure> {
             let mut samples = capture::samples();
             let mut statements = of_view(&view);
             for statement in &mut statements {
-                statement.sample = statement.queryid.and_then(|id| samples.remove(&id));
+                let known = statement.queryid.and_then(|id| samples.remove(&id));
+                statement.samples = known.unwrap_or_default();
             }
             Ok(statements)
         }
@@ -112,7 +113,7 @@ fn of_view(view: &str) -> Vec<Statement> {
                 text: spi("pg_stat_statements", row.get(2)),
                 textless: "its text is hidden from this role, which is not a member of pg_read_all_stats",
                 is_parsable: true,
-                sample: None,
+                samples: Vec::new(),
                 calls,
                 weight: calls as f64,
                 rows: spi::<Option<f64>>("pg_stat_statements", row.get(6)).unwrap_or(0.0)
@@ -136,7 +137,7 @@ pub(crate) fn given(texts: Vec<(Option<String>, f64)>) -> Vec<Statement> {
             text: Some(text),
             textless: "",
             is_parsable: true,
-            sample: None,
+            samples: Vec::new(),
             calls: 1,
             weight,
             rows: 1.0,

@@ -138,6 +138,43 @@ fn values_are_kept_out_altogether_where_that_is_asked_for() {
 }
 
 #[test]
+fn p9_a_captured_value_is_in_no_definition_that_others_see() {
+    require!(statements);
+    let postgres = server(&[]);
+    let watcher = watcher(&postgres);
+    let ann = role(&postgres, &watcher, "ann", Some("reader"));
+    let ben = role(&postgres, &watcher, "ben", Some("reader"));
+    ann.run(
+        "CREATE TABLE files (id int, state text, body text) WITH (autovacuum_enabled = off); \
+         INSERT INTO files SELECT g, CASE WHEN g % 200 = 0 THEN 'secret state' ELSE 'other' END, 'body ' || g FROM generate_series(1, 40000) g; \
+         ANALYZE files; GRANT SELECT ON files TO ben",
+    );
+    // Filling it is no part of the workload.
+    watcher.run("GRANT pg_read_all_stats TO ben; SELECT pg_stat_statements_reset(), pitcrew.capture_reset()");
+    for id in [20_000, 25_000, 30_000] {
+        ann.run(&format!(
+            "SELECT body FROM files WHERE state = 'secret state' AND id < {id}"
+        ));
+    }
+    let asked = "SELECT coalesce(string_agg(ddl, ';'), 'nothing') FROM pitcrew.suggest_indexes()";
+    let own = ann.text(asked);
+    assert!(
+        own.contains("WHERE (state = 'secret state'::text)"),
+        "{own}"
+    );
+    let others = ben.text(asked);
+    assert!(
+        others.contains("files") && !others.contains("secret"),
+        "{others}"
+    );
+    // Of one execution nobody knows what the next one asks.
+    watcher.run("SELECT pitcrew.capture_reset()");
+    ann.run("SELECT body FROM files WHERE state = 'secret state' AND id < 20000");
+    let own = ann.text(asked);
+    assert!(!own.contains("secret"), "{own}");
+}
+
+#[test]
 fn all_statements_of_tpch_plan_with_captured_values() {
     require!(statements);
     let postgres = server(&[]);

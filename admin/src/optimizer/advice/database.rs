@@ -52,6 +52,10 @@ fn index(suggestion: &Suggestion) -> Advice {
         [] => String::new(),
         included => format!(" with {}", included.join(", ")),
     };
+    let mut detail = suggestion.detail.clone();
+    if suggestion.job.is_none() {
+        detail.push_str(&format!(" No job builds it: run {}", suggestion.ddl));
+    }
     Advice {
         id: format!("index:{}", suggestion.id),
         part: "database",
@@ -65,8 +69,8 @@ fn index(suggestion: &Suggestion) -> Advice {
             suggestion.table_name,
             suggestion.columns.join(", ")
         ),
-        detail: suggestion.detail.clone(),
-        action: Some(Action::of(suggestion.job())),
+        detail,
+        action: suggestion.job.clone().map(Action::of),
         estimated_bytes: u64::try_from(suggestion.estimated_size_bytes).ok(),
     }
 }

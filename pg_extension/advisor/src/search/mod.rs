@@ -2,12 +2,13 @@
 //!
 //! The planner says for each statement which candidates it would use if it could use any ([`pool`]); all of those are
 //! taken, and given up again one by one until they fit ([`relax`]); then what stands beside the result is searched
-//! ([`improve`]). What a plan costs follows from other plans wherever it can ([`costs`]).
+//! ([`improve`]), and what is much smaller and does as well is taken ([`slim`]). What a plan costs follows from other plans wherever it can ([`costs`]).
 
 mod costs;
 mod improve;
 mod pool;
 mod relax;
+mod slim;
 
 use costs::{Costs, Point, Set};
 
@@ -131,6 +132,7 @@ pub fn search(model: &mut impl CostModel, limits: Limits) -> Found {
     let mut banned = costs.none();
     loop {
         let set = improve::improve(&mut costs, &starts, &pool, limits, &banned);
+        let set = slim::slim(&mut costs, set, &pool, &banned);
         let chosen = ordered(&mut costs, &set);
         // Each round bans at least one candidate for good, so this ends.
         let plans = confirmed(&mut costs, &set);
@@ -441,6 +443,53 @@ mod tests {
             }
         }
         assert!(search(&mut Harm, LIMITS).chosen.is_empty());
+    }
+
+    #[test]
+    fn what_is_much_smaller_and_does_as_well_is_taken() {
+        /// A wide candidate, and a narrow one that costs so much more.
+        struct Alike(f64, u64);
+        impl CostModel for Alike {
+            fn statements(&self) -> usize {
+                1
+            }
+            fn weight(&self, _: usize) -> f64 {
+                1.0
+            }
+            fn candidates(&self) -> usize {
+                2
+            }
+            fn bytes(&self, candidate: usize) -> u64 {
+                [100, self.1][candidate]
+            }
+            fn is_relevant(&self, _: usize, _: usize) -> bool {
+                true
+            }
+            fn upkeep(&self, _: usize) -> f64 {
+                0.0
+            }
+            fn is_narrower(&self, narrow: usize, wide: usize) -> bool {
+                (narrow, wide) == (1, 0)
+            }
+            fn plan(&mut self, _: usize, set: &[usize]) -> Option<Plan> {
+                let (cost, used) = match set {
+                    [] => (1000.0, Vec::new()),
+                    [1] => (10.0 + self.0, vec![1]),
+                    _ => (10.0, vec![0]),
+                };
+                Some(Plan { cost, used })
+            }
+            fn has_time(&self) -> bool {
+                true
+            }
+        }
+        let chosen = |dearer, bytes| -> Vec<usize> {
+            let found = search(&mut Alike(dearer, bytes), LIMITS);
+            found.chosen.iter().map(|one| one.candidate).collect()
+        };
+        assert_eq!(chosen(0.5, 10), [1]);
+        assert_eq!(chosen(50.0, 10), [0]);
+        assert_eq!(chosen(0.5, 90), [0]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use pg_pitcrew_advisor::{Candidate, CostModel, Limits, Plan, search};
+use pg_pitcrew_advisor::{Candidate, CostModel, Key, Limits, Plan, search};
 use pitcrew_stack::bench::{Figure, Interval};
 use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{Error, Progress, Result};
@@ -164,11 +164,10 @@ async fn candidates(
                 .collect()
         };
         let (keys, included) = (columns("columns"), columns("included"));
-        case.candidates.push(Candidate {
-            table: number_of(table.to_owned()),
-            columns: keys,
-            included,
-        });
+        let keys = keys.into_iter().map(Key::column).collect();
+        let table = number_of(table.to_owned());
+        case.candidates
+            .push(Candidate::btree(table, keys, included));
     }
     Ok(case)
 }

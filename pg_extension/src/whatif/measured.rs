@@ -1,0 +1,236 @@
+//! What a sample of a table says of expressions and conditions: one sample for all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
+use std::hash::{DefaultHasher, Hasher};
+use std::rc::Rc;
+
+use pg_pitcrew_advisor::{ColumnWidth, Frequencies, groups};
+
+use super::column::Content;
+use super::confidence::{Confidence, Trusted};
+use super::definition::{self, Part};
+use super::guarded::guarded;
+use super::sample::{self, Layout, Sample};
+use super::statistics::{StoredTuple, statistics};
+use super::table;
+use crate::names;
+use crate::workload::analysis::{self, Context};
+
+/// Expressions and conditions of one table that are measured.
+const MAX_TEXTS: usize = 40;
+/// Values that are looked at for their width.
+const MAX_WIDTHS: usize = 64;
+/// Wider values are no keys of a B-tree.
+const MAX_WIDTH: f64 = 1000.0;
+/// Rows in a sample from which a share is told.
+const ENOUGH_ROWS: usize = 100;
+
+/// Expressions and conditions over one table.
+#[derive(Debug, Default)]
+pub(crate) struct Measured {
+    expressions: BTreeMap<Rc<str>, Computed>,
+    shares: BTreeMap<Rc<str>, Share>,
+}
+
+#[derive(Debug)]
+struct Computed {
+    content: Content,
+    statistics: Option<Rc<StoredTuple>>,
+}
+
+/// Rows of a sample that meet a condition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
+    kept: usize,
+    seen: usize,
+    is_whole: bool,
+}
+
+impl Share {
+    /// From 0 to 1.
+    pub(crate) fn share(self) -> f64 {
+        self.kept as f64 / self.seen.max(1) as f64
+    }
+
+    /// How far it can be relied on.
+    pub(super) fn trusted(self) -> Trusted {
+        let Self { kept, seen, .. } = self;
+        let mut trusted = Trusted::default();
+        trusted.at_most(
+            Confidence::Medium,
+            format!("{kept} of {seen} sampled rows meet the predicate"),
+        );
+        if !self.is_whole && kept < ENOUGH_ROWS {
+            let because = format!("only {kept} sampled rows meet the predicate");
+            trusted.at_most(Confidence::Low, because);
+        }
+        trusted
+    }
+}
+
+impl Measured {
+    /// What an index would hold of the expression.
+    pub(super) fn content(&self, expression: &str) -> Option<&Content> {
+        Some(&self.expressions.get(expression)?.content)
+    }
+
+    /// The statistics that it would have.
+    pub(super) fn statistics(&self, expression: &str) -> Option<Rc<StoredTuple>> {
+        self.expressions.get(expression)?.statistics.clone()
+    }
+
+    /// How many rows meet the condition.
+    pub(crate) fn share(&self, condition: &str) -> Option<Share> {
+        self.shares.get(condition).copied()
+    }
+}
+
+/// Measures expressions and conditions, each as SQL in parentheses. What no index can have is left out.
+///
+/// # Errors
+/// Why the table's rows cannot be read.
+pub(crate) fn measure(
+    table: pgrx::pg_sys::Oid,
+    expressions: &BTreeSet<Rc<str>>,
+    conditions: &BTreeSet<Rc<str>>,
+    context: &Context,
+) -> Result<Measured, String> {
+    // Index expressions, constraints and policies of the table run while it is read.
+    context.trust().check_relations(&[table])?;
+    let name = names::qualified(table).ok_or("the table is gone")?;
+    let part = |text: &Rc<str>| -> Option<(Rc<str>, Part)> {
+        let ddl = CString::new(format!("CREATE INDEX ON {name} ({text})")).ok()?;
+        let read = guarded(|| {
+            analysis::enter(context);
+            analysis::qualify();
+            definition::read(&ddl, context)
+        });
+        let part = read.ok()?.ok()?.parts.pop()?;
+        Some((Rc::clone(text), part))
+    };
+    let all = |texts: &BTreeSet<Rc<str>>| -> Vec<(Rc<str>, Part)> {
+        texts.iter().filter_map(part).take(MAX_TEXTS).collect()
+    };
+    let (expressions, conditions) = (all(expressions), all(conditions));
+    match of_rows(table, &expressions, &conditions, context) {
+        // One that fails on some row must not take the others along.
+        Err(_) if expressions.len() + conditions.len() > 1 => {
+            let mut measured = Measured::default();
+            for one in &expressions {
+                let found = of_rows(table, std::slice::from_ref(one), &[], context);
+                measured
+                    .expressions
+                    .extend(found.unwrap_or_default().expressions);
+            }
+            for one in &conditions {
+                let found = of_rows(table, &[], std::slice::from_ref(one), context);
+                measured.shares.extend(found.unwrap_or_default().shares);
+            }
+            Ok(measured)
+        }
+        measured => measured,
+    }
+}
+
+fn of_rows(
+    table: pgrx::pg_sys::Oid,
+    expressions: &[(Rc<str>, Part)],
+    conditions: &[(Rc<str>, Part)],
+    context: &Context,
+) -> Result<Measured, String> {
+    if expressions.is_empty() && conditions.is_empty() {
+        return Ok(Measured::default());
+    }
+    let texts = expressions.iter().chain(conditions);
+    let columns: Vec<String> = texts.map(|(text, _)| text.to_string()).collect();
+    let read = guarded(|| {
+        analysis::enter(context);
+        analysis::qualify();
+        let (pages, rows) = table::measure(table).ok_or("the table is gone")?;
+        sample::take(table, &columns, None, (pages, rows), context, |sample| {
+            of_sample(sample, rows, expressions, conditions)
+        })
+    });
+    read.map_err(|caught| caught.message)?
+}
+
+fn of_sample(
+    mut sample: Sample,
+    rows: f64,
+    expressions: &[(Rc<str>, Part)],
+    conditions: &[(Rc<str>, Part)],
+) -> Measured {
+    let mut measured = Measured::default();
+    let kept = sample.kept();
+    let scale = if sample.is_whole || kept == 0 {
+        1.0
+    } else {
+        rows / kept as f64
+    };
+    for (at, (text, part)) in expressions.iter().enumerate() {
+        if let Some(computed) = computed(part, &mut sample, at, kept as f64 * scale) {
+            measured.expressions.insert(Rc::clone(text), computed);
+        }
+    }
+    for (at, (text, _)) in conditions.iter().enumerate() {
+        let values = &sample.columns[expressions.len() + at];
+        let met = values.values.iter().zip(&values.nulls);
+        let share = Share {
+            kept: met
+                .filter(|(value, null)| !**null && value.value() & 0xff != 0)
+                .count(),
+            seen: kept,
+            is_whole: sample.is_whole,
+        };
+        measured.shares.insert(Rc::clone(text), share);
+    }
+    measured
+}
+
+fn computed(part: &Part, sample: &mut Sample, at: usize, rows: f64) -> Option<Computed> {
+    let key = part.index.columns.first()?;
+    let layout = Layout::of_key(key);
+    let mut seen = Frequencies::default();
+    let mut widths = Vec::new();
+    let (mut sum, mut count) = (0.0, 0_usize);
+    let column = &sample.columns[at];
+    let step = (column.values.len() / MAX_WIDTHS).max(1);
+    for (row, (value, null)) in column.values.iter().zip(&column.nulls).enumerate() {
+        if row % 1000 == 0 {
+            pgrx::check_for_interrupts!();
+        }
+        let mut hasher = DefaultHasher::new();
+        let mut bytes = (0, 1);
+        if *null {
+            hasher.write_u8(1);
+        } else {
+            // SAFETY: a value of the expression's type.
+            bytes = unsafe { layout.bytes(*value, &mut hasher) };
+            sum += bytes.0 as f64;
+            count += 1;
+            if row % step == 0 {
+                widths.push((1.0, bytes.0 as f64));
+            }
+        }
+        seen.add(hasher.finish(), bytes.0 as f64);
+    }
+    let mean = sum / count.max(1) as f64;
+    if mean > MAX_WIDTH {
+        return None;
+    }
+    let distinct: f64 = groups(&seen, rows).iter().map(|group| group.values).sum();
+    let width = match layout.fixed() {
+        Some((bytes, align)) => ColumnWidth::Fixed(bytes, align),
+        None if widths.is_empty() => ColumnWidth::Sampled(vec![(1.0, mean)]),
+        None => ColumnWidth::Sampled(widths),
+    };
+    Some(Computed {
+        content: Content {
+            width,
+            distinct: distinct.max(1.0),
+            is_equal_image: part.deduplicates,
+        },
+        statistics: statistics(key, &mut sample.columns[at], rows),
+    })
+}

@@ -1,0 +1,244 @@
+//! How an analysed statement uses its tables: what it compares, joins, orders and groups by, looks into, and asks of every row.
+
+mod comparisons;
+mod conditions;
+mod local;
+mod operators;
+mod order;
+mod place;
+
+use std::ffi::c_void;
+
+use pg_pitcrew_advisor::{Condition, Key, Of, Used};
+use pgrx::prelude::*;
+
+use crate::lists::pointers;
+use local::local;
+use operators::Kind;
+use place::Place;
+
+pub(crate) use operators::Trigrams;
+pub(crate) use place::resolve;
+
+/// Occurrences of tables that are looked at in one statement.
+const MAX_OCCURRENCES: usize = 200;
+
+/// One occurrence of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Use {
+    /// The table.
+    pub(crate) table: pg_sys::Oid,
+    /// What is done with it.
+    pub(crate) used: Used,
+    /// Conditions with a value in them: one for predicates only where other executions have the same value.
+    pub(crate) literals: Vec<Condition>,
+}
+
+/// What reading a statement depends on.
+pub(crate) struct Reading<'a> {
+    /// pg_trgm, where it is installed.
+    pub(crate) trigrams: Option<&'a Trigrams>,
+    /// The values of its parameters; null where they are not known.
+    pub(crate) bound: pg_sys::ParamListInfo,
+    /// Its constants may be shown: an index definition could have them.
+    pub(crate) shows_constants: bool,
+}
+
+/// Reads the uses out of an analysed and rewritten tree.
+///
+/// Call with a search path of `pg_catalog` alone (`analysis::qualify`).
+pub(crate) fn uses(query: *mut pg_sys::Query, reading: Reading<'_>) -> Vec<Use> {
+    let mut reader = Reader {
+        stack: Vec::new(),
+        found: Vec::new(),
+        reading,
+    };
+    // SAFETY: the tree was just made and is not changed.
+    unsafe { reader.query(query) };
+    reader.found.into_iter().map(|(_, found)| found).collect()
+}
+
+struct Reader<'a> {
+    /// The query being read, inside those around it: a column may belong to an outer one.
+    stack: Vec<*mut pg_sys::Query>,
+    found: Vec<(*mut pg_sys::RangeTblEntry, Use)>,
+    reading: Reading<'a>,
+}
+
+/// A column or an expression of one occurrence of a table.
+struct Side {
+    entry: *mut pg_sys::RangeTblEntry,
+    of: Of,
+    type_oid: pg_sys::Oid,
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn visit(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    // SAFETY: casts follow the node's tag; the context is a Reader.
+    unsafe {
+        pg_sys::check_stack_depth();
+        match (*node).type_ {
+            pg_sys::NodeTag::T_Query => {
+                (*context.cast::<Reader<'_>>()).query(node.cast());
+                false
+            }
+            pg_sys::NodeTag::T_Var => {
+                (*context.cast::<Reader<'_>>()).read(node.cast());
+                false
+            }
+            pg_sys::NodeTag::T_Aggref => {
+                (*context.cast::<Reader<'_>>()).extreme(node.cast());
+                pg_sys::expression_tree_walker(node, Some(visit), context)
+            }
+            _ => pg_sys::expression_tree_walker(node, Some(visit), context),
+        }
+    }
+}
+
+impl Reader<'_> {
+    unsafe fn query(&mut self, query: *mut pg_sys::Query) {
+        // SAFETY: a valid tree; the stack is restored.
+        unsafe {
+            self.stack.push(query);
+            self.joins((*query).jointree.cast());
+            self.order(query, (*query).sortClause, true);
+            self.order(query, (*query).groupClause, false);
+            self.order(query, (*query).distinctClause, false);
+            let context: *mut Self = self;
+            pg_sys::query_tree_walker(
+                query,
+                Some(visit),
+                context.cast(),
+                pg_sys::QTW_IGNORE_JOINALIASES as i32,
+            );
+            self.stack.pop();
+        }
+    }
+
+    unsafe fn joins(&mut self, node: *mut pg_sys::Node) {
+        if node.is_null() {
+            return;
+        }
+        // SAFETY: casts follow the node's tag.
+        unsafe {
+            match (*node).type_ {
+                pg_sys::NodeTag::T_FromExpr => {
+                    let from = node.cast::<pg_sys::FromExpr>();
+                    for &item in pointers::<pg_sys::Node>((*from).fromlist) {
+                        self.joins(item);
+                    }
+                    self.condition((*from).quals, true);
+                }
+                pg_sys::NodeTag::T_JoinExpr => {
+                    let join = node.cast::<pg_sys::JoinExpr>();
+                    self.joins((*join).larg);
+                    self.joins((*join).rarg);
+                    self.condition((*join).quals, true);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Any mention of a column.
+    unsafe fn read(&mut self, variable: *mut pg_sys::Var) {
+        // SAFETY: a node of the tree.
+        unsafe {
+            if let Some(place) = self.place(variable.cast()) {
+                if let Some(there) = self.occurrence(place.entry)
+                    && !there.used.read.contains(&place.column)
+                {
+                    there.used.read.push(place.column);
+                }
+            } else if (*variable).varattno <= 0
+                && let Some(entry) = self.entry(variable)
+                && (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION
+                && let Some(there) = self.occurrence(entry)
+            {
+                there.used.is_read_whole = true;
+            }
+        }
+    }
+
+    /// What a variable belongs to.
+    unsafe fn entry(&self, variable: *mut pg_sys::Var) -> Option<*mut pg_sys::RangeTblEntry> {
+        // SAFETY: numbers are checked against the lists.
+        unsafe {
+            let level = self
+                .stack
+                .len()
+                .checked_sub(1 + (*variable).varlevelsup as usize)?;
+            let number = usize::try_from((*variable).varno as i64)
+                .ok()?
+                .checked_sub(1)?;
+            pointers((*self.stack[level]).rtable).get(number).copied()
+        }
+    }
+
+    fn note(&mut self, entry: *mut pg_sys::RangeTblEntry, kind: Kind, key: Key) {
+        let Some(there) = self.occurrence(entry) else {
+            return;
+        };
+        let list = match kind {
+            Kind::Equal => &mut there.used.equal,
+            Kind::Range => &mut there.used.range,
+        };
+        if !list.contains(&key) {
+            list.push(key);
+        }
+    }
+
+    fn occurrence(&mut self, entry: *mut pg_sys::RangeTblEntry) -> Option<&mut Use> {
+        let known = self.found.iter().position(|(there, _)| *there == entry);
+        let position = match known {
+            Some(position) => position,
+            None if self.found.len() >= MAX_OCCURRENCES => return None,
+            None => {
+                // SAFETY: the entry is part of the tree being read.
+                let table = unsafe { (*entry).relid };
+                let fresh = Use {
+                    table,
+                    used: Used::default(),
+                    literals: Vec::new(),
+                };
+                self.found.push((entry, fresh));
+                self.found.len() - 1
+            }
+        };
+        Some(&mut self.found[position].1)
+    }
+
+    unsafe fn place(&self, node: *mut pg_sys::Node) -> Option<Place> {
+        // SAFETY: the tree is valid.
+        unsafe { resolve(node, &self.stack, 0) }
+    }
+
+    /// A column, or an expression that an index could have.
+    unsafe fn side(&self, node: *mut pg_sys::Node) -> Option<Side> {
+        // SAFETY: the tree is valid.
+        unsafe {
+            if let Some(place) = self.place(node) {
+                return Some(place.into());
+            }
+            let found = local(node, &self.stack, self.reading.shows_constants)?;
+            Some(Side {
+                entry: found.entry,
+                of: Of::Expression(found.expression),
+                type_oid: found.type_oid,
+            })
+        }
+    }
+}
+
+impl From<Place> for Side {
+    fn from(place: Place) -> Self {
+        Self {
+            entry: place.entry,
+            of: Of::Column(place.column),
+            type_oid: place.type_oid,
+        }
+    }
+}
