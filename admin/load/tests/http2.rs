@@ -231,3 +231,62 @@ fn streams_that_cannot_be_are_refused_by_their_field() {
         assert_eq!(wrong.check().expect_err(field).field, field);
     }
 }
+
+/// Answers so many requests on a connection, then says that it goes away and looks at no other, as nginx does (`keepalive_requests`). In
+/// frames by hand (RFC 9113, 4.1): libraries look at what comes meanwhile.
+async fn going_away(mut stream: TcpStream, wanted: u32, answered: &AtomicU64) {
+    const PREFACE: usize = 24;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const GO_AWAY: u8 = 7;
+    let frame = |kind: u8, flags: u8, id: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+        [&length[1..], &[kind, flags], &id.to_be_bytes(), payload].concat()
+    };
+    if stream.read_exact(&mut [0; PREFACE]).await.is_err() {
+        return;
+    }
+    let _ = stream.write_all(&frame(SETTINGS, 0, 0, &[])).await;
+    let mut count = 0;
+    let mut head = [0; 9];
+    while stream.read_exact(&mut head).await.is_ok() {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        if stream.read_exact(&mut payload).await.is_err() {
+            return;
+        }
+        let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        match head[3] {
+            // To be acknowledged.
+            SETTINGS if head[4] == 0 => {
+                let _ = stream.write_all(&frame(SETTINGS, 1, 0, &[])).await;
+            }
+            HEADERS if count < wanted => {
+                count += 1;
+                answered.fetch_add(1, Relaxed);
+                // `:status: 200` of HPACK's static table, and the ends of headers and stream.
+                let _ = stream.write_all(&frame(HEADERS, 0x5, id, &[0x88])).await;
+                if count == wanted {
+                    let last = [id.to_be_bytes(), [0; 4]].concat();
+                    let _ = stream.write_all(&frame(GO_AWAY, 0, 0, &last)).await;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_that_goes_away_in_peace_did_not_look_at_is_sent_again() {
+    static ANSWERED: AtomicU64 = AtomicU64::new(0);
+    let (target, connections) = server(|stream| going_away(stream, 10, &ANSWERED)).await;
+    let plan = HttpPlan {
+        streams: Some(8),
+        ..plan(200)
+    };
+    let run = start("1", &plan, &target).expect("starts");
+    let report = run.finished().await;
+    assert_eq!((report.ok, &report.errors), (200, &[].into()), "{report:?}");
+    assert_eq!(ANSWERED.load(Relaxed), 200, "none twice");
+    assert!(connections.load(Relaxed) >= 20);
+}
