@@ -13,7 +13,8 @@ export const url = (path) => new URL(path.replace(/^\//, ''), document.baseURI);
 /** The same request for a terminal. The token is not known here, and would not belong on a screen. */
 export function curl(path, method = 'GET', body = undefined) {
   const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
-  const parts = ['curl', '-H', '"Authorization: Bearer $PITCREW_TOKEN"'];
+  // By way of the shell's own printf the token is on no command line, which others on the machine can read.
+  const parts = ['printf \'Authorization: Bearer %s\' "$PITCREW_TOKEN" | curl', '-H', '@-'];
   if (method !== 'GET') parts.push('-X', method);
   if (body !== undefined) parts.push('-H', quoted('Content-Type: application/json'), '-d', quoted(JSON.stringify(body)));
   parts.push(quoted(url(path).href));

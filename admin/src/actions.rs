@@ -9,7 +9,7 @@ use axum::extract::{Extension, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::Inner;
 use crate::audit::entry;
@@ -176,6 +176,11 @@ impl Work {
             next,
         } = self;
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        // None of them looks at one, so nobody is to think that it was a dry run.
+        if method == Method::DELETE && !body.trim_ascii().is_empty() && body.trim_ascii() != b"{}" {
+            let detail = "DELETE takes no body, and has no dry run: leave the body out";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        }
         let dry_run = serde_json::from_slice::<serde_json::Value>(&body)
             .is_ok_and(|body| body["dry_run"] == true);
         let asked = entry::asked(&body);

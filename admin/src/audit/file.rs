@@ -28,6 +28,10 @@ impl Log {
     }
 
     pub(crate) fn append(&mut self, entry: &Entry) -> io::Result<()> {
+        if !self.is_there()? {
+            // Somebody has put another in its place, or none: what is written goes where it is looked for.
+            *self = Self::open(&self.path)?;
+        }
         if self.bytes >= MAX_BYTES {
             std::fs::rename(&self.path, aside(&self.path))?;
             self.file = opened(&self.path)?;
@@ -39,6 +43,32 @@ impl Log {
         self.bytes += line.len() as u64;
         Ok(())
     }
+}
+
+impl Log {
+    /// Whether what is open is what the path names.
+    fn is_there(&self) -> io::Result<bool> {
+        let named = match std::fs::metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            named => named?,
+        };
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let open = self.file.metadata()?;
+            Ok((open.dev(), open.ino()) == (named.dev(), named.ino()))
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = named;
+            Ok(true)
+        }
+    }
+}
+
+/// Whether one was set aside: then the file that is written does not begin with the first entry.
+pub(crate) fn is_set_aside(path: &Path) -> bool {
+    aside(path).exists()
 }
 
 fn opened(path: &Path) -> io::Result<File> {

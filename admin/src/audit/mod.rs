@@ -183,6 +183,20 @@ impl Audit {
         if broken.is_none() && last != state.head {
             broken = Some(entries.last().map_or(1, |last| last.fact.seq + 1));
         }
+        // And entries taken away at the beginning one that holds too. Without a file that was set aside there is the first of all, and
+        // what the memory has is always there.
+        let first = entries.first().map(|first| first.fact.seq);
+        let is_whole = self
+            .path
+            .as_deref()
+            .is_some_and(|path| !file::is_set_aside(path));
+        let known = state.entries.front().map(|front| front.fact.seq);
+        if broken.is_none()
+            && let Some(first) = first
+            && (is_whole && first > 1 || known.is_some_and(|known| first > known))
+        {
+            broken = Some(first - 1);
+        }
         if broken.is_none() && odd > 0 {
             broken = entries.first().map(|first| first.fact.seq).or(Some(1));
         }

@@ -84,7 +84,11 @@ impl Database {
         config
             .connect_timeout(CONNECT_TIMEOUT)
             .application_name("pitcrew-admin");
-        let timeout = format!("-c statement_timeout={}", STATEMENT_TIMEOUT.as_millis());
+        // Times are told in UTC, whatever the database's own zone is.
+        let timeout = format!(
+            "-c statement_timeout={} -c timezone=UTC",
+            STATEMENT_TIMEOUT.as_millis()
+        );
         let options = config
             .get_options()
             .map_or(timeout.clone(), |given| format!("{timeout} {given}"));
@@ -132,8 +136,34 @@ impl Database {
             .rows::<serde_json::Value>("SELECT 1 AS one", &[])
             .await
             .map(|_| ());
+        // Slow answers of ours hold up nobody's health.
+        let found = match found {
+            Err(DatabaseError::Busy) => self.answers_apart().await,
+            found => found,
+        };
         *probed = Some((Instant::now(), found.clone()));
         found
+    }
+
+    /// Whether the server takes a connection beside ours, and answers on it.
+    async fn answers_apart(&self) -> Result<(), DatabaseError> {
+        let (config, tls) = &self.apart;
+        let asking = async {
+            let (client, connection) = config.connect(tls.clone()).await?;
+            let connection = async {
+                // Its end is the client's to tell.
+                let _ = connection.await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                answer = client.simple_query("SELECT 1") => answer.map(drop),
+                () = connection => Ok(()),
+            }
+        };
+        match tokio::time::timeout(CONNECT_TIMEOUT, asking).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(DatabaseError::Unreachable),
+        }
     }
 
     /// What the checks find that is `critical` or a warning, the worst first: by the extension, else over this connection.
@@ -230,7 +260,13 @@ impl Database {
         };
         *failed() = is_away.then(Instant::now);
         self.asked.fetch_add(1, Ordering::Relaxed);
-        got.map_err(|_| QueryError::Unreachable)
+        got.map_err(|_| {
+            if is_away {
+                QueryError::Unreachable
+            } else {
+                QueryError::Busy
+            }
+        })
     }
 }
 

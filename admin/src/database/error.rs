@@ -11,6 +11,11 @@ pub(crate) enum DatabaseError {
         "the database cannot be reached: check that the server runs and that its address and password are right"
     )]
     Unreachable,
+    /// Which says nothing of the server.
+    #[error(
+        "the admin router's own connections to the database are all at work on other answers: ask again in a moment"
+    )]
+    Busy,
     #[error("the database took longer than {} seconds", STATEMENT_TIMEOUT.as_secs())]
     Timeout,
     #[error(
@@ -60,6 +65,8 @@ impl From<tokio_postgres::Error> for DatabaseError {
 pub(super) enum QueryError {
     /// No connection.
     Unreachable,
+    /// None is free.
+    Busy,
     Server(tokio_postgres::Error),
 }
 
@@ -73,6 +80,7 @@ impl From<QueryError> for DatabaseError {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Unreachable => Self::Unreachable,
+            QueryError::Busy => Self::Busy,
             QueryError::Server(error) => error.into(),
         }
     }

@@ -37,6 +37,16 @@ pub(crate) struct Job {
     pub(crate) more: serde_json::Map<String, Value>,
 }
 
+impl Job {
+    /// What was seen of it last says nothing once it has ended.
+    fn forget_progress(&mut self) {
+        let is_under_way = ["queued", "waiting_for_lock", "running"].contains(&&*self.state);
+        if !is_under_way && let Some(progress) = self.more.get_mut("progress") {
+            *progress = Value::Null;
+        }
+    }
+}
+
 /// The relation that a job is for, as the server resolved it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Target {
@@ -65,7 +75,7 @@ const CARED_FOR: &str = "
     SELECT EXISTS (
         SELECT FROM pitcrew.jobs
         WHERE state IN ('queued', 'waiting_for_lock', 'running', 'done') AND kind = $1
-          AND target::pg_catalog.oid = pg_catalog.to_regclass($2)::pg_catalog.oid AND options = $3
+          AND target::pg_catalog.oid = pg_catalog.to_regclass($2)::pg_catalog.oid AND options - 'name'::text = $3::jsonb - 'name'::text
           AND submitted_at >= $4::pg_catalog.text::pg_catalog.timestamptz
     ) OR EXISTS (
         SELECT FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
@@ -75,8 +85,9 @@ const CARED_FOR: &str = "
 
 const SUBMIT: &str = "SELECT pitcrew.submit_job($1, $2::oid::regclass, $3)";
 
+/// An index is the same under another name: while one is built, its suggestion takes the next that is free.
 const SAME: &str = "SELECT id FROM pitcrew.jobs WHERE state IN ('queued', 'waiting_for_lock', 'running') AND kind = $1 \
-                    AND target::oid IS NOT DISTINCT FROM $2::oid AND options = $3 LIMIT 1";
+                    AND target::oid IS NOT DISTINCT FROM $2::oid AND options - 'name'::text = $3::jsonb - 'name'::text LIMIT 1";
 
 impl Database {
     /// Resolves a table's name as the server reads it.
@@ -148,15 +159,19 @@ impl Database {
         limit: i64,
     ) -> Result<Vec<Job>, DatabaseError> {
         let sql = "SELECT * FROM pitcrew.jobs WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2";
-        self.rows(sql, &[&before, &limit]).await
+        let mut jobs: Vec<Job> = self.rows(sql, &[&before, &limit]).await?;
+        jobs.iter_mut().for_each(Job::forget_progress);
+        Ok(jobs)
     }
 
     pub(crate) async fn job(&self, id: i64) -> Result<Option<Job>, DatabaseError> {
-        Ok(self
+        let found: Vec<Job> = self
             .rows("SELECT * FROM pitcrew.jobs WHERE id = $1", &[&id])
-            .await?
-            .into_iter()
-            .next())
+            .await?;
+        Ok(found.into_iter().next().map(|mut job| {
+            job.forget_progress();
+            job
+        }))
     }
 
     /// Whether the job was still there to be cancelled; `None` where there is no such job.

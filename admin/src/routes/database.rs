@@ -85,7 +85,7 @@ pub(super) async fn submit(
     State(inner): App,
     problem::Json(request): problem::Json<JobRequest>,
 ) -> Result<Response, Problem> {
-    let submitted = submit_job(handle(&inner)?, request).await?;
+    let submitted = submit_job(handle(&inner)?, request, "jobs").await?;
     let Some(job) = submitted.job else {
         return Ok(Json(submitted).into_response());
     };
@@ -93,15 +93,20 @@ pub(super) async fn submit(
     Ok((StatusCode::ACCEPTED, there, Json(submitted)).into_response())
 }
 
-/// Submits a job, or with `dry_run` only plans it.
+/// Submits a job, or with `dry_run` only plans it. `jobs` is where jobs are, from where this was asked.
 pub(super) async fn submit_job(
     database: &Database,
     request: JobRequest,
+    jobs: &str,
 ) -> Result<Submitted, Problem> {
+    let refused = |error| refused(error, jobs);
     let (job, command) = if request.dry_run {
-        (None, Some(database.plan(&request).await?))
+        (None, Some(database.plan(&request).await.map_err(refused)?))
     } else {
-        (Some(database.submit(&request).await?), None)
+        (
+            Some(database.submit(&request).await.map_err(refused)?),
+            None,
+        )
     };
     Ok(Submitted {
         job,
@@ -112,20 +117,18 @@ pub(super) async fn submit_job(
     })
 }
 
-impl From<SubmitError> for Problem {
-    fn from(error: SubmitError) -> Self {
-        match error {
-            SubmitError::Same(id) => Self::new(
-                StatusCode::CONFLICT,
-                format!("job {id} does the same and has not ended"),
-            )
-            .with_header(header::LOCATION, &format!("jobs/{id}")),
-            SubmitError::NoTarget(name) => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                format!("there is no table `{name}`: write it as in SQL, with its schema"),
-            ),
-            SubmitError::Database(error) => error.into(),
-        }
+fn refused(error: SubmitError, jobs: &str) -> Problem {
+    match error {
+        SubmitError::Same(id) => Problem::new(
+            StatusCode::CONFLICT,
+            format!("job {id} does the same and has not ended"),
+        )
+        .with_header(header::LOCATION, &format!("{jobs}/{id}")),
+        SubmitError::NoTarget(name) => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("there is no table `{name}`: write it as in SQL, with its schema"),
+        ),
+        SubmitError::Database(error) => error.into(),
     }
 }
 

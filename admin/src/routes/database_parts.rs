@@ -125,7 +125,7 @@ async fn apply(
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     };
     let request = JobRequest { dry_run, ..job };
-    let submitted: Submitted = submit_job(database, request).await?;
+    let submitted: Submitted = submit_job(database, request, "../../jobs").await?;
     let Some(job) = submitted.job else {
         return Ok(Json(submitted).into_response());
     };

@@ -170,8 +170,30 @@ async fn a20_the_file_goes_on_after_a_restart_and_tampering_shows() {
     assert_eq!(broken().await, 4, "the last is gone");
     write(&format!("nonsense\n{good}"));
     assert_eq!(broken().await, 1, "a line that is none");
+    write(&lines[2..].join("\n"));
+    assert_eq!(broken().await, 2, "the first are gone");
+    let (later, _later) = begin();
+    let told = read(&later, "/audit").await;
+    assert_eq!(
+        told["chain"]["first_broken_seq"], 2,
+        "and a restart hides it not"
+    );
     write(&good);
     assert_eq!(broken().await, Value::Null);
+}
+
+#[tokio::test]
+async fn a20_what_is_put_in_the_place_of_the_file_is_written_to_and_shows() {
+    let scratch = Scratch::new("replaced");
+    let (app, _admin) = app(|builder| builder.audit_file(&scratch.0));
+    clear(&app, "before").await;
+    // As an editor or a rotation of others' does it.
+    std::fs::remove_file(&scratch.0).expect("removed");
+    clear(&app, "after").await;
+    let text = std::fs::read_to_string(&scratch.0).expect("made anew");
+    assert!(text.contains("after") && !text.contains("before"), "{text}");
+    let chain = read(&app, "/audit").await["chain"].clone();
+    assert_eq!(chain["is_intact"], false, "{chain}");
 }
 
 #[cfg(target_os = "linux")]

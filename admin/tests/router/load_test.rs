@@ -60,6 +60,10 @@ async fn l1_l3_a_load_test_loads_this_app_alone_and_one_at_a_time() {
     while VISITS.load(Relaxed) == 0 {
         tokio::task::yield_now().await;
     }
+    // What would be done is not asked of DELETE, and what looks like it is refused before it is done.
+    let dry = ask(&app, Method::DELETE, &path, Some(json!({"dry_run": true}))).await;
+    assert_eq!(dry.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", dry.text);
+    assert_eq!(read(&app, &path).await["state"], "running");
     assert_eq!(
         ask(&app, Method::DELETE, &path, None).await.status,
         StatusCode::OK

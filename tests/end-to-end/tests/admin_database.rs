@@ -342,3 +342,87 @@ async fn a_dry_run_refuses_what_the_job_would_refuse() {
     let (_, jobs) = ask(&admin, Method::GET, "/database/jobs", None).await;
     assert_eq!(jobs["jobs"], json!([]));
 }
+
+/// A transaction on the table that others wait for, until it is dropped.
+async fn holder(url: &str, statement: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
+        .batch_execute(&format!("BEGIN; {statement}"))
+        .await
+        .unwrap();
+    client
+}
+
+#[tokio::test]
+async fn slow_answers_of_the_routers_own_hold_up_nobodys_health() {
+    require!(database, extension);
+    let database = testing::database();
+    let admin = router::admin(&database.url, |builder| builder.needs_database(true));
+    database.run(&[TABLE]);
+    let held = holder(&database.url, "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE").await;
+    let sizes = || ask(&admin, Method::GET, "/database/tables", None);
+    let looks = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pitcrew-admin' \
+                       AND datname = current_database() AND wait_event_type = 'Lock'";
+        let begin = Instant::now();
+        while database.run(&[waiting]) != [[Some("3".to_owned())]] {
+            assert!(begin.elapsed() < Duration::from_secs(60), "none waits");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (status, told) = ask(&admin, Method::GET, "/health/ready", None).await;
+        assert_eq!(status, StatusCode::OK, "{told}");
+        // A fourth who asks is told why, and that it says nothing of the server.
+        let (status, told) = ask(&admin, Method::GET, "/database/tables", None).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{told}");
+        assert!(
+            told.to_string().contains("all at work on other answers"),
+            "{told}"
+        );
+        drop(held);
+    };
+    let (one, other, third, ()) = tokio::join!(sizes(), sizes(), sizes(), looks);
+    for (status, told) in [one, other, third] {
+        assert_eq!(status, StatusCode::OK, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a19_an_index_is_built_once_however_often_it_is_applied() {
+    require!(database, extension, statements);
+    let database = testing::database();
+    let admin = admin(&database.url);
+    workload(&database);
+    let (_, told) = ask(&admin, Method::GET, "/database/indexes", None).await;
+    let id = told["suggestions"][0]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{told}"))
+        .to_owned();
+    let path = format!("/database/indexes/{id}/apply");
+    // It waits for who writes, as long as the test needs.
+    let held = holder(&database.url, "LOCK TABLE orders IN ROW EXCLUSIVE MODE").await;
+    let (status, first) = ask(&admin, Method::POST, &path, Some(json!({}))).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{first}");
+    let begin = Instant::now();
+    let there = "SELECT count(*) FROM pg_index WHERE indrelid = 'orders'::regclass";
+    while database.run(&[there]) == [[Some("0".to_owned())]] {
+        assert!(
+            begin.elapsed() < Duration::from_secs(60),
+            "it does not begin"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Its name is taken now, so the suggestion has the next one that is free.
+    let (status, second) = ask(&admin, Method::POST, &path, Some(json!({}))).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{second}");
+    drop(held);
+    let job = ended(&admin, &first["job"]).await;
+    assert_eq!(
+        (&job["state"], &job["progress"]),
+        (&json!("done"), &Value::Null),
+        "{job}"
+    );
+    assert_eq!(database.run(&[there]), [[Some("1".to_owned())]]);
+}

@@ -199,13 +199,14 @@ fn to_the_millisecond(moment: SystemTime) -> SystemTime {
 }
 
 /// Of a header: whoever reads a report should not be able to act as who ran it.
-const SECRET_NAMES: [&str; 7] = [
+const SECRET_NAMES: [&str; 8] = [
     "auth",
     "cookie",
     "credential",
     "key",
     "password",
     "secret",
+    "session",
     "token",
 ];
 
@@ -222,6 +223,10 @@ fn hide_secrets(value: &mut Value) {
                     hide_rows(field);
                 } else if name == "target" {
                     hide_credentials(field);
+                } else if name == "path" {
+                    hide_query(field);
+                } else if name == "body" {
+                    hide_body(field);
                 } else {
                     hide_secrets(field);
                 }
@@ -238,6 +243,44 @@ fn hide_rows(rows: &mut Value) {
         if let Some(text) = rows.get_mut(name) {
             *text = Value::from(HIDDEN);
         }
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|secret| name.contains(secret))
+}
+
+/// Values of a query whose names may be of secrets.
+fn hide_query(path: &mut Value) {
+    let Some((place, query)) = path.as_str().and_then(|path| path.split_once('?')) else {
+        return;
+    };
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if is_secret(name) => format!("{name}={HIDDEN}"),
+        _ => pair.to_owned(),
+    });
+    let shown = format!("{place}?{}", pairs.collect::<Vec<_>>().join("&"));
+    *path = Value::from(shown);
+}
+
+/// In a body, where `key` and `auth` are parts of many words.
+const SECRET_WORDS: [&str; 6] = [
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "credential",
+    "api_key",
+];
+
+/// A body that speaks of secrets, whatever its form.
+fn hide_body(body: &mut Value) {
+    let text = body
+        .as_str()
+        .map(|text| text.to_ascii_lowercase().replace('-', "_"));
+    if text.is_some_and(|text| SECRET_WORDS.iter().any(|word| text.contains(word))) {
+        *body = Value::from(HIDDEN);
     }
 }
 
@@ -264,8 +307,7 @@ fn hide_headers(headers: &mut Value) {
         return;
     };
     for (name, value) in headers {
-        let name = name.to_ascii_lowercase();
-        if SECRET_NAMES.iter().any(|secret| name.contains(secret)) {
+        if is_secret(name) {
             *value = Value::from(HIDDEN);
         }
     }
@@ -299,12 +341,15 @@ mod tests {
     #[test]
     fn secrets_of_headers_are_not_kept() {
         let mut plan = serde_json::json!({
-            "path": "/?token=shown",
+            "path": "/?token=x&page=2",
+            "body": "{\"password\": \"x\"}",
             "scenarios": [{"headers": {"Authorization": "Bearer x", "accept": "*/*"}}],
             "data": {"user": {"rows": {"csv": "name,password\nann,x", "order": "random"}}},
             "headers": {"X-Api-Key": "x", "cookie": "a=b", "Proxy-Authorization": "x", "x-csrf-token": "x"},
         });
         hide_secrets(&mut plan);
+        assert_eq!(plan["path"], format!("/?token={HIDDEN}&page=2"));
+        assert_eq!(plan["body"], HIDDEN);
         assert_eq!(plan["scenarios"][0]["headers"]["Authorization"], HIDDEN);
         assert_eq!(plan["scenarios"][0]["headers"]["accept"], "*/*");
         let rows = &plan["data"]["user"]["rows"];
