@@ -42,6 +42,7 @@ function Start({ again }) {
     setForm({ ...form, [name]: value });
     setWritten(null);
   };
+  const edit = (event) => setWritten(event.target.value);
   const of = (name, schemaName) => schema.data?.components?.schemas?.[schemaName]?.properties?.[name] ?? {};
   return html`<section class="part" aria-label="Start a load test"><header><h2>Start a load test</h2></header>
     <p class="note">Against this app, unless the plan names another allowed target. The dry run checks the plan and sends nothing.</p>
@@ -51,7 +52,7 @@ function Start({ again }) {
       return html`<label>${label}${description && html` <${Why} text=${description} of=${label} />`}
         <input value=${form[name]} type=${name === 'path' ? 'text' : 'number'} step="any" min=${minimum} max=${maximum} onInput=${(event) => set(name, event.target.value)} /></label>`;
     })}<label>thresholds, one a line <textarea rows="2" spellcheck="false" placeholder="p99 < 500ms" value=${form.thresholds} onInput=${(event) => set('thresholds', event.target.value)}></textarea></label></div>
-    <label class="wide">Plan (JSON, as docs/load.md describes it) <textarea rows="8" spellcheck="false" value=${text} onInput=${(event) => setWritten(event.target.value)} aria-invalid=${fault ? 'true' : 'false'}></textarea></label>
+    <label class="wide">Plan (JSON, as docs/load.md describes it) <textarea rows="8" spellcheck="false" value=${text} onInput=${edit} onChange=${edit} aria-invalid=${fault ? 'true' : 'false'}></textarea></label>
     ${fault ? html`<p class="trouble" role="alert">${fault}</p>` : html`<${Action} key=${text} label="Start" title="Load this app" path="/load-test" body=${body} danger typed="load" onDone=${again} />`}</section>`;
 }
 

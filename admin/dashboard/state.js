@@ -24,7 +24,8 @@ export function useAsked(path, seconds = 10) {
     const stop = new AbortController();
     let timer;
     const ask = async () => {
-      if (!document.hidden) {
+      // Nothing moves under an open dialog: its row might go, and the dialog with it.
+      if (!document.hidden && !document.querySelector('dialog[open]')) {
         try {
           const data = await get(path, stop.signal);
           set({ data, problem: null, at: new Date().toISOString() });

@@ -141,7 +141,11 @@ function Dialog({ label, title, method, path, body, typed, planned, onDone, onCl
     setBusy(false);
   };
   const mayGo = !busy && !done && (!typed || word === typed) && (!planned || plan);
-  return html`<dialog ref=${dialog} onClose=${onClose} aria-label=${title}>
+  const closed = () => {
+    onClose();
+    if (done) onDone?.();
+  };
+  return html`<dialog ref=${dialog} onClose=${closed} aria-label=${title}>
     <form method="dialog" onSubmit=${go}>
       <h2>${title}</h2>
       ${planned && !plan && !problem && html`<p class="loading" aria-busy="true">Planning, nothing is done yet …</p>`}
