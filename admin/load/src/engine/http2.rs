@@ -226,9 +226,9 @@ fn was_not_processed(error: &hyper::Error) -> bool {
     let cause = error
         .source()
         .and_then(|cause| cause.downcast_ref::<h2::Error>());
+    // A stream that is refused alone (REFUSED_STREAM) may be sent again too, but then the target has too much to do: that is told.
     cause.is_some_and(|cause| {
-        let is_peace = cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR);
-        cause.is_remote() && (is_peace || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+        cause.is_remote() && cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR)
     })
 }
 
