@@ -2,6 +2,8 @@
 //!
 //! Without this a connected worker makes them fail after five seconds ("is being accessed by other users").
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pgrx::prelude::*;
 
 use super::board::{BOARD, MAX_SLOTS, Slot, SlotState};
@@ -14,16 +16,37 @@ const STEP_MS: i64 = 10;
 
 static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
 
+/// Databases that this backend keeps our processes out of: one a command, and a command runs in another only rarely.
+static EVICTING: AtomicBool = AtomicBool::new(false);
+
+unsafe extern "C-unwind" {
+    // pgrx's wrapper would raise errors anew, without their context and the names of their constraint and column.
+    #[allow(clippy::too_many_arguments)]
+    fn standard_ProcessUtility(
+        statement: *mut pg_sys::PlannedStmt,
+        query: *const std::ffi::c_char,
+        read_only: bool,
+        context: pg_sys::ProcessUtilityContext::Type,
+        parameters: pg_sys::ParamListInfo,
+        environment: *mut pg_sys::QueryEnvironment,
+        receiver: *mut pg_sys::DestReceiver,
+        completion: *mut pg_sys::QueryCompletion,
+    );
+}
+
 /// Hooks into utility commands, before whoever did so earlier.
 pub(super) fn preload() {
     // SAFETY: called once, in _PG_init, on the only thread.
     unsafe {
         PREVIOUS = pg_sys::ProcessUtility_hook;
         pg_sys::ProcessUtility_hook = Some(on_utility);
+        pg_sys::RegisterXactCallback(Some(on_transaction), std::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(on_subtransaction), std::ptr::null_mut());
     }
 }
 
-#[pg_guard]
+/// Owns nothing: an error of the command jumps over this frame and reaches the client as it was raised. The eviction is then
+/// lifted by the end of the transaction.
 #[allow(clippy::too_many_arguments)]
 unsafe extern "C-unwind" fn on_utility(
     statement: *mut pg_sys::PlannedStmt,
@@ -35,56 +58,99 @@ unsafe extern "C-unwind" fn on_utility(
     receiver: *mut pg_sys::DestReceiver,
     completion: *mut pg_sys::QueryCompletion,
 ) {
-    let next = || {
-        // SAFETY: the arguments are passed on as they came.
-        unsafe {
-            match PREVIOUS {
-                Some(previous) => pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                    previous(
-                        statement,
-                        query,
-                        read_only,
-                        context,
-                        parameters,
-                        environment,
-                        receiver,
-                        completion,
-                    )
-                }),
-                None => pg_sys::standard_ProcessUtility(
-                    statement,
-                    query,
-                    read_only,
-                    context,
-                    parameters,
-                    environment,
-                    receiver,
-                    completion,
-                ),
-            }
+    // SAFETY: the server passes a valid statement; the arguments are passed on as they came.
+    unsafe {
+        let command = (*statement).utilityStmt;
+        let (tag, emptied) = ((*command).type_, empty(command));
+        match PREVIOUS {
+            Some(previous) => previous(
+                statement,
+                query,
+                read_only,
+                context,
+                parameters,
+                environment,
+                receiver,
+                completion,
+            ),
+            None => standard_ProcessUtility(
+                statement,
+                query,
+                read_only,
+                context,
+                parameters,
+                environment,
+                receiver,
+                completion,
+            ),
         }
-    };
-    // SAFETY: the server passes a valid statement.
-    let Some(database) = (unsafe { database_to_empty((*statement).utilityStmt) }) else {
-        return next();
+        if emptied != pg_sys::InvalidOid {
+            done(emptied, tag == pg_sys::NodeTag::T_DropdbStmt);
+        }
+    }
+}
+
+/// Sends our processes away from the database that a command needs for itself, and answers it; else none.
+#[pg_guard]
+unsafe extern "C-unwind" fn empty(command: *mut pg_sys::Node) -> pg_sys::Oid {
+    // SAFETY: the caller's.
+    let Some(database) = (unsafe { database_to_empty(command) }) else {
+        return pg_sys::InvalidOid;
     };
     // SAFETY: set in every backend.
-    let pid = unsafe { pg_sys::MyProcPid };
-    if !evict(database, pid) {
-        return next();
+    if !evict(database, unsafe { pg_sys::MyProcPid }) {
+        return pg_sys::InvalidOid;
     }
-    // SAFETY: as above.
-    let is_dropped = unsafe { (*(*statement).utilityStmt).type_ == pg_sys::NodeTag::T_DropdbStmt };
-    // The error goes on its way; the eviction is lifted either way.
-    PgTryBuilder::new(std::panic::AssertUnwindSafe(|| {
-        wait_until_left(database);
-        next();
-        if is_dropped {
-            crate::capture::forget(database);
-        }
-    }))
-    .finally(move || lift(database, pid))
-    .execute();
+    EVICTING.store(true, Ordering::Relaxed);
+    wait_until_left(database);
+    database
+}
+
+/// The command came to its end.
+#[pg_guard]
+unsafe extern "C-unwind" fn done(database: pg_sys::Oid, is_dropped: bool) {
+    lift_mine();
+    if is_dropped {
+        crate::capture::forget(database);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_transaction(
+    event: pg_sys::XactEvent::Type,
+    _argument: *mut std::ffi::c_void,
+) {
+    if event == pg_sys::XactEvent::XACT_EVENT_ABORT {
+        lift_mine();
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_subtransaction(
+    event: pg_sys::SubXactEvent::Type,
+    _own: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _argument: *mut std::ffi::c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        lift_mine();
+    }
+}
+
+/// Lets our processes in again wherever this backend keeps them out.
+fn lift_mine() {
+    if !EVICTING.swap(false, Ordering::Relaxed) {
+        return;
+    }
+    // SAFETY: set in every backend.
+    let pid = unsafe { pg_sys::MyProcPid };
+    let databases = {
+        let board = BOARD.share();
+        board.evictions.map(|entry| (entry.pid, entry.database))
+    };
+    for (_, database) in databases.into_iter().filter(|(of, _)| *of == pid) {
+        lift(database, pid);
+    }
 }
 
 /// The database that the command needs for itself, when the current role may run the command at all.
