@@ -83,10 +83,12 @@ CREATE TABLE pitcrew.history_state (
     is_only          boolean PRIMARY KEY DEFAULT true CHECK (is_only),
     forgotten_ticks  bigint NOT NULL DEFAULT 0,
     forgotten_before timestamptz,
-    shrunk_at        timestamptz
+    shrunk_at        timestamptz,
+    forgotten_advice bigint NOT NULL DEFAULT 0
 );
 INSERT INTO pitcrew.history_state DEFAULT VALUES;
 COMMENT ON TABLE pitcrew.history_state IS 'What was forgotten to keep within pitcrew.history_max_size.';
+COMMENT ON COLUMN pitcrew.history_state.forgotten_advice IS 'Rows of pitcrew.advice that were forgotten to keep within 1,000.';
 COMMENT ON COLUMN pitcrew.history_state.shrunk_at IS 'When the history''s files were last written anew because they were too large.';
 
 -- Of other users' statements only those may know who may see them in pg_stat_statements.

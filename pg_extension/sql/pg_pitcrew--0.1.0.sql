@@ -7,22 +7,6 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- Findings that somebody has looked at and does not want to see again.
-CREATE TABLE pitcrew.suppressed_findings (
-    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
-    reason        text,
-    until         timestamptz,
-    suppressed_by name NOT NULL DEFAULT current_user,
-    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
--- It goes along in a dump.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
-COMMENT ON TABLE pitcrew.suppressed_findings IS
-    'Findings that pitcrew.check() and pitcrew.report() leave out, and indexes that pitcrew.suggest_indexes() does: cache_key is that of the row, or a check''s name for all of it.';
-COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
 -- How many connections the database's clients need, from two samples of what the server counts (Little's law).
 CREATE FUNCTION pitcrew.pool_sample() RETURNS jsonb
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -168,10 +152,12 @@ CREATE TABLE pitcrew.history_state (
     is_only          boolean PRIMARY KEY DEFAULT true CHECK (is_only),
     forgotten_ticks  bigint NOT NULL DEFAULT 0,
     forgotten_before timestamptz,
-    shrunk_at        timestamptz
+    shrunk_at        timestamptz,
+    forgotten_advice bigint NOT NULL DEFAULT 0
 );
 INSERT INTO pitcrew.history_state DEFAULT VALUES;
 COMMENT ON TABLE pitcrew.history_state IS 'What was forgotten to keep within pitcrew.history_max_size.';
+COMMENT ON COLUMN pitcrew.history_state.forgotten_advice IS 'Rows of pitcrew.advice that were forgotten to keep within 1,000.';
 COMMENT ON COLUMN pitcrew.history_state.shrunk_at IS 'When the history''s files were last written anew because they were too large.';
 
 -- Of other users' statements only those may know who may see them in pg_stat_statements.
@@ -189,6 +175,22 @@ CREATE FUNCTION pitcrew.history_tick_bytes(tick bigint) RETURNS bigint
                     JOIN pitcrew.history_ticks t ON t.id = $1 AND e.at > t.began AND e.at <= t.at), 0)))::bigint
 $$;
 COMMENT ON FUNCTION pitcrew.history_tick_bytes(bigint) IS 'What one tick takes on disk, in bytes.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- Findings that somebody has looked at and does not want to see again.
+CREATE TABLE pitcrew.suppressed_findings (
+    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
+    reason        text,
+    until         timestamptz,
+    suppressed_by name NOT NULL DEFAULT current_user,
+    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- It goes along in a dump.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
+COMMENT ON TABLE pitcrew.suppressed_findings IS
+    'Findings that pitcrew.check() and pitcrew.report() leave out, and indexes that pitcrew.suggest_indexes() does: cache_key is that of the row, or a check''s name for all of it.';
+COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -814,6 +816,71 @@ COMMENT ON COLUMN pitcrew.schedules.origin IS 'System identifier, database OID a
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- requires:
+--   history
+--   jobs
+
+-- What became of each index that was suggested. Written by the extension alone, as its owner: what a row says was found by the
+-- search, and nobody can put a statement there for others to run. Belongs to this server: none of it goes along in a dump.
+CREATE TABLE pitcrew.advice (
+    cache_key            text PRIMARY KEY,
+    state                text NOT NULL DEFAULT 'proposed'
+                         CHECK (state IN ('proposed', 'applied', 'verified', 'reverted', 'suppressed')),
+    table_name           text NOT NULL,
+    index_name           text NOT NULL,
+    ddl                  text NOT NULL,
+    job                  jsonb NOT NULL,
+    kind                 text NOT NULL,
+    confidence           text NOT NULL,
+    gain_percent         double precision NOT NULL,
+    cost_before          double precision NOT NULL,
+    cost_after           double precision NOT NULL,
+    write_cost           double precision NOT NULL,
+    estimated_size_bytes bigint NOT NULL,
+    queryids             bigint[] NOT NULL,
+    proposed_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_proposed_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    times_proposed       bigint NOT NULL DEFAULT 1,
+    proposed_by          regrole NOT NULL,
+    applied_at           timestamptz,
+    job_id               bigint,
+    verified_at          timestamptz,
+    saved_percent        double precision,
+    effect               jsonb,
+    reverted_at          timestamptz,
+    suppressed_at        timestamptz,
+    relation             oid NOT NULL,
+    index_oid            oid,
+    definition           text NOT NULL,
+    counted              jsonb NOT NULL DEFAULT '[]',
+    holds_values         boolean NOT NULL
+);
+CREATE INDEX advice_last_proposed_at ON pitcrew.advice (last_proposed_at);
+COMMENT ON TABLE pitcrew.advice IS
+    'What became of each index that pitcrew.suggest_indexes() suggested for the recorded workload, one row an index: looked at with each suggestion, each tick of the history and by pitcrew.refresh_advice(). The last 1,000; pitcrew.history_state counts those that were forgotten.';
+COMMENT ON COLUMN pitcrew.advice.cache_key IS 'As pitcrew.suggest_indexes() has it.';
+COMMENT ON COLUMN pitcrew.advice.state IS
+    'proposed; applied: a valid index of this name or definition is there; verified: and the statements that it was to help take at least 5 percent less time a call than before; reverted: it is gone again; suppressed: it is in pitcrew.suppressed_findings.';
+COMMENT ON COLUMN pitcrew.advice.ddl IS 'As it was proposed last, like everything up to proposed_by but proposed_at.';
+COMMENT ON COLUMN pitcrew.advice.proposed_at IS 'The first time.';
+COMMENT ON COLUMN pitcrew.advice.proposed_by IS 'Whose call proposed it last.';
+COMMENT ON COLUMN pitcrew.advice.applied_at IS 'When the job that built it ended; where no job did, when it was seen first.';
+COMMENT ON COLUMN pitcrew.advice.job_id IS 'The job that built it; NULL where somebody else did.';
+COMMENT ON COLUMN pitcrew.advice.saved_percent IS
+    'Of the time that the statements'' calls since would have taken at the mean time a call that pg_stat_statements had when the index was seen first; negative where they got slower. NULL until 10 calls of one of them are counted on both sides.';
+COMMENT ON COLUMN pitcrew.advice.effect IS 'The same for each statement: queryid, mean_ms_before, mean_ms_after, calls_before, calls_after.';
+COMMENT ON COLUMN pitcrew.advice.definition IS 'What stands behind the table''s name, as the server writes it.';
+COMMENT ON COLUMN pitcrew.advice.counted IS 'What pg_stat_statements had counted of the statements when the index was seen first.';
+COMMENT ON COLUMN pitcrew.advice.holds_values IS
+    'The definition may hold values of captured executions: shown to the role that it was proposed to alone, or under pitcrew.show_values.';
+
+ALTER TABLE pitcrew.advice ENABLE ROW LEVEL SECURITY;
+CREATE POLICY visible ON pitcrew.advice FOR SELECT
+    USING (NOT holds_values OR proposed_by = (pg_catalog.quote_ident(current_user)::pg_catalog.regrole)
+           OR coalesce(pg_catalog.current_setting('pitcrew.show_values', true), 'off')::boolean);
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::schedule::manage::pause_schedule
 
 CREATE FUNCTION pitcrew.pause_schedule(name text, reason text DEFAULT NULL) RETURNS void
@@ -831,6 +898,15 @@ CREATE FUNCTION pitcrew.predict_index(ddl text) RETURNS TABLE (
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'predict_index_wrapper';
 COMMENT ON FUNCTION pitcrew.predict_index(text) IS
     'Size and height that the index of a CREATE INDEX statement would have once built, from a sample of its table''s rows. Nothing is created.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- pg_pitcrew::advice::refresh_advice
+
+CREATE FUNCTION pitcrew.refresh_advice() RETURNS boolean
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'refresh_advice_wrapper';
+COMMENT ON FUNCTION pitcrew.refresh_advice() IS
+    'Brings pitcrew.advice up to what is there now. False where another transaction has written it and not ended: nothing is done then.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -956,7 +1032,7 @@ COMMENT ON FUNCTION pitcrew.status() IS 'What works in this database, and what t
 CREATE FUNCTION pitcrew.submit_job(kind text, target regclass DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS bigint
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'submit_job_wrapper';
 COMMENT ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) IS
-    'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Returns pitcrew.jobs.id, of the unfinished job when the same role queued the same one before. Kinds: vacuum {"full", "freeze", "analyze": bool, "parallel": 0 to 1024, "index_cleanup": bool or "auto"}, analyze, reindex (a table or an index, concurrently), create_index {"columns": [...], "name": text} (concurrently), drop_index (of a finished create_index job), refresh_matview {"concurrently": bool}; without a target, each with {"limit": 1 to 1000}: analyze_all_stale, vacuum_due, freeze_oldest, rebuild_bloated_indexes {"min_bloat_percent", "min_size_mb": number}, repair_invalid_indexes.';
+    'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Returns pitcrew.jobs.id, of the unfinished job when the same role queued the same one before. Kinds: vacuum {"full", "freeze", "analyze": bool, "parallel": 0 to 1024, "index_cleanup": bool or "auto"}, analyze, reindex (a table or an index, concurrently), create_index {"columns": [...], "include": [...], "name": text} or {"definition": text, "name": text} (concurrently), drop_index (of a finished create_index job), refresh_matview {"concurrently": bool}; without a target, each with {"limit": 1 to 1000}: analyze_all_stale, vacuum_due, freeze_oldest, rebuild_bloated_indexes {"min_bloat_percent", "min_size_mb": number}, repair_invalid_indexes.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1113,5 +1189,6 @@ REVOKE EXECUTE ON FUNCTION pitcrew.captured_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.captured_statement_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.capture_status() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.capture_reset() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.refresh_advice() FROM PUBLIC;
 /* </end connected objects> */
 

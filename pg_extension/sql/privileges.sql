@@ -46,3 +46,4 @@ REVOKE EXECUTE ON FUNCTION pitcrew.captured_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.captured_statement_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.capture_status() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.capture_reset() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.refresh_advice() FROM PUBLIC;

@@ -3,11 +3,13 @@
 //!
 //! | folder | what it does |
 //! |---|---|
+//! | `advice/` | what became of suggestions: proposed, applied, verified, reverted, suppressed |
 //! | `capture/` | recent slow executions with their values, failed and cancelled ones too |
 //! | `checks/` | what a DBA looks at every morning, run in one pass |
 //! | `history/` | what statements, tables, sessions and settings did over time, sampled by a worker |
 //! | `jobs/` | VACUUM, ANALYZE, REINDEX, CREATE INDEX and their like at top level, in a worker connected as the submitter |
 //! | `schedule/` | jobs that come again: cron, intervals, maintenance windows |
+//! | `suggest/` | which indexes to build, which could go |
 //! | `workload/` | the statements that ran, from pg_stat_statements, and the columns that they look things up by |
 //! | `whatif/` | plans with indexes that do not exist |
 //! | `../sql/` | tables, views and privileges |
@@ -34,6 +36,7 @@ macro_rules! over_relations {
     };
 }
 
+mod advice;
 mod autovacuum;
 mod capture;
 mod checks;
@@ -47,6 +50,7 @@ mod install;
 mod jobs;
 mod lists;
 mod names;
+mod owner;
 mod schedule;
 mod stats;
 mod status;

@@ -15,3 +15,4 @@ GRANT EXECUTE ON FUNCTION pitcrew.resume_schedule(text) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.run_schedule(text) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.history_sample() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.capture_reset() TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.refresh_advice() TO {role};

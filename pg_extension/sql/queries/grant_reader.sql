@@ -1,5 +1,6 @@
 GRANT USAGE ON SCHEMA pitcrew TO {role};
 GRANT SELECT ON pitcrew.jobs TO {role};
+GRANT SELECT ON pitcrew.advice TO {role};
 GRANT SELECT ON pitcrew.schedules TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.schedule_preview(text, jsonb, text, timestamptz, integer) TO {role};
 GRANT SELECT ON pitcrew.slow_queries TO {role};

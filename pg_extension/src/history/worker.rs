@@ -12,11 +12,11 @@ use pgrx::prelude::*;
 use super::board::{BOARD, LastError, Outcome, Stage};
 use super::keep::{self, Tidy};
 use super::tick;
-use crate::failure::Failure;
-use crate::guc;
+use crate::failure::{Failure, or_raise};
 use crate::jobs::command::Command;
 use crate::jobs::{execute, leave, ledger, process};
 use crate::whatif::guarded::caught;
+use crate::{advice, guc, owner};
 
 /// The database of this process once it has its place. The exit callback reads it.
 static mut DATABASE: pg_sys::Oid = pg_sys::InvalidOid;
@@ -85,6 +85,9 @@ fn take(database: pg_sys::Oid) {
             execute::run(&Command::new(format!("{command} pitcrew.history_{table}")));
         }
     }
+    process::transaction(c"pitcrew: looking at what became of advice", || {
+        or_raise(advice::refresh())
+    });
     let mut board = BOARD.exclusive();
     board.outcome = Outcome::Done;
     board.advance(database, Stage::Begun, Stage::Done, id);
@@ -100,18 +103,7 @@ fn as_owner<R>(work: impl FnOnce() -> R) -> R {
         .hint("Remove it: nothing of a user's may run when the sampler writes.")
         .raise()
     };
-    // SAFETY: inside a transaction of a background worker; what is changed is put back, or goes with the transaction.
-    unsafe {
-        let (mut user, mut context) = (pg_sys::InvalidOid, 0);
-        pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-        let restricted = context | pg_sys::SECURITY_RESTRICTED_OPERATION as i32;
-        pg_sys::SetUserIdAndSecContext(owner, restricted);
-        let level = pg_sys::NewGUCNestLevel();
-        let result = work();
-        pg_sys::AtEOXact_GUC(false, level);
-        pg_sys::SetUserIdAndSecContext(user, context);
-        result
-    }
+    owner::as_owner(owner, work)
 }
 
 /// Takes the one place. `false` when it is taken, or when the database has to be left alone.

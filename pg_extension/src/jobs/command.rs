@@ -3,7 +3,8 @@
 
 use pgrx::prelude::*;
 
-use super::spec::{Spec, Vacuum};
+use super::index_text;
+use super::spec::{Over, Spec, Vacuum};
 use crate::failure::{Failure, read_one};
 use crate::{compat, names};
 
@@ -68,14 +69,9 @@ pub(super) fn build(
             maintenance(&vacuum(options), &["r", "p", "m", "t"], target, role)
         }
         (Spec::Analyze, _) => maintenance("ANALYZE", &["r", "p", "m", "f"], target, role),
-        (
-            Spec::CreateIndex {
-                columns,
-                include,
-                name,
-            },
-            Some(table),
-        ) => create_index(columns, include, name.as_deref(), table, role),
+        (Spec::CreateIndex { over, name }, Some(table)) => {
+            create_index(over, name.as_deref(), table, role)
+        }
         (Spec::Reindex, Some(target)) => reindex(target, role),
         (Spec::DropIndex, Some(index)) => drop_index(index, role),
         (Spec::RefreshMatview { concurrently }, Some(view)) => refresh(*concurrently, view, role),
@@ -186,8 +182,7 @@ fn drop_index(index: pg_sys::Oid, role: pg_sys::Oid) -> Result<Command, Failure>
 }
 
 fn create_index(
-    columns: &[String],
-    include: &[String],
+    over: &Over,
     name: Option<&str>,
     target: pg_sys::Oid,
     role: pg_sys::Oid,
@@ -196,26 +191,20 @@ fn create_index(
     if !compat::owns_relation(target, role) {
         return Err(not_owner(&relation));
     }
-    for column in columns.iter().chain(include) {
-        let text = names::c_string(column)?;
-        // SAFETY: a catalogue look-up that answers 0 for a column that does not exist or was dropped.
-        if unsafe { pg_sys::get_attnum(target, text.as_ptr()) } <= 0 {
-            return Err(Failure::new(
-                PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
-                format!(
-                    "column {} of relation {relation} does not exist",
-                    names::quote(column)
-                ),
-            ));
+    let words = match over {
+        Over::Columns { keys, include } => {
+            index_text::check_columns(target, &relation, keys.iter().chain(include))?;
+            keys.clone()
         }
-    }
+        Over::Definition(definition) => index_text::read(target, &relation, definition)?,
+    };
     let (_, table) = names::relation(target).ok_or_else(|| gone(target))?;
     let name = match name {
         Some(name) => name.to_owned(),
-        None => pg_pitcrew_advisor::index_name(&table, columns),
+        None => pg_pitcrew_advisor::index_name(&table, &words),
     };
     let quoted = names::quote(&name);
-    let list = index_list(columns, include);
+    let list = index_text::list(over);
     // A partitioned table takes no concurrent build: its partitions are built one by one (`plan`).
     let text = if kind == "p" {
         format!("CREATE INDEX {quoted} ON ONLY {relation} {list}")
@@ -234,14 +223,16 @@ fn create_index(
 /// # Errors
 /// As [`build`].
 pub(super) fn create_part(
-    columns: &[String],
-    include: &[String],
+    over: &Over,
     part: pg_sys::Oid,
     role: pg_sys::Oid,
 ) -> Result<Command, Failure> {
     let (relation, kind) = relation_of_kind(part, &["r", "p"])?;
     if !compat::owns_relation(part, role) {
         return Err(not_owner(&relation));
+    }
+    if let Over::Definition(definition) = over {
+        index_text::read(part, &relation, definition)?;
     }
     let how = if kind == "p" {
         "ON ONLY"
@@ -252,7 +243,7 @@ pub(super) fn create_part(
         builds_on: Some(part),
         ..Command::new(format!(
             "CREATE INDEX {how} {relation} {}",
-            index_list(columns, include)
+            index_text::list(over)
         ))
     })
 }
@@ -287,24 +278,6 @@ pub(super) fn drop_leftover(index: pg_sys::Oid, table: pg_sys::Oid, kind: &str) 
         held: Some(index),
         ..Command::new(format!("DROP INDEX {how}{name}"))
     })
-}
-
-/// As `CREATE INDEX` has it behind the table's name.
-fn index_list(columns: &[String], include: &[String]) -> String {
-    let keys = column_list(columns);
-    if include.is_empty() {
-        format!("({keys})")
-    } else {
-        format!("({keys}) INCLUDE ({})", column_list(include))
-    }
-}
-
-fn column_list(columns: &[String]) -> String {
-    columns
-        .iter()
-        .map(|column| names::quote(column))
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 fn relation_of_kind(target: pg_sys::Oid, kinds: &[&str]) -> Result<(String, String), Failure> {

@@ -11,8 +11,8 @@
 //! | coordinator | one database, as the bootstrap superuser | when no job is unfinished |
 //! | worker | the same database, as the submitter | after its one job |
 //!
-//! From arguments to a statement: `spec` reads kind and options, `plan` lists the steps, `command` builds one step's text,
-//! `execute` runs it. The coordinator's work is in `dispatch`, `watch`, `reap` and `ledger`.
+//! From arguments to a statement: `spec` reads kind and options, `plan` lists the steps, `command` builds one step's text (of an
+//! index with `index_text`), `execute` runs it. The coordinator's work is in `dispatch`, `watch`, `reap` and `ledger`.
 //!
 //! They meet in shared memory (`board`). A worker never writes a table: it reports into its slot, and the coordinator
 //! writes the row. One worker a job means that no job can inherit another one's identity, whatever goes wrong in it.
@@ -25,6 +25,7 @@ mod dispatch;
 mod dry_run;
 pub(crate) mod execute;
 mod hints;
+mod index_text;
 pub(crate) mod launcher;
 pub(crate) mod leave;
 pub(crate) mod ledger;

@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 
 use super::board::MAX_TOUCHED;
 use super::command::{self, Command};
-use super::spec::{Choice, Many, Spec, Vacuum};
+use super::spec::{Choice, Many, Over, Spec, Vacuum};
 use crate::failure::{Failure, spi};
 
 /// One command of a job.
@@ -20,10 +20,8 @@ pub(super) enum Step {
     Chosen(Spec, pg_sys::Oid),
     /// The index of one partition.
     Part {
-        /// Columns of the index.
-        columns: Vec<String>,
-        /// Columns that are only stored.
-        include: Vec<String>,
+        /// What the index is over.
+        over: Over,
         /// The partition.
         part: pg_sys::Oid,
     },
@@ -52,11 +50,7 @@ impl Step {
                 Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE => Ok(None),
                 other => other.map(Some),
             },
-            Self::Part {
-                columns,
-                include,
-                part,
-            } => command::create_part(columns, include, *part, role).map(Some),
+            Self::Part { over, part } => command::create_part(over, *part, role).map(Some),
             Self::Attach { parent, part } => {
                 let index = |table: &pg_sys::Oid| {
                     built.get(&table.to_u32()).copied().ok_or_else(|| {
@@ -82,12 +76,7 @@ pub(super) fn steps(spec: &Spec, target: Option<pg_sys::Oid>) -> Result<Vec<Step
             "a job of this kind chooses its relations itself and takes no target",
         )),
         (Spec::Many(many), None) => Ok(chosen(many)),
-        (
-            Spec::CreateIndex {
-                columns, include, ..
-            },
-            Some(table),
-        ) if is_partitioned(table) => {
+        (Spec::CreateIndex { over, .. }, Some(table)) if is_partitioned(table) => {
             let mut steps = vec![Step::Whole(spec.clone(), target)];
             let parts = partitions(table);
             if parts.len() >= MAX_TOUCHED {
@@ -103,8 +92,7 @@ pub(super) fn steps(spec: &Spec, target: Option<pg_sys::Oid>) -> Result<Vec<Step
             }
             for (part, parent) in parts {
                 steps.push(Step::Part {
-                    columns: columns.clone(),
-                    include: include.clone(),
+                    over: over.clone(),
                     part,
                 });
                 steps.push(Step::Attach { parent, part });

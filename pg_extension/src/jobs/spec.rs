@@ -23,12 +23,10 @@ pub(super) enum Spec {
     Analyze,
     /// `REINDEX CONCURRENTLY` of an index or of all indexes of a table.
     Reindex,
-    /// `CREATE INDEX CONCURRENTLY`, a B-tree over plain columns.
+    /// `CREATE INDEX CONCURRENTLY`.
     CreateIndex {
-        /// Column names, unquoted.
-        columns: Vec<String>,
-        /// Columns that are only stored, unquoted.
-        include: Vec<String>,
+        /// What it is over.
+        over: Over,
         /// Name of the index, unquoted; `None` makes one from table and columns.
         name: Option<String>,
     },
@@ -41,6 +39,21 @@ pub(super) enum Spec {
     },
     /// One command for each relation that needs it.
     Many(Many),
+}
+
+/// What an index is over.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Over {
+    /// A B-tree over plain columns.
+    Columns {
+        /// Column names, unquoted.
+        keys: Vec<String>,
+        /// Columns that are only stored, unquoted.
+        include: Vec<String>,
+    },
+    /// As `CREATE INDEX` has it behind the table's name: method, keys, INCLUDE, WITH, WHERE. Read by the server when the
+    /// command is built.
+    Definition(String),
 }
 
 /// Options of `VACUUM`, with their names there.
@@ -116,16 +129,9 @@ impl Spec {
                 })
             }
             "create_index" => {
-                only(options, kind, &["columns", "include", "name"])?;
-                let columns = columns(options, "columns")?;
-                let mut include = Vec::new();
-                if options.contains_key("include") {
-                    include = self::columns(options, "include")?;
-                }
-                index_columns(&columns, &include)?;
+                only(options, kind, &["columns", "include", "definition", "name"])?;
                 Ok(Self::CreateIndex {
-                    columns,
-                    include,
+                    over: over(options)?,
                     name: name(options)?,
                 })
             }
@@ -287,6 +293,33 @@ fn columns(options: &Map<String, Value>, option: &str) -> Result<Vec<String>, Fa
     };
     let name = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(wrong);
     values.iter().map(name).collect()
+}
+
+fn over(options: &Map<String, Value>) -> Result<Over, Failure> {
+    let Some(definition) = options.get("definition") else {
+        let keys = columns(options, "columns")?;
+        let mut include = Vec::new();
+        if options.contains_key("include") {
+            include = columns(options, "include")?;
+        }
+        index_columns(&keys, &include)?;
+        return Ok(Over::Columns { keys, include });
+    };
+    if let Some(other) = ["columns", "include"]
+        .iter()
+        .find(|other| options.contains_key(**other))
+    {
+        return Err(Failure::argument(format!(
+            "option \"definition\" does not go with \"{other}\""
+        ))
+        .hint("Columns and INCLUDE stand in the definition."));
+    }
+    match definition {
+        Value::String(text) if !text.contains('\0') => Ok(Over::Definition(text.clone())),
+        _ => Err(Failure::argument("option \"definition\" must be a string").hint(
+            "What stands behind the table's name in CREATE INDEX, as in {\"definition\": \"USING gin (tags) WHERE deleted_at IS NULL\"}.",
+        )),
+    }
 }
 
 /// Checks the columns of an index together: the keys, and those that are only stored.

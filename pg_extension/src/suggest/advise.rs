@@ -164,7 +164,10 @@ impl Words<'_> {
             .collect();
         Some(Suggestion {
             ddl: build(&shape, &index_name, table),
-            job: job(&shape, &index_name, index),
+            job: job(&shape, &index_name),
+            relation: table.oid,
+            definition: shape.with_method(),
+            holds_values: shape.may_hold_values(),
             id: shape.id,
             index_name,
             table: shape.table,
@@ -284,17 +287,19 @@ fn build(shape: &Shape, name: &str, table: &Table) -> String {
     format!("CREATE INDEX CONCURRENTLY {name} ON {on} {list}")
 }
 
-/// Arguments of `pitcrew.submit_job`, which builds B-trees over all rows, on columns.
-fn job(shape: &Shape, name: &str, index: &Index) -> Option<Value> {
-    index.candidate.plain_columns()?;
-    Some(json!({
+/// Arguments of `pitcrew.submit_job`.
+fn job(shape: &Shape, name: &str) -> Value {
+    json!({
         "kind": "create_index",
         "target": shape.table,
         "options": options(shape, name),
-    }))
+    })
 }
 
 fn options(shape: &Shape, name: &str) -> Value {
+    if !shape.is_plain {
+        return json!({"definition": shape.list, "name": name});
+    }
     let mut options = json!({"columns": shape.keys, "name": name});
     if !shape.included.is_empty() {
         options["include"] = json!(shape.included);

@@ -1,11 +1,12 @@
 //! What is answered: suggestions with their evidence, what was looked at, and what was left out and why.
 
-use pgrx::JsonB;
+use pgrx::{JsonB, pg_sys};
 use serde_json::{Value, json};
 
 use super::key;
 use super::proposals::Proposal;
 use super::writes::Upkeep;
+use crate::advice::Proposed;
 
 /// Everything that one call found.
 pub(super) struct Answer {
@@ -37,10 +38,15 @@ pub(super) struct Suggestion {
     pub(super) included: Vec<String>,
     /// What its rows meet.
     pub(super) predicate: Option<String>,
+    pub(super) relation: pg_sys::Oid,
+    /// What stands behind the table's name, method included.
+    pub(super) definition: String,
+    /// A value of an execution may stand in it.
+    pub(super) holds_values: bool,
     /// Builds it.
     pub(super) ddl: String,
-    /// Arguments of `pitcrew.submit_job`; none where no job builds such an index.
-    pub(super) job: Option<Value>,
+    /// Arguments of `pitcrew.submit_job`.
+    pub(super) job: Value,
     /// Its access method.
     pub(super) kind: &'static str,
     pub(super) bytes: u64,
@@ -130,11 +136,41 @@ impl Suggestion {
         })
     }
 
+    /// As it is kept.
+    pub(super) fn proposed(&self) -> Proposed {
+        Proposed {
+            cache_key: key::cache_key(&self.id),
+            table_name: self.table.clone(),
+            index_name: self.index_name.clone(),
+            ddl: self.ddl.clone(),
+            job: self.job.clone(),
+            kind: self.kind,
+            confidence: self.confidence,
+            gain_percent: self.gain_percent(),
+            cost_before: self.cost_before,
+            cost_after: self.cost_after,
+            write_cost: self.upkeep.cost,
+            bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
+            queryids: self.queryids(),
+            relation: self.relation,
+            definition: self.definition.clone(),
+            holds_values: self.holds_values,
+        }
+    }
+
+    fn queryids(&self) -> Vec<i64> {
+        self.helped
+            .iter()
+            .filter_map(|effect| effect.queryid)
+            .collect()
+    }
+
     /// The row of `pitcrew.suggest_indexes`.
     #[allow(clippy::type_complexity)]
     pub(super) fn row(self, rank: usize) -> Row {
         let gain = self.gain_percent();
         let cache_key = key::cache_key(&self.id);
+        let queryids = self.queryids();
         (
             self.id,
             self.index_name,
@@ -145,10 +181,7 @@ impl Suggestion {
             self.cost_after,
             gain,
             i64::try_from(self.bytes).unwrap_or(i64::MAX),
-            self.helped
-                .iter()
-                .filter_map(|effect| effect.queryid)
-                .collect(),
+            queryids,
             self.detail,
             JsonB(Self::effects(&self.helped)),
             i32::try_from(rank).unwrap_or(i32::MAX),
@@ -161,7 +194,7 @@ impl Suggestion {
             100.0 * self.upkeep.hot_loss,
             cache_key,
             self.predicate,
-            self.job.map(JsonB),
+            JsonB(self.job),
         )
     }
 }
@@ -190,7 +223,7 @@ pub(super) type Row = (
     f64,
     String,
     Option<String>,
-    Option<JsonB>,
+    JsonB,
 );
 
 impl Effect {

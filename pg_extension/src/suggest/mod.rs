@@ -3,7 +3,8 @@
 //! Arguments are checked (`arguments`), statements are looked at (`look`, and `recurring` for values that all executions
 //! have), candidates are made (`gather`, which leaves out what is suppressed by its `key`), the search of `pg_pitcrew_advisor`
 //! asks what statements would cost (`model`) and what keeping an index costs (`writes`), and what it chose is weighed (`risk`)
-//! and put into words (`shape`, `advise`, `answer`); what is there already is weighed the same way (`proposals`).
+//! and put into words (`shape`, `advise`, `answer`); what is there already is weighed the same way (`proposals`). What is advised
+//! for the recorded workload is written down (`crate::advice`).
 
 mod advise;
 mod answer;
@@ -25,6 +26,7 @@ use pgrx::prelude::*;
 use answer::{Answer, Row};
 use arguments::Arguments;
 
+use crate::advice;
 use crate::failure::or_raise;
 
 /// Suggests indexes.
@@ -82,7 +84,7 @@ fn suggest_indexes(
         name!(hot_loss_percent, f64),
         name!(cache_key, String),
         name!(predicate, Option<String>),
-        name!(job, Option<JsonB>),
+        name!(job, JsonB),
     ),
 > {
     let arguments = Arguments {
@@ -141,7 +143,14 @@ fn suggest_indexes_json(
 }
 
 fn answer(arguments: Arguments, weighs_existing: bool) -> Answer {
-    advise::advise(or_raise(arguments.check()), weighs_existing)
+    let is_recorded = arguments.queries.is_none();
+    let answer = advise::advise(or_raise(arguments.check()), weighs_existing);
+    // What is asked about given statements is a question, no advice for what runs here.
+    if is_recorded {
+        let proposed: Vec<_> = answer.suggestions.iter().map(|s| s.proposed()).collect();
+        advice::propose(&proposed);
+    }
+    answer
 }
 
 pgrx::extension_sql_file!(

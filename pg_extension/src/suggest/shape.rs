@@ -20,6 +20,10 @@ pub(super) struct Shape {
     pub(super) method: &'static str,
     /// As `CREATE INDEX` has it behind the table's name.
     pub(super) list: String,
+    /// A B-tree over all rows, on columns in their own order.
+    pub(super) is_plain: bool,
+    /// Something is computed for a key.
+    pub(super) expressions: bool,
     /// 16 hexadecimal digits, the same for the same index whatever it would be named.
     pub(super) id: String,
     /// Words that a name is made of.
@@ -77,7 +81,29 @@ impl Shape {
             predicate,
             method: candidate.method.as_str(),
             list,
+            is_plain,
+            expressions: candidate
+                .keys
+                .iter()
+                .any(|key| matches!(key.of, Of::Expression(_))),
         })
+    }
+
+    /// What stands behind the table's name, as the server shows it: with the method.
+    pub(super) fn with_method(&self) -> String {
+        if self.list.starts_with("USING ") {
+            format!(" {}", self.list)
+        } else {
+            format!(" USING {} {}", self.method, self.list)
+        }
+    }
+
+    /// Whether a constant of a captured text may stand in it: predicates compare with nothing else, and expressions of keys
+    /// are not told apart further than by digits and quotes.
+    pub(super) fn may_hold_values(&self) -> bool {
+        let compares = self.predicate.as_ref().is_some_and(|p| p.contains('='));
+        let is_constant = |c: char| c == '\'' || c.is_ascii_digit();
+        compares || (self.expressions && self.keys.iter().any(|key| key.contains(is_constant)))
     }
 
     /// The definition, without a name.

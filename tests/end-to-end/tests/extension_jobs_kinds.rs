@@ -7,6 +7,7 @@
 
 mod support;
 
+use pitcrew_stack::sql::literal;
 use pitcrew_stack::{require, testing};
 use support::jobs::{INVALID_INDEXES, table};
 use support::{Session, role};
@@ -158,6 +159,76 @@ fn an_index_of_a_partitioned_table_is_built_part_by_part() {
         session.text(&format!("SELECT index_oid = 'parts_by_day'::regclass AND command LIKE 'ALTER INDEX%' FROM pitcrew.jobs WHERE id = {job}")),
         "t"
     );
+}
+
+#[test]
+fn an_index_of_any_kind_is_built_from_its_definition_on_partitions_too() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE \"a\"\"b\" (id int, tags text[], mail text); \
+         CREATE TABLE parts (id int, mail text) PARTITION BY RANGE (id); \
+         CREATE TABLE low PARTITION OF parts FOR VALUES FROM (0) TO (100)",
+    );
+    let built = |target: &str, definition: &str| {
+        let options = serde_json::json!({ "definition": definition }).to_string();
+        let job = session.submit(&format!(
+            "'create_index', {}, {}",
+            literal(target),
+            literal(&options)
+        ));
+        session.done(&job);
+        session.text(&format!(
+            "SELECT pg_get_indexdef(index_oid) FROM pitcrew.jobs WHERE id = {job}"
+        ))
+    };
+    assert!(
+        built(
+            "\"a\"\"b\"",
+            "USING gin (tags) WHERE id > 0 -- ; that is all"
+        )
+        .ends_with("USING gin (tags) WHERE (id > 0)")
+    );
+    assert!(
+        built(
+            "\"a\"\"b\"",
+            "(lower(mail) text_pattern_ops DESC, id) INCLUDE (tags) WITH (fillfactor = 70)"
+        )
+        .contains("USING btree (lower(mail) text_pattern_ops DESC, id) INCLUDE (tags)")
+    );
+    built("parts", "(lower(mail)) WHERE mail IS NOT NULL");
+    assert_eq!(
+        session.text("SELECT pg_get_indexdef(indexrelid) LIKE '%(lower(mail)) WHERE (mail IS NOT NULL)' FROM pg_index WHERE indrelid = 'low'::regclass"),
+        "t"
+    );
+    assert_eq!(session.text(INVALID_INDEXES), "0");
+}
+
+#[test]
+fn p1_a_definition_is_the_rest_of_one_statement_on_the_target_and_nothing_else() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run("CREATE SCHEMA t; CREATE TABLE t (id int); CREATE TABLE t.x (id int)");
+    for (definition, state) in [
+        ("(id); DROP TABLE t", "22023"),
+        (".x (id)", "22023"),
+        ("", "42601"),
+        ("(id", "42601"),
+        ("(nothing)", "42703"),
+        ("((id + random()))", "42P17"),
+        ("((count(*)))", "42803"),
+        ("USING nothing (id)", "42704"),
+    ] {
+        let options = serde_json::json!({ "definition": definition }).to_string();
+        let arguments = format!("'create_index', 'public.t', {}", literal(&options));
+        for function in ["submit_job", "dry_run"] {
+            let refused = session.failure(&format!("SELECT pitcrew.{function}({arguments})"));
+            assert_eq!(refused.code, state, "{function} {definition}: {refused:?}");
+        }
+    }
+    assert_eq!(session.text("SELECT count(*) FROM pitcrew.jobs"), "0");
 }
 
 #[test]

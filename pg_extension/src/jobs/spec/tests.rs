@@ -31,8 +31,10 @@ fn kinds_and_options_are_read() {
     assert_eq!(
         Spec::parse("create_index", &json!({"columns": ["a\"b"], "name": "x"})).unwrap(),
         Spec::CreateIndex {
-            columns: vec!["a\"b".into()],
-            include: Vec::new(),
+            over: Over::Columns {
+                keys: vec!["a\"b".into()],
+                include: Vec::new(),
+            },
             name: Some("x".into())
         }
     );
@@ -58,6 +60,16 @@ fn what_is_not_understood_is_refused() {
         ("rebuild_bloated_indexes", json!({"min_bloat_percent": 101})),
         ("analyze", json!({"full": true})),
         ("create_index", json!({})),
+        ("create_index", json!({"definition": ["(a)"]})),
+        ("create_index", json!({"definition": "(a)\0"})),
+        (
+            "create_index",
+            json!({"definition": "(a)", "columns": ["a"]}),
+        ),
+        (
+            "create_index",
+            json!({"definition": "(a)", "include": ["a"]}),
+        ),
         ("create_index", json!({"columns": []})),
         ("create_index", json!({"columns": [1]})),
         ("create_index", json!({"columns": ["a", "a"]})),

@@ -1,0 +1,1 @@
+(SELECT p.queryid, sum(p.calls)::bigint AS calls, sum(p.total_exec_time)::float8 AS total_ms FROM {schema}.pg_stat_statements(false) p WHERE p.dbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) AND p.queryid IS NOT NULL GROUP BY p.queryid)
