@@ -6,24 +6,20 @@ CREATE VIEW pitcrew.captured_statements AS SELECT * FROM pitcrew.captured_statem
 COMMENT ON VIEW pitcrew.captured_statements IS
     'What the statements of this database took while pitcrew.capture was on, most time first, where pg_stat_statements is not preloaded. query: without its literals, of the last execution that was captured.';
 
+CREATE VIEW pitcrew.seen_plans AS SELECT * FROM pitcrew.seen_plan_rows();
+COMMENT ON VIEW pitcrew.seen_plans IS
+    'The plans that statements of this database were seen to run with while pitcrew.capture was on: each execution that was captured, and of fast ones of each statement one in ten seconds a session. plan: its first 24 nodes, what is below one in parentheses, of a partitioned table its partitions as one; relations: the tables and indexes that it reads. No plan of a statement that reads no table.';
+
 CREATE VIEW pitcrew.plan_flips AS
-WITH shapes AS (
-    SELECT c.queryid, c.user_name, c.plan_shape, count(*) AS executions, avg(c.duration_ms) AS mean_ms,
-           min(c.duration_ms) AS min_ms, max(c.duration_ms) AS max_ms, min(c.started_at) AS first_at, max(c.started_at) AS last_at,
-           (array_agg(c.query ORDER BY c.id DESC))[1] AS query
-    FROM pitcrew.captured c
-    WHERE c.plan_shape IS NOT NULL AND c.duration_ms IS NOT NULL
-    GROUP BY c.queryid, c.user_name, c.plan_shape
-),
-compared AS (
+WITH compared AS (
     SELECT s.*, count(*) OVER same AS shapes, min(s.mean_ms) OVER same AS fastest_ms
-    FROM shapes s
-    WINDOW same AS (PARTITION BY s.queryid, s.user_name)
+    FROM pitcrew.seen_plans s
+    WINDOW same AS (PARTITION BY s.queryid, s.toplevel, s.user_name, CASE WHEN s.queryid IS NULL THEN s.query END)
 )
-SELECT queryid, user_name, query, plan_shape, shapes, executions, mean_ms, min_ms, max_ms,
-       mean_ms / nullif(fastest_ms, 0) AS times_slower, first_at, last_at
+SELECT queryid, user_name, query, plan_shape, plan, shapes, executions, mean_ms, min_ms, max_ms,
+       mean_ms / nullif(fastest_ms, 0) AS times_slower, first_at, last_at, relations
 FROM compared
-WHERE shapes > 1
-ORDER BY max(mean_ms / nullif(fastest_ms, 0)) OVER (PARTITION BY queryid, user_name) DESC NULLS LAST, queryid, user_name, mean_ms DESC;
+WHERE shapes > 1 AND (queryid IS NOT NULL OR query IS NOT NULL)
+ORDER BY max(mean_ms / nullif(fastest_ms, 0)) OVER (PARTITION BY queryid, user_name, query) DESC NULLS LAST, queryid, user_name, query, mean_ms DESC;
 COMMENT ON VIEW pitcrew.plan_flips IS
-    'Statements that were captured with more than one shape of plan, a row a shape. times_slower: its mean duration against that of the statement''s fastest shape. Only captured executions count: with pitcrew.capture_min_duration above 0 the fast ones are missing.';
+    'Statements that were seen to run with more than one plan, a row a plan. times_slower: its mean duration against that of the statement''s fastest plan.';

@@ -20,7 +20,7 @@ WHERE r.rolname IN ('pg_read_all_stats', 'pg_read_all_settings', 'pg_monitor', '
 UNION ALL
 SELECT 'setting ' || s.name, s.setting
 FROM pg_settings s
-WHERE s.name IN ('track_counts', 'track_io_timing', 'archive_mode', 'pg_stat_statements.track_planning', 'pitcrew.history')
+WHERE s.name IN ('track_counts', 'track_io_timing', 'archive_mode', 'pg_stat_statements.track_planning', 'pitcrew.history', 'pitcrew.capture_slots')
 UNION ALL
 SELECT 'preloaded pg_stat_statements', (current_setting('pg_stat_statements.max', true) IS NOT NULL)::text
 UNION ALL

@@ -7,63 +7,19 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- How many connections the database's clients need, from two samples of what the server counts (Little's law).
-CREATE FUNCTION pitcrew.pool_sample() RETURNS jsonb
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    -- Without this a transaction sees the counters of its first look again.
-    SELECT pg_stat_clear_snapshot();
-    SELECT jsonb_build_object('at', clock_timestamp(), 'database', d.datname, 'reset', d.stats_reset,
-                              'active_ms', d.active_time, 'idle_in_transaction_ms', d.idle_in_transaction_time,
-                              'session_ms', d.session_time)
-    FROM pg_stat_database d WHERE d.datname = current_database()
-$$;
-COMMENT ON FUNCTION pitcrew.pool_sample() IS
-    'What the sessions of this database did so far, to be given to pitcrew.pool_advice() some minutes later.';
-
-CREATE FUNCTION pitcrew.pool_advice(before jsonb) RETURNS TABLE (
-    seconds double precision, busy double precision, busy_now bigint, connections bigint, pool_size integer,
-    wasted double precision, max_connections integer, detail text
-)
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    WITH sample AS (SELECT pitcrew.pool_sample() AS after),
-    rates AS (
-        SELECT extract(epoch FROM (s.after ->> 'at')::timestamptz - (before ->> 'at')::timestamptz)::float8 AS seconds,
-               ((s.after ->> 'active_ms')::float8 + (s.after ->> 'idle_in_transaction_ms')::float8
-                   - (before ->> 'active_ms')::float8 - (before ->> 'idle_in_transaction_ms')::float8) / 1000 AS busy_seconds,
-               ((s.after ->> 'session_ms')::float8 - (before ->> 'session_ms')::float8) / 1000 AS session_seconds,
-               (before ->> 'database') IS DISTINCT FROM (s.after ->> 'database') AS is_foreign,
-               (before ->> 'reset') IS DISTINCT FROM (s.after ->> 'reset') AS is_reset
-        FROM sample s
-    ),
-    verdict AS (
-        SELECT r.*, r.busy_seconds / nullif(r.seconds, 0) AS busy, r.session_seconds / nullif(r.seconds, 0) AS open,
-               CASE WHEN r.seconds IS NULL OR r.busy_seconds IS NULL OR r.session_seconds IS NULL THEN 'skipped: that is no sample of pitcrew.pool_sample()'
-                    WHEN r.is_foreign THEN 'skipped: that sample is of another database'
-                    WHEN r.is_reset OR r.busy_seconds < 0 OR r.session_seconds < 0 THEN 'skipped: the statistics were reset since that sample; take another one'
-                    WHEN r.seconds < 1 THEN 'skipped: less than a second has passed since that sample; ask again later' END AS reason
-        FROM rates r
-    ),
-    now AS (
-        SELECT count(*) AS connections, count(*) FILTER (WHERE a.state <> 'idle') AS busy_now
-        FROM pg_stat_activity a
-        WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-    ),
-    advice AS (
-        SELECT v.*, n.*, current_setting('max_connections')::int AS max_connections,
-               -- The mean and three deviations of arrivals that come by chance, at least one, at most what users may have.
-               CASE WHEN v.reason IS NULL
-                    THEN greatest(1, least(ceil(v.busy + 3 * sqrt(v.busy)),
-                                           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int))::int END AS pool_size
-        FROM verdict v, now n
-    )
-    SELECT a.seconds, CASE WHEN a.reason IS NULL THEN a.busy END, a.busy_now, a.connections, a.pool_size,
-           CASE WHEN a.reason IS NULL THEN greatest(a.open - a.busy, 0) END, a.max_connections,
-           coalesce(a.reason, format('%s sessions were busy on average over %s s, transactions that waited for their client included; pools of %s connections in all are enough, and %s of those that were open did nothing. A statement counts when it ends',
-                                     round(a.busy::numeric, 2), round(a.seconds::numeric), a.pool_size, round(greatest(a.open - a.busy, 0)::numeric, 1)))
-    FROM advice a
-$$;
-COMMENT ON FUNCTION pitcrew.pool_advice(jsonb) IS
-    'How many connections this database needs, from a sample that pitcrew.pool_sample() took before: busy = mean number of sessions in a statement or a transaction, pool_size = all pools together, wasted = connections that were open and idle.';
+-- Findings that somebody has looked at and does not want to see again.
+CREATE TABLE pitcrew.suppressed_findings (
+    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
+    reason        text,
+    until         timestamptz,
+    suppressed_by name NOT NULL DEFAULT current_user,
+    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- It goes along in a dump.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
+COMMENT ON TABLE pitcrew.suppressed_findings IS
+    'Findings that pitcrew.check() and pitcrew.report() leave out, and indexes that pitcrew.suggest_indexes() does: cache_key is that of the row, or a check''s name for all of it.';
+COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -178,19 +134,63 @@ COMMENT ON FUNCTION pitcrew.history_tick_bytes(bigint) IS 'What one tick takes o
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- Findings that somebody has looked at and does not want to see again.
-CREATE TABLE pitcrew.suppressed_findings (
-    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
-    reason        text,
-    until         timestamptz,
-    suppressed_by name NOT NULL DEFAULT current_user,
-    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
--- It goes along in a dump.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
-COMMENT ON TABLE pitcrew.suppressed_findings IS
-    'Findings that pitcrew.check() and pitcrew.report() leave out, and indexes that pitcrew.suggest_indexes() does: cache_key is that of the row, or a check''s name for all of it.';
-COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
+-- How many connections the database's clients need, from two samples of what the server counts (Little's law).
+CREATE FUNCTION pitcrew.pool_sample() RETURNS jsonb
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    -- Without this a transaction sees the counters of its first look again.
+    SELECT pg_stat_clear_snapshot();
+    SELECT jsonb_build_object('at', clock_timestamp(), 'database', d.datname, 'reset', d.stats_reset,
+                              'active_ms', d.active_time, 'idle_in_transaction_ms', d.idle_in_transaction_time,
+                              'session_ms', d.session_time)
+    FROM pg_stat_database d WHERE d.datname = current_database()
+$$;
+COMMENT ON FUNCTION pitcrew.pool_sample() IS
+    'What the sessions of this database did so far, to be given to pitcrew.pool_advice() some minutes later.';
+
+CREATE FUNCTION pitcrew.pool_advice(before jsonb) RETURNS TABLE (
+    seconds double precision, busy double precision, busy_now bigint, connections bigint, pool_size integer,
+    wasted double precision, max_connections integer, detail text
+)
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    WITH sample AS (SELECT pitcrew.pool_sample() AS after),
+    rates AS (
+        SELECT extract(epoch FROM (s.after ->> 'at')::timestamptz - (before ->> 'at')::timestamptz)::float8 AS seconds,
+               ((s.after ->> 'active_ms')::float8 + (s.after ->> 'idle_in_transaction_ms')::float8
+                   - (before ->> 'active_ms')::float8 - (before ->> 'idle_in_transaction_ms')::float8) / 1000 AS busy_seconds,
+               ((s.after ->> 'session_ms')::float8 - (before ->> 'session_ms')::float8) / 1000 AS session_seconds,
+               (before ->> 'database') IS DISTINCT FROM (s.after ->> 'database') AS is_foreign,
+               (before ->> 'reset') IS DISTINCT FROM (s.after ->> 'reset') AS is_reset
+        FROM sample s
+    ),
+    verdict AS (
+        SELECT r.*, r.busy_seconds / nullif(r.seconds, 0) AS busy, r.session_seconds / nullif(r.seconds, 0) AS open,
+               CASE WHEN r.seconds IS NULL OR r.busy_seconds IS NULL OR r.session_seconds IS NULL THEN 'skipped: that is no sample of pitcrew.pool_sample()'
+                    WHEN r.is_foreign THEN 'skipped: that sample is of another database'
+                    WHEN r.is_reset OR r.busy_seconds < 0 OR r.session_seconds < 0 THEN 'skipped: the statistics were reset since that sample; take another one'
+                    WHEN r.seconds < 1 THEN 'skipped: less than a second has passed since that sample; ask again later' END AS reason
+        FROM rates r
+    ),
+    now AS (
+        SELECT count(*) AS connections, count(*) FILTER (WHERE a.state <> 'idle') AS busy_now
+        FROM pg_stat_activity a
+        WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+    ),
+    advice AS (
+        SELECT v.*, n.*, current_setting('max_connections')::int AS max_connections,
+               -- The mean and three deviations of arrivals that come by chance, at least one, at most what users may have.
+               CASE WHEN v.reason IS NULL
+                    THEN greatest(1, least(ceil(v.busy + 3 * sqrt(v.busy)),
+                                           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int))::int END AS pool_size
+        FROM verdict v, now n
+    )
+    SELECT a.seconds, CASE WHEN a.reason IS NULL THEN a.busy END, a.busy_now, a.connections, a.pool_size,
+           CASE WHEN a.reason IS NULL THEN greatest(a.open - a.busy, 0) END, a.max_connections,
+           coalesce(a.reason, format('%s sessions were busy on average over %s s, transactions that waited for their client included; pools of %s connections in all are enough, and %s of those that were open did nothing. A statement counts when it ends',
+                                     round(a.busy::numeric, 2), round(a.seconds::numeric), a.pool_size, round(greatest(a.open - a.busy, 0)::numeric, 1)))
+    FROM advice a
+$$;
+COMMENT ON FUNCTION pitcrew.pool_advice(jsonb) IS
+    'How many connections this database needs, from a sample that pitcrew.pool_sample() took before: busy = mean number of sessions in a statement or a transaction, pool_size = all pools together, wasted = connections that were open and idle.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -228,12 +228,12 @@ COMMENT ON FUNCTION pitcrew.capture_reset() IS
 CREATE FUNCTION pitcrew.capture_status() RETURNS TABLE (
     mode text, min_duration_ms double precision, sample_rate double precision, keeps_values boolean, counts_statements boolean,
     slots integer, slots_used integer, memory_bytes bigint, longest_text_bytes integer, kept bigint, without_values bigint,
-    dropped_busy bigint, dropped_long bigint, dropped_deep bigint, uncounted bigint, displaced bigint, panics bigint,
+    dropped_busy bigint, dropped_long bigint, dropped_deep bigint, uncounted bigint, displaced bigint, plans_displaced bigint, plans_busy bigint, panics bigint,
     purged_at timestamptz
 )
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'capture_status_wrapper';
 COMMENT ON FUNCTION pitcrew.capture_status() IS
-    'What is captured on this server, its bounds, and what was dropped since its start: dropped_busy because another session used the same slots, dropped_long because the text is longer than longest_text_bytes, dropped_deep because too many statements were open in one session. uncounted executions are missing in pitcrew.captured_statements, displaced statements made room there for others. without_values executions were kept without some of their values.';
+    'What is captured on this server, its bounds, and what was dropped since its start: dropped_busy because another session used the same slots, dropped_long because the text is longer than longest_text_bytes, dropped_deep because too many statements were open in one session. uncounted executions are missing in pitcrew.captured_statements, displaced statements made room there for others. plans_displaced plans were forgotten for others within an hour, plans_busy not looked at because another session used the same place. without_values executions were kept without some of their values.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -258,42 +258,6 @@ CREATE FUNCTION pitcrew.captured_statement_rows() RETURNS TABLE (
 )
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'captured_statement_rows_wrapper';
 COMMENT ON FUNCTION pitcrew.captured_statement_rows() IS 'The rows of pitcrew.captured_statements.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   captured_rows
---   captured_statement_rows
-
-CREATE VIEW pitcrew.captured AS SELECT * FROM pitcrew.captured_rows();
-COMMENT ON VIEW pitcrew.captured IS
-    'Recent executions in this database that were slow, failed or were cancelled (pitcrew.capture), the newest first: one''s own, and everybody''s for members of pg_read_all_stats. Literals and parameters are shown of one''s own statements, and of others under pitcrew.show_values. ended: ok, failed or cancelled. Rows and blocks are known of those that ended ok. plan_shape: equal for plans of the same nodes over the same tables and indexes.';
-
-CREATE VIEW pitcrew.captured_statements AS SELECT * FROM pitcrew.captured_statement_rows();
-COMMENT ON VIEW pitcrew.captured_statements IS
-    'What the statements of this database took while pitcrew.capture was on, most time first, where pg_stat_statements is not preloaded. query: without its literals, of the last execution that was captured.';
-
-CREATE VIEW pitcrew.plan_flips AS
-WITH shapes AS (
-    SELECT c.queryid, c.user_name, c.plan_shape, count(*) AS executions, avg(c.duration_ms) AS mean_ms,
-           min(c.duration_ms) AS min_ms, max(c.duration_ms) AS max_ms, min(c.started_at) AS first_at, max(c.started_at) AS last_at,
-           (array_agg(c.query ORDER BY c.id DESC))[1] AS query
-    FROM pitcrew.captured c
-    WHERE c.plan_shape IS NOT NULL AND c.duration_ms IS NOT NULL
-    GROUP BY c.queryid, c.user_name, c.plan_shape
-),
-compared AS (
-    SELECT s.*, count(*) OVER same AS shapes, min(s.mean_ms) OVER same AS fastest_ms
-    FROM shapes s
-    WINDOW same AS (PARTITION BY s.queryid, s.user_name)
-)
-SELECT queryid, user_name, query, plan_shape, shapes, executions, mean_ms, min_ms, max_ms,
-       mean_ms / nullif(fastest_ms, 0) AS times_slower, first_at, last_at
-FROM compared
-WHERE shapes > 1
-ORDER BY max(mean_ms / nullif(fastest_ms, 0)) OVER (PARTITION BY queryid, user_name) DESC NULLS LAST, queryid, user_name, mean_ms DESC;
-COMMENT ON VIEW pitcrew.plan_flips IS
-    'Statements that were captured with more than one shape of plan, a row a shape. times_slower: its mean duration against that of the statement''s fastest shape. Only captured executions count: with pitcrew.capture_min_duration above 0 the fast ones are missing.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -975,6 +939,51 @@ COMMENT ON FUNCTION pitcrew.schedule_preview(text, jsonb, text, timestamptz, int
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- pg_pitcrew::capture::functions::seen_plan_rows
+
+CREATE FUNCTION pitcrew.seen_plan_rows() RETURNS TABLE (
+    queryid bigint, toplevel boolean, user_name text, query text, plan_shape bigint, plan text, relations oid[], executions bigint,
+    mean_ms double precision, min_ms double precision, max_ms double precision, first_at timestamptz, last_at timestamptz
+)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'seen_plan_rows_wrapper';
+COMMENT ON FUNCTION pitcrew.seen_plan_rows() IS
+    'The rows of pitcrew.seen_plans.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
+--   captured_rows
+--   captured_statement_rows
+--   seen_plan_rows
+
+CREATE VIEW pitcrew.captured AS SELECT * FROM pitcrew.captured_rows();
+COMMENT ON VIEW pitcrew.captured IS
+    'Recent executions in this database that were slow, failed or were cancelled (pitcrew.capture), the newest first: one''s own, and everybody''s for members of pg_read_all_stats. Literals and parameters are shown of one''s own statements, and of others under pitcrew.show_values. ended: ok, failed or cancelled. Rows and blocks are known of those that ended ok. plan_shape: equal for plans of the same nodes over the same tables and indexes.';
+
+CREATE VIEW pitcrew.captured_statements AS SELECT * FROM pitcrew.captured_statement_rows();
+COMMENT ON VIEW pitcrew.captured_statements IS
+    'What the statements of this database took while pitcrew.capture was on, most time first, where pg_stat_statements is not preloaded. query: without its literals, of the last execution that was captured.';
+
+CREATE VIEW pitcrew.seen_plans AS SELECT * FROM pitcrew.seen_plan_rows();
+COMMENT ON VIEW pitcrew.seen_plans IS
+    'The plans that statements of this database were seen to run with while pitcrew.capture was on: each execution that was captured, and of fast ones of each statement one in ten seconds a session. plan: its first 24 nodes, what is below one in parentheses, of a partitioned table its partitions as one; relations: the tables and indexes that it reads. No plan of a statement that reads no table.';
+
+CREATE VIEW pitcrew.plan_flips AS
+WITH compared AS (
+    SELECT s.*, count(*) OVER same AS shapes, min(s.mean_ms) OVER same AS fastest_ms
+    FROM pitcrew.seen_plans s
+    WINDOW same AS (PARTITION BY s.queryid, s.toplevel, s.user_name, CASE WHEN s.queryid IS NULL THEN s.query END)
+)
+SELECT queryid, user_name, query, plan_shape, plan, shapes, executions, mean_ms, min_ms, max_ms,
+       mean_ms / nullif(fastest_ms, 0) AS times_slower, first_at, last_at, relations
+FROM compared
+WHERE shapes > 1 AND (queryid IS NOT NULL OR query IS NOT NULL)
+ORDER BY max(mean_ms / nullif(fastest_ms, 0)) OVER (PARTITION BY queryid, user_name, query) DESC NULLS LAST, queryid, user_name, query, mean_ms DESC;
+COMMENT ON VIEW pitcrew.plan_flips IS
+    'Statements that were seen to run with more than one plan, a row a plan. times_slower: its mean duration against that of the statement''s fastest plan.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::stats::slow_query_rows
 
 CREATE FUNCTION pitcrew.slow_query_rows() RETURNS TABLE (
@@ -1187,6 +1196,7 @@ REVOKE EXECUTE ON FUNCTION pitcrew.settings_changes(timestamptz) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.regressions(interval, interval, bigint, double precision) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.captured_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.captured_statement_rows() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.seen_plan_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.capture_status() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.capture_reset() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.refresh_advice() FROM PUBLIC;

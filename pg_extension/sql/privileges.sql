@@ -44,6 +44,7 @@ REVOKE EXECUTE ON FUNCTION pitcrew.settings_changes(timestamptz) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.regressions(interval, interval, bigint, double precision) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.captured_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.captured_statement_rows() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.seen_plan_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.capture_status() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.capture_reset() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.refresh_advice() FROM PUBLIC;

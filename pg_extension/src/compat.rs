@@ -227,3 +227,28 @@ pub(crate) unsafe fn query_id(plan: *mut pg_sys::PlannedStmt) -> u64 {
         return (*plan).queryId;
     }
 }
+
+/// What a query is grouped by at this place, where `entry` stands for its groups; else null. Since 18 what is grouped is read
+/// through an entry of its own.
+///
+/// # Safety
+/// `entry` is part of an analysed tree.
+pub(crate) unsafe fn grouped(
+    entry: *mut pg_sys::RangeTblEntry,
+    position: usize,
+) -> *mut pg_sys::Node {
+    #[cfg(feature = "pg18")]
+    // SAFETY: the caller's promise; the position is checked against the list.
+    unsafe {
+        if (*entry).rtekind == pg_sys::RTEKind::RTE_GROUP {
+            let expressions = crate::lists::pointers::<pg_sys::Node>((*entry).groupexprs);
+            return expressions
+                .get(position)
+                .copied()
+                .unwrap_or(std::ptr::null_mut());
+        }
+    }
+    #[cfg(not(feature = "pg18"))]
+    let _ = (entry, position);
+    std::ptr::null_mut()
+}

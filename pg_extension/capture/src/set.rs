@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::plans::Plans;
 use crate::slot::Slot;
-use crate::{Blocks, Captured, Ended, Kept, Key, Measured, Record};
+use crate::{Blocks, Captured, Ended, Kept, Key, Measured, Outline, Record, SeenPlan};
 
 /// Slots of a set, and statements that are counted in it.
 pub const WAYS: usize = 8;
@@ -129,6 +130,7 @@ pub enum Counted {
 #[repr(C)]
 pub struct Set {
     counts: [Count; WAYS],
+    plans: Plans,
     slots: [Slot; WAYS],
 }
 
@@ -182,6 +184,17 @@ impl Set {
         let kept = slot.write(number, record);
         self.look_for_texts();
         kept
+    }
+
+    /// Adds an execution to what is known of a statement's plans. Answers whether another plan was forgotten for it.
+    pub fn see_plan(&mut self, key: &Key, outline: &Outline, ns: u64, at: i64) -> bool {
+        self.plans.see(key, outline, ns, at)
+    }
+
+    /// The plans of the statements that `wanted` names.
+    pub fn plans(&self, wanted: impl Fn(&Key) -> bool) -> impl Iterator<Item = SeenPlan> {
+        let seen = self.plans.seen();
+        seen.filter(move |plan| wanted(&plan.key)).copied()
     }
 
     fn look_for_texts(&mut self) {
@@ -249,6 +262,7 @@ impl Set {
         for count in self.counts.iter_mut().filter(|count| wanted(&count.key)) {
             *count = Count::default();
         }
+        self.plans.forget(wanted);
         self.look_for_texts();
         forgotten
     }
@@ -262,6 +276,7 @@ mod tests {
     fn set() -> Box<Set> {
         Box::new(Set {
             counts: Default::default(),
+            plans: crate::plans::tests::none(),
             slots: std::array::from_fn(|_| *empty()),
         })
     }

@@ -70,7 +70,7 @@ const CHECKS: &[(&str, &str, &str)] = checks! {
         shared_buffers random_page_cost checksums_off password_encryption idle_timeout log_settings log_min_duration extension_outdated
         minor_version_old;
     queries: query_total_time query_mean_time query_calls query_reads query_temp_files query_wal query_planning query_rows query_unsteady
-        query_jit query_regression statements_evicted;
+        query_jit query_regression plan_flip statements_evicted;
     cache: cache_hit_database cache_hit_table cache_hit_index buffer_contents backend_writes slow_reads temp_files wal_rate archiver_failing
         archive_backlog checkpoint_old wal_buffers_full checksum_failures;
     tables: dead_rows autovacuum_due autovacuum_disabled freeze_overdue stale_statistics never_analyzed bloated_table sequential_scans few_hot_updates

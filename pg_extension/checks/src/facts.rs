@@ -115,8 +115,9 @@ impl Facts {
                 format!("needs the rights of the role {name}: GRANT {name} TO the role that asks, or GRANT pg_monitor"),
             ),
             Need::Setting(name) => (
-                self.is(&format!("setting {name}")),
-                format!("needs the setting {name} = on"),
+                self.get(&format!("setting {name}"))
+                    .is_some_and(|value| !matches!(value, "off" | "0")),
+                format!("needs the setting {name}, which is off"),
             ),
             Need::ColumnStatistics => (
                 self.get("column statistics") != Some("none"),

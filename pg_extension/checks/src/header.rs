@@ -22,7 +22,7 @@ pub(crate) enum Need {
     Extension(String),
     /// A predefined role whose rights the current role has.
     Role(String),
-    /// A setting that is on.
+    /// A setting that is neither off nor 0.
     Setting(String),
     /// `pg_statistic`, or `pg_stats` with the right to read every table.
     ColumnStatistics,

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char};
 use pg_pitcrew_capture::{Form, MAX_BYTES, Packed, Value, pack};
 use pgrx::pg_sys;
 
-use super::{settings, shape};
+use super::settings;
 
 /// Executions of one session that one error can hit: as a rule it is one.
 const BUFFERS: usize = 8;
@@ -119,11 +119,11 @@ unsafe fn part<'a>(text: *const c_char, (location, length): (i32, i32)) -> &'a [
     }
 }
 
-/// Copies the text and the parameters of an execution, and the shape of its plan.
+/// Copies the text and the parameters of an execution; `plan` is the shape of its plan.
 ///
 /// # Safety
 /// The execution has begun and its memory is there, on the server's only thread.
-pub(super) unsafe fn fill(description: *mut pg_sys::QueryDesc) -> Buffer {
+pub(super) unsafe fn fill(description: *mut pg_sys::QueryDesc, plan: u64) -> Buffer {
     // SAFETY: the caller's promise.
     unsafe {
         let text = text_of(description);
@@ -152,7 +152,7 @@ pub(super) unsafe fn fill(description: *mut pg_sys::QueryDesc) -> Buffer {
         written.values = packed.bytes.len() as u16;
         written.count = packed.count;
         written.is_whole = packed.is_whole;
-        written.shape = shape::of((*description).plannedstmt);
+        written.shape = plan;
         written.is_taken = true;
         Buffer::Taken(number)
     }

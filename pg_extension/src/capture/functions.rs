@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 
 use super::read::{self, Sight};
 use super::settings::{self, Mode};
-use super::{keep, memory, values};
+use super::{keep, memory, plan, values};
 use crate::failure::{Failure, or_raise};
 use crate::{PRELOAD_LINE, is_preloaded, names};
 
@@ -121,6 +121,72 @@ fn captured_rows() -> TableIterator<
     TableIterator::new(rows)
 }
 
+/// The plans that statements were seen to run with.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pitcrew.seen_plan_rows() RETURNS TABLE (
+    queryid bigint, toplevel boolean, user_name text, query text, plan_shape bigint, plan text, relations oid[], executions bigint,
+    mean_ms double precision, min_ms double precision, max_ms double precision, first_at timestamptz, last_at timestamptz
+)
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'seen_plan_rows_wrapper';
+COMMENT ON FUNCTION pitcrew.seen_plan_rows() IS
+    'The rows of pitcrew.seen_plans.';
+"#)]
+#[allow(clippy::type_complexity)]
+fn seen_plan_rows() -> TableIterator<
+    'static,
+    (
+        name!(queryid, Option<i64>),
+        name!(toplevel, bool),
+        name!(user_name, Option<String>),
+        name!(query, Option<String>),
+        name!(plan_shape, i64),
+        name!(plan, String),
+        name!(relations, Vec<pg_sys::Oid>),
+        name!(executions, i64),
+        name!(mean_ms, f64),
+        name!(min_ms, f64),
+        name!(max_ms, f64),
+        name!(first_at, Option<TimestampWithTimeZone>),
+        name!(last_at, Option<TimestampWithTimeZone>),
+    ),
+> {
+    or_raise(can_capture());
+    let sight = Sight::new();
+    let texts = texts(&sight);
+    let rows: Vec<_> = read::plans(&sight)
+        .into_iter()
+        .map(|seen| {
+            (
+                seen.key.query_id(),
+                seen.key.kind.is_top(),
+                user_name(seen.key.user),
+                texts.get(&seen.key).cloned(),
+                seen.outline.shape as i64,
+                plan::shown(&seen.outline),
+                plan::relations(&seen.outline),
+                number(seen.executions),
+                ms(seen.ns) / seen.executions.max(1) as f64,
+                ms(seen.min_ns),
+                ms(seen.max_ns),
+                TimestampWithTimeZone::try_from(seen.first_at).ok(),
+                TimestampWithTimeZone::try_from(seen.last_at).ok(),
+            )
+        })
+        .collect();
+    TableIterator::new(rows)
+}
+
+/// Texts of captured executions without their literals, of the last one of each statement.
+fn texts(sight: &Sight) -> BTreeMap<Key, String> {
+    let mut texts = BTreeMap::new();
+    for captured in read::captured(sight) {
+        texts
+            .entry(captured.key)
+            .or_insert_with(|| read::without_literals(&captured));
+    }
+    texts
+}
+
 /// The rows of `pitcrew.captured_statements`.
 #[pg_extern(sql = r#"
 CREATE FUNCTION pitcrew.captured_statement_rows() RETURNS TABLE (
@@ -156,12 +222,7 @@ fn captured_statement_rows() -> TableIterator<
 > {
     or_raise(can_capture());
     let sight = Sight::new();
-    let mut texts: BTreeMap<Key, String> = BTreeMap::new();
-    for captured in read::captured(&sight) {
-        texts
-            .entry(captured.key)
-            .or_insert_with(|| read::without_literals(&captured));
-    }
+    let texts = texts(&sight);
     let rows: Vec<_> = read::totals(&sight)
         .into_iter()
         .map(|total| {
@@ -195,12 +256,12 @@ fn captured_statement_rows() -> TableIterator<
 CREATE FUNCTION pitcrew.capture_status() RETURNS TABLE (
     mode text, min_duration_ms double precision, sample_rate double precision, keeps_values boolean, counts_statements boolean,
     slots integer, slots_used integer, memory_bytes bigint, longest_text_bytes integer, kept bigint, without_values bigint,
-    dropped_busy bigint, dropped_long bigint, dropped_deep bigint, uncounted bigint, displaced bigint, panics bigint,
+    dropped_busy bigint, dropped_long bigint, dropped_deep bigint, uncounted bigint, displaced bigint, plans_displaced bigint, plans_busy bigint, panics bigint,
     purged_at timestamptz
 )
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'capture_status_wrapper';
 COMMENT ON FUNCTION pitcrew.capture_status() IS
-    'What is captured on this server, its bounds, and what was dropped since its start: dropped_busy because another session used the same slots, dropped_long because the text is longer than longest_text_bytes, dropped_deep because too many statements were open in one session. uncounted executions are missing in pitcrew.captured_statements, displaced statements made room there for others. without_values executions were kept without some of their values.';
+    'What is captured on this server, its bounds, and what was dropped since its start: dropped_busy because another session used the same slots, dropped_long because the text is longer than longest_text_bytes, dropped_deep because too many statements were open in one session. uncounted executions are missing in pitcrew.captured_statements, displaced statements made room there for others. plans_displaced plans were forgotten for others within an hour, plans_busy not looked at because another session used the same place. without_values executions were kept without some of their values.';
 "#)]
 #[allow(clippy::type_complexity)]
 fn capture_status() -> TableIterator<
@@ -222,6 +283,8 @@ fn capture_status() -> TableIterator<
         name!(dropped_deep, i64),
         name!(uncounted, i64),
         name!(displaced, i64),
+        name!(plans_displaced, i64),
+        name!(plans_busy, i64),
         name!(panics, i64),
         name!(purged_at, Option<TimestampWithTimeZone>),
     ),
@@ -257,6 +320,8 @@ fn capture_status() -> TableIterator<
         counted(|counters| &counters.dropped_deep),
         counted(|counters| &counters.uncounted),
         counted(|counters| &counters.displaced),
+        counted(|counters| &counters.plans_displaced),
+        counted(|counters| &counters.plans_busy),
         counted(|counters| &counters.panics),
         (purged_at != 0)
             .then(|| TimestampWithTimeZone::try_from(purged_at).ok())
@@ -293,5 +358,5 @@ pub(crate) fn forget(database: pg_sys::Oid) -> u64 {
 pgrx::extension_sql_file!(
     "../../sql/capture.sql",
     name = "capture",
-    requires = [captured_rows, captured_statement_rows]
+    requires = [captured_rows, captured_statement_rows, seen_plan_rows]
 );

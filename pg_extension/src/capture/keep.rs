@@ -3,7 +3,9 @@
 use std::ffi::CStr;
 use std::sync::atomic::Ordering;
 
-use pg_pitcrew_capture::{Blocks, Counted, Ended, Kept, Key, Kind, Measured, Packed, Record, Slot};
+use pg_pitcrew_capture::{
+    Blocks, Counted, Ended, Kept, Key, Kind, Measured, Outline, Packed, Record, Slot,
+};
 use pgrx::prelude::*;
 
 use super::buffers::Buffer;
@@ -55,32 +57,65 @@ pub(super) unsafe fn ended(open: &Open, description: *mut pg_sys::QueryDesc) {
     let is_slow = unsafe {
         compat::duration_ns(description) as f64 >= *settings::MIN_DURATION_MS.as_ptr() * 1e6
     };
-    if is_slow || is_alone() {
+    let is_due = is_due(open);
+    if is_slow || is_due || is_alone() {
         // SAFETY: the caller's promise.
-        unsafe { ended_with(open, description, is_slow) };
+        unsafe { ended_with(open, description, is_slow, is_due) };
     }
 }
 
-unsafe fn ended_with(open: &Open, description: *mut pg_sys::QueryDesc, is_slow: bool) {
+/// Whether the plan of a statement that may be fast is looked at: once in a while in each session, so that what a slow one is
+/// compared with is known.
+#[inline]
+fn is_due(open: &Open) -> bool {
+    /// Statements with a turn of their own; others share one.
+    const TURNS: usize = 64;
+    /// In microseconds.
+    const INTERVAL: i64 = 10_000_000;
+    static mut NEXT: [pg_sys::TimestampTz; TURNS] = [0; TURNS];
+    // SAFETY: this process's own, on its only thread.
+    unsafe {
+        let turn = open.query as usize % TURNS;
+        let is_due = open.started_at >= NEXT[turn];
+        if is_due {
+            NEXT[turn] = open.started_at + INTERVAL;
+        }
+        is_due
+    }
+}
+
+unsafe fn ended_with(
+    open: &Open,
+    description: *mut pg_sys::QueryDesc,
+    is_slow: bool,
+    is_due: bool,
+) {
     // SAFETY: the caller's promise; the text and the plan live as long as the execution.
     unsafe {
         let key = key(open);
         let measured = compat::measured(description);
         let lacks_text = is_alone() && !count(&key, &measured);
-        if !hooks::is_on() || !((is_slow && is_drawn()) || lacks_text) {
+        let is_kept = (is_slow && is_drawn()) || lacks_text;
+        if !hooks::is_on() || !(is_kept || is_due) {
             return;
         }
+        let plan = shape::of((*description).plannedstmt);
+        see_plan(&key, &plan, &measured, open.started_at);
+        if !is_kept {
+            return;
+        }
+        let shape = plan.shape;
         // What a function runs inside is read where it is; its values mean nothing outside.
         let buffer = if open.top {
-            Some(open.buffer.unwrap_or_else(|| buffers::fill(description)))
+            Some(
+                open.buffer
+                    .unwrap_or_else(|| buffers::fill(description, shape)),
+            )
         } else {
             None
         };
         let (text, values, shape) = match buffer {
-            None => {
-                let shape = shape::of((*description).plannedstmt);
-                (buffers::text_of(description), Packed::default(), shape)
-            }
+            None => (buffers::text_of(description), Packed::default(), shape),
             Some(buffer) => match buffer.read() {
                 Some(read) => read,
                 None => return note_unkept(buffer),
@@ -113,7 +148,10 @@ pub(super) unsafe fn hit(open: &mut Open, ended: Ended) {
         return;
     }
     // SAFETY: the caller's promise.
-    open.buffer = Some(unsafe { buffers::fill(open.description) });
+    open.buffer = Some(unsafe {
+        let plan = shape::of((*open.description).plannedstmt);
+        buffers::fill(open.description, plan.shape)
+    });
 }
 
 /// An execution that never came to its end. What it was begun with may be gone.
@@ -162,6 +200,19 @@ pub(super) unsafe fn swept(open: &Open) {
             values,
             keep_literals: *settings::VALUES.as_ptr(),
         });
+    }
+}
+
+/// Adds to what is known of the statement's plans. One that reads no table has nothing to choose from.
+fn see_plan(key: &Key, plan: &Outline, measured: &Measured, at: i64) {
+    if plan.nodes().all(|node| node.relation == 0) {
+        return;
+    }
+    let set = key.set(memory::count());
+    match memory::try_write(set, |set| set.see_plan(key, plan, measured.ns, at)) {
+        Some(false) => {}
+        Some(true) => memory::note(|counters| &counters.plans_displaced),
+        None => memory::note(|counters| &counters.plans_busy),
     }
 }
 

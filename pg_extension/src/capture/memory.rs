@@ -38,6 +38,10 @@ pub(super) struct Counters {
     pub(super) uncounted: AtomicU64,
     /// Statements whose counts had to make room for another's.
     pub(super) displaced: AtomicU64,
+    /// Plans that were forgotten for others within an hour of their last execution.
+    pub(super) plans_displaced: AtomicU64,
+    /// Plans that were not looked at: somebody else had the lock.
+    pub(super) plans_busy: AtomicU64,
     /// Panics in a hook: bugs.
     pub(super) panics: AtomicU64,
     /// Microseconds of the server's epoch of the last purge; 0 for none.

@@ -14,6 +14,7 @@
 //! | `hooks`, `ended` | where the server calls us |
 //! | `open`, `buffers` | what a backend remembers of the executions that it has begun |
 //! | `keep`, `shape` | what becomes of one that ended |
+//! | `plan` | its plan in words |
 //! | `read`, `values`, `functions` | what of it who may see |
 //! | `samples` | what of it the advisor plans |
 //!
@@ -27,6 +28,7 @@ mod hooks;
 mod keep;
 mod memory;
 mod open;
+mod plan;
 mod read;
 mod samples;
 pub(crate) mod settings;

@@ -1,6 +1,6 @@
 //! What of the capture the current role may see.
 
-use pg_pitcrew_capture::{Captured, Key, Total, written_without_literals};
+use pg_pitcrew_capture::{Captured, Key, SeenPlan, Total, written_without_literals};
 use pgrx::prelude::*;
 
 use super::{memory, settings};
@@ -63,6 +63,13 @@ pub(super) fn captured(sight: &Sight) -> Vec<Captured> {
     let mut found = Vec::new();
     memory::each(|set| found.extend(set.captured(|key| sight.sees(key))));
     found.sort_unstable_by_key(|captured| std::cmp::Reverse(captured.number));
+    found
+}
+
+/// Plans of the statements that the role may see.
+pub(super) fn plans(sight: &Sight) -> Vec<SeenPlan> {
+    let mut found = Vec::new();
+    memory::each(|set| found.extend(set.plans(|key| sight.sees(key))));
     found
 }
 

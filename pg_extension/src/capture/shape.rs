@@ -1,6 +1,7 @@
-//! The shape of a plan as a number: which nodes over which tables and indexes, joined how. Costs and constants are no part of it.
+//! What is kept of a plan: a number for its shape (which nodes over which tables and indexes, joined how) and its first nodes.
+//! Costs and constants are no part of it, nor which and how many partitions of a table are read: those depend on the constants.
 
-use pg_pitcrew_capture::mix;
+use pg_pitcrew_capture::{Outline, PlanNode, mix};
 use pgrx::prelude::*;
 
 use crate::lists::pointers;
@@ -8,116 +9,205 @@ use crate::lists::pointers;
 /// Nodes of a plan that are looked at: what a larger one has beyond them does not count.
 const MAX_NODES: u32 = 2_000;
 /// Plans in plans; deeper ones do not count.
-const MAX_DEPTH: u32 = 200;
+const MAX_DEPTH: u16 = 200;
+/// Children of one Append that are told apart.
+const MAX_ALIKE: usize = 16;
+/// Partitions in partitions.
+const MAX_LEVELS: usize = 16;
 
-/// The shape of a plan; 0 where there is none.
+/// What is kept of a plan.
 ///
 /// # Safety
 /// `statement` is null or a plan.
-pub(super) unsafe fn of(statement: *mut pg_sys::PlannedStmt) -> u64 {
+pub(super) unsafe fn of(statement: *mut pg_sys::PlannedStmt) -> Outline {
     // SAFETY: the caller's promise.
     unsafe {
         if statement.is_null() {
-            return 0;
+            return Outline::default();
         }
         let mut walk = Walk {
             entries: pointers((*statement).rtable),
-            hash: 1,
+            parents: pointers((*statement).appendRelations),
+            outline: Outline::default(),
             nodes: 0,
         };
-        walk.node((*statement).planTree, 0);
+        let mut shape = walk.node((*statement).planTree, 0);
         for &plan in pointers::<pg_sys::Plan>((*statement).subplans) {
-            walk.node(plan, 0);
+            shape = mix(shape, walk.node(plan, 0));
         }
-        walk.hash | 1
+        walk.outline.shape = shape | 1;
+        walk.outline
     }
 }
 
 struct Walk<'a> {
     entries: &'a [*mut pg_sys::RangeTblEntry],
-    hash: u64,
+    /// Which entry is a part of which.
+    parents: &'a [*mut pg_sys::AppendRelInfo],
+    outline: Outline,
     nodes: u32,
 }
 
-impl Walk<'_> {
-    fn add(&mut self, number: u32) {
-        self.hash = mix(self.hash, u64::from(number));
-    }
+/// What a scan reads.
+struct Read {
+    /// The table; the whole one of a partition.
+    table: u32,
+    /// The index; none of a partition, whose index is its own.
+    index: u32,
+}
 
-    unsafe fn node(&mut self, plan: *mut pg_sys::Plan, depth: u32) {
+impl Walk<'_> {
+    /// A number for a plan and what is below it.
+    unsafe fn node(&mut self, plan: *mut pg_sys::Plan, depth: u16) -> u64 {
         self.nodes += 1;
         if plan.is_null() || depth > MAX_DEPTH || self.nodes > MAX_NODES {
-            // Where a child is missing counts too.
-            return self.add(0);
+            return 0;
         }
         // SAFETY: casts follow the node's tag.
         unsafe {
             use pg_sys::NodeTag;
             let tag = (*plan).type_;
-            self.add(tag as u32);
+            let read = self.read(plan);
+            self.outline.add(PlanNode {
+                depth,
+                tag: tag as u16,
+                relation: read.as_ref().map_or(0, |read| {
+                    if read.index == 0 {
+                        read.table
+                    } else {
+                        read.index
+                    }
+                }),
+            });
+            let mut shape = mix(1, tag as u64);
+            if let Some(read) = read {
+                shape = mix(mix(shape, read.table.into()), read.index.into());
+            }
             match tag {
+                NodeTag::T_NestLoop | NodeTag::T_MergeJoin | NodeTag::T_HashJoin => {
+                    shape = mix(shape, (*plan.cast::<pg_sys::Join>()).jointype.into());
+                }
+                NodeTag::T_Agg => {
+                    shape = mix(shape, (*plan.cast::<pg_sys::Agg>()).aggstrategy.into());
+                }
+                NodeTag::T_SubqueryScan => {
+                    let below = (*plan.cast::<pg_sys::SubqueryScan>()).subplan;
+                    shape = mix(shape, self.node(below, depth + 1));
+                }
+                NodeTag::T_Append => {
+                    return self.alike(shape, (*plan.cast::<pg_sys::Append>()).appendplans, depth);
+                }
+                NodeTag::T_MergeAppend => {
+                    return self.alike(
+                        shape,
+                        (*plan.cast::<pg_sys::MergeAppend>()).mergeplans,
+                        depth,
+                    );
+                }
+                NodeTag::T_BitmapAnd => {
+                    shape = self.all(
+                        shape,
+                        (*plan.cast::<pg_sys::BitmapAnd>()).bitmapplans,
+                        depth,
+                    );
+                }
+                NodeTag::T_BitmapOr => {
+                    shape = self.all(shape, (*plan.cast::<pg_sys::BitmapOr>()).bitmapplans, depth);
+                }
+                _ => {}
+            }
+            for below in [(*plan).lefttree, (*plan).righttree] {
+                if !below.is_null() {
+                    shape = mix(shape, self.node(below, depth + 1));
+                } else {
+                    // Where a child is missing counts too.
+                    shape = mix(shape, 0);
+                }
+            }
+            shape
+        }
+    }
+
+    unsafe fn all(&mut self, mut shape: u64, plans: *mut pg_sys::List, depth: u16) -> u64 {
+        // SAFETY: a list of plans.
+        for &plan in unsafe { pointers::<pg_sys::Plan>(plans) } {
+            // SAFETY: as above.
+            shape = mix(shape, unsafe { self.node(plan, depth + 1) });
+        }
+        shape
+    }
+
+    /// Plans one after the other, each kind of them once; the one plan where all are alike, for then it stands alone where
+    /// there is a single one.
+    unsafe fn alike(&mut self, mut shape: u64, plans: *mut pg_sys::List, depth: u16) -> u64 {
+        let mut seen = [0; MAX_ALIKE];
+        let mut count = 0;
+        // SAFETY: a list of plans.
+        for &plan in unsafe { pointers::<pg_sys::Plan>(plans) } {
+            let before = self.outline.len();
+            // SAFETY: as above.
+            let child = unsafe { self.node(plan, depth + 1) };
+            if seen[..count].contains(&child) {
+                self.outline.truncate(before);
+            } else if let Some(place) = seen.get_mut(count) {
+                *place = child;
+                count += 1;
+            }
+        }
+        let kinds = &mut seen[..count];
+        if let [only] = kinds {
+            return *only;
+        }
+        kinds.sort_unstable();
+        for kind in kinds {
+            shape = mix(shape, *kind);
+        }
+        shape
+    }
+
+    /// What a node reads itself.
+    unsafe fn read(&self, plan: *mut pg_sys::Plan) -> Option<Read> {
+        // SAFETY: casts follow the node's tag; every scan begins with the same fields.
+        unsafe {
+            use pg_sys::NodeTag;
+            let index = match (*plan).type_ {
                 NodeTag::T_SeqScan
                 | NodeTag::T_SampleScan
                 | NodeTag::T_BitmapHeapScan
                 | NodeTag::T_TidScan
                 | NodeTag::T_TidRangeScan
-                | NodeTag::T_ForeignScan => self.scan(plan),
-                NodeTag::T_IndexScan => {
-                    self.scan(plan);
-                    self.add((*plan.cast::<pg_sys::IndexScan>()).indexid.to_u32());
-                }
-                NodeTag::T_IndexOnlyScan => {
-                    self.scan(plan);
-                    self.add((*plan.cast::<pg_sys::IndexOnlyScan>()).indexid.to_u32());
-                }
-                NodeTag::T_BitmapIndexScan => {
-                    self.scan(plan);
-                    self.add((*plan.cast::<pg_sys::BitmapIndexScan>()).indexid.to_u32());
-                }
-                NodeTag::T_NestLoop | NodeTag::T_MergeJoin | NodeTag::T_HashJoin => {
-                    self.add((*plan.cast::<pg_sys::Join>()).jointype);
-                }
-                NodeTag::T_Agg => self.add((*plan.cast::<pg_sys::Agg>()).aggstrategy),
-                NodeTag::T_SubqueryScan => {
-                    self.node((*plan.cast::<pg_sys::SubqueryScan>()).subplan, depth + 1);
-                }
-                NodeTag::T_Append => {
-                    self.list((*plan.cast::<pg_sys::Append>()).appendplans, depth);
-                }
-                NodeTag::T_MergeAppend => {
-                    self.list((*plan.cast::<pg_sys::MergeAppend>()).mergeplans, depth);
-                }
-                NodeTag::T_BitmapAnd => {
-                    self.list((*plan.cast::<pg_sys::BitmapAnd>()).bitmapplans, depth);
-                }
-                NodeTag::T_BitmapOr => {
-                    self.list((*plan.cast::<pg_sys::BitmapOr>()).bitmapplans, depth);
-                }
-                _ => {}
-            }
-            if !(*plan).lefttree.is_null() || !(*plan).righttree.is_null() {
-                self.node((*plan).lefttree, depth + 1);
-                self.node((*plan).righttree, depth + 1);
-            }
+                | NodeTag::T_ForeignScan => pg_sys::InvalidOid,
+                NodeTag::T_IndexScan => (*plan.cast::<pg_sys::IndexScan>()).indexid,
+                NodeTag::T_IndexOnlyScan => (*plan.cast::<pg_sys::IndexOnlyScan>()).indexid,
+                NodeTag::T_BitmapIndexScan => (*plan.cast::<pg_sys::BitmapIndexScan>()).indexid,
+                _ => return None,
+            };
+            let number = (*plan.cast::<pg_sys::Scan>()).scanrelid;
+            let (whole, is_part) = self.whole(number);
+            let place = usize::try_from(whole).ok()?.checked_sub(1);
+            let entry = place.and_then(|place| self.entries.get(place));
+            Some(Read {
+                table: entry.map_or(0, |entry| (**entry).relid.to_u32()),
+                index: if is_part { 0 } else { index.to_u32() },
+            })
         }
     }
 
-    unsafe fn list(&mut self, plans: *mut pg_sys::List, depth: u32) {
-        // SAFETY: a list of plans.
-        for &plan in unsafe { pointers::<pg_sys::Plan>(plans) } {
-            // SAFETY: as above.
-            unsafe { self.node(plan, depth + 1) };
+    /// The entry that a part belongs to, and whether it is one.
+    unsafe fn whole(&self, number: pg_sys::Index) -> (pg_sys::Index, bool) {
+        let mut whole = number;
+        for _ in 0..MAX_LEVELS {
+            // SAFETY: a list of AppendRelInfo.
+            let parent = self
+                .parents
+                .iter()
+                .find(|one| unsafe { (***one).child_relid == whole });
+            // SAFETY: as above. Parts of a UNION have no table above them.
+            match parent.map(|one| unsafe { ((**one).parent_relid, (**one).parent_reloid) }) {
+                Some((parent, table)) if table != pg_sys::InvalidOid => whole = parent,
+                _ => break,
+            }
         }
-    }
-
-    unsafe fn scan(&mut self, plan: *mut pg_sys::Plan) {
-        // SAFETY: every scan begins with these fields.
-        unsafe {
-            let number = (*plan.cast::<pg_sys::Scan>()).scanrelid as usize;
-            let entry = number
-                .checked_sub(1)
-                .and_then(|place| self.entries.get(place));
-            self.add(entry.map_or(0, |entry| (**entry).relid.to_u32()));
-        }
+        (whole, whole != number)
     }
 }

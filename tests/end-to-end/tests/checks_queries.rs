@@ -192,7 +192,82 @@ fn a_statement_that_got_slower() {
     session.run("ALTER SYSTEM SET pitcrew.history = off");
     session.run("SELECT pg_reload_conf()");
     session.until("SHOW pitcrew.history", "off");
-    skipped("needs the setting pitcrew.history = on");
+    skipped("needs the setting pitcrew.history, which is off");
+}
+
+#[test]
+fn a_statement_whose_plan_flipped() {
+    require!(statements);
+    let postgres = server(&[("autovacuum", "off")]);
+    let url = postgres.socket_url("postgres", "shop");
+    let session = Session::open(&url);
+    let skipped = check(&session, "plan_flip", "{}");
+    assert_eq!(skipped[0].severity, "skipped", "{skipped:?}");
+    session.run(
+        "CREATE TABLE orders (id int, customer int, note text); \
+         INSERT INTO orders SELECT g, g, repeat('x', 100) FROM generate_series(1, 50000) g; \
+         CREATE INDEX \"by Customer\" ON orders (customer) WHERE id > 0; ANALYZE",
+    );
+    sample(&session);
+    let app = Session::open(&url);
+    app.run("SET pitcrew.capture = 'all'; SET pitcrew.capture_min_duration = 0");
+    let look_up = || {
+        for customer in 1..=3 {
+            app.run(&format!(
+                "SELECT note FROM orders WHERE customer = {customer} AND id > 0"
+            ));
+        }
+    };
+    look_up();
+    sample(&session);
+    let id = queryid(
+        &session,
+        "SELECT note FROM orders WHERE customer = $1 AND id > $2",
+    );
+    let object = format!("query {id}");
+    session.run("DROP INDEX \"by Customer\"");
+    look_up();
+    let sick = Sick {
+        check: "plan_flip",
+        thresholds: "{\"warn_ratio\": 2}",
+        object: &object,
+        severity: "warn",
+        detail: &[
+            "since it runs as Seq Scan on public.orders (3 executions seen since",
+            "index public.\"by Customer\" is not there any more",
+            "SELECT note FROM orders WHERE customer = ",
+        ],
+    };
+    sick.seen(&session, &url);
+    // Its fix builds the index again, and then the fast plan is the last one.
+    let fix = session.run("SELECT fix_job->>'kind', fix_job->>'target', (fix_job->'options')::text FROM pitcrew.check('plan_flip')");
+    let fix: Vec<String> = fix[0]
+        .iter()
+        .map(|cell| pitcrew_stack::sql::literal(cell.as_deref().unwrap()))
+        .collect();
+    let job = session.submit(&fix.join(", "));
+    session.done(&job);
+    look_up();
+    sick.healed(&session, &url);
+    // Where the statistics are behind they are what is to be mended.
+    session.run(
+        "CREATE TABLE mails (id int, kind int, body text); CREATE INDEX mails_kind ON mails (kind); \
+         INSERT INTO mails SELECT g, g, repeat('x', 100) FROM generate_series(1, 50000) g; ANALYZE mails",
+    );
+    let read = || {
+        (0..3).for_each(|_| drop(app.run("SELECT sum(length(body)) FROM mails WHERE kind < 20")))
+    };
+    read();
+    session.run("UPDATE mails SET kind = 1; SELECT pg_stat_force_next_flush()");
+    app.run("SET enable_indexscan = off; SET enable_bitmapscan = off");
+    read();
+    let found = check(&session, "plan_flip", "{\"min_ms\": 0}");
+    assert!(
+        found
+            .iter()
+            .any(|row| row.detail.contains("rows of public.mails changed since")),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -363,7 +363,13 @@ fn a_plan_that_flips_is_seen() {
     session.run("ANALYZE items");
     session.run("SELECT id FROM items WHERE kind = 3");
     session.run("SELECT id FROM items WHERE kind = 4");
+    let seen = "SELECT plan FROM pitcrew.seen_plans WHERE user_name = 'postgres' AND plan LIKE '%items%' ORDER BY first_at";
+    assert_eq!(
+        watcher.run(seen).last().unwrap()[0].as_deref(),
+        Some("Index Scan using public.items_kind")
+    );
     assert!(watcher.run("SELECT * FROM pitcrew.plan_flips").is_empty());
+    let gone = session.text("SELECT 'items_kind'::regclass::oid");
     session.run("DROP INDEX items_kind");
     session.run("SELECT id FROM items WHERE kind = 5");
     let flips = watcher.run(
@@ -377,4 +383,55 @@ fn a_plan_that_flips_is_seen() {
         flips,
         [["2", "1", "t", "postgres"], ["2", "2", "f", "postgres"]]
     );
+    assert_eq!(
+        watcher
+            .text("SELECT string_agg(plan, ' | ' ORDER BY mean_ms DESC) FROM pitcrew.plan_flips"),
+        "Seq Scan on public.items | Index Scan on what is gone (OID 0)"
+            .replace("OID 0", &format!("OID {gone}"))
+    );
+    watcher.text("SELECT pitcrew.capture_reset()");
+    assert!(watcher.run(seen).is_empty());
+}
+
+#[test]
+fn which_partitions_are_read_is_no_other_plan() {
+    require!(extension);
+    let postgres = server(&[]);
+    let watcher = watcher(&postgres);
+    let session = Session::open(&postgres.socket_url("postgres", "shop"));
+    session.run(
+        "CREATE TABLE days (day int, kind int) PARTITION BY RANGE (day); \
+         CREATE TABLE one PARTITION OF days FOR VALUES FROM (0) TO (10); \
+         CREATE TABLE two PARTITION OF days FOR VALUES FROM (10) TO (20); \
+         CREATE TABLE three PARTITION OF days FOR VALUES FROM (20) TO (30); \
+         INSERT INTO days SELECT g % 30, g FROM generate_series(1, 30000) g; CREATE INDEX days_kind ON days (kind)",
+    );
+    session.run("ANALYZE days");
+    for upto in [5, 15, 25] {
+        session.run(&format!(
+            "SELECT count(*) FROM days WHERE day < {upto} AND kind = 77"
+        ));
+    }
+    assert_eq!(
+        watcher.run("SELECT plan, executions::text FROM pitcrew.seen_plans WHERE plan LIKE 'Aggregate%days%'"),
+        [["Aggregate(Index Scan on public.days)", "3"].map(|cell| Some(cell.to_owned()))]
+    );
+}
+
+#[test]
+fn how_fast_statements_run_is_seen_without_their_values() {
+    require!(extension);
+    let postgres = server(&[("pitcrew.capture_min_duration", "1h")]);
+    let watcher = watcher(&postgres);
+    let session = Session::open(&postgres.socket_url("postgres", "shop"));
+    session.run("CREATE TABLE items (id int PRIMARY KEY)");
+    for id in 0..5 {
+        session.run(&format!("SELECT id FROM items WHERE id = {id}"));
+    }
+    // One of them: the others came within ten seconds.
+    assert_eq!(
+        watcher.run("SELECT executions::text, query FROM pitcrew.seen_plans WHERE plan LIKE '%items_pkey' OR plan LIKE '%(Bitmap%'"),
+        [[Some("1".to_owned()), None]]
+    );
+    assert!(watcher.run("SELECT * FROM pitcrew.captured").is_empty());
 }

@@ -15,7 +15,7 @@ use pgrx::prelude::*;
 use crate::lists::pointers;
 use local::local;
 use operators::Kind;
-use place::Place;
+use place::{Place, ungrouped};
 
 pub(crate) use operators::Trigrams;
 pub(crate) use place::resolve;
@@ -223,6 +223,7 @@ impl Reader<'_> {
             if let Some(place) = self.place(node) {
                 return Some(place.into());
             }
+            let node = ungrouped(node, &self.stack);
             let found = local(node, &self.stack, self.reading.shows_constants)?;
             Some(Side {
                 entry: found.entry,

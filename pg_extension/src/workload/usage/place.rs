@@ -2,6 +2,7 @@
 
 use pgrx::prelude::*;
 
+use crate::compat;
 use crate::lists::pointers;
 
 /// Subqueries inside subqueries that a column is followed through.
@@ -16,6 +17,28 @@ pub(crate) struct Place {
     pub(crate) column: i16,
     /// Its type.
     pub(super) type_oid: pg_sys::Oid,
+}
+
+/// What a query is grouped by, where the node is a column of its groups; else the node.
+pub(super) unsafe fn ungrouped(
+    node: *mut pg_sys::Node,
+    stack: &[*mut pg_sys::Query],
+) -> *mut pg_sys::Node {
+    // SAFETY: casts follow the node's tag; numbers are checked against the lists.
+    unsafe {
+        if node.is_null() || (*node).type_ != pg_sys::NodeTag::T_Var {
+            return node;
+        }
+        let variable = node.cast::<pg_sys::Var>();
+        let place = |number: i64| usize::try_from(number).ok()?.checked_sub(1);
+        let found = || {
+            let query = *stack.last().filter(|_| (*variable).varlevelsup == 0)?;
+            let number = place((*variable).varno as i64)?;
+            let entry = *pointers::<pg_sys::RangeTblEntry>((*query).rtable).get(number)?;
+            Some(compat::grouped(entry, place((*variable).varattno.into())?))
+        };
+        found().filter(|found| !found.is_null()).unwrap_or(node)
+    }
 }
 
 /// Follows a column through joins, views and subqueries to the table that it comes from.
@@ -50,6 +73,10 @@ pub(crate) unsafe fn resolve(
         let entry = *pointers::<pg_sys::RangeTblEntry>((*query).rtable).get(number)?;
         let column = (*variable).varattno;
         let position = usize::try_from(column).ok()?.checked_sub(1)?;
+        let grouped = compat::grouped(entry, position);
+        if !grouped.is_null() {
+            return resolve(grouped, &stack[..=level], depth + 1);
+        }
         match (*entry).rtekind {
             pg_sys::RTEKind::RTE_RELATION => Some(Place {
                 entry,

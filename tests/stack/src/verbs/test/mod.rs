@@ -12,7 +12,7 @@ use pitcrew_stack::{Error, PgConfig, Progress, Result, find_or_fetch_major};
 
 use super::{child, unknown};
 use report::Report;
-use steps::Run;
+use steps::{Run, Which};
 
 /// What tests keep for whoever wants a look, and its folder below `target/pitcrew`.
 const KEPT: [(&str, &str); 2] = [
@@ -24,6 +24,8 @@ const KEPT: [(&str, &str); 2] = [
 #[derive(Clone, Debug, Default)]
 struct Arguments {
     strict: bool,
+    /// The extension's tests alone.
+    extension: bool,
     major: Option<u32>,
     filter: Option<String>,
 }
@@ -36,6 +38,7 @@ impl Arguments {
             match argument.as_str() {
                 "-y" => {}
                 "--strict" => parsed.strict = true,
+                "--extension" => parsed.extension = true,
                 "--pg" => {
                     let number = rest.next().and_then(|number| number.parse().ok());
                     parsed.major = Some(number.ok_or_else(|| {
@@ -50,6 +53,11 @@ impl Arguments {
                     )));
                 }
             }
+        }
+        if parsed.extension && parsed.filter.is_some() {
+            return Err(Error::Usage(
+                "test: --extension runs all of the extension's tests, and takes no filter".into(),
+            ));
         }
         Ok(parsed)
     }
@@ -76,7 +84,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         report: &mut report,
     };
     match &arguments.filter {
-        Some(filter) => run.tests(Some(filter))?,
+        Some(filter) => run.tests(Which::Named(filter))?,
+        None if arguments.extension => run.tests(Which::Extension)?,
         None => run.everything()?,
     }
     print!("{}", report.summary());
@@ -106,7 +115,13 @@ mod tests {
             (all.major, all.filter.as_deref()),
             (Some(17), Some("cache"))
         );
-        for wrong in [&["--pg"][..], &["--pg", "x"], &["--fast"], &["a", "b"]] {
+        for wrong in [
+            &["--pg"][..],
+            &["--pg", "x"],
+            &["--fast"],
+            &["a", "b"],
+            &["--extension", "a"],
+        ] {
             assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
         }
     }

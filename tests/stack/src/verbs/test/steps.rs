@@ -20,6 +20,19 @@ const FEATURES: &str = "tests/stack/features.toml";
 /// Up to so many tests that failed are run again alone. More of them are no matter of what ran beside them.
 const TRIED_AGAIN: usize = 3;
 
+/// Test files of the package `end-to-end` that are about the extension, as cargo's patterns.
+const EXTENSION: [&str; 4] = ["extension_*", "checks*", "autovacuum_advice", "pool_advice"];
+
+/// Which tests.
+#[derive(Clone, Copy)]
+pub(super) enum Which<'a> {
+    All,
+    /// Those of one file, or whose names have this in them.
+    Named(&'a str),
+    /// Those of the extension.
+    Extension,
+}
+
 /// One run of the tests.
 pub(super) struct Run<'a> {
     pub(super) root: &'a Path,
@@ -48,7 +61,7 @@ impl Run<'_> {
         let mut docs = Extension::cargo(self.root, self.pg_config, "doc");
         docs.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
         self.check("documentation of the extension", docs)?;
-        self.tests(None)?;
+        self.tests(Which::All)?;
         self.interleavings()?;
         self.features()?;
         self.demo("demo --check", demo::Choice::check(true))?;
@@ -60,7 +73,7 @@ impl Run<'_> {
     }
 
     /// The stack, and the tests on it.
-    pub(super) fn tests(&mut self, filter: Option<&str>) -> Result<()> {
+    pub(super) fn tests(&mut self, which: Which<'_>) -> Result<()> {
         let begin = Instant::now();
         let started = Stack::start(Options {
             pg_config: Some(self.pg_config.clone()),
@@ -85,8 +98,8 @@ impl Run<'_> {
             tests.args(child::SELECTION);
             tests
         };
-        self.cargo_test("tests", &tests, filter, &stack)?;
-        if filter.is_some_and(|filter| is_test_file(self.root, filter)) {
+        self.cargo_test("tests", &tests, which, &stack)?;
+        if matches!(which, Which::Named(name) if is_test_file(self.root, name)) {
             return Ok(());
         }
         let pg_config = self.pg_config;
@@ -98,7 +111,10 @@ impl Run<'_> {
         self.cargo_test(
             "tests of the extension's plain code",
             &tests,
-            filter,
+            match which {
+                Which::Extension => Which::All,
+                other => other,
+            },
             &stack,
         )
     }
@@ -107,7 +123,7 @@ impl Run<'_> {
         &mut self,
         step: &str,
         tests: &dyn Fn() -> Command,
-        filter: Option<&str>,
+        which: Which<'_>,
         stack: &Stack,
     ) -> Result<()> {
         let description = stack.write_description()?;
@@ -121,15 +137,18 @@ impl Run<'_> {
         };
         let _ = std::fs::remove_file(&skips);
         let mut command = on_the_stack();
-        match filter {
-            None => {}
-            // Names as the report prints them: a file of tests, or BINARY::PATH.
-            Some(filter) if is_test_file(self.root, filter) => {
-                command.args(["--test", filter]);
+        match which {
+            Which::All => {}
+            Which::Extension => {
+                command.args(EXTENSION.iter().flat_map(|file| ["--test", file]));
             }
-            Some(filter) => {
-                let path = filter.split_once("::").map_or(filter, |(_, path)| path);
-                command.args(["--", filter, path]);
+            // Names as the report prints them: a file of tests, or BINARY::PATH.
+            Which::Named(name) if is_test_file(self.root, name) => {
+                command.args(["--test", name]);
+            }
+            Which::Named(name) => {
+                let path = name.split_once("::").map_or(name, |(_, path)| path);
+                command.args(["--", name, path]);
             }
         }
         let failed = self.libtest(step, command, Some(&skips))?;

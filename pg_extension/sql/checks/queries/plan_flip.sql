@@ -1,0 +1,61 @@
+-- title: Statement whose plan changed and that got slower by it
+-- needs: extension pg_pitcrew, setting pitcrew.capture_slots, role pg_read_all_stats
+-- default: min_executions = 2
+-- default: min_ratio = 2
+-- default: min_ms = 1
+-- default: warn_ratio = 5
+-- looked at: SELECT count(*) || ' plans of ' || count(DISTINCT queryid) || ' statements that were seen while pitcrew.capture was on' FROM pitcrew.seen_plans
+WITH plans AS MATERIALIZED (
+    SELECT p.*, max(p.last_at) OVER (PARTITION BY p.queryid, p.user_name) AS newest FROM pitcrew.plan_flips p WHERE p.queryid IS NOT NULL
+),
+flips AS (
+    SELECT DISTINCT ON (n.queryid, n.user_name) n.queryid, n.user_name, n.query, n.plan, n.plan_shape, n.mean_ms, n.executions, n.first_at,
+           n.relations, b.plan AS fast_plan, b.plan_shape AS fast_shape, b.mean_ms AS fast_ms, b.executions AS fast_executions,
+           b.last_at AS fast_last_at, b.relations AS fast_relations, b.last_at > n.first_at AS both
+    FROM plans n
+    JOIN plans b ON b.queryid = n.queryid AND b.user_name IS NOT DISTINCT FROM n.user_name AND b.plan_shape <> n.plan_shape
+    WHERE n.executions >= {min_executions} AND b.executions >= {min_executions}
+      AND n.mean_ms >= {min_ms} AND n.mean_ms >= {min_ratio} * b.mean_ms
+      -- The slow one came after the fast one, and it is the one that ran last.
+      AND n.first_at > b.first_at AND n.last_at = n.newest AND n.last_at > b.last_at
+    ORDER BY n.queryid, n.user_name, b.mean_ms
+)
+SELECT CASE WHEN f.mean_ms >= {warn_ratio} * f.fast_ms AND NOT f.both THEN 'warn' ELSE 'info' END AS severity,
+       'query ' || f.queryid AS object,
+       format('takes %s ms instead of %s ms, %s times as long, since it runs as %s (%s executions seen since %s)%s instead of %s (%s seen); %s: %s',
+              round(f.mean_ms::numeric, 3), round(f.fast_ms::numeric, 3), round((f.mean_ms / nullif(f.fast_ms, 0))::numeric, 1), f.plan, f.executions,
+              to_char(f.first_at, 'YYYY-MM-DD HH24:MI:SS'), CASE WHEN f.both THEN ', and now and then still as before,' ELSE '' END, f.fast_plan, f.fast_executions,
+              CASE WHEN g.label IS NOT NULL THEN format('index %s is not there any more', g.key)
+                   WHEN s.relid IS NOT NULL THEN format('%s rows of %s changed since its statistics are from %s', s.modified, s.name, coalesce(s.analyzed::text, 'never'))
+                   ELSE 'its indexes are there and its statistics are fresh, so look for columns that go together (CREATE STATISTICS), for a larger statistics target, or for other parameter values' END,
+              coalesce(regexp_replace(left(f.query, 200), '\s+', ' ', 'g'), 'its text was not captured')) AS detail,
+       jsonb_build_object('queryid', f.queryid, 'user', f.user_name, 'plan', f.plan, 'plan_shape', f.plan_shape, 'mean_ms', f.mean_ms,
+                          'executions', f.executions, 'since', f.first_at, 'fast_plan', f.fast_plan, 'fast_plan_shape', f.fast_shape, 'fast_mean_ms', f.fast_ms,
+                          'fast_executions', f.fast_executions, 'fast_last_at', f.fast_last_at, 'both_in_use', f.both, 'index_gone', g.key, 'stale_table', s.name) AS evidence,
+       CASE WHEN g.label IS NOT NULL THEN regexp_replace(g.label, '^CREATE (UNIQUE )?INDEX', 'CREATE \1INDEX CONCURRENTLY')
+            WHEN s.relid IS NOT NULL THEN format('ANALYZE %s', s.name) END AS fix_sql,
+       CASE WHEN g.label IS NOT NULL AND g.label !~ '^CREATE UNIQUE' THEN
+                jsonb_build_object('kind', 'create_index', 'target', g.parent,
+                                   'options', jsonb_build_object('name', g.name, 'definition', substring(g.label FROM ' (USING .*)$')))
+            WHEN g.label IS NULL AND s.relid IS NOT NULL THEN jsonb_build_object('kind', 'analyze', 'target', s.name, 'options', jsonb_build_object()) END AS fix_job,
+       CASE WHEN g.label IS NOT NULL THEN 'high' WHEN s.relid IS NOT NULL THEN 'medium' END AS confidence
+FROM flips f
+-- An index of the fast plan that is gone: the history knows how it was made.
+LEFT JOIN LATERAL (
+    SELECT o.key, o.label, o.parent, (parse_ident(o.key))[2] AS name
+    FROM pitcrew.history_objects o
+    WHERE o.kind = 'i' AND o.oid = ANY (f.fast_relations) AND o.label IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indexrelid = o.oid AND i.indisvalid)
+    ORDER BY o.key LIMIT 1
+) g ON true
+-- The table of the slow plan whose statistics are furthest behind.
+LEFT JOIN LATERAL (
+    SELECT t.relid, t.relid::regclass::text AS name, t.n_mod_since_analyze AS modified, greatest(t.last_analyze, t.last_autoanalyze) AS analyzed
+    FROM pg_stat_user_tables t
+    WHERE (t.relid = ANY (f.relations) OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = t.relid AND i.indexrelid = ANY (f.relations)))
+      AND (t.n_mod_since_analyze >= greatest(0.05 * t.n_live_tup, 50) OR greatest(t.last_analyze, t.last_autoanalyze) IS NULL)
+    ORDER BY t.n_mod_since_analyze::float8 / greatest(t.n_live_tup, 1) DESC, t.relid LIMIT 1
+) s ON true
+UNION ALL
+SELECT 'skipped', NULL, 'no plan was seen: pitcrew.capture is off, or nothing ran since it is on', NULL, NULL, NULL, NULL
+WHERE NOT EXISTS (SELECT 1 FROM pitcrew.seen_plans)
