@@ -13,13 +13,15 @@ pub(crate) fn owns_relation(relation: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     }
 }
 
-/// Whether the current role may read every column of the relation.
+/// Whether the current role may read every column of the relation; not so where it is gone.
 pub(crate) fn may_read(relation: pg_sys::Oid) -> bool {
     let select = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
-    // SAFETY: catalogue look-ups for a relation that exists.
+    let mut is_missing = false;
+    // SAFETY: catalogue look-ups.
     unsafe {
         let role = pg_sys::GetUserId();
-        pg_sys::pg_class_aclcheck(relation, role, select) == pg_sys::AclResult::ACLCHECK_OK
+        pg_sys::pg_class_aclcheck_ext(relation, role, select, &mut is_missing)
+            == pg_sys::AclResult::ACLCHECK_OK
             || pg_sys::pg_attribute_aclcheck_all(
                 relation,
                 role,

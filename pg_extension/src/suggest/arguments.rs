@@ -95,6 +95,14 @@ fn weighted(
     texts: Vec<Option<String>>,
     weights: Option<Vec<Option<f64>>>,
 ) -> Result<Vec<(Option<String>, f64)>, Failure> {
+    let most = usize::try_from(guc::MAX_STATEMENTS.get()).unwrap_or(0);
+    if texts.len() > most {
+        return Err(Failure::argument(format!(
+            "{} queries are given, and {most} are looked at",
+            texts.len()
+        ))
+        .hint("Raise pitcrew.max_statements (10000 at most), or give the ones with most load."));
+    }
     let Some(weights) = weights else {
         return Ok(texts.into_iter().map(|text| (text, 1.0)).collect());
     };

@@ -34,12 +34,17 @@ pub(super) struct Planned {
     pub(super) relations: Vec<pg_sys::Oid>,
 }
 
-/// Analyses and plans each statement without new indexes.
+/// Analyses and plans each statement without new indexes, for half of the time that is left at most.
 pub(super) fn look(
     statements: Vec<Statement>,
     context: &Context,
     deadline: Option<Instant>,
 ) -> Vec<Looked> {
+    // What was looked at wants to be advised on too.
+    let deadline = deadline.map(|deadline| {
+        let now = Instant::now();
+        now + deadline.saturating_duration_since(now) / 2
+    });
     let mut looked: Vec<Looked> = statements
         .into_iter()
         .map(|statement| {

@@ -17,7 +17,7 @@ pub(crate) struct Caught {
     pub(crate) sqlstate: String,
 }
 
-/// Runs `work` and undoes what it did to the session: locks, settings made with `GUC_ACTION_LOCAL`, memory.
+/// Runs `work` and undoes what it did to the session: locks (waited for half a second at most), settings made with `GUC_ACTION_LOCAL`, memory.
 ///
 /// What `work` returns must not point into server memory. Cancels and shutdowns go on their way.
 pub(crate) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, Caught> {
@@ -35,6 +35,7 @@ pub(crate) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, Caught> {
             pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
         );
         pg_sys::MemoryContextSwitchTo(scratch);
+        bound_waits();
 
         let result = PgTryBuilder::new(AssertUnwindSafe(|| Ok(work())))
             .catch_others(|error| Err(Box::new(error)))
@@ -51,6 +52,29 @@ pub(crate) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, Caught> {
             Err(error) if is_not_ours(&error) => error.rethrow(),
             Err(error) => Err(caught(&error)),
         }
+    }
+}
+
+/// Who waits for a lock keeps those that he has, and others wait behind him: half a second at most. Undone with the
+/// subtransaction.
+unsafe fn bound_waits() {
+    const MS: i32 = 500;
+    // SAFETY: the session's own setting; both strings outlive the call.
+    unsafe {
+        let own = pg_sys::LockTimeout;
+        if (1..=MS).contains(&own) {
+            return;
+        }
+        pg_sys::set_config_option(
+            c"lock_timeout".as_ptr(),
+            c"500ms".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            true,
+            0,
+            false,
+        );
     }
 }
 

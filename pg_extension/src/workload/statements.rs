@@ -126,12 +126,11 @@ fn of_view(view: &str) -> Vec<Statement> {
     })
 }
 
-/// Texts given by the caller with their weights, each as one call, at most `pitcrew.max_statements`; NULLs are left out.
+/// Texts given by the caller with their weights, each as one call; NULLs are left out.
 pub(crate) fn given(texts: Vec<(Option<String>, f64)>) -> Vec<Statement> {
     texts
         .into_iter()
         .filter_map(|(text, weight)| Some((text?, weight)))
-        .take(guc::MAX_STATEMENTS.get() as usize)
         .map(|(text, weight)| Statement {
             queryid: None,
             text: Some(text),

@@ -39,4 +39,4 @@ pub use redis::Redis;
 pub use redis_cluster::RedisCluster;
 pub use redis_sentinel::RedisSentinel;
 pub use stack::{Description, Options, PostgresDescription, Stack, TEMPLATE};
-pub use suites::find_or_fetch_major;
+pub use suites::{find_or_fetch_major, find_or_fetch_newest};

@@ -24,6 +24,25 @@ const SOURCES: [(u32, Source); 4] = [
     (18, Source::Suite("sid")),
 ];
 
+/// The newest server that is supported and can be had; says which newer one could not.
+///
+/// # Errors
+/// As [`find_or_fetch_major`], where none can.
+pub fn find_or_fetch_newest(checkout: &Path, progress: Progress) -> Result<PgConfig> {
+    let mut major = *MAJORS.end();
+    loop {
+        match find_or_fetch_major(checkout, major, progress) {
+            Err(error) if major > *MAJORS.start() => {
+                progress.say(format!(
+                    "PostgreSQL {major} cannot be had, an older one is tried: {error}"
+                ));
+                major -= 1;
+            }
+            other => return other,
+        }
+    }
+}
+
 /// The installed server of that major version, else one from a Debian suite, cached below `target/`.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use pgrx::prelude::*;
 use super::key;
 use super::model::Model;
 use crate::names;
+use crate::whatif::guarded::guarded;
 use crate::whatif::hypothetical::{Hypothetical, Supposed};
 use crate::whatif::predict::{Names, predict};
 use catalogue::{counted, foreign_keys, read, suggested};
@@ -52,7 +53,7 @@ pub(super) fn proposals(
     suppressed: &BTreeSet<String>,
 ) -> Vec<Proposal> {
     let (mut weighed, mut there) = (Vec::new(), Vec::new());
-    for (index, one) in read() {
+    for (index, one) in read_in_peace() {
         if !leave_alone.contains(&index.table) {
             weighed.push(index);
             there.push(one);
@@ -82,6 +83,17 @@ pub(super) fn proposals(
         .zip(effects)
         .filter_map(|(one, effect)| worded(one, effect, &weighed, &there, &counted))
         .collect()
+}
+
+/// An index that is dropped while it is read makes the server's functions fail: then all of them are read anew.
+fn read_in_peace() -> Vec<(Weighed, There)> {
+    const TRIES: usize = 10;
+    for _ in 1..TRIES {
+        if let Ok(found) = guarded(read) {
+            return found;
+        }
+    }
+    read()
 }
 
 struct Weighing<'a, 'b> {

@@ -8,7 +8,7 @@ mod steps;
 use std::process::ExitCode;
 
 use pitcrew_stack::signals::Signals;
-use pitcrew_stack::{Error, PgConfig, Progress, Result, find_or_fetch_major};
+use pitcrew_stack::{Error, PgConfig, Progress, Result, find_or_fetch_major, find_or_fetch_newest};
 
 use super::{child, unknown};
 use report::Report;
@@ -20,13 +20,24 @@ const KEPT: [(&str, &str); 2] = [
     ("What the API's client said", "api"),
 ];
 
+/// Which server the tests run on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Server {
+    /// The one that is installed.
+    #[default]
+    Installed,
+    /// The newest one that can be had.
+    Newest,
+    Major(u32),
+}
+
 /// What the command line asks for.
 #[derive(Clone, Debug, Default)]
 struct Arguments {
     strict: bool,
     /// The extension's tests alone.
     extension: bool,
-    major: Option<u32>,
+    server: Server,
     filter: Option<String>,
 }
 
@@ -40,10 +51,18 @@ impl Arguments {
                 "--strict" => parsed.strict = true,
                 "--extension" => parsed.extension = true,
                 "--pg" => {
-                    let number = rest.next().and_then(|number| number.parse().ok());
-                    parsed.major = Some(number.ok_or_else(|| {
-                        Error::Usage("test: --pg takes a major version, as in --pg 17".into())
-                    })?);
+                    let wanted = rest.next().map(String::as_str);
+                    parsed.server = match wanted {
+                        Some("newest") => Some(Server::Newest),
+                        other => other
+                            .and_then(|number| number.parse().ok())
+                            .map(Server::Major),
+                    }
+                    .ok_or_else(|| {
+                        Error::Usage(
+                            "test: --pg takes a major version, as in --pg 17, or newest".into(),
+                        )
+                    })?;
                 }
                 other if other.starts_with('-') => return Err(unknown("test", other)),
                 other if parsed.filter.is_none() => parsed.filter = Some(other.to_owned()),
@@ -67,9 +86,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let arguments = Arguments::parse(arguments)?;
     let signals = Signals::install()?;
     let root = pitcrew_stack::checkout();
-    let pg_config = match arguments.major {
-        Some(major) => find_or_fetch_major(&root, major, Progress::Print)?,
-        None => PgConfig::find()?,
+    let pg_config = match arguments.server {
+        Server::Major(major) => find_or_fetch_major(&root, major, Progress::Print)?,
+        Server::Newest => find_or_fetch_newest(&root, Progress::Print)?,
+        Server::Installed => PgConfig::find()?,
     };
     let kept = KEPT.map(|(what, name)| (what, child::target_dir(&root).join("pitcrew").join(name)));
     for (_, folder) in &kept {
@@ -112,9 +132,11 @@ mod tests {
         let all = parse(&["-y", "--strict", "--pg", "17", "cache"]).unwrap();
         assert!(all.strict);
         assert_eq!(
-            (all.major, all.filter.as_deref()),
-            (Some(17), Some("cache"))
+            (all.server, all.filter.as_deref()),
+            (Server::Major(17), Some("cache"))
         );
+        let newest = parse(&["--pg", "newest", "--extension"]).unwrap();
+        assert!(newest.extension && newest.server == Server::Newest);
         for wrong in [
             &["--pg"][..],
             &["--pg", "x"],
