@@ -18,7 +18,6 @@ CREATE TABLE pitcrew.advice (
     queryids             bigint[] NOT NULL,
     proposed_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_proposed_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    times_proposed       bigint NOT NULL DEFAULT 1,
     proposed_by          regrole NOT NULL,
     applied_at           timestamptz,
     job_id               bigint,
@@ -41,6 +40,7 @@ COMMENT ON COLUMN pitcrew.advice.state IS
     'proposed; applied: a valid index of this name or definition is there; verified: and the statements that it was to help take at least 5 percent less time a call than before; reverted: it is gone again; suppressed: it is in pitcrew.suppressed_findings.';
 COMMENT ON COLUMN pitcrew.advice.ddl IS 'As it was proposed last, like everything up to proposed_by but proposed_at.';
 COMMENT ON COLUMN pitcrew.advice.proposed_at IS 'The first time.';
+COMMENT ON COLUMN pitcrew.advice.last_proposed_at IS 'To the minute.';
 COMMENT ON COLUMN pitcrew.advice.proposed_by IS 'Whose call proposed it last.';
 COMMENT ON COLUMN pitcrew.advice.applied_at IS 'When the job that built it ended; where no job did, when it was seen first.';
 COMMENT ON COLUMN pitcrew.advice.job_id IS 'The job that built it; NULL where somebody else did.';

@@ -7,6 +7,66 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- How many connections the database's clients need, from two samples of what the server counts (Little's law).
+CREATE FUNCTION pitcrew.pool_sample() RETURNS jsonb
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    -- Without this a transaction sees the counters of its first look again.
+    SELECT pg_stat_clear_snapshot();
+    SELECT jsonb_build_object('at', clock_timestamp(), 'database', d.datname, 'reset', d.stats_reset,
+                              'active_ms', d.active_time, 'idle_in_transaction_ms', d.idle_in_transaction_time,
+                              'session_ms', d.session_time)
+    FROM pg_stat_database d WHERE d.datname = current_database()
+$$;
+COMMENT ON FUNCTION pitcrew.pool_sample() IS
+    'What the sessions of this database did so far, to be given to pitcrew.pool_advice() some minutes later.';
+
+CREATE FUNCTION pitcrew.pool_advice(before jsonb) RETURNS TABLE (
+    seconds double precision, busy double precision, busy_now bigint, connections bigint, pool_size integer,
+    wasted double precision, max_connections integer, detail text
+)
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    WITH sample AS (SELECT pitcrew.pool_sample() AS after),
+    rates AS (
+        SELECT extract(epoch FROM (s.after ->> 'at')::timestamptz - (before ->> 'at')::timestamptz)::float8 AS seconds,
+               ((s.after ->> 'active_ms')::float8 + (s.after ->> 'idle_in_transaction_ms')::float8
+                   - (before ->> 'active_ms')::float8 - (before ->> 'idle_in_transaction_ms')::float8) / 1000 AS busy_seconds,
+               ((s.after ->> 'session_ms')::float8 - (before ->> 'session_ms')::float8) / 1000 AS session_seconds,
+               (before ->> 'database') IS DISTINCT FROM (s.after ->> 'database') AS is_foreign,
+               (before ->> 'reset') IS DISTINCT FROM (s.after ->> 'reset') AS is_reset
+        FROM sample s
+    ),
+    verdict AS (
+        SELECT r.*, r.busy_seconds / nullif(r.seconds, 0) AS busy, r.session_seconds / nullif(r.seconds, 0) AS open,
+               CASE WHEN r.seconds IS NULL OR r.busy_seconds IS NULL OR r.session_seconds IS NULL THEN 'skipped: that is no sample of pitcrew.pool_sample()'
+                    WHEN r.is_foreign THEN 'skipped: that sample is of another database'
+                    WHEN r.is_reset OR r.busy_seconds < 0 OR r.session_seconds < 0 THEN 'skipped: the statistics were reset since that sample; take another one'
+                    WHEN r.seconds < 1 THEN 'skipped: less than a second has passed since that sample; ask again later' END AS reason
+        FROM rates r
+    ),
+    now AS (
+        SELECT count(*) AS connections, count(*) FILTER (WHERE a.state <> 'idle') AS busy_now
+        FROM pg_stat_activity a
+        WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+    ),
+    advice AS (
+        SELECT v.*, n.*, current_setting('max_connections')::int AS max_connections,
+               -- The mean and three deviations of arrivals that come by chance, at least one, at most what users may have.
+               CASE WHEN v.reason IS NULL
+                    THEN greatest(1, least(ceil(v.busy + 3 * sqrt(v.busy)),
+                                           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int))::int END AS pool_size
+        FROM verdict v, now n
+    )
+    SELECT a.seconds, CASE WHEN a.reason IS NULL THEN a.busy END, a.busy_now, a.connections, a.pool_size,
+           CASE WHEN a.reason IS NULL THEN greatest(a.open - a.busy, 0) END, a.max_connections,
+           coalesce(a.reason, format('%s sessions were busy on average over %s s, transactions that waited for their client included; pools of %s connections in all are enough, and %s of those that were open did nothing. A statement counts when it ends',
+                                     round(a.busy::numeric, 2), round(a.seconds::numeric), a.pool_size, round(greatest(a.open - a.busy, 0)::numeric, 1)))
+    FROM advice a
+$$;
+COMMENT ON FUNCTION pitcrew.pool_advice(jsonb) IS
+    'How many connections this database needs, from a sample that pitcrew.pool_sample() took before: busy = mean number of sessions in a statement or a transaction, pool_size = all pools together, wasted = connections that were open and idle.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- Findings that somebody has looked at and does not want to see again.
 CREATE TABLE pitcrew.suppressed_findings (
     cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
@@ -131,66 +191,6 @@ CREATE FUNCTION pitcrew.history_tick_bytes(tick bigint) RETURNS bigint
                     JOIN pitcrew.history_ticks t ON t.id = $1 AND e.at > t.began AND e.at <= t.at), 0)))::bigint
 $$;
 COMMENT ON FUNCTION pitcrew.history_tick_bytes(bigint) IS 'What one tick takes on disk, in bytes.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- How many connections the database's clients need, from two samples of what the server counts (Little's law).
-CREATE FUNCTION pitcrew.pool_sample() RETURNS jsonb
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    -- Without this a transaction sees the counters of its first look again.
-    SELECT pg_stat_clear_snapshot();
-    SELECT jsonb_build_object('at', clock_timestamp(), 'database', d.datname, 'reset', d.stats_reset,
-                              'active_ms', d.active_time, 'idle_in_transaction_ms', d.idle_in_transaction_time,
-                              'session_ms', d.session_time)
-    FROM pg_stat_database d WHERE d.datname = current_database()
-$$;
-COMMENT ON FUNCTION pitcrew.pool_sample() IS
-    'What the sessions of this database did so far, to be given to pitcrew.pool_advice() some minutes later.';
-
-CREATE FUNCTION pitcrew.pool_advice(before jsonb) RETURNS TABLE (
-    seconds double precision, busy double precision, busy_now bigint, connections bigint, pool_size integer,
-    wasted double precision, max_connections integer, detail text
-)
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    WITH sample AS (SELECT pitcrew.pool_sample() AS after),
-    rates AS (
-        SELECT extract(epoch FROM (s.after ->> 'at')::timestamptz - (before ->> 'at')::timestamptz)::float8 AS seconds,
-               ((s.after ->> 'active_ms')::float8 + (s.after ->> 'idle_in_transaction_ms')::float8
-                   - (before ->> 'active_ms')::float8 - (before ->> 'idle_in_transaction_ms')::float8) / 1000 AS busy_seconds,
-               ((s.after ->> 'session_ms')::float8 - (before ->> 'session_ms')::float8) / 1000 AS session_seconds,
-               (before ->> 'database') IS DISTINCT FROM (s.after ->> 'database') AS is_foreign,
-               (before ->> 'reset') IS DISTINCT FROM (s.after ->> 'reset') AS is_reset
-        FROM sample s
-    ),
-    verdict AS (
-        SELECT r.*, r.busy_seconds / nullif(r.seconds, 0) AS busy, r.session_seconds / nullif(r.seconds, 0) AS open,
-               CASE WHEN r.seconds IS NULL OR r.busy_seconds IS NULL OR r.session_seconds IS NULL THEN 'skipped: that is no sample of pitcrew.pool_sample()'
-                    WHEN r.is_foreign THEN 'skipped: that sample is of another database'
-                    WHEN r.is_reset OR r.busy_seconds < 0 OR r.session_seconds < 0 THEN 'skipped: the statistics were reset since that sample; take another one'
-                    WHEN r.seconds < 1 THEN 'skipped: less than a second has passed since that sample; ask again later' END AS reason
-        FROM rates r
-    ),
-    now AS (
-        SELECT count(*) AS connections, count(*) FILTER (WHERE a.state <> 'idle') AS busy_now
-        FROM pg_stat_activity a
-        WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-    ),
-    advice AS (
-        SELECT v.*, n.*, current_setting('max_connections')::int AS max_connections,
-               -- The mean and three deviations of arrivals that come by chance, at least one, at most what users may have.
-               CASE WHEN v.reason IS NULL
-                    THEN greatest(1, least(ceil(v.busy + 3 * sqrt(v.busy)),
-                                           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int))::int END AS pool_size
-        FROM verdict v, now n
-    )
-    SELECT a.seconds, CASE WHEN a.reason IS NULL THEN a.busy END, a.busy_now, a.connections, a.pool_size,
-           CASE WHEN a.reason IS NULL THEN greatest(a.open - a.busy, 0) END, a.max_connections,
-           coalesce(a.reason, format('%s sessions were busy on average over %s s, transactions that waited for their client included; pools of %s connections in all are enough, and %s of those that were open did nothing. A statement counts when it ends',
-                                     round(a.busy::numeric, 2), round(a.seconds::numeric), a.pool_size, round(greatest(a.open - a.busy, 0)::numeric, 1)))
-    FROM advice a
-$$;
-COMMENT ON FUNCTION pitcrew.pool_advice(jsonb) IS
-    'How many connections this database needs, from a sample that pitcrew.pool_sample() took before: busy = mean number of sessions in a statement or a transaction, pool_size = all pools together, wasted = connections that were open and idle.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -717,6 +717,71 @@ COMMENT ON TABLE pitcrew.job_cancel_requests IS 'Cancel requests that the coordi
 
 /* <begin connected objects> */
 -- requires:
+--   history
+--   jobs
+
+-- What became of each index that was suggested. Written by the extension alone, as its owner: what a row says was found by the
+-- search, and nobody can put a statement there for others to run. Belongs to this server: none of it goes along in a dump.
+CREATE TABLE pitcrew.advice (
+    cache_key            text PRIMARY KEY,
+    state                text NOT NULL DEFAULT 'proposed'
+                         CHECK (state IN ('proposed', 'applied', 'verified', 'reverted', 'suppressed')),
+    table_name           text NOT NULL,
+    index_name           text NOT NULL,
+    ddl                  text NOT NULL,
+    job                  jsonb NOT NULL,
+    kind                 text NOT NULL,
+    confidence           text NOT NULL,
+    gain_percent         double precision NOT NULL,
+    cost_before          double precision NOT NULL,
+    cost_after           double precision NOT NULL,
+    write_cost           double precision NOT NULL,
+    estimated_size_bytes bigint NOT NULL,
+    queryids             bigint[] NOT NULL,
+    proposed_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_proposed_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    proposed_by          regrole NOT NULL,
+    applied_at           timestamptz,
+    job_id               bigint,
+    verified_at          timestamptz,
+    saved_percent        double precision,
+    effect               jsonb,
+    reverted_at          timestamptz,
+    suppressed_at        timestamptz,
+    relation             oid NOT NULL,
+    index_oid            oid,
+    definition           text NOT NULL,
+    counted              jsonb NOT NULL DEFAULT '[]',
+    holds_values         boolean NOT NULL
+);
+CREATE INDEX advice_last_proposed_at ON pitcrew.advice (last_proposed_at);
+COMMENT ON TABLE pitcrew.advice IS
+    'What became of each index that pitcrew.suggest_indexes() suggested for the recorded workload, one row an index: looked at with each suggestion, each tick of the history and by pitcrew.refresh_advice(). The last 1,000; pitcrew.history_state counts those that were forgotten.';
+COMMENT ON COLUMN pitcrew.advice.cache_key IS 'As pitcrew.suggest_indexes() has it.';
+COMMENT ON COLUMN pitcrew.advice.state IS
+    'proposed; applied: a valid index of this name or definition is there; verified: and the statements that it was to help take at least 5 percent less time a call than before; reverted: it is gone again; suppressed: it is in pitcrew.suppressed_findings.';
+COMMENT ON COLUMN pitcrew.advice.ddl IS 'As it was proposed last, like everything up to proposed_by but proposed_at.';
+COMMENT ON COLUMN pitcrew.advice.proposed_at IS 'The first time.';
+COMMENT ON COLUMN pitcrew.advice.last_proposed_at IS 'To the minute.';
+COMMENT ON COLUMN pitcrew.advice.proposed_by IS 'Whose call proposed it last.';
+COMMENT ON COLUMN pitcrew.advice.applied_at IS 'When the job that built it ended; where no job did, when it was seen first.';
+COMMENT ON COLUMN pitcrew.advice.job_id IS 'The job that built it; NULL where somebody else did.';
+COMMENT ON COLUMN pitcrew.advice.saved_percent IS
+    'Of the time that the statements'' calls since would have taken at the mean time a call that pg_stat_statements had when the index was seen first; negative where they got slower. NULL until 10 calls of one of them are counted on both sides.';
+COMMENT ON COLUMN pitcrew.advice.effect IS 'The same for each statement: queryid, mean_ms_before, mean_ms_after, calls_before, calls_after.';
+COMMENT ON COLUMN pitcrew.advice.definition IS 'What stands behind the table''s name, as the server writes it.';
+COMMENT ON COLUMN pitcrew.advice.counted IS 'What pg_stat_statements had counted of the statements when the index was seen first.';
+COMMENT ON COLUMN pitcrew.advice.holds_values IS
+    'The definition may hold values of captured executions: shown to the role that it was proposed to alone, or under pitcrew.show_values.';
+
+ALTER TABLE pitcrew.advice ENABLE ROW LEVEL SECURITY;
+CREATE POLICY visible ON pitcrew.advice FOR SELECT
+    USING (NOT holds_values OR proposed_by = (pg_catalog.quote_ident(current_user)::pg_catalog.regrole)
+           OR coalesce(pg_catalog.current_setting('pitcrew.show_values', true), 'off')::boolean);
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
 --   jobs
 
 -- Jobs that come again. A role writes and changes its own rows and no others (row security); what only the coordinator
@@ -777,71 +842,6 @@ COMMENT ON COLUMN pitcrew.schedules.last_jobs IS 'The jobs of the last run, in p
 COMMENT ON COLUMN pitcrew.schedules.skipped IS 'Runs left out because the last one was not finished.';
 COMMENT ON COLUMN pitcrew.schedules.missed IS 'Times that runs were left out because nobody was there to start them, or the window was closed.';
 COMMENT ON COLUMN pitcrew.schedules.origin IS 'System identifier, database OID and timeline where the schedule was made or resumed.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   history
---   jobs
-
--- What became of each index that was suggested. Written by the extension alone, as its owner: what a row says was found by the
--- search, and nobody can put a statement there for others to run. Belongs to this server: none of it goes along in a dump.
-CREATE TABLE pitcrew.advice (
-    cache_key            text PRIMARY KEY,
-    state                text NOT NULL DEFAULT 'proposed'
-                         CHECK (state IN ('proposed', 'applied', 'verified', 'reverted', 'suppressed')),
-    table_name           text NOT NULL,
-    index_name           text NOT NULL,
-    ddl                  text NOT NULL,
-    job                  jsonb NOT NULL,
-    kind                 text NOT NULL,
-    confidence           text NOT NULL,
-    gain_percent         double precision NOT NULL,
-    cost_before          double precision NOT NULL,
-    cost_after           double precision NOT NULL,
-    write_cost           double precision NOT NULL,
-    estimated_size_bytes bigint NOT NULL,
-    queryids             bigint[] NOT NULL,
-    proposed_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
-    last_proposed_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    times_proposed       bigint NOT NULL DEFAULT 1,
-    proposed_by          regrole NOT NULL,
-    applied_at           timestamptz,
-    job_id               bigint,
-    verified_at          timestamptz,
-    saved_percent        double precision,
-    effect               jsonb,
-    reverted_at          timestamptz,
-    suppressed_at        timestamptz,
-    relation             oid NOT NULL,
-    index_oid            oid,
-    definition           text NOT NULL,
-    counted              jsonb NOT NULL DEFAULT '[]',
-    holds_values         boolean NOT NULL
-);
-CREATE INDEX advice_last_proposed_at ON pitcrew.advice (last_proposed_at);
-COMMENT ON TABLE pitcrew.advice IS
-    'What became of each index that pitcrew.suggest_indexes() suggested for the recorded workload, one row an index: looked at with each suggestion, each tick of the history and by pitcrew.refresh_advice(). The last 1,000; pitcrew.history_state counts those that were forgotten.';
-COMMENT ON COLUMN pitcrew.advice.cache_key IS 'As pitcrew.suggest_indexes() has it.';
-COMMENT ON COLUMN pitcrew.advice.state IS
-    'proposed; applied: a valid index of this name or definition is there; verified: and the statements that it was to help take at least 5 percent less time a call than before; reverted: it is gone again; suppressed: it is in pitcrew.suppressed_findings.';
-COMMENT ON COLUMN pitcrew.advice.ddl IS 'As it was proposed last, like everything up to proposed_by but proposed_at.';
-COMMENT ON COLUMN pitcrew.advice.proposed_at IS 'The first time.';
-COMMENT ON COLUMN pitcrew.advice.proposed_by IS 'Whose call proposed it last.';
-COMMENT ON COLUMN pitcrew.advice.applied_at IS 'When the job that built it ended; where no job did, when it was seen first.';
-COMMENT ON COLUMN pitcrew.advice.job_id IS 'The job that built it; NULL where somebody else did.';
-COMMENT ON COLUMN pitcrew.advice.saved_percent IS
-    'Of the time that the statements'' calls since would have taken at the mean time a call that pg_stat_statements had when the index was seen first; negative where they got slower. NULL until 10 calls of one of them are counted on both sides.';
-COMMENT ON COLUMN pitcrew.advice.effect IS 'The same for each statement: queryid, mean_ms_before, mean_ms_after, calls_before, calls_after.';
-COMMENT ON COLUMN pitcrew.advice.definition IS 'What stands behind the table''s name, as the server writes it.';
-COMMENT ON COLUMN pitcrew.advice.counted IS 'What pg_stat_statements had counted of the statements when the index was seen first.';
-COMMENT ON COLUMN pitcrew.advice.holds_values IS
-    'The definition may hold values of captured executions: shown to the role that it was proposed to alone, or under pitcrew.show_values.';
-
-ALTER TABLE pitcrew.advice ENABLE ROW LEVEL SECURITY;
-CREATE POLICY visible ON pitcrew.advice FOR SELECT
-    USING (NOT holds_values OR proposed_by = (pg_catalog.quote_ident(current_user)::pg_catalog.regrole)
-           OR coalesce(pg_catalog.current_setting('pitcrew.show_values', true), 'off')::boolean);
 /* </end connected objects> */
 
 /* <begin connected objects> */

@@ -1,4 +1,4 @@
--- Keeps one suggestion. What is suggested is not there: where it was, it is gone by now.
+-- Keeps one suggestion. What is suggested is not there: where it was, it is gone by now. Who asks again and again writes once a minute.
 INSERT INTO pitcrew.advice AS a
     (cache_key, table_name, index_name, ddl, job, kind, confidence, gain_percent, cost_before, cost_after, write_cost,
      estimated_size_bytes, queryids, proposed_by, relation, definition, holds_values)
@@ -10,4 +10,5 @@ ON CONFLICT (cache_key) DO UPDATE SET
     cost_after = excluded.cost_after, write_cost = excluded.write_cost, estimated_size_bytes = excluded.estimated_size_bytes,
     queryids = excluded.queryids, proposed_by = excluded.proposed_by, relation = excluded.relation,
     definition = excluded.definition, holds_values = excluded.holds_values,
-    last_proposed_at = clock_timestamp(), times_proposed = a.times_proposed + 1
+    last_proposed_at = clock_timestamp()
+WHERE a.state = 'reverted' OR a.ddl <> excluded.ddl OR a.last_proposed_at < clock_timestamp() - interval '1 minute'
