@@ -1,22 +1,12 @@
 //! What stands behind the table's name in `CREATE INDEX`: written from columns, or given and read as the server reads it.
 
-use std::ffi::c_char;
-
 use pgrx::prelude::*;
 
 use super::spec::Over;
 use crate::failure::Failure;
 use crate::lists::pointers;
 use crate::names;
-
-unsafe extern "C-unwind" {
-    // Not among pgrx's bindings.
-    fn transformIndexStmt(
-        relation: pg_sys::Oid,
-        statement: *mut pg_sys::IndexStmt,
-        text: *const c_char,
-    ) -> *mut pg_sys::IndexStmt;
-}
+use crate::whatif::definition::analysed;
 
 /// As `CREATE INDEX` has it behind the table's name.
 pub(super) fn list(over: &Over) -> String {
@@ -91,9 +81,7 @@ pub(super) fn read(
             return Err(wrong());
         }
         pg_sys::LockRelationOid(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-        let statement = pg_sys::ffi::pg_guard_ffi_boundary(|| {
-            transformIndexStmt(table, statement, text.as_ptr())
-        });
+        let statement = analysed(table, statement, &text);
         pg_sys::get_index_am_oid((*statement).accessMethod, false);
         let keys = pointers::<pg_sys::IndexElem>((*statement).indexParams);
         let stored = pointers::<pg_sys::IndexElem>((*statement).indexIncludingParams);

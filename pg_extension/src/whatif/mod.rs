@@ -6,7 +6,7 @@
 
 mod column;
 mod confidence;
-mod definition;
+pub(crate) mod definition;
 mod describe;
 pub(crate) mod estimate;
 mod existing;

@@ -1,16 +1,19 @@
 //! Reads `CREATE INDEX ...` the way the server does, without running it.
 
-use std::ffi::{CStr, CString, c_char};
+mod reader;
+
+use std::ffi::{CStr, c_char};
 
 use pg_pitcrew_advisor::index_name;
 use pgrx::prelude::*;
 
 use super::column::is_equal_image;
-use super::hypothetical::{Hypothetical, Key};
+use super::hypothetical::Hypothetical;
 use super::table::is_system;
 use crate::lists::pointers;
 use crate::names;
 use crate::workload::analysis::Context;
+use reader::{Options, Reader, written};
 
 // Headers that pgrx does not bind.
 unsafe extern "C-unwind" {
@@ -152,9 +155,7 @@ pub(crate) fn read(text: &CStr, context: &Context) -> Result<Definition, String>
         }
         let mut parts = Vec::new();
         for leaf in leaves {
-            let statement = pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                transformIndexStmt(leaf, statement, text.as_ptr())
-            });
+            let statement = analysed(leaf, statement, text);
             parts.push(part(leaf, statement, oid, method, context)?);
         }
         Ok(Definition {
@@ -162,6 +163,21 @@ pub(crate) fn read(text: &CStr, context: &Context) -> Result<Definition, String>
             method,
             parts,
         })
+    }
+}
+
+/// A parsed `CREATE INDEX` on one table, its expressions analysed; what the server does not understand it says in its own words.
+///
+/// # Safety
+/// The statement was parsed from `text`, and the table is locked.
+pub(crate) unsafe fn analysed(
+    table: pg_sys::Oid,
+    statement: *mut pg_sys::IndexStmt,
+    text: &CStr,
+) -> *mut pg_sys::IndexStmt {
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| transformIndexStmt(table, statement, text.as_ptr()))
     }
 }
 
@@ -290,237 +306,5 @@ unsafe fn part(
             columns: reader.shown,
             classes: reader.classes,
         })
-    }
-}
-
-/// `nodeToString` of a list; `None` for NIL.
-unsafe fn written(list: *mut pg_sys::List) -> Option<CString> {
-    if list.is_null() {
-        return None;
-    }
-    // SAFETY: a valid list; the text is copied.
-    unsafe { Some(CStr::from_ptr(pg_sys::nodeToString(list.cast())).to_owned()) }
-}
-
-struct Reader<'a> {
-    table: pg_sys::Oid,
-    relation: CString,
-    oid: pg_sys::Oid,
-    method: Method,
-    context: &'a Context,
-    columns: Vec<Key>,
-    shown: Vec<String>,
-    classes: Vec<pg_sys::Oid>,
-    expressions: *mut pg_sys::List,
-}
-
-impl Reader<'_> {
-    /// One key, as `ComputeIndexAttrs` reads it.
-    unsafe fn key(&mut self, element: *mut pg_sys::IndexElem) -> Result<(), String> {
-        // SAFETY: an element of an analysed statement.
-        unsafe {
-            let element = &*element;
-            let mut key = if element.name.is_null() {
-                self.expression(element.expr)?
-            } else {
-                self.column(element.name)?
-            };
-            if !element.collation.is_null() {
-                key.index_collation = pg_sys::get_collation_oid(element.collation, false);
-            }
-            let name = names::c_string(self.method.as_str()).map_err(|failure| failure.message)?;
-            let class =
-                pg_sys::ResolveOpClass(element.opclass, key.type_oid, name.as_ptr(), self.oid);
-            pg_sys::get_opclass_opfamily_and_input_type(
-                class,
-                &mut key.family,
-                &mut key.input_type,
-            );
-            let descends = element.ordering == pg_sys::SortByDir::SORTBY_DESC;
-            let says_nulls = element.nulls_ordering != pg_sys::SortByNulls::SORTBY_NULLS_DEFAULT;
-            let says_order = element.ordering != pg_sys::SortByDir::SORTBY_DEFAULT;
-            if (says_order || says_nulls) && self.method != Method::Btree {
-                return Err(format!("a {} index has no order", self.method.as_str()));
-            }
-            key.reverse = descends;
-            key.nulls_first = if says_nulls {
-                element.nulls_ordering == pg_sys::SortByNulls::SORTBY_NULLS_FIRST
-            } else {
-                descends
-            };
-            self.columns.push(key);
-            self.classes.push(class);
-            Ok(())
-        }
-    }
-
-    /// A column that is only stored.
-    unsafe fn stored(&mut self, element: *mut pg_sys::IndexElem) -> Result<(), String> {
-        // SAFETY: an element of an analysed statement.
-        unsafe {
-            if (*element).name.is_null() {
-                return Err("INCLUDE takes no expressions".to_owned());
-            }
-            let mut key = self.column((*element).name)?;
-            key.index_collation = pg_sys::InvalidOid;
-            self.columns.push(key);
-            Ok(())
-        }
-    }
-
-    unsafe fn column(&mut self, name: *const c_char) -> Result<Key, String> {
-        // SAFETY: catalogue look-ups.
-        unsafe {
-            let number = pg_sys::get_attnum(self.table, name);
-            let name = names::text(name).unwrap_or_default();
-            if number <= 0 {
-                return Err(format!("column \"{name}\" does not exist"));
-            }
-            self.shown.push(names::quote(&name));
-            Ok(self.key_of(number))
-        }
-    }
-
-    unsafe fn key_of(&self, number: i16) -> Key {
-        let mut key = Key {
-            number,
-            type_oid: pg_sys::InvalidOid,
-            typmod: -1,
-            collation: pg_sys::InvalidOid,
-            index_collation: pg_sys::InvalidOid,
-            family: pg_sys::InvalidOid,
-            input_type: pg_sys::InvalidOid,
-            reverse: false,
-            nulls_first: false,
-        };
-        // SAFETY: a catalogue look-up for a column that exists.
-        unsafe {
-            pg_sys::get_atttypetypmodcoll(
-                self.table,
-                number,
-                &mut key.type_oid,
-                &mut key.typmod,
-                &mut key.collation,
-            );
-        }
-        key.index_collation = key.collation;
-        key
-    }
-
-    unsafe fn expression(&mut self, node: *mut pg_sys::Node) -> Result<Key, String> {
-        // SAFETY: an analysed expression.
-        unsafe {
-            self.check(node, "an index expression")?;
-            let collation = pg_sys::exprCollation(node);
-            let mut inner = node;
-            while (*inner).type_ == pg_sys::NodeTag::T_CollateExpr {
-                inner = (*inner.cast::<pg_sys::CollateExpr>()).arg.cast();
-            }
-            self.shown.push(self.sql(node));
-            if (*inner).type_ == pg_sys::NodeTag::T_Var {
-                let mut key = self.key_of((*inner.cast::<pg_sys::Var>()).varattno);
-                key.index_collation = collation;
-                return Ok(key);
-            }
-            let folded = pg_sys::eval_const_expressions(std::ptr::null_mut(), inner);
-            pg_sys::fix_opfuncids(folded);
-            self.expressions = pg_sys::lappend(self.expressions, folded.cast());
-            Ok(Key {
-                number: 0,
-                type_oid: pg_sys::exprType(inner),
-                typmod: pg_sys::exprTypmod(inner),
-                collation,
-                index_collation: collation,
-                family: pg_sys::InvalidOid,
-                input_type: pg_sys::InvalidOid,
-                reverse: false,
-                nulls_first: false,
-            })
-        }
-    }
-
-    /// The predicate as a list for the planner (`RelationGetIndexPredicate`), and as SQL.
-    unsafe fn predicate(
-        &self,
-        node: *mut pg_sys::Node,
-    ) -> Result<Option<(*mut pg_sys::List, String)>, String> {
-        if node.is_null() {
-            return Ok(None);
-        }
-        // SAFETY: an analysed condition.
-        unsafe {
-            self.check(node, "an index predicate")?;
-            let shown = self.sql(node);
-            let folded = pg_sys::eval_const_expressions(std::ptr::null_mut(), node);
-            let clause = pg_sys::canonicalize_qual(folded.cast(), false);
-            let list = pg_sys::make_ands_implicit(clause);
-            pg_sys::fix_opfuncids(list.cast());
-            Ok(Some((list, shown)))
-        }
-    }
-
-    /// Folding and sampling run its functions.
-    unsafe fn check(&self, node: *mut pg_sys::Node, what: &str) -> Result<(), String> {
-        // SAFETY: an analysed expression.
-        unsafe {
-            self.context.trust().check_expression(node)?;
-            if pg_sys::contain_mutable_functions(node) {
-                return Err(format!("functions in {what} must be marked IMMUTABLE"));
-            }
-        }
-        Ok(())
-    }
-
-    unsafe fn sql(&self, node: *mut pg_sys::Node) -> String {
-        // SAFETY: the table has number 1 in an analysed CREATE INDEX.
-        unsafe {
-            let names = pg_sys::deparse_context_for(self.relation.as_ptr(), self.table);
-            let text = pg_sys::deparse_expression(node, names, false, false);
-            format!("({})", names::text(text).unwrap_or_default())
-        }
-    }
-
-    /// Words for a name.
-    unsafe fn words(&self, keys: &[*mut pg_sys::IndexElem]) -> Vec<String> {
-        keys.iter()
-            // SAFETY: elements of an analysed statement.
-            .map(|element| unsafe {
-                names::text((**element).name).unwrap_or_else(|| "expr".to_owned())
-            })
-            .collect()
-    }
-}
-
-struct Options {
-    fill_percent: Option<u64>,
-    pages_a_range: Option<f64>,
-    deduplicates: bool,
-}
-
-impl Options {
-    unsafe fn read(list: *mut pg_sys::List) -> Self {
-        let mut options = Self {
-            fill_percent: None,
-            pages_a_range: None,
-            deduplicates: true,
-        };
-        // SAFETY: a list of DefElem nodes.
-        unsafe {
-            for &option in pointers::<pg_sys::DefElem>(list) {
-                match names::text((*option).defname).as_deref() {
-                    Some("fillfactor") => {
-                        options.fill_percent = u64::try_from(pg_sys::defGetInt32(option)).ok();
-                    }
-                    Some("pages_per_range") => {
-                        options.pages_a_range = Some(f64::from(pg_sys::defGetInt32(option)));
-                    }
-                    Some("deduplicate_items") => {
-                        options.deduplicates = pg_sys::defGetBoolean(option);
-                    }
-                    _ => {}
-                }
-            }
-        }
-        options
     }
 }
