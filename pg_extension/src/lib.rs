@@ -39,6 +39,7 @@ mod capture;
 mod checks;
 mod compat;
 mod disk;
+mod document;
 mod explain_with;
 mod failure;
 mod guc;
