@@ -52,6 +52,7 @@ mod schedule;
 mod stats;
 mod status;
 mod suggest;
+mod text;
 mod whatif;
 mod workload;
 
