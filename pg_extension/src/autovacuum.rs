@@ -4,6 +4,7 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 
 use crate::failure::{Failure, spi};
+use crate::text::Text;
 
 /// What to set for which table, most rows first.
 #[pg_extern(sql = r#"
@@ -20,12 +21,12 @@ fn autovacuum_advice(
 ) -> TableIterator<
     'static,
     (
-        name!(object, Option<String>),
-        name!(topic, Option<String>),
-        name!(detail, Option<String>),
+        name!(object, Option<Text>),
+        name!(topic, Option<Text>),
+        name!(detail, Option<Text>),
         name!(evidence, Option<JsonB>),
-        name!(fix_sql, Option<String>),
-        name!(confidence, Option<String>),
+        name!(fix_sql, Option<Text>),
+        name!(confidence, Option<Text>),
     ),
 > {
     if min_rows < 1 {

@@ -42,6 +42,7 @@ mod capture;
 mod checks;
 mod compat;
 mod disk;
+mod document;
 mod explain_with;
 mod failure;
 mod guc;
@@ -55,6 +56,7 @@ mod schedule;
 mod stats;
 mod status;
 mod suggest;
+mod text;
 mod whatif;
 mod workload;
 

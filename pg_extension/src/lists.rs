@@ -1,6 +1,23 @@
-//! The server's `List`, read as a slice of pointers.
+//! The server's `List`, read as a slice of pointers, and its trees, walked.
+
+use std::ffi::c_void;
 
 use pgrx::pg_sys;
+
+/// What the server's `expression_tree_walker` calls for each node, guarded for that (`#[pg_guard]`).
+pub(crate) type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
+
+/// Gives the root of a tree to a walker.
+///
+/// An error leaves a walker as a jump, since the server's C code called it. Where Rust calls it, the jump has to land before it goes on as a panic:
+/// else it passes by every Rust frame, and leaves open the subtransaction that one of them began.
+///
+/// # Safety
+/// The walker's own.
+pub(crate) unsafe fn walk<T>(walker: Walker, root: *mut pg_sys::Node, state: *mut T) -> bool {
+    // SAFETY: the caller's promise; nothing is dropped by the jump.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| walker(root, state.cast())) }
+}
 
 /// The pointers in a list; an empty slice for NIL.
 ///

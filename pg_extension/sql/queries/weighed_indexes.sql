@@ -5,7 +5,7 @@ SELECT i.indexrelid,
        n.nspname::text,
        c.relname::text,
        a.amname::text,
-       ARRAY(SELECT concat_ws(' ', pg_get_indexdef(i.indexrelid, k, false), i.indclass[k - 1], i.indcollation[k - 1], i.indoption[k - 1])
+       ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, false) || ' ' || concat_ws(' ', i.indclass[k - 1], i.indcollation[k - 1], i.indoption[k - 1])
              FROM generate_series(1, i.indnkeyatts::int) k ORDER BY k),
        ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, false) FROM generate_series(i.indnkeyatts + 1, i.indnatts::int) k ORDER BY k),
        pg_get_expr(i.indpred, i.indrelid),

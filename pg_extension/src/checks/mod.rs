@@ -13,6 +13,7 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::Value;
 
+use crate::document::Document;
 use crate::failure::{Failure, or_raise, spi};
 
 mod list;
@@ -50,7 +51,7 @@ COMMENT ON FUNCTION pitcrew.check(text, jsonb) IS
 )]
 fn check(
     name: &str,
-    thresholds: JsonB,
+    thresholds: Document,
 ) -> TableIterator<
     'static,
     (
@@ -88,7 +89,7 @@ COMMENT ON FUNCTION pitcrew.report(jsonb) IS
     reason = "pgrx gives arguments by value and reads the columns here"
 )]
 fn report(
-    thresholds: JsonB,
+    thresholds: Document,
 ) -> TableIterator<
     'static,
     (

@@ -111,10 +111,29 @@ fn give_up(pid: i32) {
 
 fn failed(database: pg_sys::Oid) -> Failure {
     let error = BOARD.share().last_error(database);
-    let message = match &error {
-        Some(error) => format!("the tick failed: {}", error.message.as_str()),
-        None => "the tick failed".to_owned(),
+    let (code, message) = match &error {
+        Some(error) => (error.sqlstate.as_str(), error.message.as_str()),
+        None => ("55000", "its worker ended"),
     };
-    Failure::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message)
+    Failure::new(sqlstate(code), format!("the tick failed: {message}"))
         .hint("The server's log tells more; the sampler tries again at its next round.")
+}
+
+/// The error that its five characters name, packed as the server does (`MAKE_SQLSTATE`).
+fn sqlstate(text: &str) -> PgSqlErrorCode {
+    let packed = text.bytes().rev().fold(0, |packed, byte| {
+        (packed << 6) | i32::from(byte.wrapping_sub(b'0') & 0x3f)
+    });
+    PgSqlErrorCode::from(packed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_fails_with_the_error_of_its_worker() {
+        assert_eq!(sqlstate("57014"), PgSqlErrorCode::ERRCODE_QUERY_CANCELED);
+        assert_eq!(sqlstate("XX000"), PgSqlErrorCode::ERRCODE_INTERNAL_ERROR);
+    }
 }

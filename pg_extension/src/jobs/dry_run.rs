@@ -1,11 +1,11 @@
 //! `pitcrew.dry_run()`: what a job would run, which lock it would take, and how long such jobs took here before.
 
-use pgrx::JsonB;
 use pgrx::prelude::*;
 
 use super::plan::{self, Step};
 use super::spec::Spec;
 use super::{command, disk};
+use crate::document::Document;
 use crate::failure::{Failure, or_raise, read_one, spi};
 
 /// One row a command, in order; nothing runs and nothing is queued.
@@ -22,7 +22,7 @@ COMMENT ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) IS
 fn dry_run(
     kind: Option<&str>,
     target: Option<pg_sys::Oid>,
-    options: Option<JsonB>,
+    options: Option<Document>,
 ) -> TableIterator<
     'static,
     (
@@ -36,7 +36,7 @@ fn dry_run(
     ),
 > {
     let kind = or_raise(kind.ok_or_else(|| Failure::argument("a job needs a kind")));
-    let options = options.map_or(serde_json::Value::Null, |JsonB(value)| value);
+    let options = options.map_or(serde_json::Value::Null, |Document(value)| value);
     let spec = or_raise(Spec::parse(kind, &options));
     // SAFETY: plain read of the current role.
     let role = unsafe { pg_sys::GetUserId() };

@@ -7,6 +7,7 @@ use pgrx::prelude::*;
 use super::board::MAX_OPTIONS_BYTES;
 use super::spec::Spec;
 use super::{command, plan, wake};
+use crate::document::Document;
 use crate::failure::{Failure, or_raise, read_one, spi};
 use crate::{PRELOAD_LINE, compat, guc, is_preloaded};
 
@@ -41,10 +42,10 @@ CREATE FUNCTION pitcrew.submit_job(kind text, target regclass DEFAULT NULL, opti
 COMMENT ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) IS
     'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Returns pitcrew.jobs.id, of the unfinished job when the same role queued the same one before. Kinds: vacuum {"full", "freeze", "analyze": bool, "parallel": 0 to 1024, "index_cleanup": bool or "auto"}, analyze, reindex (a table or an index, concurrently), create_index {"columns": [...], "include": [...], "name": text} or {"definition": text, "name": text} (concurrently), drop_index (of a finished create_index job), refresh_matview {"concurrently": bool}; without a target, each with {"limit": 1 to 1000}: analyze_all_stale, vacuum_due, freeze_oldest, rebuild_bloated_indexes {"min_bloat_percent", "min_size_mb": number}, repair_invalid_indexes.';
 "#)]
-fn submit_job(kind: Option<&str>, target: Option<pg_sys::Oid>, options: Option<JsonB>) -> i64 {
+fn submit_job(kind: Option<&str>, target: Option<pg_sys::Oid>, options: Option<Document>) -> i64 {
     or_raise(can_run_jobs());
     let kind = or_raise(kind.ok_or_else(|| Failure::argument("a job needs a kind")));
-    let options = options.map_or(serde_json::Value::Null, |JsonB(value)| value);
+    let options = options.map_or(serde_json::Value::Null, |Document(value)| value);
     let spec = or_raise(Spec::parse(kind, &options));
     // SAFETY: plain read of the current role.
     let role = unsafe { pg_sys::GetUserId() };

@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{moment, now, server_time};
+use crate::document::Document;
 use crate::failure::{Failure, or_raise, read_one, spi};
 use crate::{guc, jobs};
 
@@ -48,8 +49,8 @@ COMMENT ON FUNCTION pitcrew.schedule(text, text, jsonb, jsonb, text, integer, te
 fn schedule(
     name: Option<&str>,
     rule: Option<&str>,
-    job: Option<JsonB>,
-    maintenance_window: Option<JsonB>,
+    job: Option<Document>,
+    maintenance_window: Option<Document>,
     time_zone: Option<&str>,
     jitter_seconds: Option<i32>,
     catch_up: Option<&str>,
@@ -59,7 +60,7 @@ fn schedule(
     let name = or_raise(name.ok_or_else(|| missing("name")));
     let rule = or_raise(rule.ok_or_else(|| missing("rule")));
     let job = or_raise(job.ok_or_else(|| missing("job"))).0;
-    let window = maintenance_window.map_or(Value::Null, |JsonB(window)| window);
+    let window = maintenance_window.map_or(Value::Null, |Document(window)| window);
     or_raise(good_name(name));
     let zone = time_zone.map_or_else(session_zone, str::to_owned);
     let catch_up = catch_up.unwrap_or("once");
@@ -114,7 +115,7 @@ COMMENT ON FUNCTION pitcrew.schedule_nightly(jsonb, text) IS
     'Makes the schedule "nightly", which in each window runs vacuum_due, analyze_all_stale, freeze_oldest, rebuild_bloated_indexes and repair_invalid_indexes over what the current role may maintain. Returns its next run.';
 "#)]
 fn schedule_nightly(
-    maintenance_window: Option<JsonB>,
+    maintenance_window: Option<Document>,
     time_zone: Option<&str>,
 ) -> Option<TimestampWithTimeZone> {
     let window = or_raise(maintenance_window.ok_or_else(|| {
@@ -153,7 +154,7 @@ fn schedule_nightly(
     schedule(
         Some("nightly"),
         Some(&format!("{minute} {hour} * * {days}")),
-        Some(JsonB(Value::Array(jobs.to_vec()))),
+        Some(Document(Value::Array(jobs.to_vec()))),
         Some(window),
         zone.as_deref(),
         None,
@@ -177,13 +178,13 @@ COMMENT ON FUNCTION pitcrew.schedule_preview(text, jsonb, text, timestamptz, int
 )]
 fn schedule_preview(
     rule: Option<&str>,
-    maintenance_window: Option<JsonB>,
+    maintenance_window: Option<Document>,
     time_zone: Option<&str>,
     after: Option<TimestampWithTimeZone>,
     runs: Option<i32>,
 ) -> TableIterator<'static, (name!(run_at, Option<TimestampWithTimeZone>),)> {
     let rule = or_raise(rule.ok_or_else(|| Failure::argument("a schedule needs a rule")));
-    let window = maintenance_window.map_or(Value::Null, |JsonB(window)| window);
+    let window = maintenance_window.map_or(Value::Null, |Document(window)| window);
     let runs = runs.unwrap_or(5);
     if !(1..=1_000).contains(&runs) {
         Failure::argument("runs are 1 to 1000").raise();

@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 
 use super::hypothetical::Hypothetical;
 use super::predict::Predicted;
-use crate::lists::pointers;
+use crate::lists::{self, pointers};
 use crate::names;
 use crate::workload::usage::resolve;
 
@@ -84,7 +84,7 @@ pub(crate) fn of_query(query: *mut pg_sys::Query, indexes: &[&Predicted]) -> Tru
         trusted: Trusted::default(),
     };
     // SAFETY: the tree was just made; the walker gets the context that it expects.
-    unsafe { visit(query.cast(), (&raw mut walk).cast()) };
+    unsafe { lists::walk(visit, query.cast(), &raw mut walk) };
     walk.trusted
 }
 
@@ -132,7 +132,9 @@ impl Walk<'_> {
     ) {
         // SAFETY: nodes of the tree; folding works on copies.
         unsafe {
-            if operator == pg_sys::InvalidOid || has_variable(other, std::ptr::null_mut()) {
+            if operator == pg_sys::InvalidOid
+                || lists::walk(has_variable, other, std::ptr::null_mut::<c_void>())
+            {
                 return;
             }
             let folded = pg_sys::eval_const_expressions(std::ptr::null_mut(), other);
@@ -207,7 +209,7 @@ impl Walk<'_> {
         // SAFETY: nodes of the tree; changes are made to a copy.
         unsafe {
             let mut found = None;
-            first_variable(side, (&raw mut found).cast());
+            lists::walk(first_variable, side, &raw mut found);
             let Some(variable) = found else { return };
             let Some(place) = resolve(variable, &self.stack, 0) else {
                 return;

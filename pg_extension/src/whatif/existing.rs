@@ -35,6 +35,8 @@ pub(super) fn of(table: pg_sys::Oid) -> Vec<Existing> {
         rows.filter_map(|row| {
             let method: String = spi("pg_index", row.get(1))?;
             let keys = spi::<Option<i32>>("pg_index", row.get(2))?;
+            // A column of an index that was dropped meanwhile is NULL.
+            let columns: Vec<Option<String>> = spi("pg_index", row.get(3))?;
             let numbers: Vec<i16> = spi("pg_index", row.get(4))?;
             let predicate: Option<String> = spi("pg_index", row.get(7));
             let keys = usize::try_from(keys).ok()?;
@@ -48,7 +50,7 @@ pub(super) fn of(table: pg_sys::Oid) -> Vec<Existing> {
                     .count(),
                 method,
                 keys,
-                columns: spi("pg_index", row.get(3))?,
+                columns: columns.into_iter().collect::<Option<_>>()?,
                 numbers,
                 classes: spi("pg_index", row.get(5))?,
                 options: spi("pg_index", row.get(6))?,

@@ -12,6 +12,7 @@ use pgrx::prelude::*;
 use super::analysis::{self, Context};
 use super::skip::Skip;
 use super::source::Source;
+use crate::lists;
 use crate::whatif::guarded::{Caught, guarded};
 
 // A header that pgrx does not bind.
@@ -172,10 +173,10 @@ fn column_types(source: &Source, names: &[&str], context: &Context) -> Vec<u32> 
         // SAFETY: a tree that the parser just made; look-ups that answer 0 for what does not exist.
         unsafe {
             let mut tables: Vec<pg_sys::Oid> = Vec::new();
-            for &raw in crate::lists::pointers::<pg_sys::RawStmt>(pg_sys::pg_parse_query(
-                source.text.as_ptr(),
-            )) {
-                collect_tables((*raw).stmt, (&raw mut tables).cast());
+            for &raw in
+                lists::pointers::<pg_sys::RawStmt>(pg_sys::pg_parse_query(source.text.as_ptr()))
+            {
+                lists::walk(collect_tables, (*raw).stmt, &raw mut tables);
             }
             let mut types = Vec::new();
             for name in names {

@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 
 use super::skip::Skip;
 use crate::failure::read_one;
+use crate::lists;
 use crate::names;
 
 /// What the current role may have run on its behalf.
@@ -74,7 +75,13 @@ impl Trust {
     pub(crate) fn check_literals(&self, raw: *mut pg_sys::RawStmt) -> Result<(), String> {
         // SAFETY: a tree that the parser just made.
         if self.has_foreign_types
-            && unsafe { has_string_literal((*raw).stmt, std::ptr::null_mut()) }
+            && unsafe {
+                lists::walk(
+                    has_string_literal,
+                    (*raw).stmt,
+                    std::ptr::null_mut::<c_void>(),
+                )
+            }
         {
             return Err("planning could run the input function of another role's type".to_owned());
         }
@@ -91,7 +98,7 @@ impl Trust {
             found: None,
         };
         // SAFETY: the walker gets the context that it expects.
-        unsafe { check_node(query.cast(), (&raw mut walk).cast()) };
+        unsafe { lists::walk(check_node, query.cast(), &raw mut walk) };
         match walk.found {
             None => Ok(()),
             Some(function) if is_our_own(function) => Err(Skip::System),
@@ -112,7 +119,7 @@ impl Trust {
             found: None,
         };
         // SAFETY: the walker gets the context that it expects.
-        unsafe { check_node(node, (&raw mut walk).cast()) };
+        unsafe { lists::walk(check_node, node, &raw mut walk) };
         match walk.found {
             None => Ok(()),
             Some(function) => Err(format!("it would run {}()", function_name(function))),
@@ -240,7 +247,7 @@ unsafe extern "C-unwind" fn has_string_literal(
 pub(super) fn relations(query: *mut pg_sys::Query) -> Vec<pg_sys::Oid> {
     let mut found: Vec<pg_sys::Oid> = Vec::new();
     // SAFETY: the walker gets the context that it expects.
-    unsafe { collect_relations(query.cast(), (&raw mut found).cast()) };
+    unsafe { lists::walk(collect_relations, query.cast(), &raw mut found) };
     found
 }
 
@@ -256,9 +263,9 @@ unsafe extern "C-unwind" fn collect_relations(
     unsafe {
         match (*node).type_ {
             pg_sys::NodeTag::T_Query => {
-                for &entry in crate::lists::pointers::<pg_sys::RangeTblEntry>(
-                    (*node.cast::<pg_sys::Query>()).rtable,
-                ) {
+                for &entry in
+                    lists::pointers::<pg_sys::RangeTblEntry>((*node.cast::<pg_sys::Query>()).rtable)
+                {
                     let found = &mut *context.cast::<Vec<pg_sys::Oid>>();
                     let is_table = (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION;
                     if is_table && !found.contains(&(*entry).relid) {

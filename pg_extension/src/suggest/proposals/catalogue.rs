@@ -29,7 +29,11 @@ pub(super) fn read() -> Vec<(Weighed, There)> {
         );
         rows.filter_map(|row| {
             let text = |place: usize| spi::<Option<String>>("pg_index", row.get(place));
-            let texts = |place: usize| spi::<Option<Vec<String>>>("pg_index", row.get(place));
+            // A part of an index that was dropped meanwhile is NULL.
+            let texts = |place: usize| -> Option<Vec<String>> {
+                let parts: Vec<Option<String>> = spi("pg_index", row.get(place))?;
+                parts.into_iter().collect()
+            };
             let flag = |place: usize| spi::<Option<bool>>("pg_index", row.get(place));
             let count = |place: usize| spi::<Option<i64>>("pg_index", row.get(place));
             let oid = |place: usize| spi::<Option<pg_sys::Oid>>("pg_index", row.get(place));

@@ -6,6 +6,7 @@ use pg_pitcrew_advisor::Expression;
 use pgrx::prelude::*;
 
 use super::place::resolve;
+use crate::lists;
 use crate::names::{self, without_parentheses};
 
 /// Longer expressions are left out.
@@ -49,7 +50,7 @@ pub(super) unsafe fn local(
             columns: Vec::new(),
             has_constant: false,
         };
-        if make_local(copy, (&raw mut walk).cast()) || (walk.has_constant && !shows_constants) {
+        if lists::walk(make_local, copy, &raw mut walk) || (walk.has_constant && !shows_constants) {
             return None;
         }
         let entry = walk.entry?;
