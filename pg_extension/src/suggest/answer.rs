@@ -86,6 +86,7 @@ pub(super) struct Rejected {
     pub(super) table: String,
     pub(super) columns: String,
     pub(super) bytes: u64,
+    pub(super) upkeep: Option<Upkeep>,
     pub(super) because: String,
 }
 
@@ -120,6 +121,7 @@ impl Suggestion {
             "cost_after": self.cost_after,
             "write_cost": self.upkeep.cost,
             "hot_loss_percent": 100.0 * self.upkeep.hot_loss,
+            "write_loss_percent": self.upkeep.write_loss.map(percent),
             "gain_percent": self.gain_percent(),
             "queries_helped": Self::effects(&self.helped),
             "queries_at_risk": Self::effects(&self.at_risk),
@@ -162,6 +164,7 @@ impl Suggestion {
             cache_key,
             self.predicate,
             self.job.map(JsonB),
+            self.upkeep.write_loss.map(percent),
         )
     }
 }
@@ -191,7 +194,12 @@ pub(super) type Row = (
     String,
     Option<String>,
     Option<JsonB>,
+    Option<f64>,
 );
+
+fn percent(share: f64) -> f64 {
+    100.0 * share
+}
 
 impl Effect {
     fn json(&self) -> Value {
@@ -246,6 +254,9 @@ impl Answer {
                     "table": rejected.table,
                     "columns": rejected.columns,
                     "estimated_bytes": rejected.bytes,
+                    "write_cost": rejected.upkeep.map(|upkeep| upkeep.cost),
+                    "hot_loss_percent": rejected.upkeep.map(|upkeep| percent(upkeep.hot_loss)),
+                    "write_loss_percent": rejected.upkeep.and_then(|upkeep| upkeep.write_loss).map(percent),
                     "because": rejected.because,
                 })
             })
