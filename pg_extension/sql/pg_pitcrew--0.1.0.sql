@@ -1060,7 +1060,8 @@ CREATE FUNCTION pitcrew.suggest_indexes(
     cost_before double precision, cost_after double precision, gain_percent double precision,
     estimated_size_bytes bigint, queryids bigint[], detail text, evidence jsonb,
     rank integer, kind text, queries_at_risk jsonb, confidence text, because text[], included text[],
-    write_cost double precision, hot_loss_percent double precision, cache_key text, predicate text, job jsonb
+    write_cost double precision, hot_loss_percent double precision, cache_key text, predicate text, job jsonb,
+    write_loss_percent double precision
 )
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'suggest_indexes_wrapper';
 COMMENT ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) IS

@@ -20,4 +20,6 @@ pub use size::{
     index_size, tuple_bytes,
 };
 pub use superfluous::{ForeignKey, Superfluous, There, Why, superfluous};
-pub use upkeep::{Change, Kept, Prices, Write, Writes, hot_loss, upkeep};
+pub use upkeep::{
+    Change, Existing, Kept, Prices, Spent, Write, Writes, hot_loss, upkeep, write_loss,
+};

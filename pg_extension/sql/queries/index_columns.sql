@@ -1,5 +1,5 @@
--- Stored columns and pages of each index of table $1 that keeps an update from being HOT.
-SELECT i.indkey::int2[], c.relpages
+-- Stored columns and pages of each index of table $1 that keeps an update from being HOT, and whether it is unique.
+SELECT i.indkey::int2[], c.relpages, i.indisunique
 FROM pg_index i
 JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_am a ON a.oid = c.relam

@@ -4,7 +4,8 @@ SELECT s.queryid,
        sum(s.calls)::bigint,
        sum(s.total_exec_time)::float8,
        (sum(s.total_exec_time) / greatest(sum(s.calls), 1))::float8,
-       sum(s.rows)::float8
+       sum(s.rows)::float8,
+       sum(s.shared_blks_hit + s.shared_blks_read + s.local_blks_hit + s.local_blks_read)::float8
 FROM {view} s
 WHERE s.dbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
   AND s.calls > 0

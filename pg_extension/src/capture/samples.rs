@@ -139,6 +139,7 @@ pub(crate) fn workload(most: usize) -> Vec<Statement> {
                 rows: 0.0,
                 total_ms: 0.0,
                 mean_ms: 0.0,
+                pages: None,
             };
             (statement, 0)
         });

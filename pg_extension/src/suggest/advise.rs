@@ -229,13 +229,14 @@ impl Words<'_> {
         name
     }
 
-    fn left_out(&self, index: &Index, because: &str) -> Option<Rejected> {
+    fn left_out(&self, index: &Index, upkeep: Option<Upkeep>, because: &str) -> Option<Rejected> {
         let table = self.tables.get(&index.candidate.table)?.as_ref()?;
         let shape = Shape::of(&index.candidate, table)?;
         Some(Rejected {
             table: shape.table,
             columns: shape.list,
             bytes: index.size.bytes(),
+            upkeep,
             because: because.to_owned(),
         })
     }
@@ -247,16 +248,18 @@ impl Words<'_> {
             chosen.any(|chosen| chosen.candidate == position)
         };
         let of = |(position, index): (usize, &Index)| {
-            let because = if found.picked.contains(&position) {
-                "others save more for their bytes within the limits, or its writes cost more than it saves"
+            let because = if found.outweighed.contains(&position) {
+                "its writes cost more than it saves"
+            } else if found.picked.contains(&position) {
+                "others save more for their bytes within the limits"
             } else {
                 "no statement's plan would use it beside the other candidates"
             };
-            self.left_out(index, because)
+            self.left_out(index, Some(self.model.upkeeps[position]), because)
         };
         let suppressed = suppressed
             .iter()
-            .filter_map(|index| self.left_out(index, "it is in pitcrew.suppressed_findings"));
+            .filter_map(|index| self.left_out(index, None, "it is in pitcrew.suppressed_findings"));
         let left = self
             .model
             .indexes
@@ -320,6 +323,12 @@ fn of_writes(upkeep: Upkeep) -> String {
         said.push_str(&format!(
             " {:.0} % of the updates are HOT now and would not be with it: each then writes an entry into every index.",
             100.0 * upkeep.hot_loss
+        ));
+    }
+    if let Some(loss) = upkeep.write_loss.filter(|loss| *loss > 0.0) {
+        said.push_str(&format!(
+            " About {:.0} % fewer of the table's writes get through in the same processor time.",
+            100.0 * loss
         ));
     }
     said

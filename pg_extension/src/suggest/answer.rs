@@ -92,6 +92,7 @@ pub(super) struct Rejected {
     pub(super) table: String,
     pub(super) columns: String,
     pub(super) bytes: u64,
+    pub(super) upkeep: Option<Upkeep>,
     pub(super) because: String,
 }
 
@@ -126,6 +127,7 @@ impl Suggestion {
             "cost_after": self.cost_after,
             "write_cost": self.upkeep.cost,
             "hot_loss_percent": 100.0 * self.upkeep.hot_loss,
+            "write_loss_percent": self.upkeep.write_loss.map(percent),
             "gain_percent": self.gain_percent(),
             "queries_helped": Self::effects(&self.helped),
             "queries_at_risk": Self::effects(&self.at_risk),
@@ -195,6 +197,7 @@ impl Suggestion {
             cache_key,
             self.predicate,
             JsonB(self.job),
+            self.upkeep.write_loss.map(percent),
         )
     }
 }
@@ -224,7 +227,12 @@ pub(super) type Row = (
     String,
     Option<String>,
     JsonB,
+    Option<f64>,
 );
+
+fn percent(share: f64) -> f64 {
+    100.0 * share
+}
 
 impl Effect {
     fn json(&self) -> Value {
@@ -279,6 +287,9 @@ impl Answer {
                     "table": rejected.table,
                     "columns": rejected.columns,
                     "estimated_bytes": rejected.bytes,
+                    "write_cost": rejected.upkeep.map(|upkeep| upkeep.cost),
+                    "hot_loss_percent": rejected.upkeep.map(|upkeep| percent(upkeep.hot_loss)),
+                    "write_loss_percent": rejected.upkeep.and_then(|upkeep| upkeep.write_loss).map(percent),
                     "because": rejected.because,
                 })
             })

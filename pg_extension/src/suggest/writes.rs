@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pg_pitcrew_advisor::{IndexSize, Kept, Method, Prices, Write, Writes, hot_loss, upkeep};
+use pg_pitcrew_advisor::{
+    Existing, IndexSize, Kept, Method, Prices, Spent, Write, Writes, hot_loss, upkeep, write_loss,
+};
 use pgrx::prelude::*;
 
 use super::gather::Tables;
@@ -20,12 +22,23 @@ const ENOUGH_UPDATES: i64 = 100;
 const FAN_OUT: f64 = 256.0;
 
 /// What an index costs beside what it saves.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Upkeep {
     /// In the planner's units, weighted as statements are.
     pub(super) cost: f64,
     /// Share of the table's updates that are HOT now and would not be with it.
     pub(super) hot_loss: f64,
+    /// By which share fewer of the table's writes get through in the same processor time of the server; `None` where that was not measured.
+    pub(super) write_loss: Option<f64>,
+}
+
+impl Upkeep {
+    /// Where nothing is written.
+    const NONE: Self = Self {
+        cost: 0.0,
+        hot_loss: 0.0,
+        write_loss: Some(0.0),
+    };
 }
 
 /// Kinds of writes of each table.
@@ -43,12 +56,16 @@ pub(super) fn by_table(looked: &[Looked], context: &Context) -> BTreeMap<u32, Ve
         let Ok(Some((table, change))) = read else {
             continue;
         };
-        let rows = statement.weight * statement.rows;
-        let writes = found.entry(table.to_u32()).or_default();
-        match writes.iter_mut().find(|write| write.change == change) {
-            Some(write) => write.rows += rows,
-            None => writes.push(Write { change, rows }),
-        }
+        // Apart even where the change is the same: what a page took is told by those that did the least beside.
+        found.entry(table.to_u32()).or_default().push(Write {
+            change,
+            rows: statement.weight * statement.rows,
+            spent: statement.pages.map(|pages| Spent {
+                calls: statement.calls as f64,
+                ms: statement.total_ms,
+                pages,
+            }),
+        });
     }
     found
 }
@@ -77,7 +94,7 @@ pub(super) fn upkeeps(
                 Some(of_table(table, writes.remove(&table)?, rows))
             });
             let Some(writes) = of_table else {
-                return Upkeep::default();
+                return Upkeep::NONE;
             };
             let mut columns = index.candidate.columns();
             if compat::BRIN_KEEPS_HOT && index.candidate.method == Method::Brin {
@@ -91,6 +108,7 @@ pub(super) fn upkeeps(
             Upkeep {
                 cost: upkeep(kept, writes, prices),
                 hot_loss: hot_loss(&columns, writes),
+                write_loss: write_loss(kept, writes),
             }
         })
         .collect()
@@ -116,7 +134,7 @@ fn of_table(table: u32, writes: Vec<Write>, rows: f64) -> Writes {
     }
 }
 
-fn existing(table: pg_sys::Oid) -> Vec<(Vec<i16>, IndexSize)> {
+fn existing(table: pg_sys::Oid) -> Vec<Existing> {
     Spi::connect(|client| {
         let query = include_str!("../../sql/queries/index_columns.sql");
         let rows = spi("pg_index", client.select(query, None, &[table.into()]));
@@ -126,7 +144,11 @@ fn existing(table: pg_sys::Oid) -> Vec<(Vec<i16>, IndexSize)> {
                 .max(1)
                 .unsigned_abs();
             let height = f64::from(pages).log(FAN_OUT).ceil() as u32;
-            Some((columns, IndexSize { pages, height }))
+            Some(Existing {
+                columns,
+                size: IndexSize { pages, height },
+                is_unique: spi::<Option<bool>>("pg_index", row.get(3))?,
+            })
         })
         .collect()
     })

@@ -34,6 +34,8 @@ pub(crate) struct Statement {
     pub(crate) total_ms: f64,
     /// Mean time of one.
     pub(crate) mean_ms: f64,
+    /// Pages that all executions touched, each as often as it was; `None` where nobody counted them.
+    pub(crate) pages: Option<f64>,
 }
 
 impl Statement {
@@ -120,6 +122,7 @@ fn of_view(view: &str) -> Vec<Statement> {
                     / calls.max(1) as f64,
                 total_ms: spi("pg_stat_statements", row.get(4)).unwrap_or(0.0),
                 mean_ms: spi("pg_stat_statements", row.get(5)).unwrap_or(0.0),
+                pages: spi("pg_stat_statements", row.get(7)),
             }
         })
         .collect()
@@ -142,6 +145,7 @@ pub(crate) fn given(texts: Vec<(Option<String>, f64)>) -> Vec<Statement> {
             rows: 1.0,
             total_ms: 0.0,
             mean_ms: 0.0,
+            pages: None,
         })
         .collect()
 }

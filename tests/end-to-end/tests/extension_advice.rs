@@ -104,6 +104,7 @@ fn an_index_on_what_is_written_all_the_time_has_to_save_more_than_that() {
         "{advice}"
     );
     let few = first["write_cost"].as_f64().unwrap();
+    assert!(first["write_loss_percent"].is_null(), "{first}");
     assert!(few > 0.0, "{first}");
     assert_eq!(first["hot_loss_percent"].as_f64(), Some(100.0), "{first}");
     assert!(
@@ -113,6 +114,13 @@ fn an_index_on_what_is_written_all_the_time_has_to_save_more_than_that() {
     // Many: the same index is not.
     let advice = ask(1.0, counter, 1e6);
     assert_eq!(advice["suggestions"], serde_json::json!([]), "{advice}");
+    let rejected = advice["rejected"].as_array().unwrap();
+    let refused = rejected.iter().find(|of| of["columns"] == "(customer)");
+    let refused = refused.unwrap_or_else(|| panic!("{advice}"));
+    assert_eq!(refused["because"], "its writes cost more than it saves");
+    assert_eq!(refused["hot_loss_percent"].as_f64(), Some(100.0));
+    // Nobody measured what given statements take.
+    assert!(refused["write_loss_percent"].is_null(), "{refused}");
     // As many to another column: they stay HOT, and cost it nothing.
     let advice = ask(
         1.0,
@@ -130,6 +138,39 @@ fn an_index_on_what_is_written_all_the_time_has_to_save_more_than_that() {
     let advice = ask(1000.0, "INSERT INTO orders (id) VALUES (0)", 10.0);
     let inserted = advice["suggestions"][0]["write_cost"].as_f64().unwrap();
     assert!(inserted > 0.0 && inserted < few, "{inserted} {few}");
+}
+
+#[test]
+fn what_writes_took_says_how_many_fewer_would_get_through() {
+    require!(statements);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    session.run("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
+    for id in 1..=20_i32 {
+        session.prepared(
+            "UPDATE orders SET customer = customer + 1 WHERE id = $1",
+            &[&id],
+        );
+        session.prepared("SELECT * FROM orders WHERE customer = $1", &[&id]);
+        session.prepared(
+            "SELECT * FROM orders WHERE created = date '2020-01-01' + $1",
+            &[&id],
+        );
+    }
+    let loss = |column: &str| {
+        session
+            .text(&format!("SELECT write_loss_percent FROM pitcrew.suggest_indexes() WHERE columns[1] = '{column}'"))
+            .parse::<f64>()
+            .unwrap()
+    };
+    // Its own entry and one more for the key; the other column's stays as HOT as it is.
+    assert!(
+        (5.0..80.0).contains(&loss("customer")),
+        "{}",
+        loss("customer")
+    );
+    assert_eq!(loss("created"), 0.0);
 }
 
 #[test]

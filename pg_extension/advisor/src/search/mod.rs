@@ -11,6 +11,7 @@ mod relax;
 mod slim;
 
 use costs::{Costs, Point, Set};
+use pool::Pool;
 
 /// Answers what statements would cost.
 pub trait CostModel {
@@ -113,6 +114,8 @@ pub struct Found {
     pub plans: Vec<Option<Plan>>,
     /// Candidates that a plan used when it could use any that fit, or that do a part of the work of such a one.
     pub picked: Vec<usize>,
+    /// Candidates that would save something beside the chosen ones, but not what keeping them costs.
+    pub outweighed: Vec<usize>,
 }
 
 /// A change below this share of a statement's cost is planner noise.
@@ -138,6 +141,7 @@ pub fn search(model: &mut impl CostModel, limits: Limits) -> Found {
         let plans = confirmed(&mut costs, &set);
         let Some(candidate) = unfit(&costs, &set, &chosen, &plans, limits) else {
             return Found {
+                outweighed: outweighed(&costs, &set, &pool),
                 chosen,
                 plans,
                 picked: pool.all.ones().collect(),
@@ -147,6 +151,17 @@ pub fn search(model: &mut impl CostModel, limits: Limits) -> Found {
         starts = vec![set];
         starts[0].set(candidate, false);
     }
+}
+
+/// Candidates that writes alone speak against.
+fn outweighed<M: CostModel>(costs: &Costs<'_, M>, set: &Set, pool: &Pool) -> Vec<usize> {
+    let point = costs.point(set);
+    let is_outweighed = |candidate: &usize| {
+        let gain = costs.gain(&point, *candidate);
+        gain <= 0.0 && gain + costs.model.upkeep(*candidate) > 0.0
+    };
+    let left = pool.all.difference(set);
+    left.filter(is_outweighed).collect()
 }
 
 /// The plans with all that was chosen, made with exactly that.

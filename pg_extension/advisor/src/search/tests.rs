@@ -138,7 +138,10 @@ fn an_index_that_costs_more_than_it_saves_is_left_out() {
     assert_eq!(found.len(), 2);
     // What it leaves of the gain is what counts.
     model.upkeep = vec![0.0, 4_100.0, 0.0];
-    let found = search(&mut model, LIMITS).chosen;
+    let found = search(&mut model, LIMITS);
+    // It would save 4,000 beside the other, the third nothing at all.
+    assert_eq!(found.outweighed, [1]);
+    let found = found.chosen;
     let taken: Vec<usize> = found.iter().map(|chosen| chosen.candidate).collect();
     assert_eq!(taken, [0]);
     assert_eq!(found[0].upkeep, 0.0);

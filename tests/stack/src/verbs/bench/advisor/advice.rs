@@ -16,7 +16,7 @@ use super::prediction::{cost, number};
 use super::{one, quoted, run};
 
 /// Seeds of the parameters that advice is given on, and of those that it is scored on.
-const ADVISED: u64 = 1;
+pub(super) const ADVISED: u64 = 1;
 const SCORED: [u64; 3] = [2, 3, 4];
 /// They are nearly all of the cost where there are no indexes: the table says the rest apart.
 const DOMINANT: [&str; 3] = ["q02", "q17", "q20"];
@@ -104,7 +104,7 @@ pub(super) async fn measure(
         .collect())
 }
 
-fn parameters(queries: &[(String, String)], seed: u64) -> Result<Vec<(String, String)>> {
+pub(super) fn parameters(queries: &[(String, String)], seed: u64) -> Result<Vec<(String, String)>> {
     queries
         .iter()
         .map(|(name, text)| Ok((name.clone(), with_parameters(name, text, seed)?)))

@@ -11,7 +11,7 @@ use pitcrew_stack::{Error, Progress, Result};
 use serde_json::Value;
 use tokio_postgres::Client;
 
-use super::{one, quoted, run};
+use super::{extend, one, quoted, run};
 
 const BUDGET_MB: u32 = 500;
 const SEED: u64 = 7;
@@ -88,8 +88,12 @@ const DIMENSIONS: [(&str, u32); 18] = [
     ("calendar", 1_500),
 ];
 
-/// Asks for advice once, as a user would.
-pub(super) async fn measure(client: &Client, signals: &Signals) -> Result<Vec<Figure>> {
+/// Asks for advice once, as a user would, and the peer.
+pub(super) async fn measure(
+    client: &Client,
+    peer: Option<&Client>,
+    signals: &Signals,
+) -> Result<Vec<Figure>> {
     Progress::Print.say("fill a warehouse of 24 tables");
     for statement in schema() {
         signals.check()?;
@@ -102,11 +106,7 @@ pub(super) async fn measure(client: &Client, signals: &Signals) -> Result<Vec<Fi
         "SELECT pitcrew.suggest_indexes_json(budget_mb => {BUDGET_MB}, max_indexes => 1000, min_gain_percent => 0, queries => ARRAY[{}])",
         texts.join(", ")
     );
-    let start = Instant::now();
-    let answer = one(client, &call).await?;
-    let seconds = start.elapsed().as_secs_f64();
-    let answer: Value =
-        serde_json::from_str(&answer[0]).map_err(|error| Error::Extension(error.to_string()))?;
+    let (seconds, answer) = ask(client, &call).await?;
     let lacks = |what: &str| Error::Extension(format!("suggest_indexes_json has no {what}"));
     let figure = |name: &str| answer[name].as_f64().ok_or_else(|| lacks(name));
     if let Some(reason) = answer["stopped_because"].as_str() {
@@ -143,10 +143,47 @@ pub(super) async fn measure(client: &Client, signals: &Signals) -> Result<Vec<Fi
         };
         Figure::own(name, unit, reading)
     };
-    Ok(vec![
+    let calls = figure("planner_calls")?;
+    let mut figures = vec![
         own("large_seconds", "s", seconds),
-        own("large_planner_calls", "calls", figure("planner_calls")?),
-    ])
+        own("large_planner_calls", "calls", calls),
+    ];
+    let Some(peer) = peer else {
+        return Ok(figures);
+    };
+    let theirs = extend::suggest(peer, &queries, f64::from(BUDGET_MB), signals).await?;
+    Progress::Print.say("large_vs_extend: the bar is 0.1 ratio");
+    let against = |name: &str, ours: f64, peer: f64| {
+        let figure = Figure {
+            ours: Some(ours),
+            peer: Some(peer),
+            ..own(name, "ratio", ours / peer)
+        };
+        figure.against("plain Extend over HypoPG", &theirs.version)
+    };
+    let seconds_again = ask(client, &call).await?.0;
+    figures.extend([
+        Figure {
+            control: Some(seconds_again / seconds),
+            ..against("large_vs_extend", seconds, theirs.seconds)
+        },
+        // Of the peer nothing counts but the time inside the planner; of ours all of the call.
+        against("large_vs_extend_planning", seconds, theirs.planning_seconds),
+        against("large_calls_vs_extend", calls, theirs.calls as f64),
+    ]);
+    Ok(figures)
+}
+
+/// One call, and how many seconds it took.
+async fn ask(client: &Client, call: &str) -> Result<(f64, Value)> {
+    let start = Instant::now();
+    let answer = one(client, call).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    let answer = serde_json::from_str(&answer[0]);
+    Ok((
+        seconds,
+        answer.map_err(|error| Error::Extension(error.to_string()))?,
+    ))
 }
 
 /// Statements that make and fill the tables.

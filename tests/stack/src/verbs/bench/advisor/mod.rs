@@ -3,7 +3,10 @@
 
 mod advice;
 mod cases;
+mod execution;
+mod extend;
 mod large;
+mod oltp;
 mod optimum;
 mod parameters;
 mod prediction;
@@ -21,7 +24,7 @@ const ADVICE_SCALE: f64 = 1.0;
 /// The server's settings: those of the peers' measurements, and statistics that stay.
 const SETTINGS: [(&str, &str); 8] = [
     ("autovacuum", "off"),
-    ("shared_buffers", "512MB"),
+    ("shared_buffers", "2GB"),
     ("work_mem", "64MB"),
     ("effective_cache_size", "6GB"),
     ("random_page_cost", "1.1"),
@@ -49,24 +52,65 @@ pub(super) fn run_suite(signals: &Signals) -> Result<Vec<Figure>> {
         .enable_all()
         .build()
         .map_err(|error| Error::Extension(error.to_string()))?;
-    runtime.block_on(measure(&postgres, signals))
+    let mut figures = Vec::new();
+    if is_wanted("oltp")? {
+        figures.extend(oltp::measure(&stack, server, signals)?);
+    }
+    figures.extend(runtime.block_on(measure(&postgres, signals))?);
+    Ok(figures)
+}
+
+/// The parts: what is predicted, what is suggested for TPC-H, how that runs, a larger workload, many writes.
+const PARTS: [&str; 5] = ["prediction", "tpch", "execution", "large", "oltp"];
+
+/// All parts, or the one that `PITCREW_ADVISOR_PART` names, for a try.
+fn is_wanted(part: &str) -> Result<bool> {
+    match std::env::var("PITCREW_ADVISOR_PART") {
+        Err(_) => Ok(true),
+        Ok(named) if PARTS.contains(&named.as_str()) => Ok(named == part),
+        Ok(named) => Err(Error::Usage(format!(
+            "PITCREW_ADVISOR_PART is one of {}, not `{named}`",
+            PARTS.join(", ")
+        ))),
+    }
 }
 
 async fn measure(postgres: &Postgres, signals: &Signals) -> Result<Vec<Figure>> {
-    let client = connect(postgres, "cases").await?;
-    let mut found = prediction::cases(&client, signals).await?;
-    let client = connect(postgres, "tpch").await?;
     let root = checkout();
-    tpch::load(&client, &root, SCALE).await?;
     let (sets, queries) = (tpch::peers(&root)?, tpch::queries(&root)?);
-    found.extend(prediction::sets(&client, &sets, &queries, signals).await?);
-    let mut figures = prediction::figures(&found)?;
-    let client = connect(postgres, "advice").await?;
-    tpch::load(&client, &root, advice_scale()?).await?;
-    figures.extend(advice::measure(&client, &sets, &queries, signals).await?);
-    figures.extend(optimum::measure(&client, &queries, signals).await?);
-    let client = connect(postgres, "warehouse").await?;
-    figures.extend(large::measure(&client, signals).await?);
+    let mut figures = Vec::new();
+    if is_wanted("prediction")? {
+        let client = connect(postgres, "cases").await?;
+        let mut found = prediction::cases(&client, signals).await?;
+        let client = connect(postgres, "tpch").await?;
+        tpch::load(&client, &root, SCALE).await?;
+        found.extend(prediction::sets(&client, &sets, &queries, signals).await?);
+        figures.extend(prediction::figures(&found)?);
+    }
+    let has_peer = extend::is_there(postgres.server())?;
+    if !has_peer {
+        Progress::Print.say("skipped: what plain Extend is compared in: HypoPG is not installed");
+    }
+    let (tpch, execution) = (is_wanted("tpch")?, is_wanted("execution")?);
+    if tpch || execution {
+        let client = connect(postgres, "advice").await?;
+        tpch::load(&client, &root, advice_scale()?).await?;
+        if tpch {
+            figures.extend(advice::measure(&client, &sets, &queries, signals).await?);
+            figures.extend(optimum::measure(&client, &queries, signals).await?);
+        }
+        if execution {
+            let peer = peer(postgres, "advice", has_peer).await?;
+            figures.extend(
+                execution::measure(&client, peer.as_ref(), &sets, &queries, signals).await?,
+            );
+        }
+    }
+    if is_wanted("large")? {
+        let client = connect(postgres, "warehouse").await?;
+        let peer = peer(postgres, "warehouse", has_peer).await?;
+        figures.extend(large::measure(&client, peer.as_ref(), signals).await?);
+    }
     Ok(figures)
 }
 
@@ -85,12 +129,25 @@ fn advice_scale() -> Result<f64> {
 /// A connection to a new database with the extension.
 async fn connect(postgres: &Postgres, database: &str) -> Result<Client> {
     postgres.create_database(database)?;
+    let client = session(postgres, database).await?;
+    run(&client, "CREATE EXTENSION pg_pitcrew").await?;
+    Ok(client)
+}
+
+/// A connection for the peer: its library stays in the session that it was loaded into.
+async fn peer(postgres: &Postgres, database: &str, is_there: bool) -> Result<Option<Client>> {
+    if !is_there {
+        return Ok(None);
+    }
+    session(postgres, database).await.map(Some)
+}
+
+async fn session(postgres: &Postgres, database: &str) -> Result<Client> {
     let url = postgres.socket_url("postgres", database);
     let (client, connection) = tokio_postgres::connect(&url, NoTls)
         .await
         .map_err(|error| fault("connect", &error))?;
     tokio::spawn(connection);
-    run(&client, "CREATE EXTENSION pg_pitcrew").await?;
     Ok(client)
 }
 
