@@ -1,10 +1,11 @@
 //! Another major version of the server than the machine has: unpacked from another Debian suite, or from a Python package,
 //! beside the system.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
+use crate::place::Place;
 use crate::postgres::{MAJORS, PgConfig};
 use crate::progress::Progress;
 
@@ -68,7 +69,7 @@ pub fn find_or_fetch_major(checkout: &Path, major: u32, progress: Progress) -> R
         return Ok(installed);
     }
     let root = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| checkout.join("target"), std::path::PathBuf::from)
+        .map_or_else(|| checkout.join("target"), PathBuf::from)
         .join(format!("servers/{major}"));
     let Some((_, source)) = SOURCES.iter().find(|(number, _)| *number == major) else {
         return Err(Error::Missing {
@@ -103,4 +104,62 @@ pub fn find_or_fetch_major(checkout: &Path, major: u32, progress: Progress) -> R
     })?;
     std::fs::write(root.join("complete"), "").map_err(Error::io("write", root.join("complete")))?;
     PgConfig::ask(&program)
+}
+
+/// The regression tests of exactly this server, from its source package: `regress/` as there, and in `lib/` what they load. Cached in `place`,
+/// where the account that servers run as may read.
+///
+/// # Errors
+/// [`Error::Missing`] for a server that is no Debian package, [`Error::Program`] where the source cannot be had or compiled.
+pub fn fetch_tests(place: &Place, server: &PgConfig, progress: Progress) -> Result<PathBuf> {
+    let missing = |what: String| Error::Missing {
+        what,
+        fix: "use a server of Debian's packages".into(),
+    };
+    let version = debian_version(&server.version)
+        .ok_or_else(|| missing(format!("the source package of {}", server.version)))?;
+    let suite = SOURCES.iter().find_map(|(major, source)| match source {
+        Source::Suite(suite) if *major == server.major => Some(*suite),
+        _ => None,
+    });
+    let suite =
+        suite.ok_or_else(|| missing(format!("a Debian suite with PostgreSQL {}", server.major)))?;
+    let root = place.path().join(format!("tests-{version}"));
+    let complete = root.join("complete");
+    if complete.exists() {
+        return Ok(root);
+    }
+    progress.step(format!("fetch the source of PostgreSQL {version}"), || {
+        let mut command = Command::new("sh");
+        command
+            .arg(crate::checkout().join("tests/stack/tests-from-source.sh"))
+            .arg(&root)
+            .arg(suite)
+            .arg(server.major.to_string())
+            .arg(version)
+            .arg(&server.program)
+            .stdin(Stdio::null());
+        crate::process::output(&mut command)
+    })?;
+    std::fs::write(&complete, "").map_err(Error::io("write", &complete))?;
+    Ok(root)
+}
+
+/// `PostgreSQL 15.18 (Debian 15.18-0+deb12u1)` to the package's version.
+fn debian_version(version: &str) -> Option<&str> {
+    version.split_once("(Debian ")?.1.strip_suffix(')')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::debian_version;
+
+    #[test]
+    fn the_package_is_read_from_the_version() {
+        assert_eq!(
+            debian_version("PostgreSQL 15.18 (Debian 15.18-0+deb12u1)"),
+            Some("15.18-0+deb12u1")
+        );
+        assert_eq!(debian_version("PostgreSQL 16.4"), None);
+    }
 }

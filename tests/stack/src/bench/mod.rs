@@ -1,5 +1,6 @@
 //! How figures are taken and written: paired rounds, their interval, servers to compare with, and the report of a suite.
 
+pub mod choices;
 mod paired;
 mod report;
 mod server;

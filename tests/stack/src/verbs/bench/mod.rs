@@ -5,8 +5,8 @@ mod advisor;
 mod cache;
 mod capture;
 mod care;
-mod choices;
 mod faults;
+mod hostile;
 mod layers;
 mod load;
 mod peers;
@@ -14,7 +14,7 @@ mod stack;
 
 use std::process::ExitCode;
 
-use pitcrew_stack::bench::{Figure, write};
+use pitcrew_stack::bench::{Figure, choices, write};
 use pitcrew_stack::signals::Signals;
 use pitcrew_stack::{Error, Progress, Result};
 
@@ -52,11 +52,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 type Suite = fn(&Signals) -> Result<Vec<Figure>>;
 
 /// The suites, by name.
-const SUITES: [(&str, Suite); 9] = [
+const SUITES: [(&str, Suite); 10] = [
     ("stack", stack::run),
     ("cache", cache::run),
     ("layers", layers::run),
     ("faults", faults::run),
+    ("hostile", hostile::run),
     ("care", care::run),
     ("advisor", advisor::run_suite),
     ("capture", capture::run),

@@ -2,19 +2,24 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pitcrew_stack::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Names the seed to repeat.
 const SEED: &str = "PITCREW_SEED";
 
-pub(super) struct Choices {
+/// Choices of one seed.
+#[derive(Clone, Debug)]
+pub struct Choices {
     seed: u64,
     state: u64,
 }
 
 impl Choices {
     /// From `PITCREW_SEED`, or from the clock.
-    pub(super) fn from_environment() -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the variable is no number.
+    pub fn from_environment() -> Result<Self> {
         let seed = match std::env::var(SEED) {
             Ok(text) => text
                 .parse()
@@ -27,7 +32,8 @@ impl Choices {
     }
 
     /// The same choices for the same seed.
-    pub(super) fn from_seed(seed: u64) -> Self {
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Self {
         Self {
             seed,
             // Zero would stay zero.
@@ -35,12 +41,14 @@ impl Choices {
         }
     }
 
-    pub(super) fn seed(&self) -> u64 {
+    /// What repeats them.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
         self.seed
     }
 
     /// A number below `end`.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         self.state ^= self.state >> 12;
         self.state ^= self.state << 25;
         self.state ^= self.state >> 27;
@@ -49,12 +57,17 @@ impl Choices {
     }
 
     /// One of them.
-    pub(super) fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+    pub fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
         of[self.below(of.len())]
     }
 
+    /// True once in `times`.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
     /// `count` different ones.
-    pub(super) fn several<'a>(&mut self, of: &[&'a str], count: usize) -> Vec<&'a str> {
+    pub fn several<'a>(&mut self, of: &[&'a str], count: usize) -> Vec<&'a str> {
         let mut left = of.to_vec();
         (0..count.min(of.len()))
             .map(|_| left.swap_remove(self.below(left.len())))
