@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio_postgres::Client;
 
 use super::advice::{ADVISED, parameters};
+use super::prediction::number;
 use super::{extend, one, quoted, run};
 
 /// MiB of each set.
@@ -73,12 +74,15 @@ pub(super) async fn measure(
         .into_iter()
         .filter(|(name, _)| !ENDLESS.contains(&name.as_str()))
         .collect();
-    for (_, text) in &run {
+    let mut slower_not_named = 0;
+    for (name, text) in &run {
         time(client, &mut sets, text, signals).await?;
+        let is_unsaid = is_slower_unsaid(&sets, name, at_risk.contains(name));
+        slower_not_named += u32::from(is_unsaid);
     }
     show(client, None).await?;
     drop_all(client, &sets).await?;
-    Ok(figures(&sets, &run, &at_risk, version.as_deref()))
+    Ok(figures(&sets, slower_not_named, version.as_deref()))
 }
 
 /// What is suggested, and the names of the queries that it calls at risk.
@@ -134,10 +138,10 @@ async fn build(client: &Client, set: &Set, signals: &Signals) -> Result<()> {
     )
     .await?;
     Progress::Print.say(format!(
-        "{}: {} indexes, {} MiB",
+        "{}: {} indexes, {:.1} MiB",
         set.name,
         set.ddl.len(),
-        size[0]
+        number(&size[0])?
     ));
     Ok(())
 }
@@ -218,44 +222,38 @@ fn noise(times: &[f64]) -> f64 {
     ratio.max(1.0 / ratio)
 }
 
-fn figures(
-    sets: &[Set],
-    run: &[(String, String)],
-    at_risk: &BTreeSet<String>,
-    version: Option<&str>,
-) -> Vec<Figure> {
+/// Whether a query that was just run is slower and nobody said so; says how long it took.
+fn is_slower_unsaid(sets: &[Set], name: &str, is_named: bool) -> bool {
+    let times: Vec<&Vec<f64>> = sets.iter().filter_map(|set| set.times.last()).collect();
+    let before = least(times[0]);
+    let line: Vec<String> = sets
+        .iter()
+        .zip(&times)
+        .map(|(set, times)| {
+            let ms = least(times);
+            format!("{} {ms:.0} ms ({:.3})", set.name, ms / before)
+        })
+        .collect();
+    let own = noise(times[0]).max(noise(times[1]));
+    let slower = least(times[1]) / before;
+    let is_slower = slower > SLOWER && slower > own;
+    let said = match (is_slower, is_named) {
+        (true, true) => ", slower, as was said",
+        (true, false) => ", slower, and nobody said so",
+        _ => "",
+    };
+    Progress::Print.say(format!(
+        "{name}: {}; with itself {own:.3}{said}",
+        line.join(", ")
+    ));
+    is_slower && !is_named
+}
+
+fn figures(sets: &[Set], slower_not_named: u32, version: Option<&str>) -> Vec<Figure> {
     let none = &sets[0];
+    let queries = none.times.len();
     let total = |set: &Set| set.times.iter().map(|times| least(times)).sum::<f64>();
     let ratio = |set: &Set| total(set) / total(none);
-    let mut slower_not_named = 0_u32;
-    for (query, (name, _)) in run.iter().enumerate() {
-        let before = least(&none.times[query]);
-        let line: Vec<String> = sets
-            .iter()
-            .map(|set| {
-                format!(
-                    "{} {:.0} ms ({:.3})",
-                    set.name,
-                    least(&set.times[query]),
-                    least(&set.times[query]) / before
-                )
-            })
-            .collect();
-        let own = noise(&none.times[query]).max(noise(&sets[1].times[query]));
-        let slower = least(&sets[1].times[query]) / before;
-        let is_slower = slower > SLOWER && slower > own;
-        let is_named = at_risk.contains(name);
-        slower_not_named += u32::from(is_slower && !is_named);
-        let said = match (is_slower, is_named) {
-            (true, true) => ", slower, as was said",
-            (true, false) => ", slower, and nobody said so",
-            _ => "",
-        };
-        Progress::Print.say(format!(
-            "{name}: {}; with itself {own:.3}{said}",
-            line.join(", ")
-        ));
-    }
     let control = {
         let of = |odd: usize| {
             let halves = none.times.iter().map(|times| {
@@ -275,7 +273,7 @@ fn figures(
             "{}: {:.3} of the time of all, {:.3} as the mean of each query's",
             set.name,
             ratio(set),
-            each / run.len() as f64
+            each / queries as f64
         ));
     }
     Progress::Print.say(format!(
