@@ -37,7 +37,7 @@ COMMENT ON TABLE pitcrew.advice IS
     'What became of each index that pitcrew.suggest_indexes() suggested for the recorded workload, one row an index: looked at with each suggestion, each tick of the history and by pitcrew.refresh_advice(). The last 1,000; pitcrew.history_state counts those that were forgotten.';
 COMMENT ON COLUMN pitcrew.advice.cache_key IS 'As pitcrew.suggest_indexes() has it.';
 COMMENT ON COLUMN pitcrew.advice.state IS
-    'proposed; applied: a valid index of this name or definition is there; verified: and the statements that it was to help take at least 5 percent less time a call than before; reverted: it is gone again; suppressed: it is in pitcrew.suppressed_findings.';
+    'proposed; applied: a valid index of this definition is there, or one of this name that a job built; verified: and the statements that it was to help take at least 5 percent less time a call than before; reverted: it is gone again; suppressed: it is in pitcrew.suppressed_findings.';
 COMMENT ON COLUMN pitcrew.advice.ddl IS 'As it was proposed last, like everything up to proposed_by but proposed_at.';
 COMMENT ON COLUMN pitcrew.advice.proposed_at IS 'The first time.';
 COMMENT ON COLUMN pitcrew.advice.last_proposed_at IS 'To the minute.';

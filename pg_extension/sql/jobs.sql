@@ -28,13 +28,14 @@ CREATE TABLE pitcrew.jobs (
     schedule     text,
     not_after    timestamptz,
     stop_after   timestamptz,
-    origin       text NOT NULL DEFAULT pitcrew.job_origin()
+    origin       text NOT NULL DEFAULT pitcrew.job_origin(),
+    cancelled_at timestamptz
 );
 CREATE INDEX jobs_unfinished ON pitcrew.jobs (id) WHERE state IN ('queued', 'waiting_for_lock', 'running');
 -- The same job twice is one job. Two hashes of the options, because an index entry is bounded and they are not.
 CREATE UNIQUE INDEX jobs_joined ON pitcrew.jobs
     (origin, submitter, kind, (coalesce(target::oid, 0::oid)), (jsonb_hash_extended(options, 0)), (jsonb_hash_extended(options, 1)))
-    WHERE state IN ('queued', 'waiting_for_lock', 'running');
+    WHERE state IN ('queued', 'waiting_for_lock', 'running') AND cancelled_at IS NULL;
 
 COMMENT ON TABLE pitcrew.jobs IS
     'Maintenance jobs, one row each. Queue with pitcrew.submit_job(), cancel with pitcrew.cancel_job(), wait with CALL pitcrew.wait_job(). Each change of state is told to channel pitcrew_jobs. The last 10,000 are kept, and those whose index is still there.';
@@ -59,6 +60,7 @@ COMMENT ON COLUMN pitcrew.jobs.touched IS 'Indexes that a clean-up looks at when
 COMMENT ON COLUMN pitcrew.jobs.schedule IS 'The schedule that queued it; NULL for a job that was submitted.';
 COMMENT ON COLUMN pitcrew.jobs.not_after IS 'End of its maintenance window: a job that is still queued then is cancelled.';
 COMMENT ON COLUMN pitcrew.jobs.stop_after IS 'The same for a job that runs (stop_at_end of the window).';
+COMMENT ON COLUMN pitcrew.jobs.cancelled_at IS 'When the coordinator took a cancel request for it: from then on the same job is another one.';
 COMMENT ON COLUMN pitcrew.jobs.origin IS 'System identifier, database OID and timeline where the job was submitted.';
 
 -- Wishes of pitcrew.cancel_job(); the coordinator checks who asks, acts and deletes the row.

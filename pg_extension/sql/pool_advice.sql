@@ -41,9 +41,10 @@ CREATE FUNCTION pitcrew.pool_advice(before jsonb) RETURNS TABLE (
     ),
     advice AS (
         SELECT v.*, n.*, current_setting('max_connections')::int AS max_connections,
-               -- The mean and three deviations of arrivals that come by chance, at least one, at most what users may have.
+               -- The mean and three deviations of arrivals that come by chance, at least those that are busy now (their statements count
+               -- when they end) and one, at most what users may have.
                CASE WHEN v.reason IS NULL
-                    THEN greatest(1, least(ceil(v.busy + 3 * sqrt(v.busy)),
+                    THEN greatest(1, least(greatest(ceil(v.busy + 3 * sqrt(v.busy)), n.busy_now),
                                            current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int))::int END AS pool_size
         FROM verdict v, now n
     )

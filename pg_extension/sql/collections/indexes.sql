@@ -8,7 +8,8 @@ SELECT i.indexrelid AS oid, i.indrelid AS table_oid, c.relname::text AS name,
        r.tuples AS table_tuples, r.pages AS table_pages, r.last_analyze,
        i.indisunique AS is_unique, i.indisprimary AS is_primary, i.indisvalid AS is_valid, i.indisready AS is_ready,
        i.indisexclusion AS is_exclusion, i.indisreplident OR i.indisclustered AS is_marked,
-       k.conindid IS NOT NULL AS is_constraint,
+       -- What a foreign key refers to is one too.
+       k.conindid IS NOT NULL AS is_constraint, i.indimmediate AS is_immediate, i.indnullsnotdistinct AS nulls_not_distinct,
        i.indnkeyatts::int AS key_columns,
        -- Arrays from 0, as the catalogue has them: classes, collations and directions of key columns, columns of INCLUDE's too.
        i.indkey::int2[] AS columns, i.indclass::oid[] AS classes, i.indcollation::oid[] AS collations, i.indoption::int2[] AS directions,
@@ -23,4 +24,4 @@ FROM relations r
 JOIN pg_index i ON i.indrelid = r.oid
 JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_am a ON a.oid = c.relam
-LEFT JOIN (SELECT DISTINCT conindid FROM pg_constraint WHERE contype IN ('p', 'u', 'x')) k ON k.conindid = i.indexrelid
+LEFT JOIN (SELECT DISTINCT conindid FROM pg_constraint WHERE contype IN ('p', 'u', 'x', 'f')) k ON k.conindid = i.indexrelid

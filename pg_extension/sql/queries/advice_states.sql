@@ -9,7 +9,7 @@ WITH there AS (
         WHERE j.kind = 'create_index' AND j.state = 'done' AND j.index_oid = i.indexrelid
         ORDER BY j.id DESC LIMIT 1
     ) j ON true
-    WHERE c.relname = a.index_name
+    WHERE j.id IS NOT NULL AND c.relname = a.index_name
        -- The server decides where parentheses and spaces stand.
        OR translate(substring(pg_get_indexdef(i.indexrelid) FROM ' USING .*'), '() ', '') = translate(a.definition, '() ', '')
     ORDER BY a.cache_key, j.id DESC NULLS LAST, i.indexrelid

@@ -1,5 +1,5 @@
 GRANT INSERT (kind, target, options, command) ON pitcrew.jobs TO {role};
-GRANT INSERT (job_id) ON pitcrew.job_cancel_requests TO {role};
+GRANT INSERT (job_id), SELECT (job_id) ON pitcrew.job_cancel_requests TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.job_origin() TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.cancel_job(bigint) TO {role};

@@ -2,8 +2,8 @@
 WITH taken AS (
     DELETE FROM pitcrew.job_cancel_requests RETURNING job_id, requester
 )
-SELECT DISTINCT j.id
+UPDATE pitcrew.jobs j SET cancelled_at = coalesce(j.cancelled_at, clock_timestamp())
 FROM taken t
-JOIN pitcrew.jobs j ON j.id = t.job_id
-WHERE j.state IN ('queued', 'waiting_for_lock', 'running')
+WHERE j.id = t.job_id AND j.state IN ('queued', 'waiting_for_lock', 'running')
   AND pg_has_role(t.requester::oid, j.submitter::oid, 'USAGE')
+RETURNING j.id

@@ -13,6 +13,8 @@ SELECT i.indexrelid,
        i.indisunique,
        NOT (i.indisreplident OR i.indisclustered OR i.indisexclusion OR i.indisprimary OR c.relkind = 'I' OR c.relispartition
             OR EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid)
+            -- It enforces more than another one on the same keys: NULLs are equal, or it does not wait for COMMIT.
+            OR i.indisunique AND (i.indnullsnotdistinct OR EXISTS (SELECT 1 FROM pg_index u WHERE u.indrelid = i.indrelid AND u.indisunique AND NOT u.indimmediate))
             OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.deptype = 'e')),
        -- Nothing is told of what is not counted.
        CASE WHEN current_setting('track_counts')::boolean THEN coalesce(pg_stat_get_numscans(i.indexrelid), 0) ELSE -1 END,

@@ -3,9 +3,10 @@
 use pgrx::prelude::*;
 
 use super::spec::Over;
-use crate::failure::Failure;
+use crate::failure::{Failure, read_one};
 use crate::lists::pointers;
 use crate::names;
+use crate::owner::as_owner;
 use crate::whatif::definition::analysed;
 
 /// As `CREATE INDEX` has it behind the table's name.
@@ -81,7 +82,36 @@ pub(super) fn read(
             return Err(wrong());
         }
         pg_sys::LockRelationOid(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-        let statement = analysed(table, statement, &text);
+        // Reading it runs its functions: as the table's owner and nobody else, as the server does when it builds the index.
+        as_owner(owner_of(table)?, || {
+            let statement = analysed(table, statement, &text);
+            words(table, relation, statement)
+        })
+    }
+}
+
+fn owner_of(table: pg_sys::Oid) -> Result<pg_sys::Oid, Failure> {
+    let owner: Option<pg_sys::Oid> = read_one(
+        "pg_class",
+        "SELECT c.relowner FROM pg_class c WHERE c.oid = $1",
+        &[table.into()],
+    );
+    owner.ok_or_else(|| {
+        Failure::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            format!("relation with OID {} does not exist", table.to_u32()),
+        )
+    })
+}
+
+/// Checks an analysed statement and answers words for a name.
+unsafe fn words(
+    table: pg_sys::Oid,
+    relation: &str,
+    statement: *mut pg_sys::IndexStmt,
+) -> Result<Vec<String>, Failure> {
+    // SAFETY: lists of the nodes that IndexStmt's definition says.
+    unsafe {
         pg_sys::get_index_am_oid((*statement).accessMethod, false);
         let keys = pointers::<pg_sys::IndexElem>((*statement).indexParams);
         let stored = pointers::<pg_sys::IndexElem>((*statement).indexIncludingParams);

@@ -156,11 +156,19 @@ fn insert(
             Spi::get_one_with_args(
                 "SELECT (SELECT max(id) FROM pitcrew.jobs WHERE state IN ('queued', 'waiting_for_lock', 'running') \
                  AND submitter::oid = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND kind = $1 \
-                 AND target::oid IS NOT DISTINCT FROM $2::oid AND options = $3 AND origin = pitcrew.job_origin())",
+                 AND target::oid IS NOT DISTINCT FROM $2::oid AND options = $3 AND origin = pitcrew.job_origin() AND cancelled_at IS NULL)",
                 &[kind.into(), target.into(), JsonB(options).into()],
             ),
         )
     });
+    if inserted.is_none() && found.is_some_and(is_being_cancelled) {
+        Failure::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            "the same job is being cancelled",
+        )
+        .hint("Submit it again in a moment.")
+        .raise()
+    }
     or_raise(found.ok_or_else(|| {
         Failure::new(
             PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
@@ -168,6 +176,16 @@ fn insert(
         )
         .hint("Submit it again.")
     }))
+}
+
+/// Whether somebody asked for that and the coordinator has not seen it yet.
+fn is_being_cancelled(job: i64) -> bool {
+    let asked: Option<bool> = read_one(
+        "pitcrew.job_cancel_requests",
+        "SELECT EXISTS (SELECT 1 FROM pitcrew.job_cancel_requests WHERE job_id = $1)",
+        &[job.into()],
+    );
+    asked == Some(true)
 }
 
 /// Asks for a job to be cancelled: a queued one never starts, a running one is interrupted.

@@ -29,6 +29,8 @@ pub(super) struct Planned {
     pub(super) source: Source,
     /// Without new indexes.
     pub(super) cost: f64,
+    /// The same where all is in memory, in rows of a sequential scan.
+    pub(super) in_memory: f64,
     pub(super) uses: Vec<Use>,
     /// All relations that it reads, those without a use included.
     pub(super) relations: Vec<pg_sys::Oid>,
@@ -125,12 +127,11 @@ fn look_at_source(source: Source, context: &Context) -> Result<Planned, Skip> {
         .trust()
         .check_relations(&relations)
         .map_err(Skip::Because)?;
-    let cost = plan::plan(&source, context, &Supposed::default())
-        .map_err(said)??
-        .cost;
+    let plan = plan::plan(&source, context, &Supposed::default()).map_err(said)??;
     Ok(Planned {
         source,
-        cost,
+        cost: plan.cost,
+        in_memory: plan.in_memory,
         uses,
         relations,
     })

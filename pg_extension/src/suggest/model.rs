@@ -38,6 +38,18 @@ pub(super) struct Model<'a> {
 }
 
 impl Model<'_> {
+    /// What one execution takes with these candidates where all is in memory; `None` when it cannot be told.
+    pub(super) fn in_memory(&self, statement: usize, set: &[usize]) -> Option<f64> {
+        let parts = set.iter().flat_map(|index| &self.indexes[*index].parts);
+        let supposed = Supposed {
+            indexes: parts.cloned().collect(),
+            absent: Vec::new(),
+        };
+        let source = &self.planned[statement].1.source;
+        let plan = plan::plan(source, self.context, &supposed);
+        Some(plan.ok()?.ok()?.in_memory)
+    }
+
     /// Cost of one execution under what is supposed; `None` when it cannot be told.
     pub(super) fn cost(&mut self, statement: usize, supposed: &Supposed) -> Option<f64> {
         pgrx::check_for_interrupts!();

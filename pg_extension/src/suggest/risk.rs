@@ -69,9 +69,19 @@ pub(super) fn doubts(
                 100.0 * gain.max(0.0)
             );
             doubts.at_risk.push((statement, reason));
+        } else if saves_pages_alone(statement, &plan.used, model) {
+            let reason =
+                "its plan saves pages and hardly rows: where all is in memory it may be slower";
+            doubts.at_risk.push((statement, reason.to_owned()));
         }
     }
     doubts
+}
+
+fn saves_pages_alone(statement: usize, used: &[usize], model: &Model<'_>) -> bool {
+    let before = model.planned[statement].1.in_memory;
+    let after = model.in_memory(statement, used);
+    after.is_some_and(|after| after > before * (1.0 - CLOSE))
 }
 
 impl Doubts {

@@ -13,6 +13,7 @@ mod existing;
 mod gin_keys;
 pub(crate) mod guarded;
 pub(crate) mod hypothetical;
+mod in_memory;
 pub(crate) mod measured;
 pub(crate) mod plan;
 pub(crate) mod predict;

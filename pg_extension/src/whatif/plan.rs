@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 
 use super::guarded::{Caught, guarded};
 use super::hypothetical::{Supposed, with};
+use super::in_memory;
 use super::used::used;
 use crate::compat;
 use crate::names;
@@ -20,6 +21,8 @@ pub(crate) type Planning = Result<Result<Planned, Skip>, Caught>;
 pub(crate) struct Planned {
     /// Total cost of one execution.
     pub(crate) cost: f64,
+    /// What it takes where all is in memory, in rows of a sequential scan.
+    pub(crate) in_memory: f64,
     /// Positions of the supposed indexes that it uses.
     pub(crate) used: Vec<usize>,
 }
@@ -38,6 +41,7 @@ pub(crate) fn plan(source: &Source, context: &analysis::Context, supposed: &Supp
                 let statement = planned(query, &source.text, bound);
                 Ok(Planned {
                     cost: (*(*statement).planTree).total_cost,
+                    in_memory: in_memory::rows(statement),
                     used: used(statement),
                 })
             }

@@ -43,6 +43,35 @@ fn duplicate_index() {
 }
 
 #[test]
+fn an_index_that_enforces_more_than_its_twin_stays() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE nulls (a int); CREATE UNIQUE INDEX nulls_one ON nulls (a) NULLS NOT DISTINCT; CREATE UNIQUE INDEX nulls_many ON nulls (a); \
+         CREATE TABLE late (a int, CONSTRAINT late_unique UNIQUE (a) DEFERRABLE INITIALLY DEFERRED); CREATE UNIQUE INDEX late_now ON late (a); \
+         CREATE TABLE known (a int); CREATE UNIQUE INDEX z_known ON known (a); CREATE TABLE refers (a int REFERENCES known (a)); \
+         CREATE UNIQUE INDEX a_known ON known (a)",
+    );
+    let proposed: Vec<String> = check(&session, "duplicate_index", "{}")
+        .into_iter()
+        .filter_map(|finding| finding.object)
+        .collect();
+    assert_eq!(proposed, ["public.a_known", "public.nulls_many"]);
+    let rows = session.run(
+        "SELECT index_name FROM pitcrew.index_proposals(queries => ARRAY['SELECT * FROM nulls WHERE a = 3', \
+             'SELECT * FROM late WHERE a = 3', 'SELECT * FROM known WHERE a = 3']) WHERE kind IN ('duplicate', 'covered') ORDER BY 1",
+    );
+    let rows: Vec<&str> = rows.iter().map(|row| row[0].as_deref().unwrap()).collect();
+    assert!(
+        !rows.iter().any(|name| name.contains("nulls_one")
+            || name.contains("late")
+            || name.contains("z_known")),
+        "{rows:?}"
+    );
+}
+
+#[test]
 fn unused_index() {
     require!(extension);
     let database = testing::database();

@@ -7,6 +7,7 @@
 
 mod support;
 
+use pitcrew_stack::sql::literal;
 use pitcrew_stack::{require, testing};
 use serde_json::Value;
 use support::{Session, role};
@@ -324,6 +325,45 @@ fn a_statement_that_gains_little_is_named_as_at_risk() {
             "{because}"
         );
     }
+}
+
+#[test]
+fn a_plan_that_saves_pages_and_hardly_rows_is_named_as_at_risk() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE events (id int, kind int, body text) WITH (autovacuum_enabled = off); \
+         INSERT INTO events SELECT g, abs(hashint4(g)) % 100, repeat('x', 60) FROM generate_series(1, 100000) g; \
+         CREATE TABLE wanted (kind int, colour int) WITH (autovacuum_enabled = off); \
+         INSERT INTO wanted SELECT g, g % 5 FROM generate_series(0, 39) g",
+    );
+    session.run("VACUUM ANALYZE events");
+    session.run("VACUUM ANALYZE wanted");
+    // As where pages come from a disk that reads them in order: an index saves their reading, at the price of jumps.
+    session.run("SET random_page_cost = 1.1; SET seq_page_cost = 1; SET enable_bitmapscan = off; SET max_parallel_workers_per_gather = 0");
+    let at_risk = |query: &str| {
+        let answer = document(
+            &session,
+            &format!("max_indexes => 1, queries => ARRAY[{}]", literal(query)),
+        );
+        let suggestion = &answer["suggestions"][0];
+        assert_eq!(suggestion["columns"][0], "kind", "{answer}");
+        suggestion["queries_at_risk"].clone()
+    };
+    let jumps =
+        at_risk("SELECT sum(length(body)) FROM wanted JOIN events USING (kind) WHERE colour = 3");
+    assert!(
+        jumps[0]["because"]
+            .as_str()
+            .unwrap()
+            .contains("hardly rows"),
+        "{jumps}"
+    );
+    let few = at_risk(
+        "SELECT sum(length(body)) FROM wanted JOIN events USING (kind) WHERE wanted.kind = 17",
+    );
+    assert_eq!(few, serde_json::json!([]));
 }
 
 #[test]

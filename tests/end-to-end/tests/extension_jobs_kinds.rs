@@ -232,6 +232,35 @@ fn p1_a_definition_is_the_rest_of_one_statement_on_the_target_and_nothing_else()
 }
 
 #[test]
+fn p11_reading_a_definition_runs_its_functions_as_the_tables_owner() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    let mallory = role(&session, "mallory", None);
+    session.run(&format!(
+        "GRANT CREATE ON SCHEMA public TO {mallory}; SET ROLE {mallory}; \
+         CREATE FUNCTION boom() RETURNS int LANGUAGE plpgsql AS \
+             'BEGIN IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN ALTER ROLE {mallory} SUPERUSER; END IF; RETURN 1; END'; \
+         CREATE FUNCTION norm(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM public.boom(); RETURN $1; END'; \
+         CREATE TABLE m (a int); RESET ROLE"
+    ));
+    for definition in ["((a + public.norm(42)))", "(a) WHERE a > public.norm(42)"] {
+        let options = literal(&serde_json::json!({ "definition": definition }).to_string());
+        session.run(&format!(
+            "SELECT pitcrew.dry_run('create_index', 'm', {options})"
+        ));
+        let job = session.submit(&format!("'create_index', 'm', {options}"));
+        session.done(&job);
+    }
+    assert_eq!(
+        session.text(&format!(
+            "SELECT rolsuper FROM pg_roles WHERE rolname = '{mallory}'"
+        )),
+        "f"
+    );
+}
+
+#[test]
 fn p6_a_partitioned_build_that_fails_leaves_no_part() {
     require!(extension);
     let database = testing::database();

@@ -9,7 +9,7 @@ SELECT 'info' AS severity, f.object,
               round((100 * (1 - f.needed / f.bytes))::numeric)) AS detail,
        jsonb_build_object('bytes', f.bytes, 'needed', round(f.needed), 'entries', f.tuples, 'entry_bytes', f.entry_bytes) AS evidence,
        format('REINDEX INDEX CONCURRENTLY %s', f.object) AS fix_sql,
-       jsonb_build_object('kind', 'reindex', 'target', f.object, 'options', jsonb_build_object('concurrently', true)) AS fix_job,
+       jsonb_build_object('kind', 'reindex', 'target', f.object, 'options', jsonb_build_object()) AS fix_job,
        'medium' AS confidence
 FROM (SELECT i.object, i.bytes, i.tuples, w.entry_bytes,
              (1 + ceil(i.tuples / floor((current_setting('block_size')::int - 40) * coalesce(

@@ -10,12 +10,15 @@ SELECT 'warn' AS severity,
        'high' AS confidence
 FROM (SELECT i.*,
              row_number() OVER w AS place,
-             first_value(i.object) OVER w AS kept
+             first_value(i.object) OVER w AS kept,
+             first_value(i.is_unique AND i.is_immediate) OVER w AS kept_enforces
       FROM rival_indexes i
       WHERE i.is_valid AND NOT i.is_partition AND NOT i.is_partitioned
       -- A constraint's index stays, then a unique one, then the one that is used most.
       WINDOW w AS (PARTITION BY i.table_oid, i.method, i.columns, i.key_columns, i.classes, i.collations, i.directions,
                                 i.expressions, i.predicate
-                   ORDER BY i.is_constraint DESC, i.is_marked DESC, i.is_unique DESC, i.scans DESC, i.name)) f
+                   ORDER BY i.is_constraint DESC, i.is_marked DESC, i.is_unique DESC, i.nulls_not_distinct DESC, i.scans DESC, i.name)) f
 WHERE f.place > 1 AND NOT f.is_constraint AND NOT f.is_marked
+  -- What enforces more than what stays is needed for that.
+  AND (NOT f.is_unique OR f.kept_enforces AND NOT f.nulls_not_distinct)
 ORDER BY f.bytes DESC, f.object

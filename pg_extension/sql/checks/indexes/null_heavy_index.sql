@@ -10,8 +10,10 @@ SELECT 'info' AS severity,
               round((100 * c.null_share)::numeric, 1), round(i.tuples), pg_size_pretty((i.bytes * (1 - c.null_share))::bigint),
               pg_size_pretty(i.bytes)) AS detail,
        jsonb_build_object('null_share', c.null_share, 'bytes', i.bytes) AS evidence,
-       format(E'CREATE INDEX CONCURRENTLY ON %s (%s) WHERE %2$s IS NOT NULL;\nDROP INDEX CONCURRENTLY %3$s',
-              i.table_object, (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = i.table_oid AND a.attnum = i.first_column), i.object) AS fix_sql,
+       CASE WHEN i.directions[0] = 0 AND EXISTS (SELECT 1 FROM pg_opclass o WHERE o.oid = i.first_class AND o.opcdefault)
+                 AND EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = i.table_oid AND a.attnum = i.first_column AND a.attcollation = i.collations[0])
+            THEN format(E'CREATE INDEX CONCURRENTLY ON %s (%s) WHERE %2$s IS NOT NULL;\nDROP INDEX CONCURRENTLY %3$s',
+              i.table_object, (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = i.table_oid AND a.attnum = i.first_column), i.object) END AS fix_sql,
        NULL AS fix_job,
        'low' AS confidence
 FROM indexes i

@@ -11,7 +11,8 @@ WITH plans AS MATERIALIZED (
 flips AS (
     SELECT DISTINCT ON (n.queryid, n.user_name) n.queryid, n.user_name, n.query, n.plan, n.plan_shape, n.mean_ms, n.executions, n.first_at,
            n.relations, b.plan AS fast_plan, b.plan_shape AS fast_shape, b.mean_ms AS fast_ms, b.executions AS fast_executions,
-           b.last_at AS fast_last_at, b.relations AS fast_relations, b.last_at > n.first_at AS both
+           b.last_at AS fast_last_at, b.relations AS fast_relations, b.last_at > n.first_at AS both,
+           regexp_replace(n.plan, ' (using|on) (what is gone \(OID \d+\)|("([^"]|"")+"|[^ ,()".]+)\.("([^"]|"")+"|[^ ,()".]+))', '', 'g') AS bare, regexp_replace(b.plan, ' (using|on) (what is gone \(OID \d+\)|("([^"]|"")+"|[^ ,()".]+)\.("([^"]|"")+"|[^ ,()".]+))', '', 'g') AS fast_bare
     FROM plans n
     JOIN plans b ON b.queryid = n.queryid AND b.user_name IS NOT DISTINCT FROM n.user_name AND b.plan_shape <> n.plan_shape
     WHERE n.executions >= {min_executions} AND b.executions >= {min_executions}
@@ -27,25 +28,29 @@ SELECT CASE WHEN f.mean_ms >= {warn_ratio} * f.fast_ms AND NOT f.both THEN 'warn
               to_char(f.first_at, 'YYYY-MM-DD HH24:MI:SS'), CASE WHEN f.both THEN ', and now and then still as before,' ELSE '' END, f.fast_plan, f.fast_executions,
               CASE WHEN g.label IS NOT NULL THEN format('index %s is not there any more', g.key)
                    WHEN s.relid IS NOT NULL THEN format('%s rows of %s changed since its statistics are from %s', s.modified, s.name, coalesce(s.analyzed::text, 'never'))
-                   ELSE 'its indexes are there and its statistics are fresh, so look for columns that go together (CREATE STATISTICS), for a larger statistics target, or for other parameter values' END,
+                   ELSE 'no index that it used is known to be gone and its statistics are fresh, so look for columns that go together (CREATE STATISTICS), for a larger statistics target, or for other parameter values' END,
               coalesce(regexp_replace(left(f.query, 200), '\s+', ' ', 'g'), 'its text was not captured')) AS detail,
        jsonb_build_object('queryid', f.queryid, 'user', f.user_name, 'plan', f.plan, 'plan_shape', f.plan_shape, 'mean_ms', f.mean_ms,
                           'executions', f.executions, 'since', f.first_at, 'fast_plan', f.fast_plan, 'fast_plan_shape', f.fast_shape, 'fast_mean_ms', f.fast_ms,
                           'fast_executions', f.fast_executions, 'fast_last_at', f.fast_last_at, 'both_in_use', f.both, 'index_gone', g.key, 'stale_table', s.name) AS evidence,
-       CASE WHEN g.label IS NOT NULL THEN regexp_replace(g.label, '^CREATE (UNIQUE )?INDEX', 'CREATE \1INDEX CONCURRENTLY')
+       CASE WHEN g.label IS NOT NULL THEN format('CREATE INDEX CONCURRENTLY %I ON %s %s', g.name, g.parent, g.definition)
             WHEN s.relid IS NOT NULL THEN format('ANALYZE %s', s.name) END AS fix_sql,
-       CASE WHEN g.label IS NOT NULL AND g.label !~ '^CREATE UNIQUE' THEN
-                jsonb_build_object('kind', 'create_index', 'target', g.parent,
-                                   'options', jsonb_build_object('name', g.name, 'definition', substring(g.label FROM ' (USING .*)$')))
-            WHEN g.label IS NULL AND s.relid IS NOT NULL THEN jsonb_build_object('kind', 'analyze', 'target', s.name, 'options', jsonb_build_object()) END AS fix_job,
+       CASE WHEN g.label IS NOT NULL THEN
+                jsonb_build_object('kind', 'create_index', 'target', g.parent, 'options', jsonb_build_object('name', g.name, 'definition', g.definition))
+            WHEN s.relid IS NOT NULL THEN jsonb_build_object('kind', 'analyze', 'target', s.name, 'options', jsonb_build_object()) END AS fix_job,
        CASE WHEN g.label IS NOT NULL THEN 'high' WHEN s.relid IS NOT NULL THEN 'medium' END AS confidence
 FROM flips f
--- An index of the fast plan that is gone: the history knows how it was made.
+-- An index of the fast plan that is gone, and no other like it there: the history knows how it was made.
 LEFT JOIN LATERAL (
-    SELECT o.key, o.label, o.parent, (parse_ident(o.key))[2] AS name
+    SELECT o.key, o.label, o.parent, x.name, substr(o.label, length(x.start) + 1) AS definition
     FROM pitcrew.history_objects o
-    WHERE o.kind = 'i' AND o.oid = ANY (f.fast_relations) AND o.label IS NOT NULL
-      AND NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indexrelid = o.oid AND i.indisvalid)
+    CROSS JOIN LATERAL (SELECT (parse_ident(o.key))[2]) n (name)
+    CROSS JOIN LATERAL (SELECT n.name, format('CREATE INDEX %I ON %s ', n.name, o.parent)) x (name, start)
+    WHERE o.kind = 'i' AND o.oid = ANY (f.fast_relations) AND starts_with(o.label, x.start)
+      AND to_regclass(o.parent) IS NOT NULL AND to_regclass(o.key) IS NULL AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = o.oid)
+      AND NOT EXISTS (SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                      WHERE i.indrelid = to_regclass(o.parent) AND i.indisvalid
+                        AND pg_get_indexdef(i.indexrelid) = format('CREATE INDEX %I ON %s ', c.relname, o.parent) || substr(o.label, length(x.start) + 1))
     ORDER BY o.key LIMIT 1
 ) g ON true
 -- The table of the slow plan whose statistics are furthest behind.
@@ -56,6 +61,8 @@ LEFT JOIN LATERAL (
       AND (t.n_mod_since_analyze >= greatest(0.05 * t.n_live_tup, 50) OR greatest(t.last_analyze, t.last_autoanalyze) IS NULL)
     ORDER BY t.n_mod_since_analyze::float8 / greatest(t.n_live_tup, 1) DESC, t.relid LIMIT 1
 ) s ON true
+-- An index that was rebuilt is another one to the plan, and the same to everybody else.
+WHERE NOT (g.label IS NULL AND f.bare = f.fast_bare AND f.fast_plan LIKE '% on what is gone (OID %')
 UNION ALL
 SELECT 'skipped', NULL, 'no plan was seen: pitcrew.capture is off, or nothing ran since it is on', NULL, NULL, NULL, NULL
 WHERE NOT EXISTS (SELECT 1 FROM pitcrew.seen_plans)

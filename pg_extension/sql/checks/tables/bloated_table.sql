@@ -19,7 +19,8 @@ FROM (SELECT r.object, r.bytes, r.tuples, w.row_bytes,
       FROM relations r
       -- A row: line pointer, header with its bitmap of nulls, the columns, padded to 8 bytes.
       JOIN (SELECT c.table_oid, 4 + 32 + 8 * ceil(sum((1 - c.null_share) * c.width) / 8) AS row_bytes
-            FROM columns c GROUP BY c.table_oid) w ON w.table_oid = r.oid
+            FROM columns c GROUP BY c.table_oid
+            HAVING count(*) = (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.table_oid AND a.attnum > 0 AND NOT a.attisdropped)) w ON w.table_oid = r.oid
       WHERE r.kind IN ('r', 'm') AND NOT r.is_unknown AND r.bytes >= {min_bytes}) f
 WHERE 100 * (1 - f.needed / nullif(f.bytes, 0)) >= {min_percent}
 ORDER BY f.bytes - f.needed DESC, f.object

@@ -12,4 +12,6 @@ SELECT 'warn' AS severity,
 FROM relations r
 JOIN pg_constraint k ON k.conrelid = r.oid
 WHERE k.contype IN ('c', 'f') AND NOT k.convalidated
+  -- From 18 on there are some that nobody enforces.
+  AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 ORDER BY r.tuples DESC, 2

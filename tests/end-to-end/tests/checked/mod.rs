@@ -119,6 +119,13 @@ impl Sick<'_> {
         }
         assert_eq!(finding.cache_key, format!("{}:{}", self.check, self.object));
         assert!(finding.evidence.is_some(), "{finding:?}");
+        // A job that is offered is one that would run.
+        if let Some(job) = &finding.fix_job {
+            session.run(&format!(
+                "SELECT pitcrew.dry_run(j ->> 'kind', (j ->> 'target')::regclass, coalesce(j -> 'options', '{{}}')) FROM CAST({} AS jsonb) j",
+                literal(job)
+            ));
+        }
         finding
     }
 
