@@ -252,7 +252,8 @@ fn extension(choices: &mut Choices) -> String {
     let statement = choices.one(&[
         "CREATE EXTENSION pg_pitcrew",
         "CREATE EXTENSION IF NOT EXISTS pg_pitcrew",
-        "DROP EXTENSION pg_pitcrew CASCADE",
+        // The server leaves the schema, and the extension takes none that another role owns.
+        "DROP EXTENSION IF EXISTS pg_pitcrew CASCADE; DROP SCHEMA IF EXISTS pitcrew CASCADE",
         "ALTER EXTENSION pg_pitcrew UPDATE",
     ]);
     // The name is taken by a constant, so that this is told from the stream alone.

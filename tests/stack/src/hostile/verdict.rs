@@ -196,7 +196,11 @@ fn workers(log: &str) -> BTreeMap<(Kind, String), u64> {
         let Some((before, message)) = line.split_once(":  XX0") else {
             continue;
         };
-        if before.contains("client backend") {
+        // A warning is none: REINDEX says with a code of this class that it leaves out an index that somebody's cancel left invalid.
+        let is_error = ["ERROR", "FATAL", "PANIC"]
+            .iter()
+            .any(|level| before.ends_with(level));
+        if !is_error || before.contains("client backend") {
             continue;
         }
         let location = lines
@@ -222,6 +226,7 @@ mod tests {
 2026-01-01 00:00:00.000 UTC [12] XX000 pitcrew history: ERROR:  XX000: cache lookup failed for relation 77
 2026-01-01 00:00:00.000 UTC [12] XX000 pitcrew history: LOCATION:  pg_get_x, ruleutils.c:99
 2026-01-01 00:00:00.000 UTC [12] XX000 client backend: ERROR:  XX000: told to the client
+2026-01-01 00:00:00.000 UTC [13] XX002 pitcrew job: WARNING:  XX002: cannot reindex invalid index, skipping
 2026-01-01 00:00:00.000 UTC [13] XX000 pitcrew job: ERROR:  XX000: a panic
 2026-01-01 00:00:00.000 UTC [13] XX000 pitcrew job: LOCATION:  pg_extension/src/jobs/worker.rs:5
 2026-01-01 00:00:00.000 UTC [1] 00000 postmaster: LOG:  00000: server process (PID 5) was terminated by signal 11: Segmentation fault
