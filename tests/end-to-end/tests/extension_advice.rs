@@ -155,7 +155,7 @@ fn what_writes_took_says_how_many_fewer_would_get_through() {
         );
         session.prepared("SELECT * FROM orders WHERE customer = $1", &[&id]);
         session.prepared(
-            "SELECT * FROM orders WHERE created = date '2020-01-01' + $1",
+            "SELECT * FROM orders WHERE created = date '2020-01-01' + $1::int",
             &[&id],
         );
     }
