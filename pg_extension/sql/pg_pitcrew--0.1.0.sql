@@ -7,6 +7,22 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- Findings that somebody has looked at and does not want to see again.
+CREATE TABLE pitcrew.suppressed_findings (
+    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
+    reason        text,
+    until         timestamptz,
+    suppressed_by name NOT NULL DEFAULT current_user,
+    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- It goes along in a dump.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
+COMMENT ON TABLE pitcrew.suppressed_findings IS
+    'Findings that pitcrew.check() and pitcrew.report() leave out, and indexes that pitcrew.suggest_indexes() does: cache_key is that of the row, or a check''s name for all of it.';
+COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- What the sampler keeps. One row a tick and kind of object, with arrays; names stand once, in history_objects. None of it
 -- goes along in a dump: another server's counters cannot be continued. Only the sampler writes here, as the extension's
 -- owner, and not where somebody put a trigger on one of these tables.
@@ -115,22 +131,6 @@ CREATE FUNCTION pitcrew.history_tick_bytes(tick bigint) RETURNS bigint
                     JOIN pitcrew.history_ticks t ON t.id = $1 AND e.at > t.began AND e.at <= t.at), 0)))::bigint
 $$;
 COMMENT ON FUNCTION pitcrew.history_tick_bytes(bigint) IS 'What one tick takes on disk, in bytes.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- Findings that somebody has looked at and does not want to see again.
-CREATE TABLE pitcrew.suppressed_findings (
-    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
-    reason        text,
-    until         timestamptz,
-    suppressed_by name NOT NULL DEFAULT current_user,
-    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
--- It goes along in a dump.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
-COMMENT ON TABLE pitcrew.suppressed_findings IS
-    'Findings that pitcrew.check() and pitcrew.report() leave out, and indexes that pitcrew.suggest_indexes() does: cache_key is that of the row, or a check''s name for all of it.';
-COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -720,6 +720,70 @@ COMMENT ON TABLE pitcrew.job_cancel_requests IS 'Cancel requests that the coordi
 
 /* <begin connected objects> */
 -- requires:
+--   jobs
+
+-- Jobs that come again. A role writes and changes its own rows and no others (row security); what only the coordinator
+-- writes is in no grant. The coordinator reads a row as it stands, so what is written past pitcrew.schedule() is judged
+-- there: a row that makes no sense is paused, and a job is built and run as the owner alone.
+CREATE TABLE pitcrew.schedules (
+    name               text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 200),
+    rule               text NOT NULL CHECK (octet_length(rule) <= 1000),
+    time_zone          text NOT NULL CHECK (octet_length(time_zone) <= 1000),
+    maintenance_window jsonb CHECK (octet_length(maintenance_window::text) <= 2000),
+    jitter_seconds     integer NOT NULL DEFAULT 0,
+    catch_up           text NOT NULL DEFAULT 'once',
+    kinds              text[] NOT NULL CHECK (cardinality(kinds) BETWEEN 1 AND 20 AND array_ndims(kinds) = 1 AND array_lower(kinds, 1) = 1
+                                              AND array_position(kinds, NULL) IS NULL AND octet_length(kinds::text) <= 2000),
+    targets            regclass[] NOT NULL CHECK (cardinality(targets) = cardinality(kinds) AND array_ndims(targets) = 1 AND array_lower(targets, 1) = 1),
+    options            jsonb NOT NULL CHECK (CASE jsonb_typeof(options) WHEN 'array' THEN jsonb_array_length(options) = cardinality(kinds) ELSE false END
+                                             AND octet_length(options::text) <= 100000),
+    owner              regrole NOT NULL DEFAULT (quote_ident(current_user)::regrole),
+    created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    next_run_at        timestamptz,
+    run_now            boolean NOT NULL DEFAULT false,
+    paused_at          timestamptz,
+    paused_because     text,
+    last_run_at        timestamptz,
+    last_jobs          bigint[] NOT NULL DEFAULT '{}',
+    runs               bigint NOT NULL DEFAULT 0,
+    skipped            bigint NOT NULL DEFAULT 0,
+    missed             bigint NOT NULL DEFAULT 0,
+    sqlstate           text,
+    hint               text,
+    origin             text NOT NULL DEFAULT pitcrew.job_origin()
+);
+CREATE INDEX schedules_due ON pitcrew.schedules (next_run_at) WHERE paused_at IS NULL;
+
+ALTER TABLE pitcrew.schedules ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen_by_readers ON pitcrew.schedules FOR SELECT USING (true);
+CREATE POLICY made_by_owner ON pitcrew.schedules FOR INSERT WITH CHECK (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+CREATE POLICY changed_by_owner ON pitcrew.schedules FOR UPDATE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+CREATE POLICY removed_by_owner ON pitcrew.schedules FOR DELETE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+
+-- They go along in a dump, and arrive paused: origin says that they are another server's.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.schedules', '');
+
+COMMENT ON TABLE pitcrew.schedules IS
+    'Jobs that come again, one row a schedule. Made by pitcrew.schedule(), removed by pitcrew.unschedule(). pitcrew.jobs.schedule names the schedule of a job.';
+COMMENT ON COLUMN pitcrew.schedules.rule IS 'Five or six cron fields, a name such as @daily, or an interval such as 15 minutes.';
+COMMENT ON COLUMN pitcrew.schedules.time_zone IS 'Where cron patterns are read, and the window unless it has a zone of its own.';
+COMMENT ON COLUMN pitcrew.schedules.jitter_seconds IS
+    '0 to 3600: each run is later by a share of this that the name decides, so that schedules do not all start at once.';
+COMMENT ON COLUMN pitcrew.schedules.catch_up IS
+    'What is done when a run was missed by more than a minute: once (one run makes up for all) or none.';
+COMMENT ON COLUMN pitcrew.schedules.owner IS 'The role that the jobs run as.';
+COMMENT ON COLUMN pitcrew.schedules.created_at IS 'Intervals are reckoned from here.';
+COMMENT ON COLUMN pitcrew.schedules.run_now IS 'Asked for by pitcrew.run_schedule() and not done yet.';
+COMMENT ON COLUMN pitcrew.schedules.paused_because IS
+    'Why it does not run: somebody paused it, it cannot be run (sqlstate, hint), or it came with a dump, a clone or a promoted standby. pitcrew.resume_schedule() takes it up again.';
+COMMENT ON COLUMN pitcrew.schedules.last_jobs IS 'The jobs of the last run, in pitcrew.jobs. While one is unfinished a run is left out.';
+COMMENT ON COLUMN pitcrew.schedules.skipped IS 'Runs left out because the last one was not finished.';
+COMMENT ON COLUMN pitcrew.schedules.missed IS 'Times that runs were left out because nobody was there to start them, or the window was closed.';
+COMMENT ON COLUMN pitcrew.schedules.origin IS 'System identifier, database OID and timeline where the schedule was made or resumed.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
 --   history
 --   jobs
 
@@ -781,70 +845,6 @@ ALTER TABLE pitcrew.advice ENABLE ROW LEVEL SECURITY;
 CREATE POLICY visible ON pitcrew.advice FOR SELECT
     USING (NOT holds_values OR proposed_by = (pg_catalog.quote_ident(current_user)::pg_catalog.regrole)
            OR coalesce(pg_catalog.current_setting('pitcrew.show_values', true), 'off')::boolean);
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   jobs
-
--- Jobs that come again. A role writes and changes its own rows and no others (row security); what only the coordinator
--- writes is in no grant. The coordinator reads a row as it stands, so what is written past pitcrew.schedule() is judged
--- there: a row that makes no sense is paused, and a job is built and run as the owner alone.
-CREATE TABLE pitcrew.schedules (
-    name               text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 200),
-    rule               text NOT NULL CHECK (octet_length(rule) <= 1000),
-    time_zone          text NOT NULL CHECK (octet_length(time_zone) <= 1000),
-    maintenance_window jsonb CHECK (octet_length(maintenance_window::text) <= 2000),
-    jitter_seconds     integer NOT NULL DEFAULT 0,
-    catch_up           text NOT NULL DEFAULT 'once',
-    kinds              text[] NOT NULL CHECK (cardinality(kinds) BETWEEN 1 AND 20 AND array_ndims(kinds) = 1 AND array_lower(kinds, 1) = 1
-                                              AND array_position(kinds, NULL) IS NULL AND octet_length(kinds::text) <= 2000),
-    targets            regclass[] NOT NULL CHECK (cardinality(targets) = cardinality(kinds) AND array_ndims(targets) = 1 AND array_lower(targets, 1) = 1),
-    options            jsonb NOT NULL CHECK (CASE jsonb_typeof(options) WHEN 'array' THEN jsonb_array_length(options) = cardinality(kinds) ELSE false END
-                                             AND octet_length(options::text) <= 100000),
-    owner              regrole NOT NULL DEFAULT (quote_ident(current_user)::regrole),
-    created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    next_run_at        timestamptz,
-    run_now            boolean NOT NULL DEFAULT false,
-    paused_at          timestamptz,
-    paused_because     text,
-    last_run_at        timestamptz,
-    last_jobs          bigint[] NOT NULL DEFAULT '{}',
-    runs               bigint NOT NULL DEFAULT 0,
-    skipped            bigint NOT NULL DEFAULT 0,
-    missed             bigint NOT NULL DEFAULT 0,
-    sqlstate           text,
-    hint               text,
-    origin             text NOT NULL DEFAULT pitcrew.job_origin()
-);
-CREATE INDEX schedules_due ON pitcrew.schedules (next_run_at) WHERE paused_at IS NULL;
-
-ALTER TABLE pitcrew.schedules ENABLE ROW LEVEL SECURITY;
-CREATE POLICY seen_by_readers ON pitcrew.schedules FOR SELECT USING (true);
-CREATE POLICY made_by_owner ON pitcrew.schedules FOR INSERT WITH CHECK (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-CREATE POLICY changed_by_owner ON pitcrew.schedules FOR UPDATE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-CREATE POLICY removed_by_owner ON pitcrew.schedules FOR DELETE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-
--- They go along in a dump, and arrive paused: origin says that they are another server's.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.schedules', '');
-
-COMMENT ON TABLE pitcrew.schedules IS
-    'Jobs that come again, one row a schedule. Made by pitcrew.schedule(), removed by pitcrew.unschedule(). pitcrew.jobs.schedule names the schedule of a job.';
-COMMENT ON COLUMN pitcrew.schedules.rule IS 'Five or six cron fields, a name such as @daily, or an interval such as 15 minutes.';
-COMMENT ON COLUMN pitcrew.schedules.time_zone IS 'Where cron patterns are read, and the window unless it has a zone of its own.';
-COMMENT ON COLUMN pitcrew.schedules.jitter_seconds IS
-    '0 to 3600: each run is later by a share of this that the name decides, so that schedules do not all start at once.';
-COMMENT ON COLUMN pitcrew.schedules.catch_up IS
-    'What is done when a run was missed by more than a minute: once (one run makes up for all) or none.';
-COMMENT ON COLUMN pitcrew.schedules.owner IS 'The role that the jobs run as.';
-COMMENT ON COLUMN pitcrew.schedules.created_at IS 'Intervals are reckoned from here.';
-COMMENT ON COLUMN pitcrew.schedules.run_now IS 'Asked for by pitcrew.run_schedule() and not done yet.';
-COMMENT ON COLUMN pitcrew.schedules.paused_because IS
-    'Why it does not run: somebody paused it, it cannot be run (sqlstate, hint), or it came with a dump, a clone or a promoted standby. pitcrew.resume_schedule() takes it up again.';
-COMMENT ON COLUMN pitcrew.schedules.last_jobs IS 'The jobs of the last run, in pitcrew.jobs. While one is unfinished a run is left out.';
-COMMENT ON COLUMN pitcrew.schedules.skipped IS 'Runs left out because the last one was not finished.';
-COMMENT ON COLUMN pitcrew.schedules.missed IS 'Times that runs were left out because nobody was there to start them, or the window was closed.';
-COMMENT ON COLUMN pitcrew.schedules.origin IS 'System identifier, database OID and timeline where the schedule was made or resumed.';
 /* </end connected objects> */
 
 /* <begin connected objects> */

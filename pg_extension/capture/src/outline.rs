@@ -25,6 +25,15 @@ pub struct PlanNode {
 }
 
 impl Outline {
+    /// Without nodes.
+    #[cfg(test)]
+    pub(crate) fn of_shape(shape: u64) -> Self {
+        Self {
+            shape,
+            ..Self::default()
+        }
+    }
+
     /// Nodes that are kept.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -93,10 +93,7 @@ pub(crate) mod tests {
             query,
             ..Key::default()
         };
-        let plan = |shape| Outline {
-            shape,
-            ..Outline::default()
-        };
+        let plan = Outline::of_shape;
         assert!(!plans.see(&key(1), &plan(3), 10, 5));
         assert!(!plans.see(&key(1), &plan(3), 30, 7));
         assert!(!plans.see(&key(1), &plan(5), 400, 9));

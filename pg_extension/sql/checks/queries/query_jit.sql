@@ -9,9 +9,7 @@ SELECT 'info' AS severity, 'query ' || s.queryid AS object,
               round((j.jit_ms / s.calls)::numeric, 2), current_setting('jit_above_cost'), s.query) AS detail,
        jsonb_build_object('queryid', s.queryid, 'calls', s.calls, 'jit_ms', j.jit_ms, 'total_ms', s.total_ms, 'functions', j.functions) AS evidence,
        -- Only what the planner takes for ten times as much work is compiled then.
-       -- A report has a jit of its own, so its reset_val is what others have.
-       CASE WHEN (SELECT p.reset_val FROM pg_settings p WHERE p.name = 'jit')::boolean AND current_setting('jit_above_cost')::float8 >= 0
-            THEN format('ALTER DATABASE %I SET jit_above_cost = %s', current_database(), 10 * greatest(current_setting('jit_above_cost')::float8, 10000)) END AS fix_sql,
+       CASE WHEN current_setting('jit_above_cost')::float8 >= 0 THEN format('ALTER DATABASE %I SET jit_above_cost = %s', current_database(), 10 * greatest(current_setting('jit_above_cost')::float8, 10000)) END AS fix_sql,
        NULL AS fix_job, 'low' AS confidence
 FROM statements s
 JOIN (SELECT p.queryid, sum(p.jit_generation_time + p.jit_inlining_time + p.jit_optimization_time + p.jit_emission_time) AS jit_ms, sum(p.jit_functions) AS functions
