@@ -45,7 +45,8 @@ CREATE FUNCTION pitcrew.pool_advice(before jsonb) RETURNS TABLE (
                -- when they end) and one, at most what users may have.
                CASE WHEN v.reason IS NULL
                     THEN greatest(1, least(greatest(ceil(v.busy + 3 * sqrt(v.busy)), n.busy_now),
-                                           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int))::int END AS pool_size
+                                           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                                               - coalesce(current_setting('reserved_connections', true)::int, 0)))::int END AS pool_size
         FROM verdict v, now n
     )
     SELECT a.seconds, CASE WHEN a.reason IS NULL THEN a.busy END, a.busy_now, a.connections, a.pool_size,

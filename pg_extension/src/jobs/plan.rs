@@ -108,10 +108,11 @@ fn is_partitioned(table: pg_sys::Oid) -> bool {
     (unsafe { pg_sys::get_rel_relkind(table) }) as u8 == b'p'
 }
 
-/// All partitions below a table with their parents, parents first.
+/// All partitions below a table with their parents, parents first. Foreign tables have no index, and the parent's is whole
+/// without.
 fn partitions(table: pg_sys::Oid) -> Vec<(pg_sys::Oid, pg_sys::Oid)> {
     let query = "SELECT p.relid::oid, p.parentrelid::oid FROM pg_partition_tree($1::oid::regclass) p \
-                 WHERE p.level > 0 ORDER BY p.level, p.relid::oid";
+                 JOIN pg_class c ON c.oid = p.relid AND c.relkind <> 'f' WHERE p.level > 0 ORDER BY p.level, p.relid::oid";
     Spi::connect(|client| {
         let rows = spi(
             "the partitions",

@@ -25,6 +25,8 @@ struct Due {
     run_now: bool,
     is_running: bool,
     may_queue: bool,
+    /// Some of its jobs can be done only once.
+    is_once: bool,
 }
 
 /// Queues the jobs of schedules that are due. Answers when the next one is, in the server's time.
@@ -95,6 +97,7 @@ fn due() -> Vec<Due> {
             run_now: spi(TABLE, row.get(9)).unwrap_or_default(),
             is_running: spi(TABLE, row.get(10)).unwrap_or_default(),
             may_queue: spi(TABLE, row.get(11)).unwrap_or_default(),
+            is_once: spi(TABLE, row.get(12)).unwrap_or_default(),
         })
         .collect()
     })
@@ -128,6 +131,13 @@ fn take_turn(due: &Due) {
             "42501",
             "its owner may no longer queue jobs",
             "Run pitcrew.grant_access() with level operator for the owner, then pitcrew.resume_schedule().",
+        ),
+        // Written past `pitcrew.schedule`, which refuses it.
+        Turn::Run if due.is_once => pause(
+            due,
+            "22023",
+            "jobs that create or drop an index can be done only once",
+            "Queue them with pitcrew.submit_job(), and change the schedule with pitcrew.schedule().",
         ),
         Turn::Run => {
             let end = plan.opening(now).and_then(|open| server_time(open.end));

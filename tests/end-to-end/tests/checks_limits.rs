@@ -118,10 +118,7 @@ fn connections(session: &Session, url: &str) {
         thresholds: r#"{"min_percent": 45}"#,
         object: "max_connections",
         severity: "warn",
-        detail: &[
-            "of 17 connections are taken",
-            "3 more are kept for superusers",
-        ],
+        detail: &["of 17 connections are taken", "3 more are reserved"],
     };
     let many: Vec<Session> = (0..8).map(|_| Session::open(url)).collect();
     sick.seen(session, url);

@@ -5,14 +5,17 @@
 -- looked at: SELECT count(*) || ' sequences' FROM pg_sequences
 SELECT CASE WHEN f.percent >= {critical_percent} THEN 'critical' ELSE 'warn' END AS severity,
        f.object || '.' || f.column_name AS object,
-       format('its type %s ends at %s, and the sequence is at %s (%s %%)', f.type, f.most, f.last_value, round(f.percent)) AS detail,
-       jsonb_build_object('last_value', f.last_value, 'type', f.type, 'percent', round(f.percent, 1), 'rows', f.tuples) AS evidence,
+       format('its type %s ends at %s, and the sequence is at %s (%s %%)%s', f.type, f.most, f.last_value, round(f.percent),
+              CASE WHEN f.per_day > 0 THEN format('; at %s inserts a day %s days are left', round(f.per_day::numeric), floor(greatest(f.most - f.last_value, 0) / f.per_day)) ELSE '' END) AS detail,
+       jsonb_build_object('last_value', f.last_value, 'type', f.type, 'percent', round(f.percent, 1), 'rows', f.tuples, 'inserts_per_day', f.per_day) AS evidence,
        format('ALTER TABLE %s ALTER COLUMN %s TYPE bigint', f.object, f.column_name) AS fix_sql,
        NULL AS fix_job,
        -- It rewrites the table under a lock, and columns that refer to it have to follow.
        'low' AS confidence
 FROM (SELECT r.object, r.tuples, quote_ident(a.attname) AS column_name, format_type(a.atttypid, NULL) AS type, q.last_value, m.most,
-             100.0 * q.last_value / m.most AS percent
+             100.0 * q.last_value / m.most AS percent,
+             (SELECT pg_stat_get_tuples_inserted(r.oid) / greatest(extract(epoch FROM clock_timestamp() - coalesce(t.stats_reset, b.stats_reset))::float8 / 86400, 1)
+              FROM pg_stat_database t, pg_stat_bgwriter b WHERE t.datname = current_database()) AS per_day
       FROM relations r
       JOIN pg_depend d ON d.refobjid = r.oid AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass
                       AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
