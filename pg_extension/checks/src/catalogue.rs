@@ -76,7 +76,7 @@ const CHECKS: &[(&str, &str, &str)] = checks! {
     tables: dead_rows autovacuum_due autovacuum_disabled freeze_overdue stale_statistics never_analyzed bloated_table sequential_scans few_hot_updates
         unused_table statistics_target bloated_table_measured
         missing_primary_key foreign_key_type disabled_trigger not_validated_constraint default_partition_rows unlogged_table large_toast
-        upgrade_blocking_type long_vacuum;
+        upgrade_blocking_type long_vacuum table_growth;
     indexes: unused_index duplicate_index redundant_index invalid_index bloated_index null_heavy_index low_cardinality_index many_indexes
         index_larger_than_table hash_index unindexed_foreign_key;
     replication: standby_lag synchronous_standby_missing replay_delay receiver_missing standby_conflicts inactive_slot subscription_stopped

@@ -119,6 +119,11 @@ pub(super) fn history_slower(
             .hint("A statement is slower when its time is more than 1 times what it was.")
             .raise()
     }
+    // SAFETY: reads the clock.
+    let now = TimestampWithTimeZone::try_from(unsafe { pg_sys::GetCurrentTimestamp() });
+    if since >= recent_from || now.is_ok_and(|now| recent_from >= now) {
+        Failure::argument("recent and baseline must be longer than nothing").raise()
+    }
     let (series, recent_from_s) = series(since, recent_from);
     let wanted = Wanted {
         recent_from_s,

@@ -13,6 +13,37 @@ use pitcrew_stack::{require, testing};
 use support::Session;
 
 #[test]
+fn a_table_that_grows_fast() {
+    require!(extension);
+    let postgres = support::server(&[("autovacuum", "off")]);
+    let url = postgres.socket_url("postgres", "shop");
+    let session = Session::open(&url);
+    session.run("CREATE TABLE grows (id int, body text); INSERT INTO grows SELECT g, repeat('x', 500) FROM generate_series(1, 2000) g");
+    session.run("SELECT pitcrew.history_sample()");
+    // That was two days ago.
+    session.run("UPDATE pitcrew.history_ticks SET at = at - interval '2 days', began = began - interval '2 days'");
+    session.run("INSERT INTO grows SELECT g, repeat('x', 500) FROM generate_series(1, 8000) g");
+    session.run("SELECT pitcrew.history_sample()");
+    let sick = Sick {
+        check: "table_growth",
+        thresholds: r#"{"min_bytes": 1000000, "warn_days": 0}"#,
+        object: "public.grows",
+        severity: "info",
+        detail: &[
+            "grew by",
+            "in 2.0 days, from",
+            "8000 rows were inserted and 0 deleted",
+        ],
+    };
+    sick.seen(&session, &url);
+    // In another week nobody speaks of it.
+    session.run("UPDATE pitcrew.history_ticks SET at = at - interval '8 days', began = began - interval '8 days'");
+    session.run("UPDATE grows SET id = id WHERE id = 1");
+    session.run("SELECT pitcrew.history_sample()");
+    sick.healed(&session, &url);
+}
+
+#[test]
 fn dead_rows() {
     require!(extension);
     let database = testing::database();
