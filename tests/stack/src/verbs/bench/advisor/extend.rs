@@ -2,7 +2,8 @@
 //!
 //! It starts from nothing, and in each step takes what saves most for the bytes that it adds: an index on one column, or one more
 //! column behind those of an index that it has. Every candidate is planned for each query that it touches; what a query costs is kept for
-//! the indexes that touch it. Candidates are the columns that queries compare, join, group or order by.
+//! the indexes that touch it. Candidates are the columns that queries name: one behind the others may
+//! make a look at the table needless.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -176,7 +177,7 @@ fn ddl(index: &[Column]) -> String {
 struct Search<'a> {
     client: &'a Client,
     queries: &'a [String],
-    /// Columns that each query compares, joins, groups or orders by.
+    /// Columns that each query names.
     touched: Vec<BTreeSet<Column>>,
     /// Columns that a primary key begins with.
     covered: BTreeSet<Column>,
@@ -346,7 +347,7 @@ async fn pairs(client: &Client, statement: &str) -> Result<BTreeSet<Column>> {
     Ok(rows.collect())
 }
 
-/// Columns that a query names anywhere but in what it selects. A name without a table's is that column of each table of the query.
+/// Columns that a query names, as the authors' program takes them. A name without a table's is that column of each table of the query.
 fn touched(text: &str, columns: &BTreeSet<Column>) -> BTreeSet<Column> {
     let words = words(text);
     let is_table = |word: &str| columns.iter().any(|(table, _)| table == word);
@@ -360,35 +361,19 @@ fn touched(text: &str, columns: &BTreeSet<Column>) -> BTreeSet<Column> {
         }
     }
     let mut found = BTreeSet::new();
-    // Of each parenthesis whether it is in what is selected.
-    let mut selects = vec![false];
-    for (position, word) in words.iter().enumerate() {
-        match word.as_str() {
-            "(" => selects.push(*selects.last().unwrap_or(&false)),
-            ")" => {
-                selects.pop();
-            }
-            "select" => selects.last_mut().into_iter().for_each(|last| *last = true),
-            "from" => selects
-                .last_mut()
-                .into_iter()
-                .for_each(|last| *last = false),
-            _ if *selects.last().unwrap_or(&false) || position == 0 => {}
-            word => {
-                let of = match (position.checked_sub(2), words[position - 1].as_str()) {
-                    (Some(before), ".") => named.get(words[before].as_str()).copied(),
-                    _ => None,
-                };
-                let tables: BTreeSet<&str> = match of {
-                    Some(table) => BTreeSet::from([table]),
-                    None => named.values().copied().collect(),
-                };
-                for table in tables {
-                    let column = (table.to_owned(), word.to_owned());
-                    if columns.contains(&column) {
-                        found.insert(column);
-                    }
-                }
+    for (position, word) in words.iter().enumerate().skip(1) {
+        let of = match (position.checked_sub(2), words[position - 1].as_str()) {
+            (Some(before), ".") => named.get(words[before].as_str()).copied(),
+            _ => None,
+        };
+        let tables: BTreeSet<&str> = match of {
+            Some(table) => BTreeSet::from([table]),
+            None => named.values().copied().collect(),
+        };
+        for table in tables {
+            let column = (table.to_owned(), word.clone());
+            if columns.contains(&column) {
+                found.insert(column);
             }
         }
     }
@@ -429,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_query_compares_is_found_and_what_it_selects_is_not() {
+    fn what_a_query_names_is_found() {
         let columns: BTreeSet<Column> = [
             ("sales", "day"),
             ("sales", "item_id"),
@@ -448,6 +433,7 @@ mod tests {
             [
                 ("item", "item_id"),
                 ("item", "kind"),
+                ("sales", "amount"),
                 ("sales", "day"),
                 ("sales", "item_id")
             ]
@@ -459,7 +445,12 @@ mod tests {
         );
         assert_eq!(
             nested,
-            [column("item", "kind"), column("sales", "day")].into()
+            [
+                column("item", "kind"),
+                column("sales", "amount"),
+                column("sales", "day")
+            ]
+            .into()
         );
     }
 
