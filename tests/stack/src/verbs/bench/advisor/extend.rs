@@ -463,8 +463,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                (0, vec![column("t", "a"), column("t", "b")]),
                 (1, vec![column("t", "b")]),
+                (0, vec![column("t", "a"), column("t", "b")]),
                 (0, vec![column("t", "a"), column("t", "id")]),
             ]
         );
