@@ -23,68 +23,6 @@ COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows a
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- How many connections the database's clients need, from two samples of what the server counts (Little's law).
-CREATE FUNCTION pitcrew.pool_sample() RETURNS jsonb
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    -- Without this a transaction sees the counters of its first look again.
-    SELECT pg_stat_clear_snapshot();
-    SELECT jsonb_build_object('at', clock_timestamp(), 'database', d.datname, 'reset', d.stats_reset,
-                              'active_ms', d.active_time, 'idle_in_transaction_ms', d.idle_in_transaction_time,
-                              'session_ms', d.session_time)
-    FROM pg_stat_database d WHERE d.datname = current_database()
-$$;
-COMMENT ON FUNCTION pitcrew.pool_sample() IS
-    'What the sessions of this database did so far, to be given to pitcrew.pool_advice() some minutes later.';
-
-CREATE FUNCTION pitcrew.pool_advice(before jsonb) RETURNS TABLE (
-    seconds double precision, busy double precision, busy_now bigint, connections bigint, pool_size integer,
-    wasted double precision, max_connections integer, detail text
-)
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    WITH sample AS (SELECT pitcrew.pool_sample() AS after),
-    rates AS (
-        SELECT extract(epoch FROM (s.after ->> 'at')::timestamptz - (before ->> 'at')::timestamptz)::float8 AS seconds,
-               ((s.after ->> 'active_ms')::float8 + (s.after ->> 'idle_in_transaction_ms')::float8
-                   - (before ->> 'active_ms')::float8 - (before ->> 'idle_in_transaction_ms')::float8) / 1000 AS busy_seconds,
-               ((s.after ->> 'session_ms')::float8 - (before ->> 'session_ms')::float8) / 1000 AS session_seconds,
-               (before ->> 'database') IS DISTINCT FROM (s.after ->> 'database') AS is_foreign,
-               (before ->> 'reset') IS DISTINCT FROM (s.after ->> 'reset') AS is_reset
-        FROM sample s
-    ),
-    verdict AS (
-        SELECT r.*, r.busy_seconds / nullif(r.seconds, 0) AS busy, r.session_seconds / nullif(r.seconds, 0) AS open,
-               CASE WHEN r.seconds IS NULL OR r.busy_seconds IS NULL OR r.session_seconds IS NULL THEN 'skipped: that is no sample of pitcrew.pool_sample()'
-                    WHEN r.is_foreign THEN 'skipped: that sample is of another database'
-                    WHEN r.is_reset OR r.busy_seconds < 0 OR r.session_seconds < 0 THEN 'skipped: the statistics were reset since that sample; take another one'
-                    WHEN r.seconds < 1 THEN 'skipped: less than a second has passed since that sample; ask again later' END AS reason
-        FROM rates r
-    ),
-    now AS (
-        SELECT count(*) AS connections, count(*) FILTER (WHERE a.state <> 'idle') AS busy_now
-        FROM pg_stat_activity a
-        WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-    ),
-    advice AS (
-        SELECT v.*, n.*, current_setting('max_connections')::int AS max_connections,
-               -- The mean and three deviations of arrivals that come by chance, at least those that are busy now (their statements count
-               -- when they end) and one, at most what users may have.
-               CASE WHEN v.reason IS NULL
-                    THEN greatest(1, least(greatest(ceil(v.busy + 3 * sqrt(v.busy)), n.busy_now),
-                                           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-                                               - coalesce(current_setting('reserved_connections', true)::int, 0)))::int END AS pool_size
-        FROM verdict v, now n
-    )
-    SELECT a.seconds, CASE WHEN a.reason IS NULL THEN a.busy END, a.busy_now, a.connections, a.pool_size,
-           CASE WHEN a.reason IS NULL THEN greatest(a.open - a.busy, 0) END, a.max_connections,
-           coalesce(a.reason, format('%s sessions were busy on average over %s s, transactions that waited for their client included; pools of %s connections in all are enough, and %s of those that were open did nothing. A statement counts when it ends',
-                                     round(a.busy::numeric, 2), round(a.seconds::numeric), a.pool_size, round(greatest(a.open - a.busy, 0)::numeric, 1)))
-    FROM advice a
-$$;
-COMMENT ON FUNCTION pitcrew.pool_advice(jsonb) IS
-    'How many connections this database needs, from a sample that pitcrew.pool_sample() took before: busy = mean number of sessions in a statement or a transaction, pool_size = all pools together, wasted = connections that were open and idle.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
 -- What the sampler keeps. One row a tick and kind of object, with arrays; names stand once, in history_objects. None of it
 -- goes along in a dump: another server's counters cannot be continued. Only the sampler writes here, as the extension's
 -- owner, and not where somebody put a trigger on one of these tables.
@@ -193,6 +131,68 @@ CREATE FUNCTION pitcrew.history_tick_bytes(tick bigint) RETURNS bigint
                     JOIN pitcrew.history_ticks t ON t.id = $1 AND e.at > t.began AND e.at <= t.at), 0)))::bigint
 $$;
 COMMENT ON FUNCTION pitcrew.history_tick_bytes(bigint) IS 'What one tick takes on disk, in bytes.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- How many connections the database's clients need, from two samples of what the server counts (Little's law).
+CREATE FUNCTION pitcrew.pool_sample() RETURNS jsonb
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    -- Without this a transaction sees the counters of its first look again.
+    SELECT pg_stat_clear_snapshot();
+    SELECT jsonb_build_object('at', clock_timestamp(), 'database', d.datname, 'reset', d.stats_reset,
+                              'active_ms', d.active_time, 'idle_in_transaction_ms', d.idle_in_transaction_time,
+                              'session_ms', d.session_time)
+    FROM pg_stat_database d WHERE d.datname = current_database()
+$$;
+COMMENT ON FUNCTION pitcrew.pool_sample() IS
+    'What the sessions of this database did so far, to be given to pitcrew.pool_advice() some minutes later.';
+
+CREATE FUNCTION pitcrew.pool_advice(before jsonb) RETURNS TABLE (
+    seconds double precision, busy double precision, busy_now bigint, connections bigint, pool_size integer,
+    wasted double precision, max_connections integer, detail text
+)
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    WITH sample AS (SELECT pitcrew.pool_sample() AS after),
+    rates AS (
+        SELECT extract(epoch FROM (s.after ->> 'at')::timestamptz - (before ->> 'at')::timestamptz)::float8 AS seconds,
+               ((s.after ->> 'active_ms')::float8 + (s.after ->> 'idle_in_transaction_ms')::float8
+                   - (before ->> 'active_ms')::float8 - (before ->> 'idle_in_transaction_ms')::float8) / 1000 AS busy_seconds,
+               ((s.after ->> 'session_ms')::float8 - (before ->> 'session_ms')::float8) / 1000 AS session_seconds,
+               (before ->> 'database') IS DISTINCT FROM (s.after ->> 'database') AS is_foreign,
+               (before ->> 'reset') IS DISTINCT FROM (s.after ->> 'reset') AS is_reset
+        FROM sample s
+    ),
+    verdict AS (
+        SELECT r.*, r.busy_seconds / nullif(r.seconds, 0) AS busy, r.session_seconds / nullif(r.seconds, 0) AS open,
+               CASE WHEN r.seconds IS NULL OR r.busy_seconds IS NULL OR r.session_seconds IS NULL THEN 'skipped: that is no sample of pitcrew.pool_sample()'
+                    WHEN r.is_foreign THEN 'skipped: that sample is of another database'
+                    WHEN r.is_reset OR r.busy_seconds < 0 OR r.session_seconds < 0 THEN 'skipped: the statistics were reset since that sample; take another one'
+                    WHEN r.seconds < 1 THEN 'skipped: less than a second has passed since that sample; ask again later' END AS reason
+        FROM rates r
+    ),
+    now AS (
+        SELECT count(*) AS connections, count(*) FILTER (WHERE a.state <> 'idle') AS busy_now
+        FROM pg_stat_activity a
+        WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+    ),
+    advice AS (
+        SELECT v.*, n.*, current_setting('max_connections')::int AS max_connections,
+               -- The mean and three deviations of arrivals that come by chance, at least those that are busy now (their statements count
+               -- when they end) and one, at most what users may have.
+               CASE WHEN v.reason IS NULL
+                    THEN greatest(1, least(greatest(ceil(v.busy + 3 * sqrt(v.busy)), n.busy_now),
+                                           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                                               - coalesce(current_setting('reserved_connections', true)::int, 0)))::int END AS pool_size
+        FROM verdict v, now n
+    )
+    SELECT a.seconds, CASE WHEN a.reason IS NULL THEN a.busy END, a.busy_now, a.connections, a.pool_size,
+           CASE WHEN a.reason IS NULL THEN greatest(a.open - a.busy, 0) END, a.max_connections,
+           coalesce(a.reason, format('%s sessions were busy on average over %s s, transactions that waited for their client included; pools of %s connections in all are enough, and %s of those that were open did nothing. A statement counts when it ends',
+                                     round(a.busy::numeric, 2), round(a.seconds::numeric), a.pool_size, round(greatest(a.open - a.busy, 0)::numeric, 1)))
+    FROM advice a
+$$;
+COMMENT ON FUNCTION pitcrew.pool_advice(jsonb) IS
+    'How many connections this database needs, from a sample that pitcrew.pool_sample() took before: busy = mean number of sessions in a statement or a transaction, pool_size = all pools together, wasted = connections that were open and idle.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -721,6 +721,70 @@ COMMENT ON TABLE pitcrew.job_cancel_requests IS 'Cancel requests that the coordi
 
 /* <begin connected objects> */
 -- requires:
+--   jobs
+
+-- Jobs that come again. A role writes and changes its own rows and no others (row security); what only the coordinator
+-- writes is in no grant. The coordinator reads a row as it stands, so what is written past pitcrew.schedule() is judged
+-- there: a row that makes no sense is paused, and a job is built and run as the owner alone.
+CREATE TABLE pitcrew.schedules (
+    name               text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 200),
+    rule               text NOT NULL CHECK (octet_length(rule) <= 1000),
+    time_zone          text NOT NULL CHECK (octet_length(time_zone) <= 1000),
+    maintenance_window jsonb CHECK (octet_length(maintenance_window::text) <= 2000),
+    jitter_seconds     integer NOT NULL DEFAULT 0,
+    catch_up           text NOT NULL DEFAULT 'once',
+    kinds              text[] NOT NULL CHECK (cardinality(kinds) BETWEEN 1 AND 20 AND array_ndims(kinds) = 1 AND array_lower(kinds, 1) = 1
+                                              AND array_position(kinds, NULL) IS NULL AND octet_length(kinds::text) <= 2000),
+    targets            regclass[] NOT NULL CHECK (cardinality(targets) = cardinality(kinds) AND array_ndims(targets) = 1 AND array_lower(targets, 1) = 1),
+    options            jsonb NOT NULL CHECK (CASE jsonb_typeof(options) WHEN 'array' THEN jsonb_array_length(options) = cardinality(kinds) ELSE false END
+                                             AND octet_length(options::text) <= 100000),
+    owner              regrole NOT NULL DEFAULT (quote_ident(current_user)::regrole),
+    created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    next_run_at        timestamptz,
+    run_now            boolean NOT NULL DEFAULT false,
+    paused_at          timestamptz,
+    paused_because     text,
+    last_run_at        timestamptz,
+    last_jobs          bigint[] NOT NULL DEFAULT '{}',
+    runs               bigint NOT NULL DEFAULT 0,
+    skipped            bigint NOT NULL DEFAULT 0,
+    missed             bigint NOT NULL DEFAULT 0,
+    sqlstate           text,
+    hint               text,
+    origin             text NOT NULL DEFAULT pitcrew.job_origin()
+);
+CREATE INDEX schedules_due ON pitcrew.schedules (next_run_at) WHERE paused_at IS NULL;
+
+ALTER TABLE pitcrew.schedules ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen_by_readers ON pitcrew.schedules FOR SELECT USING (true);
+CREATE POLICY made_by_owner ON pitcrew.schedules FOR INSERT WITH CHECK (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+CREATE POLICY changed_by_owner ON pitcrew.schedules FOR UPDATE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+CREATE POLICY removed_by_owner ON pitcrew.schedules FOR DELETE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+
+-- They go along in a dump, and arrive paused: origin says that they are another server's.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.schedules', '');
+
+COMMENT ON TABLE pitcrew.schedules IS
+    'Jobs that come again, one row a schedule. Made by pitcrew.schedule(), removed by pitcrew.unschedule(). pitcrew.jobs.schedule names the schedule of a job.';
+COMMENT ON COLUMN pitcrew.schedules.rule IS 'Five or six cron fields, a name such as @daily, or an interval such as 15 minutes.';
+COMMENT ON COLUMN pitcrew.schedules.time_zone IS 'Where cron patterns are read, and the window unless it has a zone of its own.';
+COMMENT ON COLUMN pitcrew.schedules.jitter_seconds IS
+    '0 to 3600: each run is later by a share of this that the name decides, so that schedules do not all start at once.';
+COMMENT ON COLUMN pitcrew.schedules.catch_up IS
+    'What is done when a run was missed by more than a minute: once (one run makes up for all) or none.';
+COMMENT ON COLUMN pitcrew.schedules.owner IS 'The role that the jobs run as.';
+COMMENT ON COLUMN pitcrew.schedules.created_at IS 'Intervals are reckoned from here.';
+COMMENT ON COLUMN pitcrew.schedules.run_now IS 'Asked for by pitcrew.run_schedule() and not done yet.';
+COMMENT ON COLUMN pitcrew.schedules.paused_because IS
+    'Why it does not run: somebody paused it, it cannot be run (sqlstate, hint), or it came with a dump, a clone or a promoted standby. pitcrew.resume_schedule() takes it up again.';
+COMMENT ON COLUMN pitcrew.schedules.last_jobs IS 'The jobs of the last run, in pitcrew.jobs. While one is unfinished a run is left out.';
+COMMENT ON COLUMN pitcrew.schedules.skipped IS 'Runs left out because the last one was not finished.';
+COMMENT ON COLUMN pitcrew.schedules.missed IS 'Times that runs were left out because nobody was there to start them, or the window was closed.';
+COMMENT ON COLUMN pitcrew.schedules.origin IS 'System identifier, database OID and timeline where the schedule was made or resumed.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
 --   history
 --   jobs
 
@@ -782,70 +846,6 @@ ALTER TABLE pitcrew.advice ENABLE ROW LEVEL SECURITY;
 CREATE POLICY visible ON pitcrew.advice FOR SELECT
     USING (NOT holds_values OR proposed_by = (pg_catalog.quote_ident(current_user)::pg_catalog.regrole)
            OR coalesce(pg_catalog.current_setting('pitcrew.show_values', true), 'off')::boolean);
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   jobs
-
--- Jobs that come again. A role writes and changes its own rows and no others (row security); what only the coordinator
--- writes is in no grant. The coordinator reads a row as it stands, so what is written past pitcrew.schedule() is judged
--- there: a row that makes no sense is paused, and a job is built and run as the owner alone.
-CREATE TABLE pitcrew.schedules (
-    name               text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 200),
-    rule               text NOT NULL CHECK (octet_length(rule) <= 1000),
-    time_zone          text NOT NULL CHECK (octet_length(time_zone) <= 1000),
-    maintenance_window jsonb CHECK (octet_length(maintenance_window::text) <= 2000),
-    jitter_seconds     integer NOT NULL DEFAULT 0,
-    catch_up           text NOT NULL DEFAULT 'once',
-    kinds              text[] NOT NULL CHECK (cardinality(kinds) BETWEEN 1 AND 20 AND array_ndims(kinds) = 1 AND array_lower(kinds, 1) = 1
-                                              AND array_position(kinds, NULL) IS NULL AND octet_length(kinds::text) <= 2000),
-    targets            regclass[] NOT NULL CHECK (cardinality(targets) = cardinality(kinds) AND array_ndims(targets) = 1 AND array_lower(targets, 1) = 1),
-    options            jsonb NOT NULL CHECK (CASE jsonb_typeof(options) WHEN 'array' THEN jsonb_array_length(options) = cardinality(kinds) ELSE false END
-                                             AND octet_length(options::text) <= 100000),
-    owner              regrole NOT NULL DEFAULT (quote_ident(current_user)::regrole),
-    created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    next_run_at        timestamptz,
-    run_now            boolean NOT NULL DEFAULT false,
-    paused_at          timestamptz,
-    paused_because     text,
-    last_run_at        timestamptz,
-    last_jobs          bigint[] NOT NULL DEFAULT '{}',
-    runs               bigint NOT NULL DEFAULT 0,
-    skipped            bigint NOT NULL DEFAULT 0,
-    missed             bigint NOT NULL DEFAULT 0,
-    sqlstate           text,
-    hint               text,
-    origin             text NOT NULL DEFAULT pitcrew.job_origin()
-);
-CREATE INDEX schedules_due ON pitcrew.schedules (next_run_at) WHERE paused_at IS NULL;
-
-ALTER TABLE pitcrew.schedules ENABLE ROW LEVEL SECURITY;
-CREATE POLICY seen_by_readers ON pitcrew.schedules FOR SELECT USING (true);
-CREATE POLICY made_by_owner ON pitcrew.schedules FOR INSERT WITH CHECK (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-CREATE POLICY changed_by_owner ON pitcrew.schedules FOR UPDATE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-CREATE POLICY removed_by_owner ON pitcrew.schedules FOR DELETE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-
--- They go along in a dump, and arrive paused: origin says that they are another server's.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.schedules', '');
-
-COMMENT ON TABLE pitcrew.schedules IS
-    'Jobs that come again, one row a schedule. Made by pitcrew.schedule(), removed by pitcrew.unschedule(). pitcrew.jobs.schedule names the schedule of a job.';
-COMMENT ON COLUMN pitcrew.schedules.rule IS 'Five or six cron fields, a name such as @daily, or an interval such as 15 minutes.';
-COMMENT ON COLUMN pitcrew.schedules.time_zone IS 'Where cron patterns are read, and the window unless it has a zone of its own.';
-COMMENT ON COLUMN pitcrew.schedules.jitter_seconds IS
-    '0 to 3600: each run is later by a share of this that the name decides, so that schedules do not all start at once.';
-COMMENT ON COLUMN pitcrew.schedules.catch_up IS
-    'What is done when a run was missed by more than a minute: once (one run makes up for all) or none.';
-COMMENT ON COLUMN pitcrew.schedules.owner IS 'The role that the jobs run as.';
-COMMENT ON COLUMN pitcrew.schedules.created_at IS 'Intervals are reckoned from here.';
-COMMENT ON COLUMN pitcrew.schedules.run_now IS 'Asked for by pitcrew.run_schedule() and not done yet.';
-COMMENT ON COLUMN pitcrew.schedules.paused_because IS
-    'Why it does not run: somebody paused it, it cannot be run (sqlstate, hint), or it came with a dump, a clone or a promoted standby. pitcrew.resume_schedule() takes it up again.';
-COMMENT ON COLUMN pitcrew.schedules.last_jobs IS 'The jobs of the last run, in pitcrew.jobs. While one is unfinished a run is left out.';
-COMMENT ON COLUMN pitcrew.schedules.skipped IS 'Runs left out because the last one was not finished.';
-COMMENT ON COLUMN pitcrew.schedules.missed IS 'Times that runs were left out because nobody was there to start them, or the window was closed.';
-COMMENT ON COLUMN pitcrew.schedules.origin IS 'System identifier, database OID and timeline where the schedule was made or resumed.';
 /* </end connected objects> */
 
 /* <begin connected objects> */

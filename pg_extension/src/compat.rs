@@ -20,14 +20,16 @@ pub(crate) fn may_read(relation: pg_sys::Oid) -> bool {
     // SAFETY: catalogue look-ups.
     unsafe {
         let role = pg_sys::GetUserId();
-        pg_sys::pg_class_aclcheck_ext(relation, role, select, &mut is_missing)
-            == pg_sys::AclResult::ACLCHECK_OK
-            || pg_sys::pg_attribute_aclcheck_all(
-                relation,
-                role,
-                select,
-                pg_sys::AclMaskHow::ACLMASK_ALL,
-            ) == pg_sys::AclResult::ACLCHECK_OK
+        let whole = pg_sys::pg_class_aclcheck_ext(relation, role, select, &mut is_missing);
+        whole == pg_sys::AclResult::ACLCHECK_OK
+            // From 16 on this one raises an error for what is gone.
+            || !is_missing
+                && pg_sys::pg_attribute_aclcheck_all(
+                    relation,
+                    role,
+                    select,
+                    pg_sys::AclMaskHow::ACLMASK_ALL,
+                ) == pg_sys::AclResult::ACLCHECK_OK
     }
 }
 

@@ -15,6 +15,7 @@ use crate::whatif::{Trusted, family, of_query, plan};
 use crate::workload::analysis::{self, Context};
 use crate::workload::skip::Skip;
 use crate::workload::source::Source;
+use crate::workload::trust::Path;
 
 /// Definitions of one call.
 const MAX_INDEXES: usize = 100;
@@ -86,7 +87,7 @@ fn explain_with(
     }));
     planned(Ok(context
         .trust()
-        .check_relations(&relations)
+        .check_relations(&relations, Path::Own)
         .map_err(Skip::Because)));
     let absent = without.into_iter().flatten().flat_map(existing).collect();
     let found: Vec<Predicted> = indexes

@@ -40,10 +40,6 @@ impl Rule {
         match interval(text) {
             Some(Ok(seconds)) => Ok(Self::Every(seconds)),
             Some(Err(reason)) => Err(wrong(reason)),
-            // A seventh would be years.
-            None if text.split_ascii_whitespace().count() > 6 => Err(wrong(
-                "a pattern has five fields, or six with seconds".to_owned(),
-            )),
             None => text
                 .parse()
                 .map(|cron| Self::Cron(Box::new(cron)))

@@ -1,5 +1,6 @@
 -- A function of another role than the bootstrap superuser and $2 that expressions of the relations $1, their children,
--- indexes, constraints, defaults or statistics use; NULL when there is none.
+-- indexes, constraints, defaults or statistics use; with $3 also one that looks names up when it runs. NULL when there is
+-- none.
 WITH RECURSIVE family (oid) AS (
     SELECT r.oid FROM unnest($1) r (oid)
     UNION
@@ -27,6 +28,8 @@ SELECT (
     SELECT p.oid
     FROM functions f JOIN pg_proc p ON p.oid = f.oid
     WHERE p.proowner <> 10 AND p.proowner IS DISTINCT FROM $2
+       OR $3 AND p.oid >= 16384 AND p.prosqlbody IS NULL AND p.prolang NOT IN (SELECT l.oid FROM pg_language l WHERE l.lanname IN ('c', 'internal'))
+          AND NOT EXISTS (SELECT 1 FROM unnest(p.proconfig) c WHERE c LIKE 'search\_path=%')
     ORDER BY p.oid
     LIMIT 1
 )

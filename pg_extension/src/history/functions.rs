@@ -9,6 +9,9 @@ use super::board::BOARD;
 use crate::failure::{Failure, read_one, spi};
 use crate::is_preloaded;
 
+/// In microseconds: two readings of the clock in one call are apart by less.
+const MOMENT: i64 = 1_000;
+
 /// Size of a table with its TOAST, or of an index. Nothing where somebody holds it under an exclusive lock: a tick waits
 /// for nobody.
 #[pg_extern(sql = r#"
@@ -121,7 +124,10 @@ pub(super) fn history_slower(
     }
     // SAFETY: reads the clock.
     let now = TimestampWithTimeZone::try_from(unsafe { pg_sys::GetCurrentTimestamp() });
-    if since >= recent_from || now.is_ok_and(|now| recent_from >= now) {
+    let apart = |from: TimestampWithTimeZone, to: TimestampWithTimeZone| {
+        to.into_inner().saturating_sub(from.into_inner())
+    };
+    if apart(since, recent_from) < MOMENT || now.is_ok_and(|now| apart(recent_from, now) < MOMENT) {
         Failure::argument("recent and baseline must be longer than nothing").raise()
     }
     let (series, recent_from_s) = series(since, recent_from);

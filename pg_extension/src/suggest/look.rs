@@ -125,7 +125,7 @@ fn look_at_source(source: Source, context: &Context) -> Result<Planned, Skip> {
     let Read { uses, relations } = read(&source, context).map_err(said)??;
     context
         .trust()
-        .check_relations(&relations)
+        .check_relations(&relations, source.path())
         .map_err(Skip::Because)?;
     let plan = plan::plan(&source, context, &Supposed::default()).map_err(said)??;
     Ok(Planned {

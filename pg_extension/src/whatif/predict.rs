@@ -18,6 +18,7 @@ use super::sample::{self, Layout, Sample};
 use super::statistics::statistics;
 use super::table;
 use crate::workload::analysis::{self, Context};
+use crate::workload::trust::Path;
 
 /// Longest key of a B-tree (`BTMaxItemSize`).
 const MAX_KEY: usize = 2704;
@@ -101,7 +102,9 @@ pub(crate) fn predict(text: &CStr, names: Names, context: &Context) -> Result<Pr
     for part in &mut definition.parts {
         pgrx::check_for_interrupts!();
         // Index expressions, constraints and policies of the table run while it is read.
-        context.trust().check_relations(&[part.index.table])?;
+        context
+            .trust()
+            .check_relations(&[part.index.table], Path::Own)?;
         let measured = guarded(|| {
             names.enter(context);
             measure(part, definition.method, context)

@@ -178,7 +178,7 @@ pub(crate) fn analyse(source: &Source, context: &Context) -> Result<Analysed, Sk
                 "planning would ask the server of foreign table {name}"
             )));
         }
-        context.trust.check_tree(query)?;
+        context.trust.check_tree(query, source.path())?;
         Ok(Analysed {
             query,
             relations,

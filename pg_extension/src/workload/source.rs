@@ -6,6 +6,7 @@ use std::rc::Rc;
 use pg_pitcrew_capture::{Form, Typed};
 use pgrx::prelude::*;
 
+use super::trust::Path;
 use crate::capture;
 
 /// A text to analyse and plan.
@@ -45,6 +46,14 @@ impl Source {
     /// Whether what the text says may be shown: what was given may, and what pg_stat_statements shows.
     pub(crate) fn is_legible(&self) -> bool {
         self.ran.as_ref().is_none_or(|ran| ran.is_legible)
+    }
+
+    /// Under whose `search_path` it is planned.
+    pub(crate) fn path(&self) -> Path {
+        match self.ran {
+            None => Path::Own,
+            Some(_) => Path::Captured,
+        }
     }
 
     fn values(&self) -> &[Typed] {

@@ -11,6 +11,16 @@ use crate::failure::read_one;
 use crate::lists;
 use crate::names;
 
+/// Under whose `search_path` a text is planned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// The current session's.
+    Own,
+    /// The one that a captured execution had. What a function's body means there is what its user wanted it to mean: only
+    /// functions that keep to a path of their own, or look nothing up, are run.
+    Captured,
+}
+
 /// What the current role may have run on its behalf.
 pub(crate) struct Trust {
     /// The current role, when it is no superuser.
@@ -21,6 +31,9 @@ pub(crate) struct Trust {
 
 /// OIDs below are the server's own (`FirstNormalObjectId`).
 const FIRST_USER_OID: u32 = 16_384;
+/// Languages `internal` and `c`, whose numbers are fixed (`pg_language.dat`).
+const INTERNAL: u32 = 12;
+const C: u32 = 13;
 /// Owner of everything that initdb and trusted extensions make.
 const BOOTSTRAP_SUPERUSER: u32 = 10;
 
@@ -41,7 +54,7 @@ impl Trust {
         owner.to_u32() == BOOTSTRAP_SUPERUSER || Some(owner) == self.own
     }
 
-    fn is_trusted_function(&self, function: pg_sys::Oid) -> bool {
+    fn is_trusted_function(&self, function: pg_sys::Oid, path: Path) -> bool {
         if function.to_u32() < FIRST_USER_OID {
             // SAFETY: a catalogue look-up that answers null for what does not exist.
             let name = unsafe { names::text(pg_sys::get_func_name(function)) };
@@ -62,9 +75,10 @@ impl Trust {
                 .cast::<u8>()
                 .add(usize::from((*header).t_hoff))
                 .cast::<pg_sys::FormData_pg_proc>();
-            let owner = (*form).proowner;
+            let is_trusted = self.is_trusted_owner((*form).proowner)
+                && (path == Path::Own || keeps_to_itself(tuple, form));
             pg_sys::ReleaseSysCache(tuple);
-            self.is_trusted_owner(owner)
+            is_trusted
         }
     }
 
@@ -92,9 +106,10 @@ impl Trust {
     ///
     /// # Errors
     /// Names the function that planning would run.
-    pub(super) fn check_tree(&self, query: *mut pg_sys::Query) -> Result<(), Skip> {
+    pub(super) fn check_tree(&self, query: *mut pg_sys::Query, path: Path) -> Result<(), Skip> {
         let mut walk = Walk {
             trust: self,
+            path,
             found: None,
         };
         // SAFETY: the walker gets the context that it expects.
@@ -116,6 +131,7 @@ impl Trust {
     pub(crate) fn check_expression(&self, node: *mut pg_sys::Node) -> Result<(), String> {
         let mut walk = Walk {
             trust: self,
+            path: Path::Own,
             found: None,
         };
         // SAFETY: the walker gets the context that it expects.
@@ -131,11 +147,22 @@ impl Trust {
     ///
     /// # Errors
     /// Names the function that planning would run.
-    pub(crate) fn check_relations(&self, relations: &[pg_sys::Oid]) -> Result<(), String> {
+    pub(crate) fn check_relations(
+        &self,
+        relations: &[pg_sys::Oid],
+        path: Path,
+    ) -> Result<(), String> {
         let query = include_str!("../../sql/queries/foreign_functions.sql");
         let relations: Vec<pg_sys::Oid> = relations.to_vec();
-        let found: Option<pg_sys::Oid> =
-            read_one("pg_depend", query, &[relations.into(), self.own.into()]);
+        let found: Option<pg_sys::Oid> = read_one(
+            "pg_depend",
+            query,
+            &[
+                relations.into(),
+                self.own.into(),
+                (path == Path::Captured).into(),
+            ],
+        );
         match found {
             None => Ok(()),
             Some(function) => Err(format!("planning would run {}()", function_name(function))),
@@ -143,8 +170,32 @@ impl Trust {
     }
 }
 
+/// Whether names in a function's body mean the same under every `search_path`: C and internal ones have none, others were
+/// parsed when they were made, or set a path of their own. Reads the cache alone: names in a query of ours would be looked up
+/// under the path in question.
+unsafe fn keeps_to_itself(tuple: pg_sys::HeapTuple, form: *mut pg_sys::FormData_pg_proc) -> bool {
+    // SAFETY: the caller holds the tuple of a function.
+    unsafe {
+        let attribute = |number: u32| {
+            let mut is_null = false;
+            let cache = pg_sys::SysCacheIdentifier::PROCOID as _;
+            let datum = pg_sys::SysCacheGetAttr(cache, tuple, number as _, &mut is_null);
+            (!is_null).then_some(datum)
+        };
+        matches!((*form).prolang.to_u32(), INTERNAL | C)
+            || attribute(pg_sys::Anum_pg_proc_prosqlbody).is_some()
+            || attribute(pg_sys::Anum_pg_proc_proconfig)
+                .and_then(|datum| Vec::<Option<String>>::from_datum(datum, false))
+                .is_some_and(|settings| {
+                    let mut settings = settings.iter().flatten();
+                    settings.any(|setting| setting.starts_with("search_path="))
+                })
+    }
+}
+
 struct Walk<'a> {
     trust: &'a Trust,
+    path: Path,
     found: Option<pg_sys::Oid>,
 }
 
@@ -217,7 +268,7 @@ unsafe fn is_array(type_oid: pg_sys::Oid) -> bool {
 unsafe extern "C-unwind" fn check_function(function: pg_sys::Oid, context: *mut c_void) -> bool {
     // SAFETY: the context is the Walk that check_tree made.
     let walk = unsafe { &mut *context.cast::<Walk<'_>>() };
-    if !is_our_own(function) && walk.trust.is_trusted_function(function) {
+    if !is_our_own(function) && walk.trust.is_trusted_function(function, walk.path) {
         return false;
     }
     walk.found = Some(function);

@@ -11,6 +11,7 @@ mod support;
 use checked::{Case, Sick, mend, walk};
 use pitcrew_stack::{require, testing};
 use support::Session;
+use support::history::sample;
 
 #[test]
 fn a_table_that_grows_fast() {
@@ -19,11 +20,11 @@ fn a_table_that_grows_fast() {
     let url = postgres.socket_url("postgres", "shop");
     let session = Session::open(&url);
     session.run("CREATE TABLE grows (id int, body text); INSERT INTO grows SELECT g, repeat('x', 500) FROM generate_series(1, 2000) g");
-    session.run("SELECT pitcrew.history_sample()");
+    sample(&session);
     // That was two days ago.
     session.run("UPDATE pitcrew.history_ticks SET at = at - interval '2 days', began = began - interval '2 days'");
     session.run("INSERT INTO grows SELECT g, repeat('x', 500) FROM generate_series(1, 8000) g");
-    session.run("SELECT pitcrew.history_sample()");
+    sample(&session);
     let sick = Sick {
         check: "table_growth",
         thresholds: r#"{"min_bytes": 1000000, "warn_days": 0}"#,
@@ -39,7 +40,7 @@ fn a_table_that_grows_fast() {
     // In another week nobody speaks of it.
     session.run("UPDATE pitcrew.history_ticks SET at = at - interval '8 days', began = began - interval '8 days'");
     session.run("UPDATE grows SET id = id WHERE id = 1");
-    session.run("SELECT pitcrew.history_sample()");
+    sample(&session);
     sick.healed(&session, &url);
 }
 

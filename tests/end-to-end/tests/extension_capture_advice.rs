@@ -351,6 +351,33 @@ fn p11_a_captured_text_runs_nobody_s_code() {
 }
 
 #[test]
+fn p11_a_trusted_function_that_looks_names_up_is_not_run_under_a_captured_path() {
+    require!(statements);
+    let postgres = server(&[]);
+    let watcher = watcher(&postgres);
+    watcher.run(
+        "CREATE TABLE points (x int); INSERT INTO points SELECT generate_series(1, 100); GRANT SELECT ON points TO public; \
+         CREATE FUNCTION public.helper(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'; \
+         CREATE FUNCTION public.looks(a int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN helper(a); END'; \
+         CREATE FUNCTION public.keeps(a int) RETURNS int LANGUAGE plpgsql IMMUTABLE SET search_path = public, pg_temp AS 'BEGIN RETURN helper(a); END'; \
+         CREATE SEQUENCE public.ran; GRANT ALL ON SEQUENCE public.ran TO public",
+    );
+    let mallory = role(&postgres, &watcher, "mallory", None);
+    watcher.run("CREATE SCHEMA evil AUTHORIZATION mallory");
+    mallory.run(
+        "CREATE FUNCTION evil.helper(int) RETURNS int LANGUAGE plpgsql VOLATILE AS \
+             'BEGIN IF current_user <> ''mallory'' THEN PERFORM nextval(''public.ran''); END IF; RETURN 5; END'",
+    );
+    mallory.run("SET search_path = evil, public");
+    mallory.run("SELECT x AS looked FROM public.points WHERE x = public.looks(7)");
+    mallory.run("SELECT x AS kept FROM public.points WHERE x = public.keeps(7)");
+    watcher.run("SELECT * FROM pitcrew.suggest_indexes()");
+    watcher.run("SELECT * FROM pitcrew.workload()");
+    assert_eq!(watcher.text("SELECT is_called FROM public.ran"), "f");
+    assert!(plan(&watcher, "AS kept").0);
+}
+
+#[test]
 fn a_plan_that_flips_is_seen() {
     require!(extension);
     let postgres = server(&[]);
