@@ -49,7 +49,8 @@ pub(crate) fn propose(suggestions: &[Proposed]) {
         let takes_turns = pg_sys::XactIsoLevel < pg_sys::XACT_REPEATABLE_READ as i32;
         (!is_read_only && takes_turns, pg_sys::GetUserId())
     };
-    if !may_write {
+    // The lock comes before the look at what hangs on the table: CREATE TRIGGER and its like wait for it.
+    if !may_write || !is_free() {
         return;
     }
     let Some(owner) = owner() else {
@@ -59,9 +60,6 @@ pub(crate) fn propose(suggestions: &[Proposed]) {
         return;
     };
     as_owner(owner, || {
-        if !is_free() {
-            return;
-        }
         look();
         for suggestion in suggestions {
             keep(suggestion, role);
@@ -78,6 +76,9 @@ pub(crate) fn propose(suggestions: &[Proposed]) {
 /// # Errors
 /// Somebody could have code run by a write to the table.
 pub(crate) fn refresh() -> Result<bool, Failure> {
+    if !is_free() {
+        return Ok(false);
+    }
     let owner = owner().ok_or_else(|| {
         Failure::new(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -85,13 +86,8 @@ pub(crate) fn refresh() -> Result<bool, Failure> {
         )
         .hint("Remove it: nothing of a user's may run when the extension writes.")
     })?;
-    Ok(as_owner(owner, || {
-        let is_free = is_free();
-        if is_free {
-            look();
-        }
-        is_free
-    }))
+    as_owner(owner, look);
+    Ok(true)
 }
 
 /// Looks at what became of suggestions, now.

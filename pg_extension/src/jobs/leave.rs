@@ -16,7 +16,7 @@ const STEP_MS: i64 = 10;
 
 static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
 
-/// Databases that this backend keeps our processes out of: one a command, and a command runs in another only rarely.
+/// Whether this backend keeps our processes out of a database; which one the board knows.
 static EVICTING: AtomicBool = AtomicBool::new(false);
 
 unsafe extern "C-unwind" {
