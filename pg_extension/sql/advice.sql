@@ -6,8 +6,8 @@ CREATE TABLE pitcrew.advice (
                          CHECK (state IN ('proposed', 'applied', 'verified', 'reverted', 'suppressed')),
     table_name           text NOT NULL,
     index_name           text NOT NULL,
-    ddl                  text NOT NULL,
-    job                  jsonb NOT NULL,
+    ddl                  text,
+    job                  jsonb,
     kind                 text NOT NULL,
     confidence           text NOT NULL,
     gain_percent         double precision NOT NULL,
@@ -28,9 +28,8 @@ CREATE TABLE pitcrew.advice (
     suppressed_at        timestamptz,
     relation             oid NOT NULL,
     index_oid            oid,
-    definition           text NOT NULL,
-    counted              jsonb NOT NULL DEFAULT '[]',
-    holds_values         boolean NOT NULL
+    definition_hash      bigint NOT NULL,
+    counted              jsonb NOT NULL DEFAULT '[]'
 );
 CREATE INDEX advice_last_proposed_at ON pitcrew.advice (last_proposed_at);
 COMMENT ON TABLE pitcrew.advice IS
@@ -38,7 +37,8 @@ COMMENT ON TABLE pitcrew.advice IS
 COMMENT ON COLUMN pitcrew.advice.cache_key IS 'As pitcrew.suggest_indexes() has it.';
 COMMENT ON COLUMN pitcrew.advice.state IS
     'proposed; applied: a valid index of this definition is there, or one of this name that a job built; verified: and the statements that it was to help take at least 5 percent less time a call than before; reverted: it is gone again; suppressed: it is in pitcrew.suppressed_findings.';
-COMMENT ON COLUMN pitcrew.advice.ddl IS 'As it was proposed last, like everything up to proposed_by but proposed_at.';
+COMMENT ON COLUMN pitcrew.advice.ddl IS
+    'As it was proposed last, like everything up to proposed_by but proposed_at. NULL, and job too, where it may hold values of captured executions: pitcrew.suggest_indexes() shows it to those who may see them.';
 COMMENT ON COLUMN pitcrew.advice.proposed_at IS 'The first time.';
 COMMENT ON COLUMN pitcrew.advice.last_proposed_at IS 'To the minute.';
 COMMENT ON COLUMN pitcrew.advice.proposed_by IS 'Whose call proposed it last.';
@@ -47,12 +47,5 @@ COMMENT ON COLUMN pitcrew.advice.job_id IS 'The job that built it; NULL where so
 COMMENT ON COLUMN pitcrew.advice.saved_percent IS
     'Of the time that the statements'' calls since would have taken at the mean time a call that pg_stat_statements had when the index was seen first; negative where they got slower. NULL until 10 calls of one of them are counted on both sides.';
 COMMENT ON COLUMN pitcrew.advice.effect IS 'The same for each statement: queryid, mean_ms_before, mean_ms_after, calls_before, calls_after.';
-COMMENT ON COLUMN pitcrew.advice.definition IS 'What stands behind the table''s name, as the server writes it.';
+COMMENT ON COLUMN pitcrew.advice.definition_hash IS 'Of what stands behind the table''s name, as the server writes it, without parentheses and spaces.';
 COMMENT ON COLUMN pitcrew.advice.counted IS 'What pg_stat_statements had counted of the statements when the index was seen first.';
-COMMENT ON COLUMN pitcrew.advice.holds_values IS
-    'The definition may hold values of captured executions: shown to the role that it was proposed to alone, or under pitcrew.show_values.';
-
-ALTER TABLE pitcrew.advice ENABLE ROW LEVEL SECURITY;
-CREATE POLICY visible ON pitcrew.advice FOR SELECT
-    USING (NOT holds_values OR proposed_by = (pg_catalog.quote_ident(current_user)::pg_catalog.regrole)
-           OR coalesce(pg_catalog.current_setting('pitcrew.show_values', true), 'off')::boolean);

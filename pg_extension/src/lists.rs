@@ -32,3 +32,20 @@ pub(crate) unsafe fn pointers<'a, T>(list: *mut pg_sys::List) -> &'a [*mut T] {
         std::slice::from_raw_parts((*list).elements.cast::<*mut T>(), (*list).length as usize)
     }
 }
+
+/// The OIDs in a list of them.
+///
+/// # Safety
+/// `list` is NIL or a valid list of OIDs.
+pub(crate) unsafe fn oids(list: *mut pg_sys::List) -> Vec<pg_sys::Oid> {
+    if list.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: a list of OIDs stores `oid_value` in each cell.
+    unsafe {
+        std::slice::from_raw_parts((*list).elements, (*list).length as usize)
+            .iter()
+            .map(|cell| cell.oid_value)
+            .collect()
+    }
+}

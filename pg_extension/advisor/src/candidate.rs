@@ -165,6 +165,21 @@ impl Candidate {
             Method::Gin => false,
         }
     }
+
+    /// Whether another one answers the same look-ups: its keys begin with all of this one's, in whatever directions, over the same rows.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let begins = || {
+            let mut pairs = self.keys.iter().zip(&other.keys);
+            pairs.all(|(own, theirs)| own.of == theirs.of && own.class == theirs.class)
+        };
+        self != other
+            && self.table == other.table
+            && self.method == Method::Btree
+            && other.method == Method::Btree
+            && self.predicate == other.predicate
+            && self.keys.len() <= other.keys.len()
+            && begins()
+    }
 }
 
 #[cfg(test)]
@@ -193,6 +208,24 @@ mod tests {
         }
         for other in [of(&[2], &[]), of(&[1, 2], &[4]), wide.clone()] {
             assert!(!other.is_narrower_than(&wide), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn alike_is_what_begins_the_same_whatever_the_directions() {
+        let mut descending = of(&[1, 2], &[]);
+        descending.keys[1].descends = true;
+        for other in [of(&[1, 2], &[3]), of(&[1, 2, 3], &[]), descending] {
+            assert!(of(&[1, 2], &[]).is_alike(&other), "{other:?}");
+            assert!(of(&[1], &[9]).is_alike(&other), "{other:?}");
+        }
+        for other in [
+            of(&[1], &[2]),
+            of(&[2, 1], &[]),
+            of(&[1, 2], &[]),
+            some_rows(of(&[1, 2], &[3])),
+        ] {
+            assert!(!of(&[1, 2], &[]).is_alike(&other), "{other:?}");
         }
     }
 

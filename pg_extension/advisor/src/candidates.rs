@@ -16,6 +16,8 @@ pub struct Used {
     pub inside: Vec<Key>,
     /// What all rows that it wants meet, and an index may leave the others out for.
     pub conditions: Vec<Condition>,
+    /// Each equal to one value in all rows that it wants.
+    pub single: Vec<i16>,
     /// All columns that are read.
     pub read: Vec<i16>,
     /// Read as a whole row, or by a system column: no index has it all.
@@ -38,6 +40,8 @@ pub struct Facts {
     pub in_order: Vec<i16>,
     /// A hash index on these is much smaller than a B-tree, or a B-tree is not possible.
     pub long: Vec<i16>,
+    /// Keys of which no two rows have the same.
+    pub unique: Vec<Vec<i16>>,
     /// Mostly NULL, each with the condition that it is not.
     pub mostly_null: Vec<(i16, Expression)>,
 }
@@ -92,9 +96,15 @@ const MAX_CONDITIONS: usize = 4;
 
 /// Candidates for one occurrence of a table, without duplicates, in a stable order: those with fewer columns first.
 ///
+/// None for one row that a unique index finds: all that could be saved is the look at the table for it.
+///
 /// An equality key always comes before a range or an order key: behind a range the second key narrows nothing.
 pub fn candidates(table: u32, used: &Used, facts: &Facts) -> Vec<Candidate> {
+    let is_pinned = |key: &Vec<i16>| key.iter().all(|column| used.single.contains(column));
     let mut found = Vec::new();
+    if facts.unique.iter().any(is_pinned) {
+        return found;
+    }
     for keys in keys(used) {
         add(&mut found, Candidate::btree(table, keys, Vec::new()));
     }
@@ -311,6 +321,25 @@ mod tests {
                 vec![3, 4]
             ]
         );
+    }
+
+    #[test]
+    fn one_row_that_a_unique_index_finds_needs_no_other() {
+        let facts = Facts {
+            unique: vec![vec![1, 2]],
+            ..Facts::default()
+        };
+        let of = |single: &[i16]| {
+            let used = Used {
+                equal: columns(&[1, 2, 3]),
+                single: single.to_vec(),
+                read: vec![1, 2, 3, 4],
+                ..Used::default()
+            };
+            candidates(7, &used, &facts)
+        };
+        assert!(of(&[2, 3, 1]).is_empty());
+        assert!(!of(&[1, 3]).is_empty());
     }
 
     #[test]

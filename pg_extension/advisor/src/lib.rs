@@ -16,8 +16,8 @@ pub use name::{MAX_NAME_BYTES, index_name, stable_hash};
 pub use search::{Chosen, CostModel, Found, Helped, Limits, Plan, search};
 pub use size::{
     BrinShape, BtreeShape, ColumnWidth, Frequencies, GinKey, GinShape, Group, HashShape,
-    IndexShape, IndexSize, brin_size, btree_size, distinct_pairs, gin_size, groups, hash_size,
-    index_size, tuple_bytes,
+    IndexShape, IndexSize, WORTH_DEDUPLICATING, brin_size, btree_size, distinct_pairs, gin_size,
+    groups, hash_size, index_size, tuple_bytes,
 };
 pub use superfluous::{ForeignKey, Superfluous, There, Why, superfluous};
 pub use upkeep::{

@@ -68,6 +68,17 @@ pub struct Spent {
     pub pages: f64,
 }
 
+impl Spent {
+    /// What so large a share of them took.
+    pub fn share(self, share: f64) -> Self {
+        Self {
+            calls: share * self.calls,
+            ms: share * self.ms,
+            pages: share * self.pages,
+        }
+    }
+}
+
 /// An index that is there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Existing {

@@ -11,7 +11,7 @@ WITH there AS (
     ) j ON true
     WHERE j.id IS NOT NULL AND c.relname = a.index_name
        -- The server decides where parentheses and spaces stand.
-       OR translate(substring(pg_get_indexdef(i.indexrelid) FROM ' USING .*'), '() ', '') = translate(a.definition, '() ', '')
+       OR hashtextextended(translate(substring(pg_get_indexdef(i.indexrelid) FROM ' USING .*'), '() ', ''), 0) = a.definition_hash
     ORDER BY a.cache_key, j.id DESC NULLS LAST, i.indexrelid
 ),
 next AS (

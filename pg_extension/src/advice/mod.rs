@@ -23,8 +23,8 @@ pub(crate) struct Proposed {
     pub(crate) cache_key: String,
     pub(crate) table_name: String,
     pub(crate) index_name: String,
-    pub(crate) ddl: String,
-    pub(crate) job: Value,
+    /// What builds it: statement and job; `None` where values of executions may be in it, for those are kept nowhere.
+    pub(crate) built_by: Option<(String, Value)>,
     pub(crate) kind: &'static str,
     pub(crate) confidence: &'static str,
     pub(crate) gain_percent: f64,
@@ -36,8 +36,6 @@ pub(crate) struct Proposed {
     pub(crate) relation: pg_sys::Oid,
     /// What stands behind the table's name, method included.
     pub(crate) definition: String,
-    /// It may hold values of executions.
-    pub(crate) holds_values: bool,
 }
 
 /// Looks at what became of earlier suggestions, and writes these down, where the transaction may write and none holds the table.
@@ -147,7 +145,7 @@ fn look() {
 fn statements() -> String {
     let schema: Option<String> = read_one(
         "pg_stat_statements",
-        include_str!("../../sql/queries/history_statements_schema.sql"),
+        include_str!("../../sql/queries/statements_schema.sql"),
         &[],
     );
     match schema {
@@ -160,14 +158,15 @@ fn statements() -> String {
 }
 
 fn keep(suggestion: &Proposed, role: pg_sys::Oid) {
+    let built_by = suggestion.built_by.as_ref();
     run(
         include_str!("../../sql/queries/advice_propose.sql"),
         &[
             suggestion.cache_key.as_str().into(),
             suggestion.table_name.as_str().into(),
             suggestion.index_name.as_str().into(),
-            suggestion.ddl.as_str().into(),
-            JsonB(suggestion.job.clone()).into(),
+            built_by.map(|(ddl, _)| ddl.as_str()).into(),
+            built_by.map(|(_, job)| JsonB(job.clone())).into(),
             suggestion.kind.into(),
             suggestion.confidence.into(),
             suggestion.gain_percent.into(),
@@ -179,7 +178,6 @@ fn keep(suggestion: &Proposed, role: pg_sys::Oid) {
             role.into(),
             suggestion.relation.into(),
             suggestion.definition.as_str().into(),
-            suggestion.holds_values.into(),
         ],
     );
 }

@@ -137,7 +137,7 @@ fn forget(max_bytes: i64) -> bool {
 fn prune() {
     let schema: Option<String> = read_one(
         "pg_stat_statements",
-        include_str!("../../sql/queries/history_statements_schema.sql"),
+        include_str!("../../sql/queries/statements_schema.sql"),
         &[],
     );
     let statements = schema.map_or_else(

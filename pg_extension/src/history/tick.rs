@@ -99,7 +99,7 @@ fn origin() -> Option<(Origin, pg_sys::Oid)> {
 pub(super) fn take(tally: Tally, seen: &[Seen]) -> i64 {
     let schema: Option<String> = read_one(
         "pg_stat_statements",
-        include_str!("../../sql/queries/history_statements_schema.sql"),
+        include_str!("../../sql/queries/statements_schema.sql"),
         &[],
     );
     let mut origin = origin().map(|(origin, _)| origin).unwrap_or_default();

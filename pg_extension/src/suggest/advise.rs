@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Effect, Rejected, Seen, Suggestion};
 use super::arguments::Task;
+use super::counted::Counted;
 use super::gather::{Gathered, Gathering, Tables};
 use super::key;
 use super::look::{Looked, OUT_OF_TIME, Planned, look};
@@ -16,7 +17,7 @@ use super::model::{Index, Model};
 use super::proposals::proposals;
 use super::risk;
 use super::shape::Shape;
-use super::writes::{self, Upkeep};
+use super::writes::{self, Upkeep, Written};
 use crate::failure::read_one;
 use crate::names;
 use crate::whatif::table::Table;
@@ -51,7 +52,8 @@ pub(super) fn advise(task: Task, weighs_existing: bool) -> Answer {
         deadline: task.deadline,
     }
     .gather();
-    let upkeeps = writes::upkeeps(&indexes, writes::by_table(&looked, &context), &tables);
+    let written = Written::by(&looked, task.seconds, &context);
+    let upkeeps = writes::upkeeps(&indexes, &written, &tables);
     let mut model = Model {
         context: &context,
         calls: planned.len(),
@@ -84,6 +86,7 @@ pub(super) fn advise(task: Task, weighs_existing: bool) -> Answer {
         model: &model,
         tables: &tables,
         cost_before,
+        is_given: task.seconds.is_none(),
         taken: BTreeSet::new(),
     };
     let suggestions = found
@@ -132,6 +135,8 @@ struct Words<'a> {
     model: &'a Model<'a>,
     tables: &'a Tables,
     cost_before: f64,
+    /// The statements were given, and ran at no time.
+    is_given: bool,
     /// Names that earlier rows have.
     taken: BTreeSet<(String, String)>,
 }
@@ -146,6 +151,9 @@ impl Words<'_> {
         let helped: Vec<Effect> = chosen.helped.iter().map(|h| self.effect(h)).collect();
         let upkeep = self.model.upkeeps[chosen.candidate];
         let mut detail = detail(table, &shape.list, chosen, &helped, bytes);
+        if self.is_given {
+            detail.push_str(&not_weighed(table.oid));
+        }
         detail.push_str(&of_writes(upkeep));
         let doubts = risk::doubts(&shape.definition(), chosen, &found.plans, self.model);
         let at_risk = doubts
@@ -250,6 +258,8 @@ impl Words<'_> {
         let of = |(position, index): (usize, &Index)| {
             let because = if found.outweighed.contains(&position) {
                 "its writes cost more than it saves"
+            } else if found.slight.contains(&position) {
+                "it saves too little, by itself or beside another one that answers the same"
             } else if found.picked.contains(&position) {
                 "others save more for their bytes within the limits"
             } else {
@@ -331,6 +341,9 @@ fn of_writes(upkeep: Upkeep) -> String {
             100.0 * loss
         ));
     }
+    if let Some(others) = upkeep.others.words() {
+        said.push_str(&format!(" {others}"));
+    }
     said
 }
 
@@ -340,7 +353,7 @@ fn detail(table: &Table, list: &str, chosen: &Chosen, helped: &[Effect], bytes: 
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
     };
-    let mut detail = format!(
+    format!(
         "An index on {} {list} cuts the planned cost of {} from {:.0} to {:.0} ({:.1} % less, weighted by {}) and takes about {:.1} MB.",
         table.qualified(),
         counted(helped.len() as i64, "statement"),
@@ -349,21 +362,16 @@ fn detail(table: &Table, list: &str, chosen: &Chosen, helped: &[Effect], bytes: 
         chosen.gain_percent(),
         counted(calls, "call"),
         bytes as f64 / (1024.0 * 1024.0),
-    );
-    if let Some(writes) = writes_of(table.oid).filter(|writes| *writes > calls) {
-        detail.push_str(&format!(
-            " The table is write-heavy: {writes} rows were inserted, updated or deleted since its statistics began, against {calls} executions that this helps, and every such change also maintains the index."
-        ));
-    }
-    detail
+    )
 }
 
-/// Row changes since the table's statistics began, without the inserts that only filled it.
-fn writes_of(table: pg_sys::Oid) -> Option<i64> {
-    read_one(
-        "pg_stat_all_tables",
-        "SELECT (SELECT n_tup_upd + n_tup_del + greatest(n_tup_ins - n_live_tup, 0) \
-             FROM pg_stat_all_tables WHERE relid = $1)",
-        &[table.into()],
-    )
+/// What given statements leave open: whatever else is written. Inserts that only filled the table are left out.
+fn not_weighed(table: pg_sys::Oid) -> String {
+    match Counted::read(table).map(|counted| counted.updated + counted.deleted + counted.replaced())
+    {
+        Some(rows) if rows >= 1.0 => format!(
+            " {rows:.0} rows of the table were inserted, updated or deleted since its statistics began: what that would cost is not weighed against given statements."
+        ),
+        _ => String::new(),
+    }
 }

@@ -144,8 +144,7 @@ impl Suggestion {
             cache_key: key::cache_key(&self.id),
             table_name: self.table.clone(),
             index_name: self.index_name.clone(),
-            ddl: self.ddl.clone(),
-            job: self.job.clone(),
+            built_by: (!self.holds_values).then(|| (self.ddl.clone(), self.job.clone())),
             kind: self.kind,
             confidence: self.confidence,
             gain_percent: self.gain_percent(),
@@ -156,7 +155,6 @@ impl Suggestion {
             queryids: self.queryids(),
             relation: self.relation,
             definition: self.definition.clone(),
-            holds_values: self.holds_values,
         }
     }
 

@@ -9,6 +9,9 @@ use crate::failure::Failure;
 use crate::workload::statements::{self, Statement};
 use crate::{guc, names};
 
+/// More calls than anybody's statement has; sums of costs stay numbers.
+const MAX_WEIGHT: f64 = 1e15;
+
 /// The arguments of `pitcrew.suggest_indexes`; NULL stands for the default.
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
@@ -26,6 +29,8 @@ pub(super) struct Arguments {
 pub(super) struct Task {
     pub(super) limits: Limits,
     pub(super) statements: Vec<Statement>,
+    /// How long they ran; `None` where that is not known, or they are given.
+    pub(super) seconds: Option<f64>,
     /// Tables that get no index.
     pub(super) leave_alone: Vec<pg_sys::Oid>,
     pub(super) deadline: Option<Instant>,
@@ -43,9 +48,9 @@ impl Arguments {
             .flatten()
             .map(table)
             .collect::<Result<_, _>>()?;
-        let statements = match (self.queries, self.weights) {
-            (Some(texts), weights) => statements::given(weighted(texts, weights)?),
-            (None, None) => statements::recorded()?,
+        let (statements, seconds) = match (self.queries, self.weights) {
+            (Some(texts), weights) => (statements::given(weighted(texts, weights)?), None),
+            (None, None) => (statements::recorded()?, statements::recorded_seconds()),
             (None, Some(_)) => {
                 return Err(Failure::argument("weights are given without queries")
                     .hint("The recorded statements weigh as much as they were called."));
@@ -55,6 +60,7 @@ impl Arguments {
         Ok(Task {
             limits,
             statements,
+            seconds,
             leave_alone,
             deadline: (timeout > 0)
                 .then(|| Instant::now() + Duration::from_millis(timeout.unsigned_abs().into())),
@@ -115,9 +121,9 @@ fn weighted(
         .hint("Give one weight a query, or none at all."));
     }
     let checked = weights.into_iter().map(|weight| match weight {
-        Some(weight) if weight >= 0.0 && weight.is_finite() => Ok(weight),
+        Some(weight) if (0.0..=MAX_WEIGHT).contains(&weight) => Ok(weight),
         Some(weight) => Err(Failure::argument(format!(
-            "a weight must be a number from 0 up, got {weight}"
+            "a weight must be a number from 0 to {MAX_WEIGHT:e}, got {weight:e}"
         ))),
         None => Err(Failure::argument("a weight must not be NULL")),
     });

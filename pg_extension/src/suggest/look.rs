@@ -29,8 +29,6 @@ pub(super) struct Planned {
     pub(super) source: Source,
     /// Without new indexes.
     pub(super) cost: f64,
-    /// The same where all is in memory, in rows of a sequential scan.
-    pub(super) in_memory: f64,
     pub(super) uses: Vec<Use>,
     /// All relations that it reads, those without a use included.
     pub(super) relations: Vec<pg_sys::Oid>,
@@ -131,7 +129,6 @@ fn look_at_source(source: Source, context: &Context) -> Result<Planned, Skip> {
     Ok(Planned {
         source,
         cost: plan.cost,
-        in_memory: plan.in_memory,
         uses,
         relations,
     })

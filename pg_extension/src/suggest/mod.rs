@@ -2,13 +2,14 @@
 //!
 //! Arguments are checked (`arguments`), statements are looked at (`look`, and `recurring` for values that all executions
 //! have), candidates are made (`gather`, which leaves out what is suppressed by its `key`), the search of `pg_pitcrew_advisor`
-//! asks what statements would cost (`model`) and what keeping an index costs (`writes`), and what it chose is weighed (`risk`)
+//! asks what statements would cost (`model`) and what keeping an index costs (`writes`, with what the server `counted`), and what it chose is weighed (`risk`)
 //! and put into words (`shape`, `advise`, `answer`); what is there already is weighed the same way (`proposals`). What is advised
 //! for the recorded workload is written down (`crate::advice`).
 
 mod advise;
 mod answer;
 mod arguments;
+mod counted;
 mod gather;
 mod key;
 mod look;

@@ -21,6 +21,8 @@ pub(super) struct Index {
     pub(super) size: IndexSize,
     /// Entries that a row has in it.
     pub(super) entries_a_row: f64,
+    /// Its size depends on which values go together, and no rows could be read to tell.
+    pub(super) is_rough: bool,
     /// What its size rests on; `None` for plain columns, of which the catalogue knows all.
     pub(super) predicted: Option<Predicted>,
 }
@@ -45,9 +47,7 @@ impl Model<'_> {
             indexes: parts.cloned().collect(),
             absent: Vec::new(),
         };
-        let source = &self.planned[statement].1.source;
-        let plan = plan::plan(source, self.context, &supposed);
-        Some(plan.ok()?.ok()?.in_memory)
+        plan::in_memory(&self.planned[statement].1.source, self.context, &supposed)
     }
 
     /// Cost of one execution under what is supposed; `None` when it cannot be told.
@@ -90,6 +90,11 @@ impl CostModel for Model<'_> {
     fn is_narrower(&self, narrow: usize, wide: usize) -> bool {
         let of = |index: usize| &self.indexes[index].candidate;
         of(narrow).is_narrower_than(of(wide))
+    }
+
+    fn is_alike(&self, one: usize, other: usize) -> bool {
+        let of = |index: usize| &self.indexes[index].candidate;
+        of(one).is_alike(of(other))
     }
 
     fn plan(&mut self, statement: usize, set: &[usize]) -> Option<Plan> {

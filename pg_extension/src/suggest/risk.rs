@@ -51,6 +51,13 @@ pub(super) fn doubts(
                 .to_owned(),
         );
     }
+    if index.is_rough {
+        doubts.trusted.at_most(
+            Confidence::Medium,
+            "its size is that of columns whose values have nothing to do with each other"
+                .to_owned(),
+        );
+    }
     for (statement, plan) in plans.iter().enumerate() {
         let Some(plan) = plan
             .as_ref()
@@ -79,9 +86,11 @@ pub(super) fn doubts(
 }
 
 fn saves_pages_alone(statement: usize, used: &[usize], model: &Model<'_>) -> bool {
-    let before = model.planned[statement].1.in_memory;
+    let before = model.in_memory(statement, &[]);
     let after = model.in_memory(statement, used);
-    after.is_some_and(|after| after > before * (1.0 - CLOSE))
+    before
+        .zip(after)
+        .is_some_and(|(before, after)| after > before * (1.0 - CLOSE))
 }
 
 impl Doubts {

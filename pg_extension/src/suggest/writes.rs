@@ -3,21 +3,25 @@
 use std::collections::BTreeMap;
 
 use pg_pitcrew_advisor::{
-    Existing, IndexSize, Kept, Method, Prices, Spent, Write, Writes, hot_loss, upkeep, write_loss,
+    Change, Existing, IndexSize, Kept, Method, Prices, Spent, Write, Writes, hot_loss, upkeep,
+    write_loss,
 };
 use pgrx::prelude::*;
 
+use super::counted::{Counted, LOAD_ROWS, LOAD_SHARE, Since, insert_rates};
 use super::gather::Tables;
 use super::look::Looked;
 use super::model::Index;
 use crate::compat;
-use crate::failure::{read_one, spi};
+use crate::failure::spi;
 use crate::whatif::guarded::guarded;
 use crate::workload::analysis::{self, Context};
-use crate::workload::written::written;
+use crate::workload::written::{Act, written};
 
 /// From so many updates on the share of those that were HOT is told by them.
-const ENOUGH_UPDATES: i64 = 100;
+const ENOUGH_UPDATES: f64 = 100.0;
+/// By which share the server may count more rows than statements wrote without anybody else having written.
+const NOISE: f64 = 0.1;
 /// Entries of an inner page, roughly: the height of an index that is there follows from its pages.
 const FAN_OUT: f64 = 256.0;
 
@@ -30,6 +34,8 @@ pub(super) struct Upkeep {
     pub(super) hot_loss: f64,
     /// By which share fewer of the table's writes get through in the same processor time of the server; `None` where that was not measured.
     pub(super) write_loss: Option<f64>,
+    /// What of it others than the statements write.
+    pub(super) others: Others,
 }
 
 impl Upkeep {
@@ -38,44 +44,227 @@ impl Upkeep {
         cost: 0.0,
         hot_loss: 0.0,
         write_loss: Some(0.0),
+        others: Others {
+            inserted: 0.0,
+            updated: 0.0,
+            deleted: 0.0,
+        },
     };
 }
 
-/// Kinds of writes of each table.
-pub(super) fn by_table(looked: &[Looked], context: &Context) -> BTreeMap<u32, Vec<Write>> {
-    let mut found: BTreeMap<u32, Vec<Write>> = BTreeMap::new();
-    for looked in looked {
-        let statement = &looked.statement;
-        let Some(source) = statement.sources().into_iter().next() else {
-            continue;
-        };
-        let read = guarded(|| {
-            analysis::enter_for(context, &source);
-            written(&source.text)
+/// What statements are known to write.
+struct Known {
+    act: Act,
+    calls: f64,
+    /// Of all executions, each as often as it weighs.
+    rows: f64,
+    spent: Option<Spent>,
+}
+
+/// What is written, table by table.
+pub(super) struct Written {
+    known: BTreeMap<u32, Vec<Known>>,
+    /// What else is written: the server counts every row, whatever wrote it. `None` for given queries, which ran at no time.
+    counted: Option<Window>,
+}
+
+/// The time in which the workload ran, among that in which rows were counted.
+struct Window {
+    seconds: f64,
+    counted_seconds: f64,
+    /// Rows a second.
+    insert_rates: BTreeMap<u32, f64>,
+}
+
+impl Written {
+    /// What statements write that ran in so many seconds.
+    pub(super) fn by(looked: &[Looked], seconds: Option<f64>, context: &Context) -> Self {
+        let mut known: BTreeMap<u32, Vec<Known>> = BTreeMap::new();
+        for looked in looked {
+            let statement = &looked.statement;
+            let Some(source) = statement.sources().into_iter().next() else {
+                continue;
+            };
+            let read = guarded(|| {
+                analysis::enter_for(context, &source);
+                written(&source.text)
+            });
+            for part in read.unwrap_or_default() {
+                // What stands in WITH answers its rows, if anything.
+                let (rows, pages) = if part.is_part {
+                    (statement.rows.max(1.0), None)
+                } else {
+                    (statement.rows, statement.pages)
+                };
+                // Apart even where the act is the same: what a page took is told by those that did the least beside.
+                known.entry(part.table.to_u32()).or_default().push(Known {
+                    act: part.act,
+                    calls: statement.calls as f64,
+                    rows: statement.weight * rows,
+                    spent: pages.map(|pages| Spent {
+                        calls: statement.calls as f64,
+                        ms: statement.total_ms,
+                        pages,
+                    }),
+                });
+            }
+        }
+        let counted = seconds.map(|seconds| Window {
+            seconds,
+            counted_seconds: Since::read().seconds,
+            insert_rates: insert_rates(),
         });
-        let Ok(Some((table, change))) = read else {
-            continue;
-        };
-        // Apart even where the change is the same: what a page took is told by those that did the least beside.
-        found.entry(table.to_u32()).or_default().push(Write {
-            change,
-            rows: statement.weight * statement.rows,
-            spent: statement.pages.map(|pages| Spent {
-                calls: statement.calls as f64,
-                ms: statement.total_ms,
-                pages,
-            }),
-        });
+        Self { known, counted }
     }
-    found
+
+    /// Of one table; `None` where nothing is.
+    fn of(&self, table: u32, rows: f64) -> Option<OfTable> {
+        let oid = pg_sys::Oid::from(table);
+        let counted = Counted::read(oid)?;
+        let nothing = Vec::new();
+        let known = self.known.get(&table).unwrap_or(&nothing);
+        let mut writes = Vec::new();
+        for one in known.iter().filter(|one| !self.is_load(one, rows)) {
+            let mut add = |change, share: f64| {
+                writes.push(Write {
+                    change,
+                    rows: share * one.rows,
+                    spent: one.spent.map(|spent| spent.share(share)),
+                });
+            };
+            match &one.act {
+                Act::Insert => add(Change::Insert, 1.0),
+                Act::Delete => add(Change::Delete, 1.0),
+                Act::Update(columns) => add(Change::Update(columns.clone()), 1.0),
+                // Which of the two it did most the table's counters tell.
+                Act::Upsert(columns) => {
+                    let (new, old) = (counted.replaced(), counted.updated);
+                    let share = if old > 0.0 { old / (new + old) } else { 0.0 };
+                    add(Change::Insert, 1.0 - share);
+                    add(Change::Update(columns.clone()), share);
+                }
+            }
+        }
+        let mut others = Others::default();
+        if let Some(window) = &self.counted {
+            others = window.others(table, counted, &writes);
+            writes.extend(others.writes());
+        }
+        if writes.is_empty() {
+            return None;
+        }
+        let hot_share = if counted.updated >= ENOUGH_UPDATES {
+            counted.hot / counted.updated
+        } else {
+            // Nothing is known against it.
+            1.0
+        };
+        Some(OfTable {
+            others,
+            writes: Writes {
+                writes,
+                table_rows: rows.max(1.0),
+                hot_share: hot_share.clamp(0.0, 1.0),
+                existing: existing(oid),
+            },
+        })
+    }
+
+    /// Whether it filled the table, once or twice.
+    fn is_load(&self, known: &Known, rows: f64) -> bool {
+        let each = known.rows / known.calls.max(1.0);
+        self.counted.is_some()
+            && known.act == Act::Insert
+            && known.calls <= 2.0
+            && each >= LOAD_ROWS.max(LOAD_SHARE * rows)
+    }
+}
+
+impl Window {
+    /// What the server counted beyond what the statements wrote.
+    fn others(&self, table: u32, counted: Counted, known: &[Write]) -> Others {
+        let share = (self.seconds / self.counted_seconds.max(f64::MIN_POSITIVE)).min(1.0);
+        let inserted = match self.insert_rates.get(&table) {
+            Some(rate) => rate * self.seconds,
+            None => share * counted.replaced(),
+        };
+        let beyond = |all: f64, is_it: &dyn Fn(&Change) -> bool| {
+            let known = known.iter().filter(|write| is_it(&write.change));
+            let known: f64 = known.map(|write| write.rows).sum();
+            // What is counted late, or was rolled back, is no other writer.
+            if all > known * (1.0 + NOISE) {
+                all - known
+            } else {
+                0.0
+            }
+        };
+        Others {
+            inserted: beyond(inserted, &|change| *change == Change::Insert),
+            updated: beyond(share * counted.updated, &|change| {
+                matches!(change, Change::Update(_))
+            }),
+            deleted: beyond(share * counted.deleted, &|change| *change == Change::Delete),
+        }
+    }
+}
+
+/// Rows that no statement of the workload is known to have written: functions, triggers, cascades, MERGE, views, and what pg_stat_statements
+/// has forgotten did.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Others {
+    inserted: f64,
+    updated: f64,
+    deleted: f64,
+}
+
+impl Others {
+    fn writes(self) -> impl Iterator<Item = Write> {
+        [
+            (Change::Insert, self.inserted),
+            // Nobody knows which columns: those of no index, as far as they are HOT.
+            (Change::Update(Vec::new()), self.updated),
+            (Change::Delete, self.deleted),
+        ]
+        .into_iter()
+        .filter(|(_, rows)| *rows > 0.0)
+        .map(|(change, rows)| Write {
+            change,
+            rows,
+            spent: None,
+        })
+    }
+
+    /// In a sentence; `None` where there are none.
+    pub(super) fn words(self) -> Option<String> {
+        let all = [
+            (self.inserted, "inserted"),
+            (self.updated, "updated"),
+            (self.deleted, "deleted"),
+        ];
+        let said = all.iter().filter(|(rows, _)| *rows >= 1.0);
+        let said: Vec<String> = said.map(|(rows, how)| format!("{rows:.0} {how}")).collect();
+        if said.is_empty() {
+            return None;
+        }
+        let columns = if self.updated >= 1.0 {
+            "; which columns these updates change is not known"
+        } else {
+            ""
+        };
+        Some(format!(
+            "Of what is written {} rows are none of these statements' (functions, triggers, MERGE and the like, by the table's counters){columns}.",
+            said.join(", ")
+        ))
+    }
+}
+
+struct OfTable {
+    writes: Writes,
+    others: Others,
 }
 
 /// The upkeep of each index.
-pub(super) fn upkeeps(
-    indexes: &[Index],
-    mut writes: BTreeMap<u32, Vec<Write>>,
-    tables: &Tables,
-) -> Vec<Upkeep> {
+pub(super) fn upkeeps(indexes: &[Index], written: &Written, tables: &Tables) -> Vec<Upkeep> {
     // SAFETY: settings of this session.
     let prices = unsafe {
         Prices {
@@ -84,16 +273,16 @@ pub(super) fn upkeeps(
             index_tuple: pg_sys::cpu_index_tuple_cost,
         }
     };
-    let mut known: BTreeMap<u32, Option<Writes>> = BTreeMap::new();
+    let mut known: BTreeMap<u32, Option<OfTable>> = BTreeMap::new();
     indexes
         .iter()
         .map(|index| {
             let table = index.candidate.table;
             let of_table = known.entry(table).or_insert_with(|| {
                 let rows = tables.get(&table)?.as_ref()?.rows();
-                Some(of_table(table, writes.remove(&table)?, rows))
+                written.of(table, rows)
             });
-            let Some(writes) = of_table else {
+            let Some(OfTable { writes, others }) = of_table else {
                 return Upkeep::NONE;
             };
             let mut columns = index.candidate.columns();
@@ -109,29 +298,10 @@ pub(super) fn upkeeps(
                 cost: upkeep(kept, writes, prices),
                 hot_loss: hot_loss(&columns, writes),
                 write_loss: write_loss(kept, writes),
+                others: *others,
             }
         })
         .collect()
-}
-
-fn of_table(table: u32, writes: Vec<Write>, rows: f64) -> Writes {
-    let oid = pg_sys::Oid::from(table);
-    let updates: Option<Vec<i64>> = read_one(
-        "pg_stat_all_tables",
-        include_str!("../../sql/queries/updates.sql"),
-        &[oid.into()],
-    );
-    let hot_share = match updates.as_deref() {
-        Some([all, hot]) if *all >= ENOUGH_UPDATES => *hot as f64 / *all as f64,
-        // Nothing is known against it.
-        _ => 1.0,
-    };
-    Writes {
-        writes,
-        table_rows: rows.max(1.0),
-        hot_share: hot_share.clamp(0.0, 1.0),
-        existing: existing(oid),
-    }
 }
 
 fn existing(table: pg_sys::Oid) -> Vec<Existing> {

@@ -1,7 +1,8 @@
 //! A column as an index would have it, by its statistics.
 
 use pg_pitcrew_advisor::{
-    ColumnWidth, Group, HashShape, IndexShape, IndexSize, distinct_pairs, hash_size, index_size,
+    ColumnWidth, Group, HashShape, IndexShape, IndexSize, WORTH_DEDUPLICATING, distinct_pairs,
+    hash_size, index_size,
 };
 use pgrx::prelude::*;
 
@@ -144,14 +145,24 @@ impl Column {
     }
 }
 
-/// The size of a B-tree on `keys` that stores `included` beside them.
-pub(super) fn size(rows: f64, keys: &[&Content], included: &[&Content]) -> IndexSize {
-    let distinct = match keys {
+/// Different keys, as if each column's values were spread over those of the others.
+pub(super) fn distinct(rows: f64, keys: &[&Content]) -> f64 {
+    match keys {
         [] => 1.0,
         [first, rest @ ..] => rest.iter().fold(first.distinct, |distinct, next| {
             distinct_pairs(distinct, next.distinct, rows)
         }),
-    };
+    }
+}
+
+/// Whether hardly any value occurs twice: nothing is stored once for several rows then.
+pub(super) fn is_nearly_unique(content: &Content, rows: f64) -> bool {
+    content.distinct * WORTH_DEDUPLICATING > rows
+}
+
+/// The size of a B-tree on `keys` that stores `included` beside them.
+pub(super) fn size(rows: f64, keys: &[&Content], included: &[&Content]) -> IndexSize {
+    let distinct = distinct(rows, keys);
     // What is only stored keeps the server from it altogether (`_bt_allequalimage`).
     let deduplicates = included.is_empty() && keys.iter().all(|key| key.is_equal_image);
     let columns = keys.iter().chain(included);

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 
 use pg_pitcrew_advisor::{Candidate, Of};
 
+use super::confidence::Confidence;
 use super::definition;
 use super::guarded::guarded;
 use super::measured::Measured;
@@ -44,8 +45,12 @@ pub(crate) fn estimate(
             .share(&predicate.sql, measured)
             .ok_or("how many rows meet its predicate cannot be told")?;
         part.index.tuples = Some((share * table.rows()).max(1.0));
-        if let Some(share) = measured.share(&predicate.sql) {
-            trusted.merge(share.trusted());
+        match measured.share(&predicate.sql) {
+            Some(share) => trusted.merge(share.trusted()),
+            None => trusted.at_most(
+                Confidence::Medium,
+                "how many rows meet the predicate comes from the column's statistics".to_owned(),
+            ),
         }
     } else {
         // Those of a partial index say nothing of the whole table: the planner leaves them alone (`examine_variable`).

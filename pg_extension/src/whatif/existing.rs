@@ -23,6 +23,8 @@ pub(super) struct Existing {
     classes: Vec<pg_sys::Oid>,
     options: Vec<i16>,
     predicate: Option<String>,
+    /// At most one row has all its keys.
+    is_unique: bool,
     /// Number of leading keys that are columns, where it is a B-tree over all rows.
     plain: usize,
 }
@@ -55,6 +57,7 @@ pub(super) fn of(table: pg_sys::Oid) -> Vec<Existing> {
                 classes: spi("pg_index", row.get(5))?,
                 options: spi("pg_index", row.get(6))?,
                 predicate,
+                is_unique: spi::<Option<bool>>("pg_index", row.get(9))?,
             })
         })
         .collect()
@@ -65,6 +68,12 @@ impl Existing {
     /// Its leading key columns, up to the first expression; none where it does not hold all rows.
     pub(super) fn plain_columns(&self) -> Option<&[i16]> {
         (self.plain > 0).then(|| &self.numbers[..self.plain])
+    }
+
+    /// Its keys, where no two rows have the same and all are columns.
+    pub(super) fn unique_columns(&self) -> Option<&[i16]> {
+        let keys = &self.numbers[..self.keys];
+        (self.is_unique && !keys.contains(&0)).then_some(keys)
     }
 
     /// Whether it does what `part` would: the same keys in front, in the same order, over the same rows or all.

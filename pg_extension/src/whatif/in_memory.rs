@@ -5,6 +5,8 @@
 //! index's page, the buffer's header, the line pointer and the row, each in another line of the cache. So a plan that saves
 //! pages may take longer. This is no second cost model: it only tells plans that save rows from plans that save pages alone.
 
+use std::collections::BTreeSet;
+
 use pgrx::prelude::*;
 
 use crate::lists::pointers;
@@ -24,27 +26,80 @@ const FILTERED: f64 = 3.0;
 /// Such conditions that count.
 const MAX_FILTERS: i32 = 2;
 
-/// What the plan takes, in rows of a sequential scan. What runs once a row (a subplan) is not counted.
+/// A scan that costs less than this a row, in the planner's units, reads pages in order: one for a row would cost `random_page_cost`.
+const COST_IN_ORDER: f64 = 0.5;
+
+/// What the plan takes, in rows of a sequential scan; `None` where a subplan runs once a row, whose runs the plan does not tell.
 ///
 /// # Safety
 /// A statement that the planner just made, its relations locked.
-pub(super) unsafe fn rows(statement: *mut pg_sys::PlannedStmt) -> f64 {
+pub(super) unsafe fn rows(statement: *mut pg_sys::PlannedStmt) -> Option<f64> {
     // SAFETY: the caller's promise.
     unsafe {
-        let walk = Walk {
+        let subplans = pointers::<pg_sys::Plan>((*statement).subplans);
+        let mut walk = Walk {
             entries: pointers((*statement).rtable),
+            subplans,
+            run: BTreeSet::new(),
         };
-        walk.node((*statement).planTree, 1.0)
+        let rows = walk.node((*statement).planTree, Times::ONCE);
+        let all = subplans.iter().filter(|subplan| !subplan.is_null());
+        (walk.run.len() == all.count()).then_some(rows)
     }
 }
 
 struct Walk<'a> {
     entries: &'a [*mut pg_sys::RangeTblEntry],
+    subplans: &'a [*mut pg_sys::Plan],
+    /// Numbers of the subplans that run once, as far as they were met.
+    run: BTreeSet<i32>,
+}
+
+/// How often a plan runs.
+#[derive(Clone, Copy)]
+struct Times {
+    loops: f64,
+    /// What is asked of its rows: less than all under LIMIT.
+    part: f64,
+}
+
+impl Times {
+    const ONCE: Self = Self {
+        loops: 1.0,
+        part: 1.0,
+    };
+
+    /// For a plan whose rows are all asked for before the first one is given on.
+    fn whole(self) -> Self {
+        Self { part: 1.0, ..self }
+    }
+
+    fn part(self, part: f64) -> Self {
+        Self {
+            part: self.part * part.clamp(0.0, 1.0),
+            ..self
+        }
+    }
+}
+
+/// Rows that a plan answers.
+unsafe fn of(plan: *mut pg_sys::Plan) -> f64 {
+    // SAFETY: null or a plan.
+    unsafe {
+        if plan.is_null() {
+            0.0
+        } else {
+            (*plan).plan_rows
+        }
+    }
+}
+
+fn sorting(rows: f64, kept: f64) -> f64 {
+    HANDLED * rows * kept.max(2.0).log2() / 4.0
 }
 
 impl Walk<'_> {
-    /// A plan that is run so many times.
-    unsafe fn node(&self, plan: *mut pg_sys::Plan, loops: f64) -> f64 {
+    unsafe fn node(&mut self, plan: *mut pg_sys::Plan, times: Times) -> f64 {
         if plan.is_null() {
             return 0.0;
         }
@@ -52,66 +107,99 @@ impl Walk<'_> {
         unsafe {
             use pg_sys::NodeTag;
             pg_sys::check_stack_depth();
+            let once = self.subplans_of(plan);
             let (left, right) = ((*plan).lefttree, (*plan).righttree);
-            let of = |plan: *mut pg_sys::Plan| {
-                if plan.is_null() {
-                    0.0
-                } else {
-                    (*plan).plan_rows
-                }
-            };
+            let Times { loops, part } = times;
+            let some = loops * part;
             let below = match (*plan).type_ {
-                NodeTag::T_SeqScan | NodeTag::T_SampleScan => loops * self.table(plan),
-                NodeTag::T_IndexScan => loops * (DESCENT + FETCH * fetched(plan)),
-                NodeTag::T_IndexOnlyScan => loops * (DESCENT + ENTRY * fetched(plan)),
+                NodeTag::T_SeqScan | NodeTag::T_SampleScan => some * self.table(plan),
+                NodeTag::T_IndexScan => loops * DESCENT + some * fetch(plan, loops) * fetched(plan),
+                NodeTag::T_IndexOnlyScan => loops * DESCENT + some * ENTRY * fetched(plan),
                 NodeTag::T_BitmapHeapScan => {
-                    loops * FETCH_IN_ORDER * fetched(plan) + self.node(left, loops)
+                    some * FETCH_IN_ORDER * fetched(plan) + self.node(left, times.whole())
                 }
                 NodeTag::T_BitmapIndexScan => loops * (DESCENT + ENTRY * of(plan)),
                 // What is kept is read again, not run again.
                 NodeTag::T_NestLoop if (*right).type_ == NodeTag::T_Material => {
-                    self.node(left, loops)
-                        + self.node((*right).lefttree, loops)
-                        + loops * HANDLED * of(left) * of(right)
+                    self.node(left, times)
+                        + self.node((*right).lefttree, times.whole())
+                        + some * HANDLED * of(left) * of(right)
                 }
                 NodeTag::T_NestLoop => {
-                    self.node(left, loops) + self.node(right, loops * of(left).max(1.0))
+                    let inner = Times {
+                        loops: loops * (part * of(left)).max(1.0),
+                        part: 1.0,
+                    };
+                    self.node(left, times) + self.node(right, inner)
                 }
-                NodeTag::T_Append => self.all((*plan.cast::<pg_sys::Append>()).appendplans, loops),
+                NodeTag::T_Append => self.all((*plan.cast::<pg_sys::Append>()).appendplans, times),
                 NodeTag::T_MergeAppend => {
-                    self.all((*plan.cast::<pg_sys::MergeAppend>()).mergeplans, loops)
+                    self.all((*plan.cast::<pg_sys::MergeAppend>()).mergeplans, times)
                 }
                 NodeTag::T_BitmapAnd => {
-                    self.all((*plan.cast::<pg_sys::BitmapAnd>()).bitmapplans, loops)
+                    self.all((*plan.cast::<pg_sys::BitmapAnd>()).bitmapplans, times)
                 }
                 NodeTag::T_BitmapOr => {
-                    self.all((*plan.cast::<pg_sys::BitmapOr>()).bitmapplans, loops)
+                    self.all((*plan.cast::<pg_sys::BitmapOr>()).bitmapplans, times)
                 }
                 NodeTag::T_SubqueryScan => {
-                    self.node((*plan.cast::<pg_sys::SubqueryScan>()).subplan, loops)
+                    self.node((*plan.cast::<pg_sys::SubqueryScan>()).subplan, times)
+                }
+                NodeTag::T_Limit => {
+                    let asked = of(plan) / of(left).max(1.0);
+                    if (*left).type_ == NodeTag::T_Sort {
+                        // Only the first are kept.
+                        let sorted = (*left).lefttree;
+                        self.node(sorted, times.whole()) + loops * sorting(of(sorted), of(plan))
+                    } else {
+                        self.node(left, times.part(asked))
+                    }
                 }
                 NodeTag::T_Sort => {
-                    let rows = of(left).max(2.0);
-                    self.node(left, loops) + loops * HANDLED * rows * rows.log2() / 4.0
+                    self.node(left, times.whole()) + loops * sorting(of(left), of(left))
                 }
+                NodeTag::T_Agg
+                    if (*plan.cast::<pg_sys::Agg>()).aggstrategy
+                        != pg_sys::AggStrategy::AGG_SORTED =>
+                {
+                    self.node(left, times.whole()) + loops * HANDLED * of(left)
+                }
+                NodeTag::T_Hash => self.node(left, times.whole()) + loops * HANDLED * of(left),
                 _ => {
-                    self.node(left, loops)
-                        + self.node(right, loops)
-                        + loops * HANDLED * (of(left) + of(right))
+                    self.node(left, times)
+                        + self.node(right, times)
+                        + some * HANDLED * (of(left) + of(right))
                 }
             };
-            below + loops * HANDLED * of(plan)
+            below + once + some * HANDLED * of(plan)
         }
     }
 
-    unsafe fn all(&self, plans: *mut pg_sys::List, loops: f64) -> f64 {
+    /// The subplans that a plan runs once, before its first row.
+    unsafe fn subplans_of(&mut self, plan: *mut pg_sys::Plan) -> f64 {
+        // SAFETY: a list of SubPlan nodes, whose numbers begin with 1.
+        unsafe {
+            let mut all = 0.0;
+            for &subplan in pointers::<pg_sys::SubPlan>((*plan).initPlan) {
+                let number = (*subplan).plan_id;
+                let place = usize::try_from(number).unwrap_or(0).checked_sub(1);
+                let found = place.and_then(|place| self.subplans.get(place)).copied();
+                if let Some(found) = found
+                    && self.run.insert(number)
+                {
+                    all += self.node(found, Times::ONCE);
+                }
+            }
+            all
+        }
+    }
+
+    unsafe fn all(&mut self, plans: *mut pg_sys::List, times: Times) -> f64 {
         // SAFETY: a list of plans.
-        let plans = unsafe { pointers::<pg_sys::Plan>(plans) };
-        // SAFETY: as above.
-        plans
-            .iter()
-            .map(|&plan| unsafe { self.node(plan, loops) })
-            .sum()
+        unsafe {
+            let plans = pointers::<pg_sys::Plan>(plans);
+            plans.iter().map(|&plan| self.node(plan, times)).sum()
+        }
     }
 
     /// Rows of the table that a scan goes through.
@@ -133,6 +221,21 @@ impl Walk<'_> {
             pg_sys::RelationClose(relation);
             rows.max((*plan).plan_rows)
         }
+    }
+}
+
+/// What a row takes that an index scan fetches.
+unsafe fn fetch(plan: *mut pg_sys::Plan, loops: f64) -> f64 {
+    // SAFETY: a plan.
+    let (cost, rows) = unsafe {
+        let plan = &*plan;
+        (plan.total_cost - plan.startup_cost, plan.plan_rows)
+    };
+    // Run often, the pages are taken to be there already.
+    if loops <= 1.0 && cost < COST_IN_ORDER * rows {
+        FETCH_IN_ORDER
+    } else {
+        FETCH
     }
 }
 

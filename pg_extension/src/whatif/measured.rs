@@ -5,15 +5,16 @@ use std::ffi::CString;
 use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
-use pg_pitcrew_advisor::{ColumnWidth, Frequencies, groups};
+use pg_pitcrew_advisor::{ColumnWidth, Frequencies, Group, groups, tuple_bytes};
 
 use super::column::Content;
 use super::confidence::{Confidence, Trusted};
 use super::definition::{self, Part};
 use super::guarded::guarded;
-use super::sample::{self, Layout, Sample};
+use super::hypothetical::Key;
+use super::sample::{self, Layout, Sample, Wanted};
 use super::statistics::{StoredTuple, statistics};
-use super::table;
+use super::table::{self, Table};
 use crate::names;
 use crate::workload::analysis::{self, Context};
 use crate::workload::trust::Path;
@@ -27,11 +28,16 @@ const MAX_WIDTH: f64 = 1000.0;
 /// Rows in a sample from which a share is told.
 const ENOUGH_ROWS: usize = 100;
 
+/// Rows that are enough to tell how often keys occur together: for a size, not for a plan.
+const ENOUGH_TOGETHER: f64 = 10_000.0;
+
 /// Expressions and conditions over one table.
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     expressions: BTreeMap<Rc<str>, Computed>,
     shares: BTreeMap<Rc<str>, Share>,
+    /// How often the values of several columns occur together, by their numbers.
+    together: BTreeMap<Vec<i16>, Vec<Group>>,
 }
 
 #[derive(Debug)]
@@ -79,6 +85,22 @@ impl Measured {
     /// The statistics that it would have.
     pub(super) fn statistics(&self, expression: &str) -> Option<Rc<StoredTuple>> {
         self.expressions.get(expression)?.statistics.clone()
+    }
+
+    /// How often keys of these columns occur.
+    pub(super) fn together(&self, columns: &[i16]) -> Option<&Vec<Group>> {
+        self.together.get(columns)
+    }
+
+    /// Whether that is known.
+    pub(crate) fn has_together(&self, columns: &[i16]) -> bool {
+        self.together.contains_key(columns)
+    }
+
+    /// With how often keys occur, as [`together`] answers.
+    pub(crate) fn with_together(mut self, together: BTreeMap<Vec<i16>, Vec<Group>>) -> Self {
+        self.together = together;
+        self
     }
 
     /// How many rows meet the condition.
@@ -134,6 +156,80 @@ pub(crate) fn measure(
     }
 }
 
+/// How often keys of several plain columns occur, each list by its numbers: their statistics, each for itself, do not say which
+/// values go together.
+///
+/// # Errors
+/// Why the table's rows cannot be read.
+pub(crate) fn together(
+    table: &Table,
+    lists: &BTreeSet<Vec<i16>>,
+    context: &Context,
+) -> Result<BTreeMap<Vec<i16>, Vec<Group>>, String> {
+    context.trust().check_relations(&[table.oid], Path::Own)?;
+    if table::hides_rows(table.oid) {
+        return Err("row security hides rows of the table from this role".to_owned());
+    }
+    let all: BTreeSet<i16> = lists.iter().flatten().copied().collect();
+    let keys: Vec<(i16, &Key, String)> = all
+        .iter()
+        .filter_map(|number| {
+            let (key, name) = table.key(*number)?;
+            Some((*number, key, names::quote(name)))
+        })
+        .collect();
+    let columns: Vec<String> = keys.iter().map(|(_, _, name)| name.clone()).collect();
+    let read = guarded(|| {
+        analysis::enter(context);
+        analysis::qualify();
+        let wanted = Wanted {
+            table: table.oid,
+            columns: &columns,
+            predicate: None,
+            pages: f64::from(table.pages),
+            rows: table.rows(),
+            enough: ENOUGH_TOGETHER,
+        };
+        sample::take(wanted, context, |sample| {
+            let place = |number: &i16| keys.iter().position(|(known, _, _)| known == number);
+            let of = |list: &Vec<i16>| {
+                let places = list.iter().map(place).collect::<Option<Vec<usize>>>()?;
+                let layouts: Vec<(usize, Layout)> = places
+                    .into_iter()
+                    .map(|place| (place, Layout::of_key(keys[place].1)))
+                    .collect();
+                Some((
+                    list.clone(),
+                    groups(&frequencies(&sample, &layouts), table.rows()),
+                ))
+            };
+            lists.iter().filter_map(of).collect()
+        })
+    });
+    read.map_err(|caught| caught.message)?
+}
+
+/// How often keys of these columns of a sample occur.
+fn frequencies(sample: &Sample, columns: &[(usize, Layout)]) -> Frequencies {
+    let mut seen = Frequencies::default();
+    let mut tuple = vec![None; columns.len()];
+    for row in 0..sample.kept() {
+        if row % 1000 == 0 {
+            pgrx::check_for_interrupts!();
+        }
+        let mut hasher = DefaultHasher::new();
+        for (position, (place, layout)) in columns.iter().enumerate() {
+            let column = &sample.columns[*place];
+            tuple[position] = (!column.nulls[row])
+                // SAFETY: a value of the column's type.
+                .then(|| unsafe { layout.bytes(column.values[row], &mut hasher) });
+            hasher.write_u8(u8::from(column.nulls[row]));
+        }
+        seen.add(hasher.finish(), tuple_bytes(&tuple) as f64);
+    }
+    seen
+}
+
 fn of_rows(
     table: pgrx::pg_sys::Oid,
     expressions: &[(Rc<str>, Part)],
@@ -149,7 +245,15 @@ fn of_rows(
         analysis::enter(context);
         analysis::qualify();
         let (pages, rows) = table::measure(table).ok_or("the table is gone")?;
-        sample::take(table, &columns, None, (pages, rows), context, |sample| {
+        let wanted = Wanted {
+            table,
+            columns: &columns,
+            predicate: None,
+            pages,
+            rows,
+            enough: sample::ROWS,
+        };
+        sample::take(wanted, context, |sample| {
             of_sample(sample, rows, expressions, conditions)
         })
     });

@@ -21,30 +21,50 @@ pub(crate) type Planning = Result<Result<Planned, Skip>, Caught>;
 pub(crate) struct Planned {
     /// Total cost of one execution.
     pub(crate) cost: f64,
-    /// What it takes where all is in memory, in rows of a sequential scan.
-    pub(crate) in_memory: f64,
     /// Positions of the supposed indexes that it uses.
     pub(crate) used: Vec<usize>,
 }
 
 /// Plans a text under what is supposed. Parameters that are not known stay so: it is the generic plan.
+pub(crate) fn plan(source: &Source, context: &analysis::Context, supposed: &Supposed) -> Planning {
+    // SAFETY: a statement that was just made.
+    look(source, context, supposed, |statement| unsafe {
+        Planned {
+            cost: (*(*statement).planTree).total_cost,
+            used: used(statement),
+        }
+    })
+}
+
+/// What the plan takes where all is in memory, in rows of a sequential scan; `None` where that cannot be told.
+pub(crate) fn in_memory(
+    source: &Source,
+    context: &analysis::Context,
+    supposed: &Supposed,
+) -> Option<f64> {
+    // SAFETY: a statement that was just made.
+    let rows = look(source, context, supposed, |statement| unsafe {
+        in_memory::rows(statement)
+    });
+    rows.ok()?.ok()?
+}
+
+/// Looks at a plan.
 ///
 /// The text is analysed anew each time (30 us): then no lock or tree is held between two plans, and whether planning
 /// is safe is checked on the very tree that is planned.
-pub(crate) fn plan(source: &Source, context: &analysis::Context, supposed: &Supposed) -> Planning {
+fn look<T>(
+    source: &Source,
+    context: &analysis::Context,
+    supposed: &Supposed,
+    read: impl FnOnce(*mut pg_sys::PlannedStmt) -> T,
+) -> Result<Result<T, Skip>, Caught> {
     guarded(|| {
         analysis::enter_for(context, source);
         let Analysed { query, bound, .. } = analysis::analyse(source, context)?;
         with(supposed, || {
             // SAFETY: the tree was just made, in the scratch context.
-            unsafe {
-                let statement = planned(query, &source.text, bound);
-                Ok(Planned {
-                    cost: (*(*statement).planTree).total_cost,
-                    in_memory: in_memory::rows(statement),
-                    used: used(statement),
-                })
-            }
+            Ok(read(unsafe { planned(query, &source.text, bound) }))
         })
     })
 }

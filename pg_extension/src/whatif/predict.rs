@@ -1,5 +1,6 @@
 //! The size that an index would have, and the statistics of its expressions, from a sample of its table.
 
+use std::collections::HashSet;
 use std::ffi::CStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -14,7 +15,7 @@ use super::definition::{self, Definition, Method, Part};
 use super::gin_keys::gin_keys;
 use super::guarded::guarded;
 use super::hypothetical::Hypothetical;
-use super::sample::{self, Layout, Sample};
+use super::sample::{self, Layout, Sample, Wanted};
 use super::statistics::statistics;
 use super::table;
 use crate::workload::analysis::{self, Context};
@@ -205,15 +206,17 @@ fn measure(part: &mut Part, method: Method, context: &Context) -> Result<Measure
         Method::Btree | Method::Hash => {}
     }
     let (columns, predicate) = (part.columns.clone(), part.predicate.clone());
-    let table = part.index.table;
-    sample::take(
-        table,
-        &columns,
-        predicate.as_deref(),
-        (pages, rows),
-        context,
-        |sample| of_sample(part, method, (pages, rows), sample, trusted),
-    )?
+    let wanted = Wanted {
+        table: part.index.table,
+        columns: &columns,
+        predicate: predicate.as_deref(),
+        pages,
+        rows,
+        enough: sample::ROWS,
+    };
+    sample::take(wanted, context, |sample| {
+        of_sample(part, method, (pages, rows), sample, trusted)
+    })?
 }
 
 fn of_sample(
@@ -262,6 +265,13 @@ fn of_sample(
     let size = match method {
         Method::Btree => {
             let seen = keys(part, &sample)?;
+            if part.deduplicates && !sample.is_whole && seen.is_uneven() {
+                trusted.at_most(
+                    Confidence::Medium,
+                    "its keys are unevenly frequent: how many there are is told by the sample, and with them its size"
+                        .to_owned(),
+                );
+            }
             btree_size(&BtreeShape {
                 groups: groups(&seen, entries),
                 deduplicates: part.deduplicates,
@@ -312,21 +322,31 @@ fn keys(part: &Part, sample: &Sample) -> Result<Frequencies, String> {
     let layouts: Vec<Layout> = part.index.columns.iter().map(Layout::of_key).collect();
     let skips_null = part.index.method == pg_sys::HASH_AM_OID;
     let mut seen = Frequencies::default();
+    // NULLs are no duplicates of each other.
+    let mut unique = HashSet::new();
     let mut columns = vec![None; layouts.len()];
     for row in 0..sample.kept() {
         if row % 1000 == 0 {
             pgrx::check_for_interrupts!();
         }
         let mut hasher = DefaultHasher::new();
+        let mut key = 0;
         for (position, layout) in layouts.iter().enumerate() {
             let column = &sample.columns[position];
             columns[position] = (!column.nulls[row])
                 // SAFETY: a value of the column's type.
                 .then(|| unsafe { layout.bytes(column.values[row], &mut hasher) });
             column.nulls[row].hash(&mut hasher);
+            if position + 1 == part.index.keys {
+                key = hasher.finish();
+            }
         }
         if skips_null && columns[0].is_none() {
             continue;
+        }
+        let is_null = columns[..part.index.keys].iter().any(Option::is_none);
+        if part.index.unique && !is_null && !unique.insert(key) {
+            return Err("building it fails: rows have the same key".to_owned());
         }
         let bytes = tuple_bytes(&columns);
         if bytes > MAX_KEY && part.index.method == pg_sys::BTREE_AM_OID {

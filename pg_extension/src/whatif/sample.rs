@@ -18,9 +18,9 @@ unsafe extern "C-unwind" {
 }
 
 /// Rows that are enough: what ANALYZE takes for 100 buckets.
-const ROWS: f64 = 30_000.0;
-/// Up to here the table is read whole.
-const WHOLE: f64 = 1.5 * ROWS;
+pub(super) const ROWS: f64 = 30_000.0;
+/// Up to so much more the table is read whole.
+const WHOLE: f64 = 1.5;
 /// Larger values are compressed in an index tuple, where that makes them smaller (`TOAST_INDEX_TARGET`).
 const COMPRESS_OVER: usize = 508;
 
@@ -41,33 +41,54 @@ impl Sample {
     }
 }
 
+/// What a sample is taken of.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) table: pg_sys::Oid,
+    /// As SQL.
+    pub(super) columns: &'a [String],
+    /// Only of rows that meet it.
+    pub(super) predicate: Option<&'a str>,
+    /// Of the table.
+    pub(super) pages: f64,
+    /// Of the table.
+    pub(super) rows: f64,
+    /// About how many rows.
+    pub(super) enough: f64,
+}
+
 /// Reads a sample of single rows and hands it to `work`, which must not keep a value.
 ///
 /// Whole pages would not do: rows that lie together are alike, and the number of different values comes out far too small.
 /// Call inside `guarded`, after `analysis::enter`: the expressions run.
 pub(super) fn take<R>(
-    table: pg_sys::Oid,
-    columns: &[String],
-    predicate: Option<&str>,
-    (pages, rows): (f64, f64),
+    wanted: Wanted<'_>,
     context: &Context,
     work: impl FnOnce(Sample) -> R,
 ) -> Result<R, String> {
-    let is_whole = rows <= WHOLE;
+    let Wanted {
+        table,
+        columns,
+        predicate,
+        pages,
+        rows,
+        enough,
+    } = wanted;
+    let is_whole = rows <= WHOLE * enough;
     let clause = if is_whole {
         String::new()
-    } else if pages <= 2.0 * ROWS {
+    } else if pages <= 2.0 * enough {
         format!(
             " TABLESAMPLE BERNOULLI ({}) REPEATABLE (1)",
-            100.0 * ROWS / rows
+            100.0 * enough / rows
         )
     } else {
         // About one row a page, of as many pages as there are rows to be taken.
-        let share = ROWS / pages;
+        let share = enough / pages;
         format!(
             " TABLESAMPLE SYSTEM ({}) REPEATABLE (1) WHERE random() < {}",
             100.0 * share,
-            ROWS / (rows * share)
+            enough / (rows * share)
         )
     };
     let name = names::qualified(table).ok_or("the table is gone")?;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pg_pitcrew_advisor::{Candidate, Expression, Facts, IndexSize, Of, is_covered};
+use pg_pitcrew_advisor::{
+    BtreeShape, Candidate, Expression, Facts, IndexSize, Of, btree_size, is_covered,
+};
 use pgrx::prelude::*;
 
 use super::column::{self, Column, Content};
@@ -106,7 +108,11 @@ impl Table {
     }
 
     fn facts(&self) -> Facts {
-        let mut facts = Facts::default();
+        let unique = self.existing.iter().filter_map(Existing::unique_columns);
+        let mut facts = Facts {
+            unique: unique.map(<[i16]>::to_vec).collect(),
+            ..Facts::default()
+        };
         for (&number, column) in &self.columns {
             if self.pages >= MANY_PAGES && column.correlation.abs() >= IN_ORDER {
                 facts.in_order.push(number);
@@ -163,11 +169,36 @@ impl Table {
         self.existing.iter().any(|existing| existing.does(part))
     }
 
+    /// A column as a key, and its name.
+    pub(super) fn key(&self, number: i16) -> Option<(&Key, &str)> {
+        let column = self.columns.get(&number)?;
+        Some((column.key.as_ref()?, &column.name))
+    }
+
+    /// Whether the size of a B-tree on these columns depends on which of their values go together, which statistics of single columns do
+    /// not say: keys that occur several times are stored once, and how many rows each has is what counts.
+    pub(crate) fn depends_on_pairs(&self, keys: &[i16]) -> bool {
+        /// A list of so many rows takes hardly more bytes a row than a longer one.
+        const LONG_LIST: f64 = 100.0;
+        let contents = keys.iter().map(|key| Some(&self.columns.get(key)?.content));
+        let Some(contents) = contents.collect::<Option<Vec<&Content>>>() else {
+            return false;
+        };
+        let is_single = contents
+            .iter()
+            .any(|content| column::is_nearly_unique(content, self.rows));
+        keys.len() > 1
+            && contents.iter().all(|content| content.is_equal_image)
+            && !is_single
+            && column::distinct(self.rows, &contents) * LONG_LIST > self.rows
+    }
+
     /// B-trees over all rows, on plain columns, one for each partition, and the size of all of them.
     pub(crate) fn plain(
         &self,
         keys: &[i16],
         included: &[i16],
+        measured: &Measured,
     ) -> Option<(Vec<Hypothetical>, IndexSize)> {
         if self.is_partitioned {
             let names = |numbers: &[i16]| -> Option<Vec<&str>> {
@@ -185,7 +216,9 @@ impl Table {
                 },
             );
             for leaf in &self.leaves {
-                let (index, size) = leaf.plain(&leaf.numbers(&keys)?, &leaf.numbers(&included)?)?;
+                let (keys, included) = (leaf.numbers(&keys)?, leaf.numbers(&included)?);
+                // What was measured is the parent's.
+                let (index, size) = leaf.plain(&keys, &included, &Measured::default())?;
                 all.extend(index);
                 whole.pages = whole.pages.saturating_add(size.pages);
                 whole.height = whole.height.max(size.height);
@@ -209,11 +242,19 @@ impl Table {
                 .collect()
         };
         let (contents, extra) = (content(&stored), content(&beside));
-        let size = column::size(
-            self.rows,
-            &contents.iter().collect::<Vec<_>>(),
-            &extra.iter().collect::<Vec<_>>(),
-        );
+        let size = match measured.together(keys).filter(|_| included.is_empty()) {
+            Some(groups) => btree_size(&BtreeShape {
+                groups: groups.clone(),
+                deduplicates: true,
+                fill_percent: None,
+                key_tuple: None,
+            }),
+            None => column::size(
+                self.rows,
+                &contents.iter().collect::<Vec<_>>(),
+                &extra.iter().collect::<Vec<_>>(),
+            ),
+        };
         let columns: Vec<Key> = stored
             .iter()
             .chain(&beside)

@@ -100,6 +100,20 @@ pub(crate) fn recorded() -> Result<Vec<Statement>, Failure> {
     }
 }
 
+/// How long pg_stat_statements has counted; `None` where it does not run, or is too old to tell.
+pub(crate) fn recorded_seconds() -> Option<f64> {
+    let schema: Option<String> = read_one(
+        "pg_stat_statements",
+        include_str!("../../sql/queries/statements_schema.sql"),
+        &[],
+    );
+    let query = format!(
+        "SELECT extract(epoch FROM clock_timestamp() - stats_reset)::float8 FROM {}.pg_stat_statements_info()",
+        schema?
+    );
+    read_one("pg_stat_statements_info", &query, &[])
+}
+
 fn of_view(view: &str) -> Vec<Statement> {
     let query = include_str!("../../sql/queries/workload.sql").replace("{view}", view);
     let most = i64::from(guc::MAX_STATEMENTS.get());

@@ -60,6 +60,10 @@ fn weights_decide_which_statement_gets_the_only_index() {
             "queries => ARRAY['SELECT 1'], weights => ARRAY['NaN'::float8]",
             "22023",
         ),
+        (
+            "queries => ARRAY['SELECT 1'], weights => ARRAY[1e308]",
+            "22023",
+        ),
     ] {
         let failure = session.failure(&format!("SELECT * FROM pitcrew.suggest_indexes({weights})"));
         assert_eq!(failure.code, said, "{weights}");
@@ -139,6 +143,111 @@ fn an_index_on_what_is_written_all_the_time_has_to_save_more_than_that() {
     let advice = ask(1000.0, "INSERT INTO orders (id) VALUES (0)", 10.0);
     let inserted = advice["suggestions"][0]["write_cost"].as_f64().unwrap();
     assert!(inserted > 0.0 && inserted < few, "{inserted} {few}");
+}
+
+/// What keeping an index with these keys costs, in the planner's units, whether it is suggested or not.
+fn write_cost(document: &Value, table: &str, keys: &str) -> f64 {
+    let suggested = document["suggestions"].as_array().unwrap().iter();
+    let rejected = document["rejected"].as_array().unwrap().iter();
+    let mut costs = suggested
+        .map(|one| {
+            let columns = one["columns"].as_array().unwrap();
+            let columns: Vec<_> = columns.iter().map(|one| one.as_str().unwrap()).collect();
+            (one, format!("({})", columns.join(", ")))
+        })
+        .chain(rejected.map(|one| (one, one["columns"].as_str().unwrap().to_owned())))
+        .filter(|(one, columns)| one["table"] == table && columns == keys)
+        .map(|(one, _)| one["write_cost"].as_f64().unwrap());
+    costs.next().unwrap_or_else(|| panic!("{document}"))
+}
+
+#[test]
+fn whatever_writes_a_table_is_weighed() {
+    require!(statements);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run("CREATE EXTENSION IF NOT EXISTS pg_stat_statements");
+    orders(&session);
+    session.run(
+        "CREATE TABLE days (id int, customer int, day date) PARTITION BY RANGE (day); \
+         CREATE TABLE days_now PARTITION OF days FOR VALUES FROM ('2024-01-01') TO ('2025-01-01') WITH (autovacuum_enabled = off); \
+         INSERT INTO days SELECT g, g % 5000, '2024-01-01' FROM generate_series(1, 50000) g; ANALYZE days; \
+         CREATE VIEW some_orders AS SELECT * FROM orders; \
+         CREATE FUNCTION replace_orders(first int, last int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN \
+             DELETE FROM orders WHERE id BETWEEN first AND last; \
+             INSERT INTO orders SELECT g, g % 5000, '2020-01-01', 1, 1, 'n' FROM generate_series(first, last) g; END $$",
+    );
+    let forget = || {
+        session.run("SELECT pg_stat_force_next_flush()");
+        session.run("SELECT pg_stat_reset()");
+        session.run("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
+        for customer in 0..40_i32 {
+            session.prepared("SELECT * FROM orders WHERE customer = $1", &[&customer]);
+            session.prepared("SELECT * FROM days WHERE customer = $1", &[&customer]);
+        }
+    };
+    let cost = |table: &str| {
+        session.run("SELECT pg_stat_force_next_flush()");
+        write_cost(&document(&session, ""), table, "(customer)")
+    };
+    forget();
+    assert_eq!((cost("public.orders"), cost("public.days")), (0.0, 0.0));
+    // Each writes 5,000 entries at least: a page to the table's file and one to the log.
+    for (table, script) in [
+        ("public.orders", "SELECT replace_orders(1, 5000)"),
+        (
+            "public.orders",
+            "DO $$ BEGIN PERFORM replace_orders(1, 5000); END $$",
+        ),
+        (
+            "public.orders",
+            "DELETE FROM some_orders WHERE id <= 5000; INSERT INTO some_orders SELECT g, g FROM generate_series(1, 5000) g",
+        ),
+        (
+            "public.orders",
+            "MERGE INTO orders o USING generate_series(1, 5000) g ON o.id = g WHEN MATCHED THEN DELETE; \
+             MERGE INTO orders o USING generate_series(1, 5000) g ON o.id = g WHEN NOT MATCHED THEN INSERT (id, customer) VALUES (g, g)",
+        ),
+        (
+            "public.orders",
+            "COPY orders (id) FROM PROGRAM 'seq 200001 205000'",
+        ),
+        (
+            "public.orders",
+            "WITH new AS (INSERT INTO orders (id) SELECT g FROM generate_series(300001, 305000) g RETURNING id) SELECT * FROM new",
+        ),
+        (
+            "public.orders",
+            "PREPARE more(int) AS INSERT INTO orders (id) SELECT g FROM generate_series($1, $1 + 4999) g; EXECUTE more(400001)",
+        ),
+        (
+            "public.days",
+            "INSERT INTO days_now SELECT g, g, '2024-02-01' FROM generate_series(1, 5000) g",
+        ),
+        (
+            "public.days",
+            "WITH moved AS (DELETE FROM days_now WHERE id <= 5000 RETURNING *) INSERT INTO days SELECT * FROM moved",
+        ),
+    ] {
+        forget();
+        session.run(script);
+        let cost = cost(table);
+        assert!((10_000.0..30_000.0).contains(&cost), "{cost} {script}");
+    }
+    // And is told.
+    forget();
+    session.run("SELECT replace_orders(1, 5000); SELECT pg_stat_force_next_flush()");
+    let detail = session.text(
+        "SELECT string_agg(detail, ' ') FROM pitcrew.suggest_indexes() WHERE table_name = 'public.orders'",
+    );
+    assert!(
+        detail.contains("5000 inserted, 5000 deleted rows are none of these statements'"),
+        "{detail}"
+    );
+    // What fills a table once is no habit.
+    forget();
+    session.run("INSERT INTO orders (id) SELECT g FROM generate_series(500001, 550000) g");
+    assert_eq!(cost("public.orders"), 0.0);
 }
 
 #[test]
@@ -364,6 +473,81 @@ fn a_plan_that_saves_pages_and_hardly_rows_is_named_as_at_risk() {
         "SELECT sum(length(body)) FROM wanted JOIN events USING (kind) WHERE wanted.kind = 17",
     );
     assert_eq!(few, serde_json::json!([]));
+}
+
+#[test]
+fn what_saves_a_sort_the_rest_of_a_limit_or_a_subplan_s_scans_is_no_risk() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE log (id int, at timestamptz, level int, customer int, note text) WITH (autovacuum_enabled = off); \
+         INSERT INTO log SELECT g, '2024-01-01'::timestamptz + g * interval '1 second', g % 7, abs(hashint4(g)) % 20000, 'note ' || g \
+             FROM generate_series(1, 200000) g; \
+         CREATE TABLE customers AS SELECT g AS customer FROM generate_series(1, 2000) g",
+    );
+    session.run("VACUUM ANALYZE log");
+    session.run("VACUUM ANALYZE customers");
+    for query in [
+        "SELECT * FROM log ORDER BY at DESC LIMIT 20",
+        "SELECT * FROM log WHERE customer = 5 ORDER BY at DESC LIMIT 5",
+        "SELECT * FROM log ORDER BY at",
+        "SELECT c.customer, (SELECT count(*) FROM log l WHERE l.customer = c.customer) FROM customers c",
+        "SELECT * FROM customers c WHERE EXISTS (SELECT 1 FROM log l WHERE l.customer = c.customer AND l.level = 3 OFFSET 0)",
+    ] {
+        let advice = document(&session, &format!("queries => ARRAY[{}]", literal(query)));
+        let suggestions = advice["suggestions"].as_array().unwrap();
+        assert!(!suggestions.is_empty(), "{query}: {advice}");
+        for suggestion in suggestions {
+            assert_eq!(
+                suggestion["queries_at_risk"],
+                serde_json::json!([]),
+                "{query}: {suggestion}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_row_that_a_primary_key_finds_needs_no_other_index() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    for query in [
+        "SELECT status FROM orders WHERE id = 7",
+        "SELECT status, created FROM orders WHERE id = $1 AND customer = $2",
+        "UPDATE orders SET status = 1 WHERE id = $1",
+    ] {
+        let advice = document(&session, &format!("queries => ARRAY['{query}']"));
+        assert_eq!(advice["suggestions"], serde_json::json!([]), "{query}");
+    }
+    let advice = document(
+        &session,
+        "queries => ARRAY['SELECT sum(status) FROM orders WHERE id BETWEEN 1 AND 50000']",
+    );
+    assert_ne!(advice["candidates"], 0);
+}
+
+#[test]
+fn of_two_that_begin_the_same_way_one_is_suggested() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    let indexes = |queries: &str| {
+        session.text(&format!(
+            "SELECT string_agg(ddl, '; ') FROM pitcrew.suggest_indexes(queries => ARRAY[{queries}])"
+        ))
+    };
+    let one = indexes(
+        "'SELECT * FROM orders WHERE customer = 42', 'SELECT * FROM orders WHERE customer = 42 AND created = ''2021-03-01'''",
+    );
+    assert_eq!(one.matches("CREATE INDEX").count(), 1, "{one}");
+    let both = indexes(
+        "'SELECT * FROM orders WHERE customer = 42 ORDER BY created LIMIT 3', 'SELECT * FROM orders WHERE customer = 43 ORDER BY created DESC LIMIT 3'",
+    );
+    assert_eq!(both.matches("CREATE INDEX").count(), 1, "{both}");
 }
 
 #[test]

@@ -162,13 +162,41 @@ fn p9_a_captured_value_is_in_no_definition_that_others_see() {
         own.contains("WHERE (state = 'secret state'::text)"),
         "{own}"
     );
+    // It is written down without: not even a superuser meets the value there.
+    let kept = "SELECT string_agg(a::text, ';') FROM pitcrew.advice a WHERE a.ddl IS NULL AND a.job IS NULL";
+    let without = watcher.text(kept);
+    assert!(
+        without.contains("files") && !without.contains("secret"),
+        "{without}"
+    );
+    assert_eq!(
+        watcher.text("SELECT string_agg(a::text, ';') LIKE '%secret%' FROM pitcrew.advice a"),
+        "f"
+    );
     let others = ben.text(asked);
     assert!(
         others.contains("files") && !others.contains("secret"),
         "{others}"
     );
+    // What was built is known by its definition all the same.
+    let built = own
+        .split(';')
+        .find(|ddl| ddl.contains("secret"))
+        .unwrap()
+        .replace("CONCURRENTLY ", "");
+    ann.run(&built);
+    watcher.run("SELECT pitcrew.refresh_advice()");
+    assert_eq!(
+        watcher.text(
+            "SELECT string_agg(state, ',') FROM pitcrew.advice WHERE ddl IS NULL AND proposed_by = 'ann'::regrole"
+        ),
+        "applied"
+    );
     // Of one execution nobody knows what the next one asks.
     watcher.run("SELECT pitcrew.capture_reset()");
+    let name = ann
+        .text("SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'files'::regclass");
+    ann.run(&format!("DROP INDEX {name}"));
     ann.run("SELECT body FROM files WHERE state = 'secret state' AND id < 20000");
     let own = ann.text(asked);
     assert!(!own.contains("secret"), "{own}");

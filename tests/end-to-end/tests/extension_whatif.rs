@@ -357,6 +357,120 @@ fn nonsense_is_refused_with_the_reason() {
 }
 
 #[test]
+fn what_the_server_refuses_to_build_is_not_predicted() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    visits(&session);
+    session.run(
+        "CREATE TABLE events (device int, day date) PARTITION BY RANGE (day); \
+         CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')",
+    );
+    for (ddl, reason) in [
+        (
+            "CREATE INDEX ON visits (id) WITH (fillfactor = 5)",
+            "out of bounds",
+        ),
+        (
+            "CREATE INDEX ON visits USING hash (id) WITH (deduplicate_items = on)",
+            "unrecognized parameter",
+        ),
+        (
+            "CREATE INDEX ON visits (id) TABLESPACE gone",
+            "does not exist",
+        ),
+        ("CREATE INDEX ON visits ((ROW(id, city)))", "pseudo-type"),
+        (
+            "CREATE UNIQUE INDEX ON visits (customer)",
+            "rows have the same key",
+        ),
+        (
+            "CREATE UNIQUE INDEX ON visits (customer) INCLUDE (id)",
+            "rows have the same key",
+        ),
+        (
+            "CREATE UNIQUE INDEX ON events (device)",
+            "partition key, and lacks day",
+        ),
+    ] {
+        session.failure(ddl);
+        let failure = session.failure(&format!(
+            "SELECT * FROM pitcrew.predict_index({})",
+            literal(ddl)
+        ));
+        assert_eq!(failure.code, "22023", "{ddl}: {failure:?}");
+        assert!(failure.message.contains(reason), "{ddl}: {failure:?}");
+    }
+    // This one it builds, of no partition.
+    let failure = session
+        .failure("SELECT * FROM pitcrew.predict_index('CREATE INDEX ON ONLY events (device)')");
+    assert!(failure.message.contains("ON ONLY"), "{failure:?}");
+    for ddl in [
+        "CREATE UNIQUE INDEX ON events (device, day)",
+        "CREATE INDEX ON ONLY visits (id)",
+        "CREATE UNIQUE INDEX ON visits (parent, id)",
+        "CREATE INDEX ON visits (id) WITH (fillfactor = 10) TABLESPACE pg_default",
+        "CREATE INDEX ON visits ((visits))",
+    ] {
+        session.run(&format!("BEGIN; {ddl}; ROLLBACK"));
+        session.run(&format!(
+            "SELECT * FROM pitcrew.predict_index({})",
+            literal(ddl)
+        ));
+    }
+}
+
+#[test]
+fn keys_that_go_together_are_counted_together() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    // One region a city; and a few customers that have most of the rows.
+    session.run(
+        "CREATE TABLE sales (id int, city int, region int, customer int, day date) WITH (autovacuum_enabled = off); \
+         INSERT INTO sales SELECT g, c, c / 20, (200000 ^ ((abs(hashint4(g)) % 1000003) / 1000003.0))::int, '2024-01-01'::date + c % 300 \
+             FROM (SELECT g, abs(hashint4(g + 7)) % 40000 AS c FROM generate_series(1, 400000) g) rows",
+    );
+    session.run("VACUUM ANALYZE sales");
+    for keys in [
+        "city, region",
+        "region, city",
+        "city, day",
+        "customer, region",
+        "customer, city",
+    ] {
+        session.run(&format!("CREATE INDEX built ON sales ({keys})"));
+        let built = session.number("SELECT pg_relation_size('built')");
+        session.run("DROP INDEX built");
+        let columns: Vec<&str> = keys.split(", ").collect();
+        let query = format!(
+            "SELECT * FROM sales WHERE {} = 5 AND {} = 7",
+            columns[0], columns[1]
+        );
+        let advice = session.text(&format!(
+            "SELECT pitcrew.suggest_indexes_json(queries => ARRAY[{}])::text",
+            literal(&query)
+        ));
+        let advice: serde_json::Value = serde_json::from_str(&advice).unwrap();
+        let listed = |name: &str| advice[name].as_array().unwrap().clone();
+        let suggested = listed("suggestions").into_iter().filter(|one| {
+            one["columns"] == serde_json::json!(columns) && one["included"] == serde_json::json!([])
+        });
+        let rejected = listed("rejected")
+            .into_iter()
+            .filter(|one| one["columns"] == format!("({keys})"));
+        let one = suggested.chain(rejected).next();
+        let predicted = one.unwrap_or_else(|| panic!("{keys}: {advice}"))["estimated_bytes"]
+            .as_f64()
+            .unwrap();
+        assert!(
+            (predicted / built).log2().abs() < 0.3,
+            "{keys}: predicted {predicted}, built {built}"
+        );
+    }
+}
+
+#[test]
 fn p5_nothing_is_created_executed_locked_or_recorded() {
     require!(statements);
     let database = testing::database();

@@ -36,6 +36,12 @@ pub trait CostModel {
     /// Whether `narrow` does a part of what `wide` does, for fewer bytes.
     fn is_narrower(&self, narrow: usize, wide: usize) -> bool;
 
+    /// Whether `other` answers the look-ups of `one`: both are in one answer only where `one` saves much beside it.
+    fn is_alike(&self, one: usize, other: usize) -> bool {
+        let _ = (one, other);
+        false
+    }
+
     /// The best plan of one execution when exactly the candidates in `available` (ascending, all relevant) exist
     /// beside what is there; `None` when it cannot be told.
     fn plan(&mut self, statement: usize, available: &[usize]) -> Option<Plan>;
@@ -116,12 +122,20 @@ pub struct Found {
     pub picked: Vec<usize>,
     /// Candidates that would save something beside the chosen ones, but not what keeping them costs.
     pub outweighed: Vec<usize>,
+    /// Candidates that were taken out again, because they save too little.
+    pub slight: Vec<usize>,
 }
 
 /// A change below this share of a statement's cost is planner noise.
 const NOISE: f64 = 1e-3;
 /// The planner itself tells costs apart no finer than this (`STD_FUZZ_FACTOR`).
 const FUZZ: f64 = 1e-2;
+
+/// Share of the whole workload's cost that an index has to save for each MB that it takes, and the most that is asked of one.
+const LEAST_SHARE_A_MB: f64 = 5e-5;
+const MOST_ASKED: f64 = 5e-3;
+/// What another one of the answer does as well has to save this share of its statements' cost beside it.
+const LEAST_BESIDE: f64 = 0.2;
 
 /// Chooses candidates.
 ///
@@ -132,16 +146,20 @@ pub fn search(model: &mut impl CostModel, limits: Limits) -> Found {
     let pool = pool::gather(&mut costs, limits);
     let relaxed = relax::relax(&mut costs, pool.first.clone(), &pool, limits);
     let mut starts: Vec<Set> = relaxed.into_iter().chain([costs.none()]).collect();
-    let mut banned = costs.none();
+    let (mut banned, mut slight) = (costs.none(), costs.none());
     loop {
         let set = improve::improve(&mut costs, &starts, &pool, limits, &banned);
         let set = slim::slim(&mut costs, set, &pool, &banned);
         let chosen = ordered(&mut costs, &set);
         // Each round bans at least one candidate for good, so this ends.
         let plans = confirmed(&mut costs, &set);
-        let Some(candidate) = unfit(&costs, &set, &chosen, &plans, limits) else {
+        let too_little = too_little(&costs, &set, &chosen, limits);
+        slight.extend(too_little);
+        let unfit = too_little.or_else(|| astray(&costs, &set, &chosen, &plans, limits));
+        let Some(candidate) = unfit else {
             return Found {
                 outweighed: outweighed(&costs, &set, &pool),
+                slight: slight.ones().collect(),
                 chosen,
                 plans,
                 picked: pool.all.ones().collect(),
@@ -175,22 +193,54 @@ fn confirmed<M: CostModel>(costs: &mut Costs<'_, M>, set: &Set) -> Vec<Option<Pl
     plans
 }
 
-/// A candidate of the answer that brings too little, or leads the planner astray: by how plans are priced none should
-/// ever get dearer, but what is promised is what was planned.
-fn unfit<M: CostModel>(
+/// A candidate of the answer that brings too little: to its statements, to the whole workload, or beside one that does the same.
+fn too_little<M: CostModel>(
+    costs: &Costs<'_, M>,
+    set: &Set,
+    chosen: &[Chosen],
+    limits: Limits,
+) -> Option<usize> {
+    let whole = costs.point(&costs.none()).total;
+    let is_slight = |chosen: &&Chosen| {
+        let mb = costs.model.bytes(chosen.candidate) as f64 / (1024.0 * 1024.0);
+        let least = whole * (LEAST_SHARE_A_MB * mb).min(MOST_ASKED);
+        chosen.helped.is_empty()
+            || chosen.gain_percent() < limits.min_gain_percent.max(f64::MIN_POSITIVE)
+            || chosen.cost_before - chosen.cost_after - chosen.upkeep < least
+    };
+    if let Some(chosen) = chosen.iter().rev().find(is_slight) {
+        return Some(chosen.candidate);
+    }
+    let point = costs.point(set);
+    let mut slight: Vec<(f64, usize)> = set
+        .ones()
+        .filter(|one| {
+            set.ones()
+                .any(|other| other != *one && costs.model.is_alike(*one, other))
+        })
+        .map(|one| {
+            let without = costs.without(&point, one);
+            let users = costs.users(&point, one);
+            let users = users.into_iter();
+            let of_users = users.map(|user| costs.model.weight(user) * without.costs[user]);
+            let saved = without.total - point.total;
+            (saved / of_users.sum::<f64>().max(f64::MIN_POSITIVE), one)
+        })
+        .filter(|(share, _)| *share < LEAST_BESIDE)
+        .collect();
+    slight.sort_by(|a, b| a.0.total_cmp(&b.0));
+    slight.first().map(|(_, one)| *one)
+}
+
+/// A candidate of the answer that leads the planner astray: by how plans are priced none should ever get dearer, but what is
+/// promised is what was planned.
+fn astray<M: CostModel>(
     costs: &Costs<'_, M>,
     set: &Set,
     chosen: &[Chosen],
     plans: &[Option<Plan>],
     limits: Limits,
 ) -> Option<usize> {
-    let too_little = chosen.iter().rev().find(|chosen| {
-        chosen.helped.is_empty()
-            || chosen.gain_percent() < limits.min_gain_percent.max(f64::MIN_POSITIVE)
-    });
-    if let Some(chosen) = too_little {
-        return Some(chosen.candidate);
-    }
     let mut harm = vec![0.0; costs.model.candidates()];
     for (statement, plan) in plans.iter().enumerate() {
         let Some(Plan { cost, used }) = plan else {

@@ -131,6 +131,78 @@ fn small_gains_large_indexes_and_numbers_are_held_back() {
 }
 
 #[test]
+fn what_hardly_counts_in_the_whole_is_left_out() {
+    let mut model = table();
+    // Half of the second statement is saved, by an index of 20 MB: that has to be a thousandth of the load.
+    model.bytes = vec![20 << 20, 100, 100];
+    model.factors = vec![vec![1.0, 0.1, 1.0], vec![0.5, 1.0, 1.0]];
+    let limits = Limits {
+        budget_bytes: 100 << 20,
+        ..LIMITS
+    };
+    for (weight, chosen) in [(0.01, vec![1]), (0.03, vec![1, 0])] {
+        model.weights = vec![10.0, weight];
+        let found = search(&mut model.clone(), limits);
+        let candidates: Vec<usize> = found.chosen.iter().map(|one| one.candidate).collect();
+        assert_eq!(candidates, chosen, "{weight}");
+        assert_eq!(found.slight.contains(&0), weight < 0.02);
+    }
+    // A small one is worth it all the same.
+    model.bytes = vec![100; 3];
+    model.weights = vec![10.0, 0.01];
+    assert_eq!(search(&mut model, limits).chosen.len(), 2);
+}
+
+#[test]
+fn beside_one_that_answers_the_same_a_gain_has_to_be_large() {
+    /// The first candidate helps both statements, the second, which is like it, one of them still more.
+    struct Beside(f64);
+    impl CostModel for Beside {
+        fn statements(&self) -> usize {
+            2
+        }
+        fn weight(&self, _: usize) -> f64 {
+            1.0
+        }
+        fn candidates(&self) -> usize {
+            2
+        }
+        fn bytes(&self, _: usize) -> u64 {
+            100
+        }
+        fn is_relevant(&self, statement: usize, candidate: usize) -> bool {
+            statement <= candidate || candidate == 0
+        }
+        fn upkeep(&self, _: usize) -> f64 {
+            0.0
+        }
+        fn is_narrower(&self, _: usize, _: usize) -> bool {
+            false
+        }
+        fn is_alike(&self, one: usize, other: usize) -> bool {
+            (one, other) == (1, 0)
+        }
+        fn plan(&mut self, statement: usize, set: &[usize]) -> Option<Plan> {
+            let (cost, used) = match (statement, set) {
+                (_, []) | (0, [1]) => (1000.0, vec![]),
+                (1, [1] | [0, 1]) => (100.0 * self.0, vec![1]),
+                _ => (100.0, vec![0]),
+            };
+            Some(Plan { cost, used })
+        }
+        fn has_time(&self) -> bool {
+            true
+        }
+    }
+    let chosen = |factor| -> Vec<usize> {
+        let found = search(&mut Beside(factor), LIMITS);
+        found.chosen.iter().map(|one| one.candidate).collect()
+    };
+    assert_eq!(chosen(0.5), [0, 1]);
+    assert_eq!(chosen(0.9), [0]);
+}
+
+#[test]
 fn an_index_that_costs_more_than_it_saves_is_left_out() {
     let mut model = table();
     model.upkeep = vec![0.0, 3_000.0, 0.0];

@@ -14,7 +14,7 @@ const MAX_POSTING: u64 = (BLOCK * 10 / 100) / 8 * 8 - ITEM_ID;
 /// Bytes of one heap pointer in a posting list.
 const HEAP_POINTER: f64 = 6.0;
 /// Below this many rows a value posting lists save nothing worth modelling.
-const WORTH_DEDUPLICATING: f64 = 1.5;
+pub const WORTH_DEDUPLICATING: f64 = 1.5;
 
 /// Width and alignment of one key column.
 #[derive(Debug, Clone, PartialEq)]

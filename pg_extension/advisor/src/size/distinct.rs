@@ -29,6 +29,27 @@ impl Frequencies {
         self.rows
     }
 
+    /// Whether the keys that are not frequent occur unevenly often, and make up a part that counts: how many there are can then be told
+    /// roughly at best.
+    pub fn is_uneven(&self) -> bool {
+        /// Squared coefficient of variation.
+        const UNEVEN: f64 = 0.5;
+        const PART: f64 = 0.1;
+        let mut others = Others::default();
+        for (count, tuple) in self.seen.values().filter(|(count, _)| *count < FREQUENT) {
+            others.add(*count as f64, *tuple);
+        }
+        let rows = self.rows as f64;
+        if others.rows < PART * rows {
+            return false;
+        }
+        // Of an endless table: what it is in one is no less.
+        let unseen = others.once / others.rows;
+        let first = others.keys / (1.0 - unseen).max(f64::MIN_POSITIVE);
+        let variation = first * others.pairs / (others.rows * others.rows) - 1.0;
+        unseen < 1.0 - 1e-9 && variation > UNEVEN
+    }
+
     /// Different keys among them.
     pub fn distinct(&self) -> usize {
         self.seen.len()
@@ -206,6 +227,30 @@ mod tests {
         let (values, rows) = totals(&groups(&seen, 100_000.0));
         assert!((values / 100_000.0 - 1.0).abs() < 1e-6, "{values}");
         assert!((rows / 100_000.0 - 1.0).abs() < 1e-6, "{rows}");
+    }
+
+    #[test]
+    fn keys_of_a_power_law_are_uneven_and_uniform_ones_are_not() {
+        let mix = |value: u64| {
+            let mut x = value.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            x ^= x >> 32;
+            x = x.wrapping_mul(0xd6e8_feb8_6659_fd93);
+            (x ^ (x >> 32)) >> 11
+        };
+        let share = |row: u64| mix(row) as f64 / (1_u64 << 53) as f64;
+        let of = |key: &dyn Fn(f64) -> f64| {
+            let mut seen = Frequencies::default();
+            for row in 0..30_000 {
+                seen.add(key(share(row)) as u64, 16.0);
+            }
+            seen.is_uneven()
+        };
+        assert!(!of(&|share| share * 20_000.0));
+        assert!(!of(&|share| share * 1e9));
+        assert!(!of(&|share| share * 10.0));
+        // The frequency of the k-th key falls as a power of k.
+        assert!(of(&|share| (1.0 - share).powf(-3.0)));
+        assert!(of(&|share| 200_000.0_f64.powf(share)));
     }
 
     proptest::proptest! {

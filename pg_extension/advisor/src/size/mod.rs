@@ -10,7 +10,8 @@ mod hash;
 
 pub use brin::{BrinShape, brin_size};
 pub use btree::{
-    BtreeShape, ColumnWidth, Group, IndexShape, btree_size, distinct_pairs, index_size,
+    BtreeShape, ColumnWidth, Group, IndexShape, WORTH_DEDUPLICATING, btree_size, distinct_pairs,
+    index_size,
 };
 pub use distinct::{Frequencies, groups};
 pub use gin::{GinKey, GinShape, gin_size};

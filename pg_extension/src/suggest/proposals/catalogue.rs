@@ -12,13 +12,6 @@ use crate::whatif::hypothetical::Key;
 /// Indexes of a database that are weighed, the largest ones.
 const MAX_WEIGHED: i64 = 2_000;
 
-/// How scans are counted.
-pub(super) struct Counted {
-    pub(super) since: Option<String>,
-    pub(super) days: f64,
-    pub(super) has_standby: bool,
-}
-
 /// The indexes of the database, the largest first.
 pub(super) fn read() -> Vec<(Weighed, There)> {
     Spi::connect(|client| {
@@ -80,18 +73,6 @@ pub(super) fn foreign_keys() -> Vec<ForeignKey> {
             })
         })
         .collect()
-    })
-}
-
-pub(super) fn counted() -> Counted {
-    Spi::connect(|client| {
-        let query = include_str!("../../../sql/queries/counted_since.sql");
-        let rows = spi("pg_stat_database", client.select(query, Some(1), &[])).first();
-        Counted {
-            since: spi("pg_stat_database", rows.get(1)),
-            days: spi::<Option<f64>>("pg_stat_database", rows.get(2)).unwrap_or(0.0),
-            has_standby: spi::<Option<bool>>("pg_stat_database", rows.get(3)).unwrap_or(false),
-        }
     })
 }
 

@@ -9,13 +9,14 @@ use std::ffi::CString;
 use pg_pitcrew_advisor::{Chosen, CostModel, Superfluous, There, Why, stable_hash, superfluous};
 use pgrx::prelude::*;
 
+use super::counted::Since;
 use super::key;
 use super::model::Model;
 use crate::names;
 use crate::whatif::guarded::guarded;
 use crate::whatif::hypothetical::{Hypothetical, Supposed};
 use crate::whatif::predict::{Names, predict};
-use catalogue::{counted, foreign_keys, read, suggested};
+use catalogue::{foreign_keys, read, suggested};
 use worded::worded;
 
 pub(super) use worded::Proposal;
@@ -60,7 +61,7 @@ pub(super) fn proposals(
         }
     }
     there.extend(chosen.iter().filter_map(|chosen| suggested(model, chosen)));
-    let counted = counted();
+    let counted = Since::read();
     let mut weighing = Weighing {
         suggested: chosen
             .iter()

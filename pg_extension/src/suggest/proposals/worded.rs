@@ -3,9 +3,9 @@
 use pg_pitcrew_advisor::{Superfluous, There, Why};
 use serde_json::{Value, json};
 
-use super::catalogue::Counted;
 use super::{Effect, Weighed, id, merged_definition};
 use crate::names;
+use crate::suggest::counted::Since;
 use crate::suggest::key;
 
 /// Scans are counted long enough from so many days on: what runs once a week was seen.
@@ -60,7 +60,7 @@ pub(super) fn worded(
     effect: Effect,
     weighed: &[Weighed],
     there: &[There],
-    counted: &Counted,
+    counted: &Since,
 ) -> Option<Proposal> {
     let own = &there[one.index];
     let index = &weighed[one.index];
@@ -94,7 +94,7 @@ pub(super) fn worded(
             ("merge", Some(other), "medium", what)
         }
         Why::Unused => {
-            let is_sure = counted.days >= ENOUGH_DAYS && !counted.has_standby;
+            let is_sure = counted.days() >= ENOUGH_DAYS && !counted.has_standby;
             let confidence = if is_sure { "medium" } else { "low" };
             (
                 "unused",
@@ -104,10 +104,10 @@ pub(super) fn worded(
             )
         }
     };
-    let since = counted.since.as_ref();
+    let since = counted.at.as_ref();
     let since = since.map_or_else(String::new, |since| format!(", counted since {since}"));
     let mut because = vec![match own.scans {
-        0.. => format!("{} scans in {:.1} days{since}", own.scans, counted.days),
+        0.. => format!("{} scans in {:.1} days{since}", own.scans, counted.days()),
         _ => "scans are not counted (track_counts is off)".to_owned(),
     }];
     if own.is_unique {
@@ -137,7 +137,7 @@ pub(super) fn worded(
         ddl,
         bytes,
         scans: own.scans,
-        since: counted.since.clone(),
+        since: counted.at.clone(),
         statements: effect.statements,
         cost_before: effect.before,
         cost_after: effect.after,

@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use super::column::is_equal_image;
 use super::hypothetical::Hypothetical;
 use super::table::is_system;
+use crate::failure::read_one;
 use crate::lists::pointers;
 use crate::names;
 use crate::workload::analysis::Context;
@@ -146,6 +147,7 @@ pub(crate) fn read(text: &CStr, context: &Context) -> Result<Definition, String>
             )
         })?;
         let leaves = if pg_sys::get_rel_relkind(table) as u8 == b'p' {
+            check_partitioned(table, statement)?;
             leaves(table)
         } else {
             vec![table]
@@ -228,6 +230,59 @@ fn check_table(table: pg_sys::Oid) -> Result<(), String> {
     Ok(())
 }
 
+/// Raises what the server says of options and a tablespace that it does not take.
+unsafe fn check_storage(statement: *mut pg_sys::IndexStmt, routine: *mut pg_sys::IndexAmRoutine) {
+    // SAFETY: an analysed statement, and the routine of its method.
+    unsafe {
+        let options = pg_sys::transformRelOptions(
+            pg_sys::Datum::null(),
+            (*statement).options,
+            std::ptr::null(),
+            std::ptr::null_mut(),
+            false,
+            false,
+        );
+        pg_sys::index_reloptions((*routine).amoptions, options, true);
+        if !(*statement).tableSpace.is_null() {
+            pg_sys::get_tablespace_oid((*statement).tableSpace, false);
+        }
+    }
+}
+
+/// What the server refuses of a partitioned table.
+unsafe fn check_partitioned(
+    table: pg_sys::Oid,
+    statement: *mut pg_sys::IndexStmt,
+) -> Result<(), String> {
+    // SAFETY: a parsed statement.
+    unsafe {
+        if !(*(*statement).relation).inh {
+            return Err(
+                "ON ONLY makes no index of any partition: nothing would be looked up in it"
+                    .to_owned(),
+            );
+        }
+        if !(*statement).unique {
+            return Ok(());
+        }
+        let keys = pointers::<pg_sys::IndexElem>((*statement).indexParams);
+        let keys: Vec<String> = keys
+            .iter()
+            .filter_map(|key| names::text((**key).name))
+            .collect();
+        let missing: Option<String> = read_one(
+            "pg_partitioned_table",
+            include_str!("../../../sql/queries/partition_key_missing.sql"),
+            &[table.into(), keys.into()],
+        );
+        missing.map_or(Ok(()), |missing| {
+            Err(format!(
+                "a unique index on a partitioned table has all columns of the partition key, and lacks {missing}"
+            ))
+        })
+    }
+}
+
 unsafe fn part(
     table: pg_sys::Oid,
     statement: *mut pg_sys::IndexStmt,
@@ -250,6 +305,7 @@ unsafe fn part(
             classes: Vec::new(),
             expressions: std::ptr::null_mut(),
         };
+        check_storage(statement, routine);
         let keys = pointers::<pg_sys::IndexElem>((*statement).indexParams);
         let stored = pointers::<pg_sys::IndexElem>((*statement).indexIncludingParams);
         if keys.len() > 1 && !(*routine).amcanmulticol {

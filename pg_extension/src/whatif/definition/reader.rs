@@ -131,6 +131,13 @@ impl Reader<'_> {
                 key.index_collation = collation;
                 return Ok(key);
             }
+            pg_sys::CheckAttributeType(
+                c"expr".as_ptr(),
+                pg_sys::exprType(inner),
+                collation,
+                std::ptr::null_mut(),
+                0,
+            );
             let folded = pg_sys::eval_const_expressions(std::ptr::null_mut(), inner);
             pg_sys::fix_opfuncids(folded);
             self.expressions = pg_sys::lappend(self.expressions, folded.cast());

@@ -40,8 +40,10 @@ impl Reader<'_> {
                     if let &[left, right] = pointers::<pg_sys::Node>((*operation).args) {
                         self.comparison(operation, left, right);
                         if always {
-                            self.literal(node, (*operation).opno, left, right);
-                            self.literal(node, (*operation).opno, right, left);
+                            for (column, value) in [(left, right), (right, left)] {
+                                self.single((*operation).opno, column, value);
+                                self.literal(node, (*operation).opno, column, value);
+                            }
                         }
                     }
                 }
@@ -88,6 +90,33 @@ impl Reader<'_> {
                 if always {
                     self.meets(whole, Some(place.column), false);
                 }
+            }
+        }
+    }
+
+    /// A column that equals one value, known or not.
+    unsafe fn single(
+        &mut self,
+        operator: pg_sys::Oid,
+        column: *mut pg_sys::Node,
+        value: *mut pg_sys::Node,
+    ) {
+        // SAFETY: nodes of the tree; the cast follows the tag.
+        unsafe {
+            let is_value = match (*value).type_ {
+                pg_sys::NodeTag::T_Const => true,
+                pg_sys::NodeTag::T_Param => {
+                    (*value.cast::<pg_sys::Param>()).paramkind == pg_sys::ParamKind::PARAM_EXTERN
+                }
+                _ => false,
+            };
+            if is_value
+                && let Some(place) = self.place(column)
+                && kind(operator, place.type_oid) == Some(Kind::Equal)
+                && let Some(there) = self.occurrence(place.entry)
+                && !there.used.single.contains(&place.column)
+            {
+                there.used.single.push(place.column);
             }
         }
     }
