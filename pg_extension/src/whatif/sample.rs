@@ -117,6 +117,11 @@ pub(super) fn take<R>(
             return Err(format!("a sample could not be read (SPI {code})"));
         }
         let table = &*pg_sys::SPI_tuptable;
+        // What is taken for another type's value is read as an address.
+        if (*table.tupdesc).natts as usize != columns.len() + 1 {
+            pg_sys::SPI_finish();
+            return Err("an expression has more than one column".to_owned());
+        }
         let seen = table.numvals as usize;
         let mut found: Vec<Values> = columns
             .iter()

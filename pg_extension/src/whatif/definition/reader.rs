@@ -127,6 +127,10 @@ impl Reader<'_> {
             }
             self.shown.push(self.sql(node));
             if (*inner).type_ == pg_sys::NodeTag::T_Var {
+                // As SQL it is a star, which SELECT would take apart.
+                if (*inner.cast::<pg_sys::Var>()).varattno == 0 {
+                    return Err("an index on whole rows is not predicted".to_owned());
+                }
                 let mut key = self.key_of((*inner.cast::<pg_sys::Var>()).varattno);
                 key.index_collation = collation;
                 return Ok(key);
@@ -177,8 +181,14 @@ impl Reader<'_> {
 
     /// Folding and sampling run its functions.
     unsafe fn check(&self, node: *mut pg_sys::Node, what: &str) -> Result<(), String> {
-        // SAFETY: an analysed expression.
+        // SAFETY: an analysed expression; the table has number 1 in it.
         unsafe {
+            let mut columns = std::ptr::null_mut();
+            pg_sys::pull_varattnos(node, 1, &mut columns);
+            let lowest = pg_sys::FirstLowInvalidHeapAttributeNumber;
+            if (lowest + 1..0).any(|number| pg_sys::bms_is_member(number - lowest, columns)) {
+                return Err(format!("system columns in {what} are not supported"));
+            }
             self.context.trust().check_expression(node)?;
             if pg_sys::contain_mutable_functions(node) {
                 return Err(format!("functions in {what} must be marked IMMUTABLE"));
