@@ -29,7 +29,7 @@ const MAX_WIDTH: f64 = 1000.0;
 const ENOUGH_ROWS: usize = 100;
 
 /// Rows that are enough to tell how often keys occur together: for a size, not for a plan.
-const ENOUGH_TOGETHER: f64 = 10_000.0;
+const ENOUGH_TOGETHER: f64 = 20_000.0;
 
 /// Expressions and conditions over one table.
 #[derive(Debug, Default)]

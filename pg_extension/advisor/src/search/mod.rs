@@ -131,7 +131,8 @@ const NOISE: f64 = 1e-3;
 /// The planner itself tells costs apart no finer than this (`STD_FUZZ_FACTOR`).
 const FUZZ: f64 = 1e-2;
 
-/// Share of the whole workload's cost that an index has to save for each MB that it takes, and the most that is asked of one.
+/// Share of what the whole workload costs in the end that an index has to save for each MB that it takes, and the most that is
+/// asked of one. Not of what it costs now: beside one statement that cries for an index all others would be nothing.
 const LEAST_SHARE_A_MB: f64 = 5e-5;
 const MOST_ASKED: f64 = 5e-3;
 /// What another one of the answer does as well has to save this share of its statements' cost beside it.
@@ -200,10 +201,10 @@ fn too_little<M: CostModel>(
     chosen: &[Chosen],
     limits: Limits,
 ) -> Option<usize> {
-    let whole = costs.point(&costs.none()).total;
+    let point = costs.point(set);
     let is_slight = |chosen: &&Chosen| {
         let mb = costs.model.bytes(chosen.candidate) as f64 / (1024.0 * 1024.0);
-        let least = whole * (LEAST_SHARE_A_MB * mb).min(MOST_ASKED);
+        let least = point.total * (LEAST_SHARE_A_MB * mb).min(MOST_ASKED);
         chosen.helped.is_empty()
             || chosen.gain_percent() < limits.min_gain_percent.max(f64::MIN_POSITIVE)
             || chosen.cost_before - chosen.cost_after - chosen.upkeep < least
@@ -211,7 +212,6 @@ fn too_little<M: CostModel>(
     if let Some(chosen) = chosen.iter().rev().find(is_slight) {
         return Some(chosen.candidate);
     }
-    let point = costs.point(set);
     let mut slight: Vec<(f64, usize)> = set
         .ones()
         .filter(|one| {
