@@ -61,6 +61,7 @@ pub(super) fn advise(task: Task, weighs_existing: bool) -> Answer {
         relevant,
         indexes,
         upkeeps,
+        tables: &tables,
         deadline: task.deadline,
     };
     let found = search(&mut model, task.limits);

@@ -14,7 +14,7 @@ use super::model::Index;
 use super::shape::Shape;
 use crate::whatif::estimate::estimate;
 use crate::whatif::guarded::guarded;
-use crate::whatif::measured::{Measured, measure, together};
+use crate::whatif::measured::{Measured, measure};
 use crate::whatif::predict::{Names, Predicted, predict};
 use crate::whatif::table::Table;
 use crate::workload::analysis::Context;
@@ -24,8 +24,6 @@ use crate::workload::statements::Statement;
 const MAX_CANDIDATES: usize = 2_000;
 /// Of them those for which rows are read one by one.
 const MAX_SAMPLED: usize = 50;
-/// Lists of columns of one table whose values are looked at together.
-const MAX_LISTS: usize = 100;
 /// Their parts, those of partitions counted one by one.
 const MAX_PARTS: usize = 20_000;
 /// A predicate that more rows than this share meet is worth nothing.
@@ -152,42 +150,7 @@ impl Gathering<'_> {
                 measured.insert(oid, found);
             }
         }
-        for (oid, lists) in self.lists(tables) {
-            if let Some(Some(table)) = tables.get(&oid)
-                && self.has_time()
-                && let Ok(found) = together(table, &lists, self.context)
-            {
-                let of_table = measured.remove(&oid).unwrap_or_default();
-                measured.insert(oid, of_table.with_together(found));
-            }
-        }
         measured
-    }
-
-    /// Lists of columns whose values have to be looked at together.
-    fn lists(&self, tables: &Tables) -> BTreeMap<u32, BTreeSet<Vec<i16>>> {
-        let mut lists: BTreeMap<u32, BTreeSet<Vec<i16>>> = BTreeMap::new();
-        for used in self.planned.iter().flat_map(|(_, planned)| &planned.uses) {
-            let oid = used.table.to_u32();
-            let Some(Some(table)) = tables.get(&oid) else {
-                continue;
-            };
-            if table.is_partitioned() {
-                continue;
-            }
-            for candidate in candidates(oid, &used.used, &table.facts) {
-                if let Some(columns) = candidate.plain_columns()
-                    && candidate.included.is_empty()
-                    && table.depends_on_pairs(&columns)
-                {
-                    let of_table = lists.entry(oid).or_default();
-                    if of_table.len() < MAX_LISTS {
-                        of_table.insert(columns);
-                    }
-                }
-            }
-        }
-        lists
     }
 
     fn has_time(&self) -> bool {
@@ -214,7 +177,7 @@ impl Maker<'_> {
         }
         let stores_more = !candidate.included.is_empty();
         let index = match candidate.plain_columns() {
-            Some(columns) => plain(candidate, &columns, table, measured)?,
+            Some(columns) => plain(candidate, &columns, table)?,
             None if table.is_partitioned() => return None,
             None => self.other(candidate, table, measured)?,
         };
@@ -275,25 +238,17 @@ impl Maker<'_> {
     }
 }
 
-fn plain(
-    candidate: Candidate,
-    columns: &[i16],
-    table: &Table,
-    measured: &Measured,
-) -> Option<Index> {
+fn plain(candidate: Candidate, columns: &[i16], table: &Table) -> Option<Index> {
     if candidate.included.is_empty() && table.has_index(columns) {
         return None;
     }
-    let (parts, size) = table.plain(columns, &candidate.included, measured)?;
-    let is_rough = candidate.included.is_empty()
-        && table.depends_on_pairs(columns)
-        && !measured.has_together(columns);
+    let (parts, size) = table.plain(columns, &candidate.included, None)?;
     Some(Index {
+        is_rough: candidate.included.is_empty() && table.depends_on_pairs(columns),
         candidate,
         parts,
         size,
         entries_a_row: 1.0,
-        is_rough,
         predicted: None,
     })
 }

@@ -1,15 +1,18 @@
 //! What the search asks: which indexes there could be, and what statements cost with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, Plan};
 
+use super::gather::Tables;
 use super::look::Planned;
 use super::writes::Upkeep;
 use crate::whatif::hypothetical::{Hypothetical, Supposed};
+use crate::whatif::measured::together;
 use crate::whatif::plan;
 use crate::whatif::predict::Predicted;
+use crate::whatif::table::Table;
 use crate::workload::analysis::Context;
 use crate::workload::statements::Statement;
 
@@ -34,12 +37,41 @@ pub(super) struct Model<'a> {
     pub(super) indexes: Vec<Index>,
     /// Of each of them.
     pub(super) upkeeps: Vec<Upkeep>,
+    pub(super) tables: &'a Tables,
     pub(super) deadline: Option<Instant>,
     /// Plans made with supposed indexes.
     pub(super) calls: usize,
 }
 
+/// Lists of columns of one table whose values are looked at together.
+const MAX_LISTS: usize = 100;
+
 impl Model<'_> {
+    /// Looks which values go together in the columns of these candidates of one table, and gives them the sizes that follow.
+    fn look_together(&mut self, table: &Table, candidates: &[usize]) {
+        let columns = |candidate: &usize| self.indexes[*candidate].candidate.plain_columns();
+        let lists: BTreeSet<Vec<i16>> = candidates
+            .iter()
+            .filter_map(columns)
+            .take(MAX_LISTS)
+            .collect();
+        let Ok(found) = together(table, &lists, self.context) else {
+            return;
+        };
+        for &candidate in candidates {
+            let index = &mut self.indexes[candidate];
+            let groups = index.candidate.plain_columns().and_then(|columns| {
+                let groups = found.get(&columns)?;
+                table.plain(&columns, &index.candidate.included, Some(groups))
+            });
+            if let Some((parts, size)) = groups {
+                index.parts = parts;
+                index.size = size;
+                index.is_rough = false;
+            }
+        }
+    }
+
     /// What one execution takes with these candidates where all is in memory; `None` when it cannot be told.
     pub(super) fn in_memory(&self, statement: usize, set: &[usize]) -> Option<f64> {
         let parts = set.iter().flat_map(|index| &self.indexes[*index].parts);
@@ -85,6 +117,27 @@ impl CostModel for Model<'_> {
 
     fn upkeep(&self, candidate: usize) -> f64 {
         self.upkeeps[candidate].cost
+    }
+
+    fn weigh(&mut self, candidates: &[usize]) {
+        let mut rough: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for &candidate in candidates {
+            let index = &self.indexes[candidate];
+            if index.is_rough {
+                rough
+                    .entry(index.candidate.table)
+                    .or_default()
+                    .push(candidate);
+            }
+        }
+        let tables = self.tables;
+        for (table, candidates) in rough {
+            if let Some(Some(table)) = tables.get(&table)
+                && self.has_time()
+            {
+                self.look_together(table, &candidates);
+            }
+        }
     }
 
     fn is_narrower(&self, narrow: usize, wide: usize) -> bool {

@@ -36,8 +36,6 @@ const ENOUGH_TOGETHER: f64 = 20_000.0;
 pub(crate) struct Measured {
     expressions: BTreeMap<Rc<str>, Computed>,
     shares: BTreeMap<Rc<str>, Share>,
-    /// How often the values of several columns occur together, by their numbers.
-    together: BTreeMap<Vec<i16>, Vec<Group>>,
 }
 
 #[derive(Debug)]
@@ -85,22 +83,6 @@ impl Measured {
     /// The statistics that it would have.
     pub(super) fn statistics(&self, expression: &str) -> Option<Rc<StoredTuple>> {
         self.expressions.get(expression)?.statistics.clone()
-    }
-
-    /// How often keys of these columns occur.
-    pub(super) fn together(&self, columns: &[i16]) -> Option<&Vec<Group>> {
-        self.together.get(columns)
-    }
-
-    /// Whether that is known.
-    pub(crate) fn has_together(&self, columns: &[i16]) -> bool {
-        self.together.contains_key(columns)
-    }
-
-    /// With how often keys occur, as [`together`] answers.
-    pub(crate) fn with_together(mut self, together: BTreeMap<Vec<i16>, Vec<Group>>) -> Self {
-        self.together = together;
-        self
     }
 
     /// How many rows meet the condition.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pg_pitcrew_advisor::{
-    BtreeShape, Candidate, Expression, Facts, IndexSize, Of, btree_size, is_covered,
+    BtreeShape, Candidate, Expression, Facts, Group, IndexSize, Of, btree_size, is_covered,
 };
 use pgrx::prelude::*;
 
@@ -188,17 +188,19 @@ impl Table {
             .iter()
             .any(|content| column::is_nearly_unique(content, self.rows));
         keys.len() > 1
+            && !self.is_partitioned
             && contents.iter().all(|content| content.is_equal_image)
             && !is_single
             && column::distinct(self.rows, &contents) * LONG_LIST > self.rows
     }
 
-    /// B-trees over all rows, on plain columns, one for each partition, and the size of all of them.
+    /// B-trees over all rows, on plain columns, one for each partition, and the size of all of them; `groups` say how often keys
+    /// occur, where that was looked at.
     pub(crate) fn plain(
         &self,
         keys: &[i16],
         included: &[i16],
-        measured: &Measured,
+        groups: Option<&[Group]>,
     ) -> Option<(Vec<Hypothetical>, IndexSize)> {
         if self.is_partitioned {
             let names = |numbers: &[i16]| -> Option<Vec<&str>> {
@@ -217,8 +219,7 @@ impl Table {
             );
             for leaf in &self.leaves {
                 let (keys, included) = (leaf.numbers(&keys)?, leaf.numbers(&included)?);
-                // What was measured is the parent's.
-                let (index, size) = leaf.plain(&keys, &included, &Measured::default())?;
+                let (index, size) = leaf.plain(&keys, &included, None)?;
                 all.extend(index);
                 whole.pages = whole.pages.saturating_add(size.pages);
                 whole.height = whole.height.max(size.height);
@@ -242,9 +243,9 @@ impl Table {
                 .collect()
         };
         let (contents, extra) = (content(&stored), content(&beside));
-        let size = match measured.together(keys).filter(|_| included.is_empty()) {
+        let size = match groups {
             Some(groups) => btree_size(&BtreeShape {
-                groups: groups.clone(),
+                groups: groups.to_vec(),
                 deduplicates: true,
                 fill_percent: None,
                 key_tuple: None,

@@ -27,6 +27,12 @@ pub trait CostModel {
     /// Size of a candidate in bytes.
     fn bytes(&self, candidate: usize) -> u64;
 
+    /// Told once, before the first byte is given up: these are the candidates that plans use. What they weigh may be another thing
+    /// afterwards.
+    fn weigh(&mut self, candidates: &[usize]) {
+        let _ = candidates;
+    }
+
     /// Whether the candidate can change the statement's cost at all.
     fn is_relevant(&self, statement: usize, candidate: usize) -> bool;
 
@@ -135,6 +141,8 @@ const FUZZ: f64 = 1e-2;
 /// asked of one. Not of what it costs now: beside one statement that cries for an index all others would be nothing.
 const LEAST_SHARE_A_MB: f64 = 5e-5;
 const MOST_ASKED: f64 = 5e-3;
+/// How often it is searched for what could take the place of those that were taken out.
+const ROUNDS: usize = 3;
 /// What another one of the answer does as well has to save this share of its statements' cost beside it.
 const LEAST_BESIDE: f64 = 0.2;
 
@@ -148,27 +156,37 @@ pub fn search(model: &mut impl CostModel, limits: Limits) -> Found {
     let relaxed = relax::relax(&mut costs, pool.first.clone(), &pool, limits);
     let mut starts: Vec<Set> = relaxed.into_iter().chain([costs.none()]).collect();
     let (mut banned, mut slight) = (costs.none(), costs.none());
+    let mut rounds = 0;
+    // Each round bans at least one candidate for good, so this ends.
     loop {
-        let set = improve::improve(&mut costs, &starts, &pool, limits, &banned);
-        let set = slim::slim(&mut costs, set, &pool, &banned);
-        let chosen = ordered(&mut costs, &set);
-        // Each round bans at least one candidate for good, so this ends.
-        let plans = confirmed(&mut costs, &set);
-        let too_little = too_little(&costs, &set, &chosen, limits);
-        slight.extend(too_little);
-        let unfit = too_little.or_else(|| astray(&costs, &set, &chosen, &plans, limits));
-        let Some(candidate) = unfit else {
-            return Found {
-                outweighed: outweighed(&costs, &set, &pool),
-                slight: slight.ones().collect(),
-                chosen,
-                plans,
-                picked: pool.all.ones().collect(),
+        rounds += 1;
+        let mut set = improve::improve(&mut costs, &starts, &pool, limits, &banned);
+        set = slim::slim(&mut costs, set, &pool, &banned);
+        let mut chosen = ordered(&mut costs, &set);
+        let mut is_pruned = false;
+        while let Some(candidate) = too_little(&costs, &set, &chosen, limits) {
+            set.set(candidate, false);
+            banned.insert(candidate);
+            slight.insert(candidate);
+            chosen = ordered(&mut costs, &set);
+            is_pruned = true;
+        }
+        // What takes their place is hardly ever worth more.
+        if !is_pruned || rounds >= ROUNDS {
+            let plans = confirmed(&mut costs, &set);
+            let Some(candidate) = astray(&costs, &set, &chosen, &plans, limits) else {
+                return Found {
+                    outweighed: outweighed(&costs, &set, &pool),
+                    slight: slight.ones().collect(),
+                    chosen,
+                    plans,
+                    picked: pool.all.ones().collect(),
+                };
             };
-        };
-        banned.insert(candidate);
+            banned.insert(candidate);
+            set.set(candidate, false);
+        }
         starts = vec![set];
-        starts[0].set(candidate, false);
     }
 }
 

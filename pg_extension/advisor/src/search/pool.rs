@@ -57,10 +57,12 @@ pub(super) fn gather<M: CostModel>(costs: &mut Costs<'_, M>, limits: Limits) -> 
             }
         }
     }
-    let narrower = narrower(costs, &all);
-    for candidate in all.clone().ones() {
-        all.extend(narrower[candidate].iter().copied());
+    let used = all.clone();
+    for narrow in narrower(costs, &used) {
+        all.extend(narrow);
     }
+    costs.model.weigh(&all.ones().collect::<Vec<_>>());
+    let narrower = narrower(costs, &used);
     for (position, &statement) in statements.iter().enumerate() {
         let mut alone: Vec<usize> = Vec::new();
         for &used in &picked[position] {
