@@ -1,4 +1,5 @@
-//! `pitcrew.suggest_indexes`, `pitcrew.suggest_indexes_json` and `pitcrew.workload`.
+//! `pitcrew.suggest_indexes`, `pitcrew.suggest_indexes_json`, `pitcrew.workload` (`recorded`) and `pitcrew.compared_columns`
+//! (`compared`).
 //!
 //! Arguments are checked (`arguments`), statements are looked at (`look`, and `recurring` for values that all executions
 //! have), candidates are made (`gather`, which leaves out what is suppressed by its `key`), the search of `pg_pitcrew_advisor`
@@ -9,6 +10,7 @@
 mod advise;
 mod answer;
 mod arguments;
+mod compared;
 mod gather;
 mod key;
 mod look;
