@@ -154,6 +154,34 @@ fn what_is_skipped_for_long_is_gone_over() {
 }
 
 #[test]
+fn no_zone_skips_so_much_that_a_rule_ends() {
+    let mut looked_at = 0;
+    for name in jiff::tz::db().available() {
+        let zone = TimeZone::get(name.as_str()).unwrap();
+        for gap in crate::gap::long(&zone, Timestamp::MIN) {
+            looked_at += 1;
+            let day = jiff::SignedDuration::from_hours(24);
+            let from = gap.change.checked_sub(day).unwrap();
+            for rule in ["@daily", "30 2 * * *", "59 23 * * *", "0 */6 * * *"] {
+                let plan = plan(rule, name.as_str(), json!(null));
+                let mut now = from;
+                for _ in 0..12 {
+                    let next = plan.next(now);
+                    let next = next.unwrap_or_else(|| panic!("{name}: {rule} ends at {now}"));
+                    // What is due each day comes within two, also where one of them is left out.
+                    assert!(
+                        now < next && next.duration_since(now) <= day * 2,
+                        "{name}: {rule}: {now}, then {next}"
+                    );
+                    now = next;
+                }
+            }
+        }
+    }
+    assert!(looked_at > 3, "{looked_at}");
+}
+
+#[test]
 fn intervals_are_multiples_from_where_they_began() {
     let every = plan("1 hour 30 minutes", "UTC", json!(null));
     assert_eq!(
