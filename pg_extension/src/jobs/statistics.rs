@@ -6,6 +6,7 @@ use super::command::{Command, gone, not_owner, relation_of_kind};
 use super::index_text::{check_columns, quoted};
 use super::spec::{Kept, Statistics};
 use crate::failure::{Failure, read_one};
+use crate::text::Text;
 use crate::{compat, names};
 
 /// Numbers tried behind a name that is taken.
@@ -167,20 +168,14 @@ fn may_create(table: pg_sys::Oid, role: pg_sys::Oid) -> Result<(), Failure> {
 /// The name with the table's schema, quoted, and whether it is taken.
 fn qualified(name: &str, table: pg_sys::Oid) -> Result<(String, bool), Failure> {
     let (schema, _) = names::relation(table).ok_or_else(|| gone(table))?;
-    let c_name = names::c_string(name)?;
-    // SAFETY: a catalogue look-up that answers 0 for what does not exist.
-    let taken = unsafe {
-        pg_sys::GetSysCacheOid(
-            pg_sys::SysCacheIdentifier::STATEXTNAMENSP as _,
-            pg_sys::Anum_pg_statistic_ext_oid as _,
-            pg_sys::Datum::from(c_name.as_ptr()),
-            pg_sys::Datum::from(pg_sys::get_rel_namespace(table)),
-            pg_sys::Datum::from(0_usize),
-            pg_sys::Datum::from(0_usize),
-        )
-    };
+    let is_taken: Option<bool> = read_one(
+        "pg_statistic_ext",
+        "SELECT EXISTS (SELECT 1 FROM pg_statistic_ext s JOIN pg_class c ON c.relnamespace = s.stxnamespace \
+                        WHERE c.oid = $1 AND s.stxname::text = $2)",
+        &[table.into(), Text::from(name).into()],
+    );
     let name = format!("{}.{}", names::quote(&schema), names::quote(name));
-    Ok((name, taken != pg_sys::InvalidOid))
+    Ok((name, is_taken == Some(true)))
 }
 
 fn free(name: &str, table: pg_sys::Oid) -> Result<String, Failure> {
