@@ -300,6 +300,15 @@ END $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- pg_pitcrew::suggest::compared::compared_columns
+
+CREATE FUNCTION pitcrew.compared_columns(queryid bigint) RETURNS TABLE (relation oid, columns smallint[])
+    LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'compared_columns_wrapper';
+COMMENT ON FUNCTION pitcrew.compared_columns(bigint) IS
+    'Which columns, by number, a captured or recorded statement compares in each table that it reads, by equality or by range; those whose type has an order. No row for a statement whose text is not known or cannot be analysed.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- pg_pitcrew::disk::disk_space
 
 CREATE FUNCTION pitcrew.disk_space() RETURNS TABLE (directory text, total_bytes bigint, free_bytes bigint)
@@ -721,6 +730,86 @@ COMMENT ON TABLE pitcrew.job_cancel_requests IS 'Cancel requests that the coordi
 
 /* <begin connected objects> */
 -- requires:
+--   jobs
+
+-- Jobs that come again. A role writes and changes its own rows and no others (row security); what only the coordinator
+-- writes is in no grant. The coordinator reads a row as it stands, so what is written past pitcrew.schedule() is judged
+-- there: a row that makes no sense is paused, and a job is built and run as the owner alone.
+CREATE TABLE pitcrew.schedule_rows (
+    name               text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 200),
+    rule               text NOT NULL CHECK (octet_length(rule) <= 1000),
+    time_zone          text NOT NULL CHECK (octet_length(time_zone) <= 1000),
+    maintenance_window jsonb CHECK (octet_length(maintenance_window::text) <= 2000),
+    jitter_seconds     integer NOT NULL DEFAULT 0,
+    catch_up           text NOT NULL DEFAULT 'once',
+    kinds              text[] NOT NULL CHECK (cardinality(kinds) BETWEEN 1 AND 20 AND array_ndims(kinds) = 1 AND array_lower(kinds, 1) = 1
+                                              AND array_position(kinds, NULL) IS NULL AND octet_length(kinds::text) <= 2000),
+    targets            regclass[] NOT NULL CHECK (cardinality(targets) = cardinality(kinds) AND array_ndims(targets) = 1 AND array_lower(targets, 1) = 1),
+    options            jsonb NOT NULL CHECK (CASE jsonb_typeof(options) WHEN 'array' THEN jsonb_array_length(options) = cardinality(kinds) ELSE false END
+                                             AND octet_length(options::text) <= 100000),
+    owner              regrole NOT NULL DEFAULT (quote_ident(current_user)::regrole),
+    created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    next_run_at        timestamptz,
+    run_now            boolean NOT NULL DEFAULT false,
+    paused_at          timestamptz,
+    paused_because     text,
+    last_run_at        timestamptz,
+    last_jobs          bigint[] NOT NULL DEFAULT '{}',
+    runs               bigint NOT NULL DEFAULT 0,
+    skipped            bigint NOT NULL DEFAULT 0,
+    missed             bigint NOT NULL DEFAULT 0,
+    sqlstate           text,
+    hint               text,
+    origin             text NOT NULL DEFAULT pitcrew.job_origin()
+);
+CREATE INDEX schedules_due ON pitcrew.schedule_rows (next_run_at) WHERE paused_at IS NULL;
+
+ALTER TABLE pitcrew.schedule_rows ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen_by_readers ON pitcrew.schedule_rows FOR SELECT USING (true);
+CREATE POLICY made_by_owner ON pitcrew.schedule_rows FOR INSERT WITH CHECK (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+CREATE POLICY changed_by_owner ON pitcrew.schedule_rows FOR UPDATE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+CREATE POLICY removed_by_owner ON pitcrew.schedule_rows FOR DELETE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+
+-- They go along in a dump, and arrive paused: origin says that they are another server's.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.schedule_rows', '');
+
+COMMENT ON TABLE pitcrew.schedule_rows IS 'The rows of pitcrew.schedules, as the coordinator left them.';
+
+-- What came with a dump, a clone or a promoted standby says so to whoever looks, also before the coordinator has been there and has
+-- written it down. On a replica they are its primary's, where they run.
+CREATE VIEW pitcrew.schedules WITH (security_invoker = true) AS
+SELECT s.name, s.rule, s.time_zone, s.maintenance_window, s.jitter_seconds, s.catch_up, s.kinds, s.targets, s.options, s.owner,
+       s.created_at, s.next_run_at,
+       s.run_now AND NOT f.is_foreign AS run_now,
+       CASE WHEN f.is_foreign THEN clock_timestamp() ELSE s.paused_at END AS paused_at,
+       CASE WHEN f.is_foreign THEN 'made on another server, database or timeline' ELSE s.paused_because END AS paused_because,
+       s.last_run_at, s.last_jobs, s.runs, s.skipped, s.missed, s.sqlstate,
+       CASE WHEN f.is_foreign THEN 'SELECT pitcrew.resume_schedule(' || quote_literal(s.name) || ') runs it here.' ELSE s.hint END AS hint,
+       s.origin
+FROM pitcrew.schedule_rows s
+CROSS JOIN LATERAL (SELECT s.paused_at IS NULL AND s.origin <> pitcrew.job_origin() AND NOT pg_is_in_recovery()) f (is_foreign);
+
+COMMENT ON VIEW pitcrew.schedules IS
+    'Jobs that come again, one row a schedule. Made by pitcrew.schedule(), removed by pitcrew.unschedule(). pitcrew.jobs.schedule names the schedule of a job.';
+COMMENT ON COLUMN pitcrew.schedules.rule IS 'Five or six cron fields, a name such as @daily, or an interval such as 15 minutes.';
+COMMENT ON COLUMN pitcrew.schedules.time_zone IS 'Where cron patterns are read, and the window unless it has a zone of its own.';
+COMMENT ON COLUMN pitcrew.schedules.jitter_seconds IS
+    '0 to 3600: each run is later by a share of this that the name decides, so that schedules do not all start at once.';
+COMMENT ON COLUMN pitcrew.schedules.catch_up IS
+    'What is done when a run was missed by more than a minute: once (one run makes up for all) or none.';
+COMMENT ON COLUMN pitcrew.schedules.owner IS 'The role that the jobs run as.';
+COMMENT ON COLUMN pitcrew.schedules.created_at IS 'Intervals are reckoned from here.';
+COMMENT ON COLUMN pitcrew.schedules.run_now IS 'Asked for by pitcrew.run_schedule() and not done yet.';
+COMMENT ON COLUMN pitcrew.schedules.paused_because IS
+    'Why it does not run: somebody paused it, it cannot be run (sqlstate, hint), or it came with a dump, a clone or a promoted standby. pitcrew.resume_schedule() takes it up again.';
+COMMENT ON COLUMN pitcrew.schedules.last_jobs IS 'The jobs of the last run, in pitcrew.jobs. While one is unfinished a run is left out.';
+COMMENT ON COLUMN pitcrew.schedules.skipped IS 'Runs left out because the last one was not finished.';
+COMMENT ON COLUMN pitcrew.schedules.missed IS 'Times that runs were left out because nobody was there to start them, or the window was closed.';
+COMMENT ON COLUMN pitcrew.schedules.origin IS 'System identifier, database OID and timeline where the schedule was made or resumed.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
 --   history
 --   jobs
 
@@ -775,70 +864,6 @@ COMMENT ON COLUMN pitcrew.advice.saved_percent IS
 COMMENT ON COLUMN pitcrew.advice.effect IS 'The same for each statement: queryid, mean_ms_before, mean_ms_after, calls_before, calls_after.';
 COMMENT ON COLUMN pitcrew.advice.definition_hash IS 'Of what stands behind the table''s name, as the server writes it, without parentheses and spaces.';
 COMMENT ON COLUMN pitcrew.advice.counted IS 'What pg_stat_statements had counted of the statements when the index was seen first.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   jobs
-
--- Jobs that come again. A role writes and changes its own rows and no others (row security); what only the coordinator
--- writes is in no grant. The coordinator reads a row as it stands, so what is written past pitcrew.schedule() is judged
--- there: a row that makes no sense is paused, and a job is built and run as the owner alone.
-CREATE TABLE pitcrew.schedules (
-    name               text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 200),
-    rule               text NOT NULL CHECK (octet_length(rule) <= 1000),
-    time_zone          text NOT NULL CHECK (octet_length(time_zone) <= 1000),
-    maintenance_window jsonb CHECK (octet_length(maintenance_window::text) <= 2000),
-    jitter_seconds     integer NOT NULL DEFAULT 0,
-    catch_up           text NOT NULL DEFAULT 'once',
-    kinds              text[] NOT NULL CHECK (cardinality(kinds) BETWEEN 1 AND 20 AND array_ndims(kinds) = 1 AND array_lower(kinds, 1) = 1
-                                              AND array_position(kinds, NULL) IS NULL AND octet_length(kinds::text) <= 2000),
-    targets            regclass[] NOT NULL CHECK (cardinality(targets) = cardinality(kinds) AND array_ndims(targets) = 1 AND array_lower(targets, 1) = 1),
-    options            jsonb NOT NULL CHECK (CASE jsonb_typeof(options) WHEN 'array' THEN jsonb_array_length(options) = cardinality(kinds) ELSE false END
-                                             AND octet_length(options::text) <= 100000),
-    owner              regrole NOT NULL DEFAULT (quote_ident(current_user)::regrole),
-    created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    next_run_at        timestamptz,
-    run_now            boolean NOT NULL DEFAULT false,
-    paused_at          timestamptz,
-    paused_because     text,
-    last_run_at        timestamptz,
-    last_jobs          bigint[] NOT NULL DEFAULT '{}',
-    runs               bigint NOT NULL DEFAULT 0,
-    skipped            bigint NOT NULL DEFAULT 0,
-    missed             bigint NOT NULL DEFAULT 0,
-    sqlstate           text,
-    hint               text,
-    origin             text NOT NULL DEFAULT pitcrew.job_origin()
-);
-CREATE INDEX schedules_due ON pitcrew.schedules (next_run_at) WHERE paused_at IS NULL;
-
-ALTER TABLE pitcrew.schedules ENABLE ROW LEVEL SECURITY;
-CREATE POLICY seen_by_readers ON pitcrew.schedules FOR SELECT USING (true);
-CREATE POLICY made_by_owner ON pitcrew.schedules FOR INSERT WITH CHECK (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-CREATE POLICY changed_by_owner ON pitcrew.schedules FOR UPDATE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-CREATE POLICY removed_by_owner ON pitcrew.schedules FOR DELETE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-
--- They go along in a dump, and arrive paused: origin says that they are another server's.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.schedules', '');
-
-COMMENT ON TABLE pitcrew.schedules IS
-    'Jobs that come again, one row a schedule. Made by pitcrew.schedule(), removed by pitcrew.unschedule(). pitcrew.jobs.schedule names the schedule of a job.';
-COMMENT ON COLUMN pitcrew.schedules.rule IS 'Five or six cron fields, a name such as @daily, or an interval such as 15 minutes.';
-COMMENT ON COLUMN pitcrew.schedules.time_zone IS 'Where cron patterns are read, and the window unless it has a zone of its own.';
-COMMENT ON COLUMN pitcrew.schedules.jitter_seconds IS
-    '0 to 3600: each run is later by a share of this that the name decides, so that schedules do not all start at once.';
-COMMENT ON COLUMN pitcrew.schedules.catch_up IS
-    'What is done when a run was missed by more than a minute: once (one run makes up for all) or none.';
-COMMENT ON COLUMN pitcrew.schedules.owner IS 'The role that the jobs run as.';
-COMMENT ON COLUMN pitcrew.schedules.created_at IS 'Intervals are reckoned from here.';
-COMMENT ON COLUMN pitcrew.schedules.run_now IS 'Asked for by pitcrew.run_schedule() and not done yet.';
-COMMENT ON COLUMN pitcrew.schedules.paused_because IS
-    'Why it does not run: somebody paused it, it cannot be run (sqlstate, hint), or it came with a dump, a clone or a promoted standby. pitcrew.resume_schedule() takes it up again.';
-COMMENT ON COLUMN pitcrew.schedules.last_jobs IS 'The jobs of the last run, in pitcrew.jobs. While one is unfinished a run is left out.';
-COMMENT ON COLUMN pitcrew.schedules.skipped IS 'Runs left out because the last one was not finished.';
-COMMENT ON COLUMN pitcrew.schedules.missed IS 'Times that runs were left out because nobody was there to start them, or the window was closed.';
-COMMENT ON COLUMN pitcrew.schedules.origin IS 'System identifier, database OID and timeline where the schedule was made or resumed.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1038,7 +1063,7 @@ COMMENT ON FUNCTION pitcrew.status() IS 'What works in this database, and what t
 CREATE FUNCTION pitcrew.submit_job(kind text, target regclass DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS bigint
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'submit_job_wrapper';
 COMMENT ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) IS
-    'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Returns pitcrew.jobs.id, of the unfinished job when the same role queued the same one before. Kinds: vacuum {"full", "freeze", "analyze": bool, "parallel": 0 to 1024, "index_cleanup": bool or "auto"}, analyze, reindex (a table or an index, concurrently), create_index {"columns": [...], "include": [...], "name": text} or {"definition": text, "name": text} (concurrently), drop_index (of a finished create_index job), refresh_matview {"concurrently": bool}; without a target, each with {"limit": 1 to 1000}: analyze_all_stale, vacuum_due, freeze_oldest, rebuild_bloated_indexes {"min_bloat_percent", "min_size_mb": number}, repair_invalid_indexes.';
+    'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Returns pitcrew.jobs.id, of the unfinished job when the same role queued the same one before. Kinds: vacuum {"full", "freeze", "analyze": bool, "parallel": 0 to 1024, "index_cleanup": bool or "auto"}, analyze, reindex (a table or an index, concurrently), create_index {"columns": [...], "include": [...], "name": text} or {"definition": text, "name": text} (concurrently), drop_index (of a finished create_index job), refresh_matview {"concurrently": bool}, statistics {"columns": [...], "target": -1 to 10000} or {"columns": [...], "kinds": [some of ndistinct, dependencies, mcv], "name": text} (and ANALYZE of these columns); without a target, each with {"limit": 1 to 1000}: analyze_all_stale, vacuum_due, freeze_oldest, rebuild_bloated_indexes {"min_bloat_percent", "min_size_mb": number}, repair_invalid_indexes.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1167,6 +1192,7 @@ REVOKE EXECUTE ON FUNCTION pitcrew.resume_schedule(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.run_schedule(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.compared_columns(bigint) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes_json(integer, integer, double precision, text[], double precision[], regclass[], double precision) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.index_proposals(text[], double precision[], regclass[]) FROM PUBLIC;

@@ -17,6 +17,7 @@ REVOKE EXECUTE ON FUNCTION pitcrew.resume_schedule(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.run_schedule(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.slow_query_rows() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.workload() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.compared_columns(bigint) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes(integer, integer, double precision, text[], double precision[], regclass[], double precision) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.suggest_indexes_json(integer, integer, double precision, text[], double precision[], regclass[], double precision) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.index_proposals(text[], double precision[], regclass[]) FROM PUBLIC;

@@ -1,7 +1,7 @@
 -- Jobs that come again. A role writes and changes its own rows and no others (row security); what only the coordinator
 -- writes is in no grant. The coordinator reads a row as it stands, so what is written past pitcrew.schedule() is judged
 -- there: a row that makes no sense is paused, and a job is built and run as the owner alone.
-CREATE TABLE pitcrew.schedules (
+CREATE TABLE pitcrew.schedule_rows (
     name               text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 200),
     rule               text NOT NULL CHECK (octet_length(rule) <= 1000),
     time_zone          text NOT NULL CHECK (octet_length(time_zone) <= 1000),
@@ -28,18 +28,34 @@ CREATE TABLE pitcrew.schedules (
     hint               text,
     origin             text NOT NULL DEFAULT pitcrew.job_origin()
 );
-CREATE INDEX schedules_due ON pitcrew.schedules (next_run_at) WHERE paused_at IS NULL;
+CREATE INDEX schedules_due ON pitcrew.schedule_rows (next_run_at) WHERE paused_at IS NULL;
 
-ALTER TABLE pitcrew.schedules ENABLE ROW LEVEL SECURITY;
-CREATE POLICY seen_by_readers ON pitcrew.schedules FOR SELECT USING (true);
-CREATE POLICY made_by_owner ON pitcrew.schedules FOR INSERT WITH CHECK (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-CREATE POLICY changed_by_owner ON pitcrew.schedules FOR UPDATE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-CREATE POLICY removed_by_owner ON pitcrew.schedules FOR DELETE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+ALTER TABLE pitcrew.schedule_rows ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen_by_readers ON pitcrew.schedule_rows FOR SELECT USING (true);
+CREATE POLICY made_by_owner ON pitcrew.schedule_rows FOR INSERT WITH CHECK (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+CREATE POLICY changed_by_owner ON pitcrew.schedule_rows FOR UPDATE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
+CREATE POLICY removed_by_owner ON pitcrew.schedule_rows FOR DELETE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
 
 -- They go along in a dump, and arrive paused: origin says that they are another server's.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.schedules', '');
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.schedule_rows', '');
 
-COMMENT ON TABLE pitcrew.schedules IS
+COMMENT ON TABLE pitcrew.schedule_rows IS 'The rows of pitcrew.schedules, as the coordinator left them.';
+
+-- What came with a dump, a clone or a promoted standby says so to whoever looks, also before the coordinator has been there and has
+-- written it down. On a replica they are its primary's, where they run.
+CREATE VIEW pitcrew.schedules WITH (security_invoker = true) AS
+SELECT s.name, s.rule, s.time_zone, s.maintenance_window, s.jitter_seconds, s.catch_up, s.kinds, s.targets, s.options, s.owner,
+       s.created_at, s.next_run_at,
+       s.run_now AND NOT f.is_foreign AS run_now,
+       CASE WHEN f.is_foreign THEN clock_timestamp() ELSE s.paused_at END AS paused_at,
+       CASE WHEN f.is_foreign THEN 'made on another server, database or timeline' ELSE s.paused_because END AS paused_because,
+       s.last_run_at, s.last_jobs, s.runs, s.skipped, s.missed, s.sqlstate,
+       CASE WHEN f.is_foreign THEN 'SELECT pitcrew.resume_schedule(' || quote_literal(s.name) || ') runs it here.' ELSE s.hint END AS hint,
+       s.origin
+FROM pitcrew.schedule_rows s
+CROSS JOIN LATERAL (SELECT s.paused_at IS NULL AND s.origin <> pitcrew.job_origin() AND NOT pg_is_in_recovery()) f (is_foreign);
+
+COMMENT ON VIEW pitcrew.schedules IS
     'Jobs that come again, one row a schedule. Made by pitcrew.schedule(), removed by pitcrew.unschedule(). pitcrew.jobs.schedule names the schedule of a job.';
 COMMENT ON COLUMN pitcrew.schedules.rule IS 'Five or six cron fields, a name such as @daily, or an interval such as 15 minutes.';
 COMMENT ON COLUMN pitcrew.schedules.time_zone IS 'Where cron patterns are read, and the window unless it has a zone of its own.';

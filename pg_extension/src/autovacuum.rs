@@ -1,8 +1,8 @@
 //! `pitcrew.autovacuum_advice`: settings of single tables, so that autovacuum comes in time.
 
-use pgrx::JsonB;
 use pgrx::prelude::*;
 
+use crate::document::Document;
 use crate::failure::{Failure, spi};
 use crate::text::Text;
 
@@ -24,7 +24,7 @@ fn autovacuum_advice(
         name!(object, Option<Text>),
         name!(topic, Option<Text>),
         name!(detail, Option<Text>),
-        name!(evidence, Option<JsonB>),
+        name!(evidence, Option<Document>),
         name!(fix_sql, Option<Text>),
         name!(confidence, Option<Text>),
     ),

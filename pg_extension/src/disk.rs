@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use pgrx::prelude::*;
 
 use crate::failure::spi;
+use crate::text::{Text, plain};
 
 /// A file system as `statvfs` tells it, in bytes.
 #[derive(Clone, Copy)]
@@ -50,7 +51,7 @@ COMMENT ON FUNCTION pitcrew.disk_space() IS
 fn disk_space() -> TableIterator<
     'static,
     (
-        name!(directory, String),
+        name!(directory, Text),
         name!(total_bytes, i64),
         name!(free_bytes, i64),
     ),
@@ -80,7 +81,10 @@ fn disk_space() -> TableIterator<
             )),
         }
     }
-    TableIterator::new(rows.into_iter().map(|(_, row)| row))
+    TableIterator::new(
+        rows.into_iter()
+            .map(|(_, (directory, total, free))| (directory.into(), total, free)),
+    )
 }
 
 /// OID and what to call it, of tablespaces that have a directory of their own.
@@ -92,7 +96,8 @@ fn tablespaces() -> impl Iterator<Item = (u32, String)> {
         table
             .filter_map(|row| {
                 let oid: Option<pg_sys::Oid> = spi("the tablespaces", row.get(1));
-                Some((oid?.to_u32(), spi("the tablespaces", row.get(2))?))
+                let name = plain(spi("the tablespaces", row.get(2)));
+                Some((oid?.to_u32(), name?))
             })
             .collect()
     });

@@ -1,19 +1,21 @@
-//! JSON as an argument.
+//! JSON in the database's encoding.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
-use pgrx::callconv::{Arg, ArgAbi};
+use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
+use pgrx::datum::Datum;
 use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
 use pgrx::prelude::*;
-use pgrx::{FromDatum, direct_function_call};
+use pgrx::{FromDatum, IntoDatum, direct_function_call, direct_function_call_as_datum};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::text::{from_server, to_server};
 
-/// A `jsonb` argument. The server takes numbers of any size and thousands of levels; what is more than we read is told as a wrong argument,
-/// where pgrx's own type panics.
+/// A `jsonb`. The server takes numbers of any size and thousands of levels; what is more than we read is told as a wrong argument,
+/// where pgrx's own type panics, as it does in a database that is not UTF8.
 #[derive(Debug)]
 pub(crate) struct Document(pub(crate) Value);
 
@@ -30,13 +32,37 @@ impl FromDatum for Document {
         let text = unsafe { direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(datum)]) }?;
         let unread = |error: &dyn std::fmt::Display| -> ! {
             Failure::argument(format!("the JSON cannot be read: {error}"))
-                .hint("Numbers have to fit a double precision, text has to be UTF-8, and at most 127 arrays and objects may lie in one another.")
+                .hint("Numbers have to fit a double precision, and at most 127 arrays and objects may lie in one another.")
                 .raise()
         };
-        let text = text.to_str().unwrap_or_else(|error| unread(&error));
+        let text = from_server(text.to_bytes());
         Some(Self(
-            serde_json::from_str(text).unwrap_or_else(|error| unread(&error)),
+            serde_json::from_str(&text).unwrap_or_else(|error| unread(&error)),
         ))
+    }
+}
+
+impl IntoDatum for Document {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        // No NUL is in it: JSON writes one as an escape.
+        let text = CString::new(to_server(&self.0.to_string())).unwrap_or_default();
+        // SAFETY: a string that ends with a NUL, as input functions want it.
+        unsafe { direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(text.as_ptr().into())]) }
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::JSONBOID
+    }
+}
+
+// SAFETY: returned as its datum.
+unsafe impl BoxRet for Document {
+    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
+        match self.into_datum() {
+            // SAFETY: a jsonb, which is what the function returns.
+            Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
+            None => fcinfo.return_null(),
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! `pitcrew.explain_with` and `pitcrew.predict_index`: what indexes would do, without advice.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
-use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::json;
 
+use crate::document::Document;
 use crate::failure::{Failure, or_raise};
 use crate::names;
+use crate::text::{Text, all};
 use crate::whatif::guarded::guarded;
 use crate::whatif::hypothetical::Supposed;
 use crate::whatif::predict::{Names, Predicted, predict};
@@ -21,7 +22,9 @@ use crate::workload::trust::Path;
 const MAX_INDEXES: usize = 100;
 
 fn c_text(what: &str, text: &str) -> CString {
-    or_raise(CString::new(text).map_err(|_| Failure::argument(format!("{what} holds a NUL byte"))))
+    or_raise(
+        names::c_string(text).map_err(|_| Failure::argument(format!("{what} holds a NUL byte"))),
+    )
 }
 
 /// Raises the reason why a statement is not planned.
@@ -60,26 +63,26 @@ COMMENT ON FUNCTION pitcrew.explain_with(text, text[], regclass[]) IS
 "#)]
 #[allow(clippy::type_complexity, clippy::needless_pass_by_value)]
 fn explain_with(
-    query: &str,
-    indexes: Vec<Option<String>>,
+    query: Text,
+    indexes: Vec<Option<Text>>,
     without: Vec<Option<pg_sys::Oid>>,
 ) -> TableIterator<
     'static,
     (
         name!(cost_before, f64),
         name!(cost_after, f64),
-        name!(plan_before, Option<String>),
-        name!(plan_after, Option<String>),
-        name!(confidence, String),
-        name!(because, Vec<String>),
-        name!(indexes_predicted, JsonB),
+        name!(plan_before, Option<Text>),
+        name!(plan_after, Option<Text>),
+        name!(confidence, Text),
+        name!(because, Vec<Text>),
+        name!(indexes_predicted, Document),
     ),
 > {
     if indexes.len() > MAX_INDEXES || without.len() > MAX_INDEXES {
         Failure::argument(format!("at most {MAX_INDEXES} indexes in one call")).raise();
     }
     let context = Context::new();
-    let text = Source::plain(c_text("the query", query));
+    let text = Source::plain(c_text("the query", &query.0));
     // Before its indexes: a query that may not be planned is the first thing to know.
     let relations = planned(guarded(|| {
         analysis::enter(&context);
@@ -93,7 +96,7 @@ fn explain_with(
     let found: Vec<Predicted> = indexes
         .iter()
         .flatten()
-        .map(|text| predicted(text, &context))
+        .map(|text| predicted(&text.0, &context))
         .collect();
     let nothing = Supposed::default();
     let supposed = Supposed {
@@ -120,11 +123,11 @@ fn explain_with(
     TableIterator::once((
         cost_before,
         cost_after,
-        plan_before,
-        plan_after,
-        trusted.confidence.as_str().to_owned(),
-        trusted.because,
-        JsonB(serde_json::Value::Array(described)),
+        plan_before.map(Text),
+        plan_after.map(Text),
+        trusted.confidence.as_str().into(),
+        all(trusted.because),
+        Document(serde_json::Value::Array(described)),
     ))
 }
 
@@ -155,9 +158,14 @@ fn existing(index: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     family(index)
 }
 
+fn shown_name(name: &CStr) -> Option<String> {
+    // SAFETY: a string that ends with a NUL.
+    unsafe { names::text(name.as_ptr()) }
+}
+
 fn described(predicted: &Predicted) -> serde_json::Value {
     json!({
-        "name": predicted.indexes().next().and_then(|index| index.name.to_str().ok()),
+        "name": predicted.indexes().next().and_then(|index| shown_name(&index.name)),
         "table": names::qualified(predicted.definition.table),
         "method": predicted.definition.method.as_str(),
         "bytes": predicted.bytes,
@@ -179,34 +187,34 @@ CREATE FUNCTION pitcrew.predict_index(ddl text) RETURNS TABLE (
 COMMENT ON FUNCTION pitcrew.predict_index(text) IS
     'Size and height that the index of a CREATE INDEX statement would have once built, from a sample of its table''s rows. Nothing is created.';
 "#)]
-#[allow(clippy::type_complexity)]
+#[allow(clippy::type_complexity, clippy::needless_pass_by_value)]
 fn predict_index(
-    ddl: &str,
+    ddl: Text,
 ) -> TableIterator<
     'static,
     (
-        name!(index_name, Option<String>),
-        name!(table_name, Option<String>),
-        name!(method, String),
+        name!(index_name, Option<Text>),
+        name!(table_name, Option<Text>),
+        name!(method, Text),
         name!(bytes, i64),
         name!(pages, i64),
         name!(height, i32),
         name!(entries, f64),
-        name!(confidence, String),
-        name!(because, Vec<String>),
+        name!(confidence, Text),
+        name!(because, Vec<Text>),
     ),
 > {
-    let found = predicted(ddl, &Context::new());
+    let found = predicted(&ddl.0, &Context::new());
     let name = found.indexes().next().map(|index| index.name.clone());
     TableIterator::once((
-        name.and_then(|name| name.into_string().ok()),
-        names::qualified(found.definition.table),
-        found.definition.method.as_str().to_owned(),
+        name.and_then(|name| shown_name(&name)).map(Text),
+        names::qualified(found.definition.table).map(Text),
+        found.definition.method.as_str().into(),
         found.bytes as i64,
         found.pages as i64,
         found.height as i32,
         found.entries,
-        found.trusted.confidence.as_str().to_owned(),
-        found.trusted.because,
+        found.trusted.confidence.as_str().into(),
+        all(found.trusted.because),
     ))
 }

@@ -3,6 +3,8 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use crate::text::{self, Text};
+
 /// What went wrong, ready to be raised or to be recorded in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -37,9 +39,10 @@ impl Failure {
 
     /// Ends the statement with this error.
     pub(crate) fn raise(self) -> ! {
-        let mut report = ErrorReport::new(self.code, self.message, "pg_pitcrew");
+        let message = text::for_error(self.message);
+        let mut report = ErrorReport::new(self.code, message, "pg_pitcrew");
         if let Some(hint) = self.hint {
-            report = report.set_hint(hint);
+            report = report.set_hint(text::for_error(hint));
         }
         report.report(PgLogLevel::ERROR);
         unreachable!("reporting at ERROR does not return")
@@ -78,4 +81,13 @@ pub(crate) fn read_one<T: FromDatum + IntoDatum>(
             spi(what, rows.get(1))
         }
     })
+}
+
+/// The same of a text that may hold names or values of users.
+pub(crate) fn read_text(
+    what: &str,
+    query: &str,
+    arguments: &[pgrx::datum::DatumWithOid<'_>],
+) -> Option<String> {
+    text::plain(read_one::<Text>(what, query, arguments))
 }

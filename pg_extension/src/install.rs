@@ -3,8 +3,9 @@
 
 use pgrx::prelude::*;
 
-use crate::failure::{Failure, or_raise, read_one, spi};
+use crate::failure::{Failure, or_raise, read_text, spi};
 use crate::names;
+use crate::text::Text;
 
 /// Refuses a schema `pitcrew` that another role owns or that already holds objects: its owner could replace what the
 /// extension installs (CVE-2018-1058 and its kin).
@@ -16,8 +17,7 @@ DROP FUNCTION pitcrew.install_guard();
 "#)]
 fn install_guard() {
     let query = include_str!("../sql/queries/foreign_objects.sql");
-    let found: Option<String> = read_one("the schema pitcrew", query, &[]);
-    if let Some(found) = found {
+    if let Some(found) = read_text("the schema pitcrew", query, &[]) {
         Failure::new(
             PgSqlErrorCode::ERRCODE_DUPLICATE_SCHEMA,
             format!("schema pitcrew cannot be used by the extension: {found}"),
@@ -35,7 +35,12 @@ CREATE FUNCTION pitcrew.grant_access(role regrole, level text) RETURNS void
 COMMENT ON FUNCTION pitcrew.grant_access(regrole, text) IS
     'Lets a role use pitcrew: level reader sees suggestions, statistics and jobs; operator also queues and cancels jobs.';
 "#)]
-fn grant_access(role: pg_sys::Oid, level: &str) {
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "pgrx gives arguments by value"
+)]
+fn grant_access(role: pg_sys::Oid, level: Text) {
+    let level = level.0.as_str();
     let reader = include_str!("../sql/queries/grant_reader.sql");
     let operator = include_str!("../sql/queries/grant_operator.sql");
     let scripts: &[&str] = match level {
@@ -55,12 +60,21 @@ fn grant_access(role: pg_sys::Oid, level: &str) {
     }));
     let quoted = names::quote(&name);
     for script in scripts {
-        spi("the grants", Spi::run(&script.replace("{role}", &quoted)));
+        run(&script.replace("{role}", &quoted));
     }
     for check in pg_pitcrew_checks::checks() {
         let grant = format!("GRANT SELECT ON pitcrew.check_{} TO {quoted}", check.name);
-        spi("the grants", Spi::run(&grant));
+        run(&grant);
     }
+}
+
+/// The role's name stands in the text.
+fn run(grant: &str) {
+    let grant = or_raise(names::c_string(grant));
+    Spi::connect_mut(|client| {
+        let done = client.update(grant.as_c_str(), None, &[]);
+        spi("the grants", done.map(drop));
+    });
 }
 
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);

@@ -5,9 +5,10 @@ use std::ffi::{CStr, CString};
 use pgrx::pg_sys;
 
 use crate::failure::Failure;
+use crate::text::{from_server, to_server};
 
-/// Copies a server string. Text in an encoding other than UTF-8 is refused rather than changed, for a changed
-/// identifier names another object.
+/// Copies a string of the server's, converted from the database's encoding (`crate::text`). What is no UTF-8 where it should be is
+/// refused rather than changed, for a changed identifier names another object.
 ///
 /// # Safety
 /// `text` is null or a NUL-terminated string.
@@ -16,15 +17,15 @@ pub(crate) unsafe fn text(text: *const std::ffi::c_char) -> Option<String> {
         return None;
     }
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(text) }
-        .to_str()
-        .ok()
-        .map(str::to_owned)
+    let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
+    let text = from_server(bytes);
+    (!text.contains(char::REPLACEMENT_CHARACTER) || std::str::from_utf8(bytes).is_ok())
+        .then(|| text.into_owned())
 }
 
-/// A C string; a NUL inside is an argument error.
+/// A string for the server, in the database's encoding; a NUL inside is an argument error.
 pub(crate) fn c_string(text: &str) -> Result<CString, Failure> {
-    CString::new(text).map_err(|_| Failure::argument("a name holds a NUL byte"))
+    CString::new(to_server(text)).map_err(|_| Failure::argument("a name holds a NUL byte"))
 }
 
 /// `name` quoted where it needs to be.
@@ -32,8 +33,8 @@ pub(crate) fn quote(name: &str) -> String {
     let Ok(name) = CString::new(name) else {
         return "\"\"".to_owned();
     };
-    // SAFETY: quote_identifier returns its argument or a fresh NUL-terminated string.
-    unsafe { text(pg_sys::quote_identifier(name.as_ptr())) }.unwrap_or_default()
+    // SAFETY: quote_identifier returns its argument or a fresh NUL-terminated string. It looks at ASCII alone.
+    unsafe { utf8(pg_sys::quote_identifier(name.as_ptr())) }
 }
 
 /// `text` as a literal.
@@ -41,8 +42,16 @@ pub(crate) fn literal(text: &str) -> String {
     let Ok(text) = CString::new(text) else {
         return "''".to_owned();
     };
-    // SAFETY: quote_literal_cstr returns a fresh NUL-terminated string.
-    unsafe { self::text(pg_sys::quote_literal_cstr(text.as_ptr())) }.unwrap_or_default()
+    // SAFETY: quote_literal_cstr returns a fresh NUL-terminated string. It looks at ASCII alone.
+    unsafe { utf8(pg_sys::quote_literal_cstr(text.as_ptr())) }
+}
+
+/// What was UTF-8 before the server wrote quotes around it.
+unsafe fn utf8(text: *const std::ffi::c_char) -> String {
+    // SAFETY: the caller's promise: a NUL-terminated string.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Schema and name of a relation, unquoted; `None` when it is gone.

@@ -3,6 +3,8 @@
 use pgrx::prelude::*;
 
 use crate::failure::{or_raise, spi};
+use crate::names;
+use crate::text::{Text, plain};
 use crate::workload::shown::shown;
 use crate::workload::statements;
 
@@ -20,7 +22,7 @@ fn slow_query_rows() -> TableIterator<
     'static,
     (
         name!(queryid, Option<i64>),
-        name!(query, Option<String>),
+        name!(query, Option<Text>),
         name!(calls, i64),
         name!(total_ms, f64),
         name!(mean_ms, f64),
@@ -32,17 +34,18 @@ fn slow_query_rows() -> TableIterator<
 > {
     let view = or_raise(statements::view());
     let query = include_str!("../sql/queries/slow_queries.sql").replace("{view}", &view);
+    let query = or_raise(names::c_string(&query));
     let rows: Vec<_> = Spi::connect(|client| {
         let table = spi(
             "pg_stat_statements",
-            client.select(query.as_str(), None, &[]),
+            client.select(query.as_c_str(), None, &[]),
         );
         table
             .map(|row| {
                 let read = "pg_stat_statements";
                 (
                     spi(read, row.get(1)),
-                    spi(read, row.get::<String>(2)).map(|text| shown(&text)),
+                    plain(spi(read, row.get(2))).map(|text| shown(&text).into()),
                     spi(read, row.get(3)).unwrap_or(0),
                     spi(read, row.get(4)).unwrap_or(0.0),
                     spi(read, row.get(5)).unwrap_or(0.0),

@@ -83,6 +83,9 @@ const CARED_FOR: &str = "
           AND c.relname = $3 OPERATOR(pg_catalog.->>) 'name'
     )";
 
+/// The newest job; 0 without any.
+const LAST: &str = "SELECT coalesce(max(id), 0) FROM pitcrew.jobs";
+
 const SUBMIT: &str = "SELECT pitcrew.submit_job($1, $2::oid::regclass, $3)";
 
 /// An index is the same under another name: while one is built, its suggestion takes the next that is free.
@@ -133,11 +136,17 @@ impl Database {
         if let Some(id) = same.map_err(said)? {
             return Err(SubmitError::Same(id));
         }
+        let last = self.value::<i64>(LAST, &[]).await.map_err(said)?;
         let id = self
             .value::<i64>(SUBMIT, &[&request.kind, &oid, &request.options])
             .await
             .map_err(said)?;
-        id.ok_or(SubmitError::Database(DatabaseError::Unreachable))
+        match id {
+            // Options that state a default say the same as none, and the extension joins such jobs itself.
+            Some(id) if Some(id) <= last => Err(SubmitError::Same(id)),
+            Some(id) => Ok(id),
+            None => Err(SubmitError::Database(DatabaseError::Unreachable)),
+        }
     }
 
     /// Whether what a piece of advice wants done has been done, or is under way, since `since` (RFC 3339).

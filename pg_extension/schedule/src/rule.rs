@@ -1,17 +1,18 @@
 //! A cron pattern or an interval: when a schedule is due.
 //!
 //! Cron patterns are crate `croner`'s: the daily time that a change of the clock skips is due right after the change,
-//! one that is repeated is due once, and patterns with `*` or steps in hour, minute or second follow the clock.
+//! one that is repeated is due once, and patterns with `*` or steps in hour, minute or second follow the clock. It gives up at
+//! times that are skipped together with two hours more; `gap` goes on from there.
 
 use std::cmp::Ordering;
 
 use croner::errors::CronError;
 use croner::{CivilDate, CivilDateTime, CivilTime, Cron, CronDateTime, Resolution, Weekday};
-use jiff::civil::DateTime;
+use jiff::civil::{DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::Problem;
+use crate::{Problem, gap};
 
 /// Longest interval.
 const MAX_INTERVAL_S: i64 = 366 * 86_400;
@@ -57,13 +58,19 @@ impl Rule {
     ) -> Option<Timestamp> {
         match self {
             Self::Cron(cron) => {
-                let start = Local {
-                    at: after,
-                    zone: zone.clone(),
-                };
-                let found = cron.find_next_occurrence(&start, false).ok()?;
-                // Patterns have whole seconds.
-                Timestamp::from_second(found.at.as_second()).ok()
+                if let Some(found) = occurrence(cron, after, zone, false) {
+                    return Some(found);
+                }
+                // It never comes again, or it is skipped by more than the search goes over.
+                for gap in gap::long(zone, after) {
+                    if is_skipped(cron, &gap) {
+                        return Some(gap.change);
+                    }
+                    if let Some(found) = occurrence(cron, gap.change, zone, true) {
+                        return Some(found);
+                    }
+                }
+                None
             }
             Self::Every(seconds) => {
                 let every = i128::from(*seconds) * 1_000_000;
@@ -83,6 +90,27 @@ impl Rule {
             Self::Every(seconds) => Some(*seconds),
         }
     }
+}
+
+fn occurrence(cron: &Cron, from: Timestamp, zone: &TimeZone, inclusive: bool) -> Option<Timestamp> {
+    let start = Local {
+        at: from,
+        zone: zone.clone(),
+    };
+    let found = cron.find_next_occurrence(&start, inclusive).ok()?;
+    // Patterns have whole seconds.
+    Timestamp::from_second(found.at.as_second()).ok()
+}
+
+/// Whether the clock skips a time of the pattern on the day that it goes on with. A day that it leaves out has none.
+fn is_skipped(cron: &Cron, gap: &gap::Gap) -> bool {
+    let midnight = gap.end.date().to_datetime(Time::midnight());
+    let time = |wall: DateTime| TimeZone::UTC.to_timestamp(wall).ok();
+    let Some((from, end)) = time(gap.start.max(midnight)).zip(time(gap.end)) else {
+        return false;
+    };
+    // In a zone that skips nothing the wall clock is all there is.
+    occurrence(cron, from, &TimeZone::UTC, true).is_some_and(|found| found < end)
 }
 
 /// Reads `15 minutes` or `1 hour 30 minutes`; `None` for what is no interval at all.

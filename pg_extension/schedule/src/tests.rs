@@ -98,6 +98,90 @@ fn a_daily_time_runs_once_a_day_when_the_clock_changes() {
 }
 
 #[test]
+fn what_is_skipped_for_long_is_gone_over() {
+    // Samoa had no 30 December 2011: the clock went from the end of the 29th to the begin of the 31st.
+    let from = "2011-12-28T23:00:00Z";
+    for (rule, wanted) in [
+        (
+            "30 2 * * *",
+            [
+                "2011-12-29T12:30:00Z",
+                "2011-12-30T12:30:00Z",
+                "2011-12-31T12:30:00Z",
+            ],
+        ),
+        (
+            "@daily",
+            [
+                "2011-12-29T10:00:00Z",
+                "2011-12-30T10:00:00Z",
+                "2011-12-31T10:00:00Z",
+            ],
+        ),
+        (
+            "0 12 * * *",
+            [
+                "2011-12-29T22:00:00Z",
+                "2011-12-30T22:00:00Z",
+                "2011-12-31T22:00:00Z",
+            ],
+        ),
+        // What is due on that date alone is due in other years.
+        (
+            "0 12 30 12 *",
+            [
+                "2012-12-29T22:00:00Z",
+                "2013-12-29T22:00:00Z",
+                "2014-12-29T22:00:00Z",
+            ],
+        ),
+    ] {
+        let plan = plan(rule, "Pacific/Apia", json!(null));
+        assert_eq!(runs(&plan, from, 3), wanted, "{rule}");
+    }
+    // Three hours of a day that goes on: right after them, once. 02:00 became 05:00 at Casey.
+    for rule in ["0 2 * * *", "15 2 * * *", "30 4 * * *"] {
+        let plan = plan(rule, "Antarctica/Casey", json!(null));
+        let runs = runs(&plan, "2009-10-17T17:59:00Z", 2);
+        assert_eq!(runs[0], "2009-10-17T18:00:00Z", "{rule}");
+        assert!(runs[1].starts_with("2009-10-18T1"), "{rule}: {runs:?}");
+    }
+    let plan = plan("30 1 * * *", "Antarctica/Casey", json!(null));
+    assert_eq!(
+        runs(&plan, "2009-10-17T17:59:00Z", 1),
+        ["2009-10-18T14:30:00Z"]
+    );
+}
+
+#[test]
+fn no_zone_skips_so_much_that_a_rule_ends() {
+    let mut looked_at = 0;
+    for name in jiff::tz::db().available() {
+        let zone = TimeZone::get(name.as_str()).unwrap();
+        for gap in crate::gap::long(&zone, Timestamp::MIN) {
+            looked_at += 1;
+            let day = jiff::SignedDuration::from_hours(24);
+            let from = gap.change.checked_sub(day).unwrap();
+            for rule in ["@daily", "30 2 * * *", "59 23 * * *", "0 */6 * * *"] {
+                let plan = plan(rule, name.as_str(), json!(null));
+                let mut now = from;
+                for _ in 0..12 {
+                    let next = plan.next(now);
+                    let next = next.unwrap_or_else(|| panic!("{name}: {rule} ends at {now}"));
+                    // What is due each day comes within two, also where one of them is left out.
+                    assert!(
+                        now < next && next.duration_since(now) <= day * 2,
+                        "{name}: {rule}: {now}, then {next}"
+                    );
+                    now = next;
+                }
+            }
+        }
+    }
+    assert!(looked_at > 3, "{looked_at}");
+}
+
+#[test]
 fn intervals_are_multiples_from_where_they_began() {
     let every = plan("1 hour 30 minutes", "UTC", json!(null));
     assert_eq!(

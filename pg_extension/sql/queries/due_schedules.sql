@@ -4,7 +4,7 @@ SELECT s.name, s.rule, s.time_zone, s.maintenance_window::text, s.jitter_seconds
        EXISTS (SELECT 1 FROM pitcrew.jobs j WHERE j.id = ANY (s.last_jobs) AND j.state IN ('queued', 'waiting_for_lock', 'running')),
        coalesce(has_schema_privilege(s.owner, 'pitcrew', 'USAGE') AND has_column_privilege(s.owner, 'pitcrew.jobs', 'kind', 'INSERT'), false),
        s.kinds && ARRAY['create_index', 'drop_index']
-FROM pitcrew.schedules s
+FROM pitcrew.schedule_rows s
 WHERE s.paused_at IS NULL AND (s.next_run_at IS NULL OR s.next_run_at <= clock_timestamp() OR s.run_now)
 ORDER BY s.next_run_at NULLS FIRST, s.name
 LIMIT 1000

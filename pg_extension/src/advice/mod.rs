@@ -4,12 +4,14 @@
 //! and what it did for its statements is looked at then, with each tick of the history, and by `pitcrew.refresh_advice()`.
 //! Nobody waits for it: where another transaction writes the table, this time is left out.
 
-use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::Value;
 
-use crate::failure::{Failure, read_one, spi};
+use crate::document::Document;
+use crate::failure::{Failure, or_raise, read_one, read_text, spi};
+use crate::names;
 use crate::owner::as_owner;
+use crate::text::Text;
 
 /// Rows that are kept.
 const MAX_ROWS: i64 = 1_000;
@@ -96,7 +98,7 @@ COMMENT ON FUNCTION pitcrew.refresh_advice() IS
     'Brings pitcrew.advice up to what is there now. False where another transaction has written it and not ended: nothing is done then.';
 "#)]
 fn refresh_advice() -> bool {
-    crate::failure::or_raise(refresh())
+    or_raise(refresh())
 }
 
 fn owner() -> Option<pg_sys::Oid> {
@@ -143,7 +145,7 @@ fn look() {
 
 /// What statements counted so far, as SQL; none where pg_stat_statements is not there.
 fn statements() -> String {
-    let schema: Option<String> = read_one(
+    let schema = read_text(
         "pg_stat_statements",
         include_str!("../../sql/queries/statements_schema.sql"),
         &[],
@@ -162,11 +164,11 @@ fn keep(suggestion: &Proposed, role: pg_sys::Oid) {
     run(
         include_str!("../../sql/queries/advice_propose.sql"),
         &[
-            suggestion.cache_key.as_str().into(),
-            suggestion.table_name.as_str().into(),
-            suggestion.index_name.as_str().into(),
-            built_by.map(|(ddl, _)| ddl.as_str()).into(),
-            built_by.map(|(_, job)| JsonB(job.clone())).into(),
+            Text::from(suggestion.cache_key.as_str()).into(),
+            Text::from(suggestion.table_name.as_str()).into(),
+            Text::from(suggestion.index_name.as_str()).into(),
+            built_by.map(|(ddl, _)| Text::from(ddl.as_str())).into(),
+            built_by.map(|(_, job)| Document(job.clone())).into(),
             suggestion.kind.into(),
             suggestion.confidence.into(),
             suggestion.gain_percent.into(),
@@ -177,14 +179,16 @@ fn keep(suggestion: &Proposed, role: pg_sys::Oid) {
             suggestion.queryids.clone().into(),
             role.into(),
             suggestion.relation.into(),
-            suggestion.definition.as_str().into(),
+            Text::from(suggestion.definition.as_str()).into(),
         ],
     );
 }
 
 fn run(query: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) {
+    // Some name the schema of pg_stat_statements.
+    let query = or_raise(names::c_string(query));
     Spi::connect_mut(|client| {
-        let done = client.update(query, None, arguments);
+        let done = client.update(query.as_c_str(), None, arguments);
         spi("pitcrew.advice", done.map(drop));
     });
 }

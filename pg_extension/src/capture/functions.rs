@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pg_pitcrew_capture::{Key, MAX_BYTES, WAYS};
-use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
 use super::read::{self, Sight};
 use super::settings::{self, Mode};
 use super::{keep, memory, plan, values};
+use crate::document::Document;
 use crate::failure::{Failure, or_raise};
+use crate::text::{Text, from_server};
 use crate::{PRELOAD_LINE, is_preloaded, names};
 
 /// # Errors
@@ -36,9 +37,9 @@ pub(crate) fn can_capture() -> Result<(), Failure> {
     Err(Failure::new(code, message).hint(hint))
 }
 
-fn user_name(user: u32) -> Option<String> {
+fn user_name(user: u32) -> Option<Text> {
     // SAFETY: a catalogue look-up that answers null for a role that is gone.
-    unsafe { names::text(pg_sys::GetUserNameFromId(user.into(), true)) }
+    unsafe { names::text(pg_sys::GetUserNameFromId(user.into(), true)) }.map(Text)
 }
 
 fn ms(ns: u64) -> f64 {
@@ -66,13 +67,13 @@ fn captured_rows() -> TableIterator<
         name!(id, i64),
         name!(queryid, Option<i64>),
         name!(toplevel, bool),
-        name!(user_name, Option<String>),
-        name!(query, String),
-        name!(parameters, Option<JsonB>),
-        name!(search_path, Option<String>),
+        name!(user_name, Option<Text>),
+        name!(query, Text),
+        name!(parameters, Option<Document>),
+        name!(search_path, Option<Text>),
         name!(started_at, Option<TimestampWithTimeZone>),
         name!(duration_ms, Option<f64>),
-        name!(ended, String),
+        name!(ended, Text),
         name!(rows, Option<i64>),
         name!(blocks_hit, Option<i64>),
         name!(blocks_read, Option<i64>),
@@ -101,12 +102,12 @@ fn captured_rows() -> TableIterator<
                 captured.key.query_id(),
                 captured.key.kind.is_top(),
                 user_name(captured.key.user),
-                sight.shown(&captured),
-                parameters.map(JsonB),
-                path.map(|path| String::from_utf8_lossy(path).into_owned()),
+                sight.shown(&captured).into(),
+                parameters.map(Document),
+                path.map(|path| from_server(path).into_owned().into()),
                 TimestampWithTimeZone::try_from(captured.started_at).ok(),
                 (measured.ns > 0).then(|| ms(measured.ns)),
-                measured.ended.as_str().to_owned(),
+                measured.ended.as_str().into(),
                 known(measured.rows),
                 known(blocks.hit),
                 known(blocks.read),
@@ -137,10 +138,10 @@ fn seen_plan_rows() -> TableIterator<
     (
         name!(queryid, Option<i64>),
         name!(toplevel, bool),
-        name!(user_name, Option<String>),
-        name!(query, Option<String>),
+        name!(user_name, Option<Text>),
+        name!(query, Option<Text>),
         name!(plan_shape, i64),
-        name!(plan, String),
+        name!(plan, Text),
         name!(relations, Vec<pg_sys::Oid>),
         name!(executions, i64),
         name!(mean_ms, f64),
@@ -160,9 +161,9 @@ fn seen_plan_rows() -> TableIterator<
                 seen.key.query_id(),
                 seen.key.kind.is_top(),
                 user_name(seen.key.user),
-                texts.get(&seen.key).cloned(),
+                texts.get(&seen.key).cloned().map(Text),
                 seen.outline.shape as i64,
-                plan::shown(&seen.outline),
+                plan::shown(&seen.outline).into(),
                 plan::relations(&seen.outline),
                 number(seen.executions),
                 ms(seen.ns) / seen.executions.max(1) as f64,
@@ -203,8 +204,8 @@ fn captured_statement_rows() -> TableIterator<
     (
         name!(queryid, Option<i64>),
         name!(toplevel, bool),
-        name!(user_name, Option<String>),
-        name!(query, Option<String>),
+        name!(user_name, Option<Text>),
+        name!(query, Option<Text>),
         name!(calls, i64),
         name!(failed, i64),
         name!(cancelled, i64),
@@ -231,7 +232,7 @@ fn captured_statement_rows() -> TableIterator<
                 total.key.query_id(),
                 total.key.kind.is_top(),
                 user_name(total.key.user),
-                texts.get(&total.key).cloned(),
+                texts.get(&total.key).cloned().map(Text),
                 number(total.calls),
                 number(total.failed),
                 number(total.cancelled),

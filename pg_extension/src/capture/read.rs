@@ -4,6 +4,7 @@ use pg_pitcrew_capture::{Captured, Key, SeenPlan, Total, written_without_literal
 use pgrx::prelude::*;
 
 use super::{memory, settings};
+use crate::text::from_server;
 
 /// Who looks.
 pub(super) struct Sight {
@@ -52,9 +53,9 @@ pub(super) fn without_literals(captured: &Captured) -> String {
     legible(&written_without_literals(&captured.text))
 }
 
-/// Text of the database's encoding. What is not UTF-8 cannot be told apart and is marked.
+/// Text of the database's encoding. What cannot be read is marked.
 fn legible(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
+    let text = from_server(text);
     text.trim().replace(char::REPLACEMENT_CHARACTER, "?")
 }
 

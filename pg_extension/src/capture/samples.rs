@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use super::read::{self, Sight};
 use crate::failure::spi;
 use crate::names;
+use crate::text::{from_server, plain};
 use crate::workload::source::{Ran, Source};
 use crate::workload::statements::Statement;
 
@@ -39,20 +40,20 @@ impl<'a> Maker<'a> {
         if captured.is_without_literals {
             return None;
         }
-        let path = std::str::from_utf8(captured.search_path.as_deref()?).ok()?;
+        let path = from_server(captured.search_path.as_deref()?);
         let (name, settings) = self
             .users
             .entry(captured.key.user)
             .or_insert_with_key(|user| of_user(*user))
             .as_ref()?;
-        let text = std::str::from_utf8(&captured.text).ok()?;
         // The path meant the user that ran the statement.
         let path = path.replace("\"$user\"", &names::quote(name));
         Some(Source {
-            text: CString::new(text).ok()?,
+            // As it was sent: in the database's encoding.
+            text: CString::new(&*captured.text).ok()?,
             guessed: Rc::from([]),
             ran: Some(Rc::new(Ran {
-                search_path: CString::new(path).ok()?,
+                search_path: names::c_string(&path).ok()?,
                 settings: Rc::clone(settings),
                 values: captured.values.clone(),
                 is_legible: self.sight.sees_values(&captured.key),
@@ -72,9 +73,9 @@ fn of_user(user: u32) -> Option<(String, Settings)> {
             client.select(query, None, &[role.into()]),
         );
         rows.filter_map(|row| {
-            let name: Option<String> = spi("pg_db_role_setting", row.get(1));
-            let value: Option<String> = spi("pg_db_role_setting", row.get(2));
-            Some((CString::new(name?).ok()?, CString::new(value?).ok()?))
+            let text = |place| plain(spi("pg_db_role_setting", row.get(place)));
+            let (name, value) = (text(1)?, text(2)?);
+            Some((names::c_string(&name).ok()?, names::c_string(&value).ok()?))
         })
         .collect()
     });

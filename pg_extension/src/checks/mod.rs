@@ -9,12 +9,12 @@
 use std::collections::BTreeSet;
 
 use pg_pitcrew_checks::{Check, Finding, Thresholds, checks, find, sort};
-use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::Value;
 
 use crate::document::Document;
 use crate::failure::{Failure, or_raise, spi};
+use crate::text::{Text, plain};
 
 mod list;
 mod registered;
@@ -22,16 +22,16 @@ mod run;
 
 /// One row of a report, as the two functions below name it.
 type Row = (
-    String,
-    String,
-    Option<String>,
-    String,
-    String,
-    Option<JsonB>,
-    Option<String>,
-    Option<JsonB>,
-    Option<String>,
-    String,
+    Text,
+    Text,
+    Option<Text>,
+    Text,
+    Text,
+    Option<Document>,
+    Option<Text>,
+    Option<Document>,
+    Option<Text>,
+    Text,
 );
 
 /// Runs one check.
@@ -50,24 +50,24 @@ COMMENT ON FUNCTION pitcrew.check(text, jsonb) IS
     reason = "pgrx gives arguments by value and reads the columns here"
 )]
 fn check(
-    name: &str,
+    name: Text,
     thresholds: Document,
 ) -> TableIterator<
     'static,
     (
-        name!(check, String),
-        name!(severity, String),
-        name!(object, Option<String>),
-        name!(title, String),
-        name!(detail, String),
-        name!(evidence, Option<JsonB>),
-        name!(fix_sql, Option<String>),
-        name!(fix_job, Option<JsonB>),
-        name!(confidence, Option<String>),
-        name!(cache_key, String),
+        name!(check, Text),
+        name!(severity, Text),
+        name!(object, Option<Text>),
+        name!(title, Text),
+        name!(detail, Text),
+        name!(evidence, Option<Document>),
+        name!(fix_sql, Option<Text>),
+        name!(fix_job, Option<Document>),
+        name!(confidence, Option<Text>),
+        name!(cache_key, Text),
     ),
 > {
-    let check = or_raise(known(name));
+    let check = or_raise(known(&name.0));
     let mut changed = Thresholds::default();
     or_raise(set(&mut changed, check, &thresholds.0));
     TableIterator::new(rows(&[check], &changed))
@@ -93,16 +93,16 @@ fn report(
 ) -> TableIterator<
     'static,
     (
-        name!(check, String),
-        name!(severity, String),
-        name!(object, Option<String>),
-        name!(title, String),
-        name!(detail, String),
-        name!(evidence, Option<JsonB>),
-        name!(fix_sql, Option<String>),
-        name!(fix_job, Option<JsonB>),
-        name!(confidence, Option<String>),
-        name!(cache_key, String),
+        name!(check, Text),
+        name!(severity, Text),
+        name!(object, Option<Text>),
+        name!(title, Text),
+        name!(detail, Text),
+        name!(evidence, Option<Document>),
+        name!(fix_sql, Option<Text>),
+        name!(fix_job, Option<Document>),
+        name!(confidence, Option<Text>),
+        name!(cache_key, Text),
     ),
 > {
     let mut changed = Thresholds::default();
@@ -149,19 +149,19 @@ fn rows(checks: &[&'static Check], thresholds: &Thresholds) -> Vec<Row> {
 fn row(finding: Finding) -> Row {
     let json = |text: Option<String>| {
         text.and_then(|text| serde_json::from_str(&text).ok())
-            .map(JsonB)
+            .map(Document)
     };
     (
-        finding.check,
-        finding.severity,
-        finding.object,
-        finding.title,
-        finding.detail,
+        finding.check.into(),
+        finding.severity.into(),
+        finding.object.map(Text),
+        finding.title.into(),
+        finding.detail.into(),
         json(finding.evidence),
-        finding.fix_sql,
+        finding.fix_sql.map(Text),
         json(finding.fix_job),
-        finding.confidence,
-        finding.cache_key,
+        finding.confidence.map(Text),
+        finding.cache_key.into(),
     )
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn suppressed() -> BTreeSet<String> {
             client.select(query, None, &[]),
         );
         table
-            .filter_map(|row| spi("pitcrew.suppressed_findings", row.get(1)))
+            .filter_map(|row| plain(spi("pitcrew.suppressed_findings", row.get(1))))
             .collect()
     })
 }

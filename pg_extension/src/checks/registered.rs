@@ -5,6 +5,7 @@ use std::ffi::CString;
 
 use pgrx::prelude::*;
 
+use crate::names;
 use crate::whatif::guarded::{Caught, guarded};
 
 /// Memory of one collection, in KiB: 40,000 indexes take half of it, more rows go to a temporary file.
@@ -79,5 +80,5 @@ pub(super) fn register(name: &str, query: &str, prepare: fn()) -> Result<Registe
 
 /// Our own texts hold no NUL.
 fn c_string(text: &str) -> CString {
-    CString::new(text).unwrap_or_default()
+    names::c_string(text).unwrap_or_default()
 }

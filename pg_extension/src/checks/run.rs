@@ -11,7 +11,9 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use super::registered::{self, Registered};
-use crate::failure::spi;
+use crate::failure::{or_raise, spi};
+use crate::names;
+use crate::text::plain;
 use crate::whatif::guarded::{Caught, guarded};
 
 /// The rows of these checks. What fails is a `skipped` row; cancels and shutdowns go on their way.
@@ -67,18 +69,20 @@ pub(super) fn run(
 fn facts(client: &SpiClient<'_>) -> Facts {
     let table = spi("the server's facts", client.select(FACTS_QUERY, None, &[]));
     Facts::new(table.filter_map(|row| {
-        let fact: Option<String> = spi("the server's facts", row.get(1));
-        Some((fact?, spi("the server's facts", row.get(2))))
+        let fact = plain(spi("the server's facts", row.get(1)));
+        Some((fact?, plain(spi("the server's facts", row.get(2)))))
     }))
 }
 
 fn raws(client: &SpiClient<'_>, query: &str) -> Vec<Raw> {
-    let table = spi("the check", client.select(query, None, &[]));
+    // It names the schemas of extensions.
+    let query = or_raise(names::c_string(query));
+    let table = spi("the check", client.select(query.as_c_str(), None, &[]));
     table
         .map(|row| {
             let mut raw = Raw::default();
             for (place, cell) in raw.cells.iter_mut().enumerate() {
-                *cell = spi("the check", row.get(place + 1));
+                *cell = plain(spi("the check", row.get(place + 1)));
             }
             raw.found = spi::<Option<i64>>("the check", row.get(8)).unwrap_or(0);
             raw

@@ -7,7 +7,8 @@ use pg_pitcrew_history::{Block, Layout, counted};
 use pgrx::prelude::*;
 
 use super::tick::{MAX_EVENTS, Tick, run};
-use crate::failure::spi;
+use crate::failure::{or_raise, spi};
+use crate::names;
 
 /// One object whose counters, definition or name is another one than at the last tick.
 pub(super) struct Change {
@@ -131,8 +132,10 @@ fn ids(
     key: impl Fn(&pgrx::spi::SpiHeapTupleData<'_>) -> Result<Option<i64>, pgrx::spi::SpiError>,
 ) -> HashMap<i64, i32> {
     let what = "pitcrew.history_objects";
+    // It may name the schema of pg_stat_statements.
+    let query = or_raise(names::c_string(query));
     Spi::connect_mut(|client| {
-        let rows = spi(what, client.update(query, None, &[keys]));
+        let rows = spi(what, client.update(query.as_c_str(), None, &[keys]));
         rows.filter_map(|row| Some((spi(what, key(&row))?, spi(what, row.get(1))?)))
             .collect()
     })

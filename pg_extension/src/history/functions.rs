@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 use super::board::BOARD;
 use crate::failure::{Failure, read_one, spi};
 use crate::is_preloaded;
+use crate::text::Text;
 
 /// In microseconds: two readings of the clock in one call are apart by less.
 const MOMENT: i64 = 1_000;
@@ -68,8 +69,8 @@ pub(super) fn history_last_error() -> TableIterator<
     'static,
     (
         name!(at, Option<TimestampWithTimeZone>),
-        name!(sqlstate, String),
-        name!(message, String),
+        name!(sqlstate, Text),
+        name!(message, Text),
     ),
 > {
     // Without the library there is no sampler and no shared memory.
@@ -81,8 +82,8 @@ pub(super) fn history_last_error() -> TableIterator<
     TableIterator::new(last.flatten().into_iter().map(|error| {
         (
             TimestampWithTimeZone::try_from(error.at).ok(),
-            error.sqlstate.as_str().to_owned(),
-            error.message.as_str().to_owned(),
+            error.sqlstate.as_str().into(),
+            error.message.as_str().into(),
         )
     }))
 }

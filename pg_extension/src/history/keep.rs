@@ -6,7 +6,8 @@ use pg_pitcrew_history::{Block, Tick, forgotten, merge, merges};
 use pgrx::prelude::*;
 
 use super::tick::{layout, run};
-use crate::failure::{read_one, spi};
+use crate::failure::{read_one, read_text, spi};
+use crate::text::plain;
 
 /// Hours that are merged after one tick. After a long time without a sampler there may be more; they wait.
 const MAX_MERGES: usize = 48;
@@ -87,7 +88,7 @@ fn merge_hour(ids: Vec<i64>) {
     let mut kinds: BTreeMap<String, Vec<Block>> = BTreeMap::new();
     Spi::connect(|client| {
         for row in spi(what, client.select(query, None, &[ids.clone().into()])) {
-            let kind: String = spi(what, row.get(1)).unwrap_or_default();
+            let kind = plain(spi(what, row.get(1))).unwrap_or_default();
             kinds.entry(kind).or_default().push(Block {
                 objects: spi(what, row.get(2)).unwrap_or_default(),
                 numbers: spi(what, row.get(3)).unwrap_or_default(),
@@ -135,7 +136,7 @@ fn forget(max_bytes: i64) -> bool {
 }
 
 fn prune() {
-    let schema: Option<String> = read_one(
+    let schema = read_text(
         "pg_stat_statements",
         include_str!("../../sql/queries/statements_schema.sql"),
         &[],

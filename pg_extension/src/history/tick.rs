@@ -7,7 +7,9 @@ use pgrx::prelude::*;
 use super::board::{Seen, Tally};
 use super::changes::{Change, Kind, write};
 use super::sessions::{state_name, wait_name};
-use crate::failure::{read_one, spi};
+use crate::failure::{or_raise, read_text, spi};
+use crate::names;
+use crate::text::{Text, plain};
 
 /// Statements, and relations, of one tick. What is more is left out, the least used and the smallest, and counted.
 const MAX_OBJECTS: i64 = 20_000;
@@ -84,7 +86,7 @@ fn origin() -> Option<(Origin, pg_sys::Oid)> {
         if row.is_empty() {
             return None;
         }
-        let text = |place: usize| spi::<Option<String>>(what, row.get(place)).unwrap_or_default();
+        let text = |place: usize| plain(spi(what, row.get(place))).unwrap_or_default();
         let origin = Origin {
             server: text(1),
             boot: text(2),
@@ -97,7 +99,7 @@ fn origin() -> Option<(Origin, pg_sys::Oid)> {
 
 /// Takes a tick and answers its id.
 pub(super) fn take(tally: Tally, seen: &[Seen]) -> i64 {
-    let schema: Option<String> = read_one(
+    let schema = read_text(
         "pg_stat_statements",
         include_str!("../../sql/queries/statements_schema.sql"),
         &[],
@@ -105,8 +107,13 @@ pub(super) fn take(tally: Tally, seen: &[Seen]) -> i64 {
     let mut origin = origin().map(|(origin, _)| origin).unwrap_or_default();
     if let Some(schema) = &schema {
         let query = format!("SELECT stats_reset::text FROM {schema}.pg_stat_statements_info()");
-        origin.statements_reset =
-            read_one("pg_stat_statements_info", &query, &[]).unwrap_or_default();
+        let query = or_raise(names::c_string(&query));
+        origin.statements_reset = Spi::connect(|client| {
+            let what = "pg_stat_statements_info";
+            let rows = spi(what, client.select(query.as_c_str(), Some(1), &[]));
+            rows.filter_map(|row| plain(spi(what, row.get(1)))).next()
+        })
+        .unwrap_or_default();
     }
     compress();
     let last = last();
@@ -128,7 +135,7 @@ pub(super) fn take(tally: Tally, seen: &[Seen]) -> i64 {
 pub(super) fn compress() {
     let query = "SELECT set_config('default_toast_compression', 'lz4', true) FROM pg_settings \
                  WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
-    let _: Option<String> = read_one("default_toast_compression", query, &[]);
+    read_text("default_toast_compression", query, &[]);
 }
 
 /// Where the tick before was taken, and whether it was whole.
@@ -141,7 +148,7 @@ fn last() -> Option<(Origin, bool)> {
         if row.is_empty() {
             return None;
         }
-        let text = |place: usize| spi::<Option<String>>(what, row.get(place)).unwrap_or_default();
+        let text = |place: usize| plain(spi(what, row.get(place))).unwrap_or_default();
         let origin = Origin {
             server: text(1),
             boot: text(2),
@@ -192,11 +199,12 @@ fn statements(tick: &Tick, schema: &str, had_statements: bool) -> i64 {
     let what = "pg_stat_statements";
     let query =
         include_str!("../../sql/queries/history_statements.sql").replace("{schema}", schema);
+    let query = or_raise(names::c_string(&query));
     let mut found = 0;
     let changes: Vec<Change> = Spi::connect(|client| {
         let rows = spi(
             what,
-            client.select(query.as_str(), None, &[MAX_OBJECTS.into()]),
+            client.select(query.as_c_str(), None, &[MAX_OBJECTS.into()]),
         );
         rows.filter_map(|row| {
             found = spi(what, row.get(5)).unwrap_or(0);
@@ -233,7 +241,7 @@ fn relations(tick: &Tick) -> i64 {
                 last: spi(what, row.get(3)),
                 now: spi(what, row.get(4))?,
                 gauges: vec![gauge(5), gauge(6), gauge(7)],
-                event: spi(what, row.get(8)),
+                event: plain(spi(what, row.get(8))),
             })
         })
         .collect()
@@ -254,9 +262,14 @@ fn settings(tick: &Tick) -> i64 {
             what,
             client.select("SELECT name FROM pg_settings", None, &[]),
         );
-        rows.filter_map(|row| spi(what, row.get(1))).collect()
+        rows.filter_map(|row| plain(spi(what, row.get(1))))
+            .collect()
     });
-    let hidden: Vec<String> = names.into_iter().filter(|name| is_hidden(name)).collect();
+    let hidden: Vec<Text> = names
+        .into_iter()
+        .filter(|name| is_hidden(name))
+        .map(Text)
+        .collect();
     let query = include_str!("../../sql/queries/history_settings.sql");
     let told = run(
         query,
@@ -312,7 +325,12 @@ fn objects(query: &str, arguments: &[DatumWithOid<'_>]) -> Vec<i32> {
 
 /// Runs a statement and answers how many rows it changed.
 pub(super) fn run(query: &str, arguments: &[DatumWithOid<'_>]) -> usize {
-    Spi::connect_mut(|client| spi("the history", client.update(query, None, arguments)).len())
+    // Some name the schema of pg_stat_statements.
+    let query = or_raise(names::c_string(query));
+    Spi::connect_mut(|client| {
+        let done = client.update(query.as_c_str(), None, arguments);
+        spi("the history", done).len()
+    })
 }
 
 fn finish(tick: &Tick, left_out: i64) {

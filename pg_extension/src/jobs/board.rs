@@ -44,6 +44,25 @@ impl<const N: usize> Text<N> {
         self.length = end;
     }
 
+    /// The same of text that may be no UTF-8: what is none becomes a question mark. Allocates nothing.
+    pub(crate) fn set_bytes(&mut self, bytes: &[u8]) {
+        self.length = 0;
+        for chunk in bytes.utf8_chunks() {
+            let unreadable = if chunk.invalid().is_empty() { "" } else { "?" };
+            for part in [chunk.valid(), unreadable] {
+                let mut end = part.len().min(N - self.length);
+                while !part.is_char_boundary(end) {
+                    end -= 1;
+                }
+                self.bytes[self.length..self.length + end].copy_from_slice(&part.as_bytes()[..end]);
+                self.length += end;
+                if end < part.len() {
+                    return;
+                }
+            }
+        }
+    }
+
     /// What is kept.
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..self.length]).unwrap_or("")
@@ -321,5 +340,9 @@ mod tests {
         assert_eq!(text.as_str(), "abcd");
         text.set("");
         assert!(text.is_empty());
+        text.set_bytes(b"a\xe9b");
+        assert_eq!(text.as_str(), "a?b");
+        text.set_bytes("abcö".as_bytes());
+        assert_eq!(text.as_str(), "abc");
     }
 }

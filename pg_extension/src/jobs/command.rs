@@ -3,9 +3,9 @@
 
 use pgrx::prelude::*;
 
-use super::index_text;
 use super::spec::{Over, Spec, Vacuum};
-use crate::failure::{Failure, read_one};
+use super::{index_text, statistics};
+use crate::failure::{Failure, read_one, read_text};
 use crate::{compat, names};
 
 /// A command that may run.
@@ -75,6 +75,10 @@ pub(super) fn build(
         (Spec::Reindex, Some(target)) => reindex(target, role),
         (Spec::DropIndex, Some(index)) => drop_index(index, role),
         (Spec::RefreshMatview { concurrently }, Some(view)) => refresh(*concurrently, view, role),
+        (Spec::Statistics(wanted), Some(table)) => match statistics::change(wanted, table, role)? {
+            Some(command) => Ok(command),
+            None => statistics::analyze(wanted, table, role),
+        },
         (Spec::Many(_), _) => Err(Failure::argument(
             "a job over many relations has no command",
         )),
@@ -167,8 +171,7 @@ fn drop_index(index: pg_sys::Oid, role: pg_sys::Oid) -> Result<Command, Failure>
         return Err(not_owner(&relation));
     }
     let query = include_str!("../../sql/queries/droppable_index.sql");
-    let reason: Option<String> = read_one("pitcrew.jobs", query, &[index.into()]);
-    if let Some(reason) = reason {
+    if let Some(reason) = read_text("pitcrew.jobs", query, &[index.into()]) {
         return Err(Failure::new(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("index {relation} is not dropped: {reason}"),
@@ -280,7 +283,10 @@ pub(super) fn drop_leftover(index: pg_sys::Oid, table: pg_sys::Oid, kind: &str) 
     })
 }
 
-fn relation_of_kind(target: pg_sys::Oid, kinds: &[&str]) -> Result<(String, String), Failure> {
+pub(super) fn relation_of_kind(
+    target: pg_sys::Oid,
+    kinds: &[&str],
+) -> Result<(String, String), Failure> {
     let relation = names::qualified(target).ok_or_else(|| gone(target))?;
     // SAFETY: a catalogue look-up that answers 0 for a relation that does not exist.
     let kind = unsafe { pg_sys::get_rel_relkind(target) } as u8 as char;
@@ -315,14 +321,14 @@ fn kind_name(kind: &str) -> &'static str {
     }
 }
 
-fn gone(target: pg_sys::Oid) -> Failure {
+pub(super) fn gone(target: pg_sys::Oid) -> Failure {
     Failure::new(
         PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
         format!("relation with OID {} does not exist", target.to_u32()),
     )
 }
 
-fn not_owner(relation: &str) -> Failure {
+pub(super) fn not_owner(relation: &str) -> Failure {
     must_be("owner of", relation)
 }
 

@@ -3,7 +3,7 @@
 use super::board::{BOARD, Board, MAX_OPTIONS_BYTES, Outcome, Report, Slot, SlotState};
 use super::coordinator::Run;
 use super::{ledger, process, worker};
-use crate::failure::read_one;
+use crate::failure::read_text;
 use crate::guc;
 
 impl Run {
@@ -111,8 +111,8 @@ fn refused(job: &ledger::Unfinished) -> Option<Report> {
         return None;
     }
     let query = include_str!("../../sql/queries/long_transactions.sql");
-    let oldest: String = process::transaction(c"pitcrew: looking for old transactions", || {
-        read_one("pg_stat_activity", query, &[f64::from(age).into()])
+    let oldest = process::transaction(c"pitcrew: looking for old transactions", || {
+        read_text("pg_stat_activity", query, &[f64::from(age).into()])
     })?;
     report.sqlstate.set("55006");
     report.message.set(&format!(

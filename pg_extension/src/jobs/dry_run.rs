@@ -7,6 +7,7 @@ use super::spec::Spec;
 use super::{command, disk};
 use crate::document::Document;
 use crate::failure::{Failure, or_raise, read_one, spi};
+use crate::text::Text;
 
 /// One row a command, in order; nothing runs and nothing is queued.
 #[pg_extern(sql = r#"
@@ -18,24 +19,29 @@ CREATE FUNCTION pitcrew.dry_run(kind text, target regclass DEFAULT NULL, options
 COMMENT ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) IS
     'What pitcrew.submit_job() with the same arguments would run now. lock: the strongest one on the table while the command works. estimated_ms: the median of earlier jobs of the kind, scaled by size; NULL without any, as basis says.';
 "#)]
-#[allow(clippy::type_complexity)]
+#[allow(
+    clippy::needless_pass_by_value,
+    clippy::type_complexity,
+    reason = "pgrx gives arguments by value and reads the columns here"
+)]
 fn dry_run(
-    kind: Option<&str>,
+    kind: Option<Text>,
     target: Option<pg_sys::Oid>,
     options: Option<Document>,
 ) -> TableIterator<
     'static,
     (
         name!(step, i32),
-        name!(command, String),
-        name!(lock, String),
+        name!(command, Text),
+        name!(lock, Text),
         name!(estimated_ms, Option<f64>),
         name!(estimated_read_bytes, Option<i64>),
         name!(estimated_write_bytes, Option<i64>),
-        name!(basis, String),
+        name!(basis, Text),
     ),
 > {
-    let kind = or_raise(kind.ok_or_else(|| Failure::argument("a job needs a kind")));
+    let Text(kind) = or_raise(kind.ok_or_else(|| Failure::argument("a job needs a kind")));
+    let kind = kind.as_str();
     let options = options.map_or(serde_json::Value::Null, |Document(value)| value);
     let spec = or_raise(Spec::parse(kind, &options));
     // SAFETY: plain read of the current role.
@@ -53,10 +59,11 @@ fn dry_run(
         let (spec, kind) = match step {
             Step::Whole(spec, _) => (spec, kind),
             Step::Chosen(spec, _) => (spec, spec.kind()),
-            Step::Part { .. } | Step::Attach { .. } => (&spec, kind),
+            _ => (&spec, kind),
         };
         let bytes = on.and_then(size);
-        let reads = !matches!(step, Step::Attach { .. }) && !matches!(spec, Spec::DropIndex);
+        let reads = !matches!(step, Step::Attach { .. } | Step::Keep(..))
+            && !matches!(spec, Spec::DropIndex);
         let (per_byte, jobs) = history(kind, &options);
         let basis = match jobs {
             0 => format!("no finished {kind} job of this kind and size is known"),
@@ -64,12 +71,16 @@ fn dry_run(
         };
         rows.push((
             rows.len() as i32 + 1,
-            text.clone(),
-            lock(&text).to_owned(),
-            per_byte.zip(bytes).map(|(rate, bytes)| rate * bytes as f64),
+            text.as_str().into(),
+            lock(&text).into(),
+            // Of statistics it is the reading that takes the time.
+            per_byte
+                .zip(bytes)
+                .filter(|_| !matches!(step, Step::Keep(..)))
+                .map(|(rate, bytes)| rate * bytes as f64),
             bytes.filter(|_| reads),
             on.filter(|_| reads).and_then(|on| disk::writes(spec, on)),
-            basis,
+            basis.into(),
         ));
     }
     TableIterator::new(rows)
@@ -82,7 +93,7 @@ fn described(
 ) -> Result<Option<(String, Option<pg_sys::Oid>)>, Failure> {
     let on = match step {
         Step::Whole(_, target) => *target,
-        Step::Chosen(_, target) => Some(*target),
+        Step::Chosen(_, target) | Step::Keep(_, target) | Step::Collect(_, target) => Some(*target),
         Step::Part { part, .. } => Some(*part),
         Step::Attach { parent, part } => {
             let name = |table: &pg_sys::Oid| crate::names::qualified(*table).unwrap_or_default();
@@ -154,6 +165,11 @@ mod tests {
             ("REFRESH MATERIALIZED VIEW CONCURRENTLY v", "EXCLUSIVE"),
             ("REFRESH MATERIALIZED VIEW v", "ACCESS EXCLUSIVE"),
             ("CREATE INDEX i ON ONLY t (a)", "SHARE on"),
+            ("CREATE STATISTICS s (mcv) ON a, b FROM t", "SHARE UPDATE"),
+            (
+                "ALTER TABLE t ALTER COLUMN a SET STATISTICS 9",
+                "SHARE UPDATE",
+            ),
         ] {
             assert!(lock(command).starts_with(wanted), "{command}");
         }

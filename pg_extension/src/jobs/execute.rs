@@ -15,13 +15,14 @@ const STATEMENT_TIMEOUT: i32 = 3;
 
 /// Runs one statement at top level, as a session would: commands that commit inside work.
 pub(crate) fn run(command: &Command) {
-    let text = or_raise(crate::names::c_string(&command.text));
     // SAFETY: top level of a connected background worker, outside any transaction.
     unsafe {
         pg_sys::SetCurrentStatementStartTimestamp();
+        pg_sys::StartTransactionCommand();
+        // Only in a transaction is a text converted to the database's encoding.
+        let text = or_raise(crate::names::c_string(&command.text));
         pg_sys::debug_query_string = text.as_ptr();
         pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, text.as_ptr());
-        pg_sys::StartTransactionCommand();
 
         // The trees outlive the transactions that the command commits inside.
         let context = pg_sys::AllocSetContextCreateInternal(

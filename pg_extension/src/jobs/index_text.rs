@@ -22,7 +22,8 @@ pub(super) fn list(over: &Over) -> String {
     }
 }
 
-fn quoted(columns: &[String]) -> String {
+/// A list of columns, each quoted where it needs to be.
+pub(super) fn quoted(columns: &[String]) -> String {
     let quoted: Vec<String> = columns.iter().map(|column| names::quote(column)).collect();
     quoted.join(", ")
 }

@@ -6,6 +6,7 @@ use super::board::{Outcome, Report, Slot};
 use super::hints;
 use crate::failure::spi;
 use crate::guc;
+use crate::text::{self, Text};
 
 /// Longest wait between two attempts.
 const MAX_BACKOFF_MS: f64 = 3_600_000.0;
@@ -119,10 +120,10 @@ fn read(query: &str) -> Vec<Unfinished> {
         let rows = spi("pitcrew.jobs", client.select(query, None, &[]));
         rows.map(|row| Unfinished {
             id: spi("pitcrew.jobs", row.get(1)).unwrap_or_default(),
-            kind: spi("pitcrew.jobs", row.get(2)).unwrap_or_default(),
+            kind: text::plain(spi("pitcrew.jobs", row.get(2))).unwrap_or_default(),
             target: spi("pitcrew.jobs", row.get(3)).unwrap_or(pg_sys::InvalidOid),
             submitter: spi("pitcrew.jobs", row.get(4)).unwrap_or(pg_sys::InvalidOid),
-            options: spi("pitcrew.jobs", row.get(5)).unwrap_or_default(),
+            options: text::plain(spi("pitcrew.jobs", row.get(5))).unwrap_or_default(),
             index: spi("pitcrew.jobs", row.get(6)).unwrap_or(pg_sys::InvalidOid),
             table: spi("pitcrew.jobs", row.get(7)).unwrap_or(pg_sys::InvalidOid),
             touched: spi("pitcrew.jobs", row.get(8)).unwrap_or_default(),
@@ -194,7 +195,7 @@ fn mark_retry(id: i64, attempts: i32, report: &Report) {
             id.into(),
             (backoff.min(MAX_BACKOFF_MS) / 1_000.0).into(),
             report.sqlstate.as_str().into(),
-            report.message.as_str().into(),
+            Text::from(report.message.as_str()).into(),
         ],
     );
 }
@@ -212,7 +213,7 @@ pub(super) fn note_slot(slot: &Slot) {
              WHERE id = $1",
             &[
                 slot.job.into(),
-                slot.command.as_str().into(),
+                Text::from(slot.command.as_str()).into(),
                 index.into(),
                 touched.into(),
                 slot.before.as_str().into(),
@@ -237,7 +238,7 @@ pub(super) fn note_watched(slot: &Slot, is_waiting: bool, progress: &str) {
     let arguments = [
         slot.job.into(),
         state.into(),
-        progress.into(),
+        Text::from(progress).into(),
         i32::from(slot.step).into(),
         steps.into(),
     ];
@@ -264,9 +265,9 @@ pub(super) fn finish(id: i64, attempts: i32, report: &Report) {
         Outcome::Requeue => return mark_queued(id),
         Outcome::Retry => return mark_retry(id, attempts, report),
     };
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let hint = text(report.hint.as_str())
-        .or_else(|| hints::of(report.sqlstate.as_str()).map(str::to_owned));
+    let text = |text: &str| (!text.is_empty()).then(|| Text::from(text));
+    let hint =
+        text(report.hint.as_str()).or_else(|| hints::of(report.sqlstate.as_str()).map(Text::from));
     change(
         "UPDATE pitcrew.jobs SET state = $2, finished_at = clock_timestamp(), sqlstate = $3, error = $4, \
          hint = nullif(concat_ws(' ', CASE WHEN $2 = 'cancelled' AND stop_after <= clock_timestamp() \

@@ -12,7 +12,7 @@
 //! | worker | the same database, as the submitter | after its one job |
 //!
 //! From arguments to a statement: `spec` reads kind and options, `plan` lists the steps, `command` builds one step's text (of an
-//! index with `index_text`), `execute` runs it. The coordinator's work is in `dispatch`, `watch`, `reap` and `ledger`.
+//! index with `index_text`, of statistics with `statistics`), `execute` runs it. The coordinator's work is in `dispatch`, `watch`, `reap` and `ledger`.
 //!
 //! They meet in shared memory (`board`). A worker never writes a table: it reports into its slot, and the coordinator
 //! writes the row. One worker a job means that no job can inherit another one's identity, whatever goes wrong in it.
@@ -34,6 +34,7 @@ pub(crate) mod process;
 mod reap;
 mod report;
 mod spec;
+pub(crate) mod statistics;
 mod submit;
 mod wait;
 mod wake;

@@ -8,7 +8,8 @@ use pgrx::prelude::*;
 
 use super::board::MAX_TOUCHED;
 use super::command::{self, Command};
-use super::spec::{Choice, Many, Over, Spec, Vacuum};
+use super::spec::{Choice, Many, Over, Spec, Statistics, Vacuum};
+use super::statistics;
 use crate::failure::{Failure, spi};
 
 /// One command of a job.
@@ -25,6 +26,10 @@ pub(super) enum Step {
         /// The partition.
         part: pg_sys::Oid,
     },
+    /// What ANALYZE keeps of some columns is changed. Where it is so already, nothing is left to do.
+    Keep(Statistics, pg_sys::Oid),
+    /// Those columns are analyzed.
+    Collect(Statistics, pg_sys::Oid),
     /// A partition's index becomes a part of its parent's.
     Attach {
         /// The partitioned table.
@@ -51,6 +56,8 @@ impl Step {
                 other => other.map(Some),
             },
             Self::Part { over, part } => command::create_part(over, *part, role).map(Some),
+            Self::Keep(wanted, table) => statistics::change(wanted, *table, role),
+            Self::Collect(wanted, table) => statistics::analyze(wanted, *table, role).map(Some),
             Self::Attach { parent, part } => {
                 let index = |table: &pg_sys::Oid| {
                     built.get(&table.to_u32()).copied().ok_or_else(|| {
@@ -76,6 +83,10 @@ pub(super) fn steps(spec: &Spec, target: Option<pg_sys::Oid>) -> Result<Vec<Step
             "a job of this kind chooses its relations itself and takes no target",
         )),
         (Spec::Many(many), None) => Ok(chosen(many)),
+        (Spec::Statistics(wanted), Some(table)) => Ok(vec![
+            Step::Keep(wanted.clone(), table),
+            Step::Collect(wanted.clone(), table),
+        ]),
         (Spec::CreateIndex { over, .. }, Some(table)) if is_partitioned(table) => {
             let mut steps = vec![Step::Whole(spec.clone(), target)];
             let parts = partitions(table);

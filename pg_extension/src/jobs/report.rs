@@ -52,16 +52,14 @@ unsafe extern "C-unwind" fn on_log(error: *mut pg_sys::ErrorData) {
                 .sqlstate
                 .set(std::str::from_utf8(&code).unwrap_or("XX000"));
             if !(*error).message.is_null() {
-                report.message.set(
-                    CStr::from_ptr((*error).message)
-                        .to_str()
-                        .unwrap_or("(message is not UTF-8)"),
-                );
+                report
+                    .message
+                    .set_bytes(CStr::from_ptr((*error).message).to_bytes());
             }
             if !(*error).hint.is_null() {
                 report
                     .hint
-                    .set(CStr::from_ptr((*error).hint).to_str().unwrap_or(""));
+                    .set_bytes(CStr::from_ptr((*error).hint).to_bytes());
             }
             REPORT = Some(report);
         }

@@ -6,6 +6,11 @@ use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 
+mod canonical;
+mod statistics;
+
+pub(super) use statistics::{Kept, Statistics};
+
 /// Columns that an index can have (`INDEX_MAX_KEYS`).
 const MAX_COLUMNS: usize = 32;
 /// Bytes of an identifier (`NAMEDATALEN - 1`).
@@ -13,6 +18,10 @@ const MAX_NAME_BYTES: usize = 63;
 
 /// Relations that a job over many works on when it does not say.
 const DEFAULT_LIMIT: u16 = 100;
+/// What of an index is bloat when a job over many leaves it alone and does not say, in percent.
+const DEFAULT_MIN_BLOAT_PERCENT: f64 = 50.0;
+/// The same of its size, in megabytes.
+const DEFAULT_MIN_SIZE_MB: f64 = 10.0;
 
 /// One job, understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +46,8 @@ pub(super) enum Spec {
         /// Readers go on meanwhile; needs a unique index.
         concurrently: bool,
     },
+    /// `ALTER COLUMN ... SET STATISTICS` or `CREATE STATISTICS`, and `ANALYZE` of these columns.
+    Statistics(Statistics),
     /// One command for each relation that needs it.
     Many(Many),
 }
@@ -99,8 +110,8 @@ pub(super) enum Choice {
     Invalid,
 }
 
-const KINDS: &str = "vacuum, analyze, reindex, create_index, drop_index, refresh_matview, analyze_all_stale, vacuum_due, \
-                     freeze_oldest, rebuild_bloated_indexes and repair_invalid_indexes";
+const KINDS: &str = "vacuum, analyze, reindex, create_index, drop_index, refresh_matview, statistics, analyze_all_stale, \
+                     vacuum_due, freeze_oldest, rebuild_bloated_indexes and repair_invalid_indexes";
 
 impl Spec {
     /// Reads a job from its kind and options.
@@ -132,13 +143,17 @@ impl Spec {
                 only(options, kind, &["columns", "include", "definition", "name"])?;
                 Ok(Self::CreateIndex {
                     over: over(options)?,
-                    name: name(options)?,
+                    name: name(options, "index")?,
                 })
             }
             "refresh_matview" => {
                 only(options, kind, &["concurrently"])?;
                 let concurrently = flag(options, "concurrently", true)?;
                 Ok(Self::RefreshMatview { concurrently })
+            }
+            "statistics" => {
+                only(options, kind, &["columns", "target", "kinds", "name"])?;
+                Statistics::parse(options).map(Self::Statistics)
             }
             "analyze_all_stale" => many(options, kind, Choice::Stale),
             "vacuum_due" => many(options, kind, Choice::Due),
@@ -161,6 +176,7 @@ impl Spec {
             Self::CreateIndex { .. } => "create_index",
             Self::DropIndex => "drop_index",
             Self::RefreshMatview { .. } => "refresh_matview",
+            Self::Statistics(_) => "statistics",
             Self::Many(many) => match many.choice {
                 Choice::Stale => "analyze_all_stale",
                 Choice::Due => "vacuum_due",
@@ -213,8 +229,9 @@ fn many(options: &Map<String, Value>, kind: &str, choice: Choice) -> Result<Spec
     Ok(Spec::Many(Many {
         choice,
         limit: limit.map_or(DEFAULT_LIMIT, |limit| limit as u16),
-        min_bloat_percent: real(options, "min_bloat_percent", 0.0, 100.0)?.unwrap_or(50.0),
-        min_size_mb: real(options, "min_size_mb", 0.0, 1e9)?.unwrap_or(10.0),
+        min_bloat_percent: real(options, "min_bloat_percent", 0.0, 100.0)?
+            .unwrap_or(DEFAULT_MIN_BLOAT_PERCENT),
+        min_size_mb: real(options, "min_size_mb", 0.0, 1e9)?.unwrap_or(DEFAULT_MIN_SIZE_MB),
     }))
 }
 
@@ -343,15 +360,18 @@ fn index_columns(keys: &[String], include: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn name(options: &Map<String, Value>) -> Result<Option<String>, Failure> {
+/// The name that something new of that kind shall have.
+fn name(options: &Map<String, Value>, what: &str) -> Result<Option<String>, Failure> {
     match options.get("name") {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(name)) if name.is_empty() || name.contains('\0') => Err(
-            Failure::argument("an index name must not be empty or hold a NUL byte"),
-        ),
-        // The server would cut it, and then nobody finds the index that was asked for.
+        Some(Value::String(name)) if name.is_empty() || name.contains('\0') => {
+            Err(Failure::argument(format!(
+                "the name of the {what} must not be empty or hold a NUL byte"
+            )))
+        }
+        // The server would cut it, and then nobody finds what was asked for.
         Some(Value::String(name)) if name.len() > MAX_NAME_BYTES => Err(Failure::argument(
-            format!("index name \"{name}\" is longer than {MAX_NAME_BYTES} bytes"),
+            format!("the name \"{name}\" of the {what} is longer than {MAX_NAME_BYTES} bytes"),
         )),
         Some(Value::String(name)) => Ok(Some(name.clone())),
         Some(_) => Err(Failure::argument("option \"name\" must be a string")),

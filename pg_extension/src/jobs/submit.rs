@@ -1,7 +1,6 @@
 //! `pitcrew.submit_job` and `pitcrew.cancel_job`: they write a row as the caller and return; nothing waits here (a
 //! caller that waited would hold the snapshot that CREATE INDEX CONCURRENTLY waits for).
 
-use pgrx::JsonB;
 use pgrx::prelude::*;
 
 use super::board::MAX_OPTIONS_BYTES;
@@ -9,6 +8,7 @@ use super::spec::Spec;
 use super::{command, plan, wake};
 use crate::document::Document;
 use crate::failure::{Failure, or_raise, read_one, spi};
+use crate::text::Text;
 use crate::{PRELOAD_LINE, compat, guc, is_preloaded};
 
 /// Where a job belongs: system identifier, database and timeline. A dump, a clone or a promoted standby differs in
@@ -40,26 +40,27 @@ pub(super) fn job_origin() -> String {
 CREATE FUNCTION pitcrew.submit_job(kind text, target regclass DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS bigint
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'submit_job_wrapper';
 COMMENT ON FUNCTION pitcrew.submit_job(text, regclass, jsonb) IS
-    'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Returns pitcrew.jobs.id, of the unfinished job when the same role queued the same one before. Kinds: vacuum {"full", "freeze", "analyze": bool, "parallel": 0 to 1024, "index_cleanup": bool or "auto"}, analyze, reindex (a table or an index, concurrently), create_index {"columns": [...], "include": [...], "name": text} or {"definition": text, "name": text} (concurrently), drop_index (of a finished create_index job), refresh_matview {"concurrently": bool}; without a target, each with {"limit": 1 to 1000}: analyze_all_stale, vacuum_due, freeze_oldest, rebuild_bloated_indexes {"min_bloat_percent", "min_size_mb": number}, repair_invalid_indexes.';
+    'Queues a maintenance job, run by a background worker as the current role once this transaction commits. Returns pitcrew.jobs.id, of the unfinished job when the same role queued the same one before. Kinds: vacuum {"full", "freeze", "analyze": bool, "parallel": 0 to 1024, "index_cleanup": bool or "auto"}, analyze, reindex (a table or an index, concurrently), create_index {"columns": [...], "include": [...], "name": text} or {"definition": text, "name": text} (concurrently), drop_index (of a finished create_index job), refresh_matview {"concurrently": bool}, statistics {"columns": [...], "target": -1 to 10000} or {"columns": [...], "kinds": [some of ndistinct, dependencies, mcv], "name": text} (and ANALYZE of these columns); without a target, each with {"limit": 1 to 1000}: analyze_all_stale, vacuum_due, freeze_oldest, rebuild_bloated_indexes {"min_bloat_percent", "min_size_mb": number}, repair_invalid_indexes.';
 "#)]
-fn submit_job(kind: Option<&str>, target: Option<pg_sys::Oid>, options: Option<Document>) -> i64 {
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "pgrx gives arguments by value"
+)]
+fn submit_job(kind: Option<Text>, target: Option<pg_sys::Oid>, options: Option<Document>) -> i64 {
     or_raise(can_run_jobs());
-    let kind = or_raise(kind.ok_or_else(|| Failure::argument("a job needs a kind")));
+    let Text(kind) = or_raise(kind.ok_or_else(|| Failure::argument("a job needs a kind")));
     let options = options.map_or(serde_json::Value::Null, |Document(value)| value);
-    let spec = or_raise(Spec::parse(kind, &options));
+    let spec = or_raise(Spec::parse(&kind, &options));
     // SAFETY: plain read of the current role.
     let role = unsafe { pg_sys::GetUserId() };
     or_raise(can_log_in(role));
     let text = or_raise(check(&spec, target, role));
 
-    let options = if options.is_null() {
-        serde_json::Value::Object(Default::default())
-    } else {
-        options
-    };
+    // Two jobs that do the same are one, however their options are written.
+    let options = spec.options();
     or_raise(short_enough(&options));
     or_raise(queue_has_room());
-    let id = insert(kind, target, options, &text);
+    let id = insert(&kind, target, options, text);
     wake::after_commit();
     id
 }
@@ -81,7 +82,7 @@ fn check(
     Ok(Some(command.text))
 }
 
-/// Whether the current role may have this job run again and again.
+/// Whether the current role may have this job run again and again. Answers its options as `submit_job` would keep them.
 ///
 /// # Errors
 /// What `submit_job` would say now, and a refusal of what can be done only once.
@@ -89,8 +90,7 @@ pub(crate) fn check_repeated(
     kind: &str,
     target: Option<pg_sys::Oid>,
     options: &serde_json::Value,
-) -> Result<(), Failure> {
-    short_enough(options)?;
+) -> Result<serde_json::Value, Failure> {
     let spec = Spec::parse(kind, options)?;
     if matches!(spec, Spec::CreateIndex { .. } | Spec::DropIndex) {
         return Err(
@@ -101,7 +101,10 @@ pub(crate) fn check_repeated(
     // SAFETY: plain read of the current role.
     let role = unsafe { pg_sys::GetUserId() };
     can_log_in(role)?;
-    check(&spec, target, role).map(drop)
+    check(&spec, target, role)?;
+    let options = spec.options();
+    short_enough(&options)?;
+    Ok(options)
 }
 
 fn short_enough(options: &serde_json::Value) -> Result<(), Failure> {
@@ -134,7 +137,7 @@ fn insert(
     kind: &str,
     target: Option<pg_sys::Oid>,
     options: serde_json::Value,
-    text: &Option<String>,
+    text: Option<String>,
 ) -> i64 {
     let inserted: Option<i64> = spi(
         "the new job",
@@ -145,8 +148,8 @@ fn insert(
             &[
                 kind.into(),
                 target.into(),
-                JsonB(options.clone()).into(),
-                text.clone().into(),
+                Document(options.clone()).into(),
+                text.map(Text).into(),
             ],
         ),
     );
@@ -157,7 +160,7 @@ fn insert(
                 "SELECT (SELECT max(id) FROM pitcrew.jobs WHERE state IN ('queued', 'waiting_for_lock', 'running') \
                  AND submitter::oid = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND kind = $1 \
                  AND target::oid IS NOT DISTINCT FROM $2::oid AND options = $3 AND origin = pitcrew.job_origin() AND cancelled_at IS NULL)",
-                &[kind.into(), target.into(), JsonB(options).into()],
+                &[kind.into(), target.into(), Document(options).into()],
             ),
         )
     });

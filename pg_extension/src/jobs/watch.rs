@@ -6,6 +6,7 @@ use super::board::{Phase, Slot, SlotState};
 use super::coordinator::Run;
 use super::{ledger, process};
 use crate::failure::spi;
+use crate::text;
 
 impl Run {
     pub(super) fn watch(&mut self) {
@@ -57,7 +58,7 @@ impl Run {
                 Some((
                     spi("progress", row.get(1))?,
                     spi("progress", row.get(2))?,
-                    spi("progress", row.get(3))?,
+                    text::plain(spi("progress", row.get(3)))?,
                 ))
             })
             .collect()

@@ -12,7 +12,7 @@ use super::command::{self, Command};
 use super::plan::{self, Step};
 use super::spec::Spec;
 use super::{disk, execute, process, report};
-use crate::failure::{Failure, or_raise, read_one};
+use crate::failure::{Failure, or_raise, read_one, read_text};
 use crate::{compat, guc};
 
 /// Longest wait for the coordinator to write down which indexes the job touches.
@@ -182,7 +182,7 @@ fn clean_up(slot: &Slot) {
 
 fn measure(target: pg_sys::Oid, index: pg_sys::Oid) -> String {
     let query = include_str!("../../sql/queries/measure_job.sql");
-    read_one("the measures", query, &[target.into(), index.into()]).unwrap_or_default()
+    read_text("the measures", query, &[target.into(), index.into()]).unwrap_or_default()
 }
 
 /// A reindex names the old index `_ccold` before it drops it: which indexes there were has to be known before.

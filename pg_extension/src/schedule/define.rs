@@ -1,13 +1,13 @@
 //! `pitcrew.schedule`, and what helps to write one.
 
 use pg_pitcrew_schedule::{CatchUp, Plan};
-use pgrx::JsonB;
 use pgrx::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{moment, now, server_time};
 use crate::document::Document;
-use crate::failure::{Failure, or_raise, read_one, spi};
+use crate::failure::{Failure, or_raise, read_one, read_text, spi};
+use crate::text::{Text, plain};
 use crate::{guc, jobs};
 
 /// Jobs of one schedule.
@@ -47,39 +47,39 @@ COMMENT ON FUNCTION pitcrew.schedule(text, text, jsonb, jsonb, text, integer, te
     reason = "pgrx gives arguments by value"
 )]
 fn schedule(
-    name: Option<&str>,
-    rule: Option<&str>,
+    name: Option<Text>,
+    rule: Option<Text>,
     job: Option<Document>,
     maintenance_window: Option<Document>,
-    time_zone: Option<&str>,
+    time_zone: Option<Text>,
     jitter_seconds: Option<i32>,
-    catch_up: Option<&str>,
+    catch_up: Option<Text>,
 ) -> Option<TimestampWithTimeZone> {
     or_raise(jobs::can_run_jobs());
     let missing = |what: &str| Failure::argument(format!("a schedule needs a {what}"));
-    let name = or_raise(name.ok_or_else(|| missing("name")));
-    let rule = or_raise(rule.ok_or_else(|| missing("rule")));
+    let Text(name) = or_raise(name.ok_or_else(|| missing("name")));
+    let Text(rule) = or_raise(rule.ok_or_else(|| missing("rule")));
     let job = or_raise(job.ok_or_else(|| missing("job"))).0;
     let window = maintenance_window.map_or(Value::Null, |Document(window)| window);
-    or_raise(good_name(name));
-    let zone = time_zone.map_or_else(session_zone, str::to_owned);
-    let catch_up = catch_up.unwrap_or("once");
-    or_raise(CatchUp::parse(catch_up).map_err(Failure::from));
+    or_raise(good_name(&name));
+    let zone = plain(time_zone).unwrap_or_else(session_zone);
+    let catch_up = plain(catch_up).unwrap_or_else(|| "once".to_owned());
+    or_raise(CatchUp::parse(&catch_up).map_err(Failure::from));
     let jitter = jitter_seconds.unwrap_or(0);
     let now = now();
-    let plan = Plan::parse(name, rule, &zone, &window, jitter.into(), now);
+    let plan = Plan::parse(&name, &rule, &zone, &window, jitter.into(), now);
     let plan = or_raise(plan.map_err(Failure::from));
     let jobs = or_raise(read_jobs(&job));
-    or_raise(may_write(name));
+    or_raise(may_write(&name));
     let next = plan.next(now).and_then(server_time);
     let kinds: Vec<&str> = jobs.iter().map(|job| job.kind.as_str()).collect();
     let targets: Vec<Option<pg_sys::Oid>> = jobs.iter().map(|job| job.target).collect();
     let options = Value::Array(jobs.iter().map(|job| job.options.clone()).collect());
-    let window = (!window.is_null()).then_some(JsonB(window));
+    let window = (!window.is_null()).then_some(Document(window));
     spi(
-        "pitcrew.schedules",
+        "pitcrew.schedule_rows",
         Spi::run_with_args(
-            "INSERT INTO pitcrew.schedules AS s (name, rule, time_zone, maintenance_window, jitter_seconds, catch_up, \
+            "INSERT INTO pitcrew.schedule_rows AS s (name, rule, time_zone, maintenance_window, jitter_seconds, catch_up, \
                  kinds, targets, options, next_run_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8::oid[]::regclass[], $9, $10) \
              ON CONFLICT (name) DO UPDATE SET rule = excluded.rule, time_zone = excluded.time_zone, \
@@ -88,15 +88,15 @@ fn schedule(
                  options = excluded.options, next_run_at = excluded.next_run_at, paused_at = NULL, paused_because = NULL, \
                  origin = pitcrew.job_origin()",
             &[
-                name.into(),
-                rule.into(),
-                zone.into(),
+                Text(name).into(),
+                Text(rule).into(),
+                Text(zone).into(),
                 window.into(),
                 jitter.into(),
-                catch_up.into(),
+                Text(catch_up).into(),
                 kinds.into(),
                 targets.into(),
-                JsonB(options).into(),
+                Document(options).into(),
                 next.into(),
             ],
         ),
@@ -116,7 +116,7 @@ COMMENT ON FUNCTION pitcrew.schedule_nightly(jsonb, text) IS
 "#)]
 fn schedule_nightly(
     maintenance_window: Option<Document>,
-    time_zone: Option<&str>,
+    time_zone: Option<Text>,
 ) -> Option<TimestampWithTimeZone> {
     let window = or_raise(maintenance_window.ok_or_else(|| {
         Failure::argument("the nightly plan needs a maintenance window").hint(
@@ -139,7 +139,7 @@ fn schedule_nightly(
         },
     );
     let zone = window.0.get("time_zone").and_then(Value::as_str);
-    let zone = zone.or(time_zone).map(str::to_owned);
+    let zone = zone.map(str::to_owned).or_else(|| plain(time_zone));
     // A window that makes no sense makes no pattern either: its own fault is told first.
     let checked = Plan::parse(
         "nightly",
@@ -152,11 +152,11 @@ fn schedule_nightly(
     or_raise(checked.map_err(Failure::from));
     let jobs = NIGHTLY.map(|kind| json!({ "kind": kind }));
     schedule(
-        Some("nightly"),
-        Some(&format!("{minute} {hour} * * {days}")),
+        Some("nightly".into()),
+        Some(format!("{minute} {hour} * * {days}").into()),
         Some(Document(Value::Array(jobs.to_vec()))),
         Some(window),
-        zone.as_deref(),
+        zone.map(Text),
         None,
         None,
     )
@@ -177,21 +177,21 @@ COMMENT ON FUNCTION pitcrew.schedule_preview(text, jsonb, text, timestamptz, int
     reason = "pgrx gives arguments by value"
 )]
 fn schedule_preview(
-    rule: Option<&str>,
+    rule: Option<Text>,
     maintenance_window: Option<Document>,
-    time_zone: Option<&str>,
+    time_zone: Option<Text>,
     after: Option<TimestampWithTimeZone>,
     runs: Option<i32>,
 ) -> TableIterator<'static, (name!(run_at, Option<TimestampWithTimeZone>),)> {
-    let rule = or_raise(rule.ok_or_else(|| Failure::argument("a schedule needs a rule")));
+    let Text(rule) = or_raise(rule.ok_or_else(|| Failure::argument("a schedule needs a rule")));
     let window = maintenance_window.map_or(Value::Null, |Document(window)| window);
     let runs = runs.unwrap_or(5);
     if !(1..=1_000).contains(&runs) {
         Failure::argument("runs are 1 to 1000").raise();
     }
     let mut at = after.map_or_else(now, |after| moment(after.into_inner()));
-    let zone = time_zone.map_or_else(session_zone, str::to_owned);
-    let plan = or_raise(Plan::parse("", rule, &zone, &window, 0, at).map_err(Failure::from));
+    let zone = plain(time_zone).unwrap_or_else(session_zone);
+    let plan = or_raise(Plan::parse("", &rule, &zone, &window, 0, at).map_err(Failure::from));
     let mut rows = Vec::new();
     for _ in 0..runs {
         pgrx::check_for_interrupts!();
@@ -203,7 +203,7 @@ fn schedule_preview(
 }
 
 fn session_zone() -> String {
-    read_one("the settings", "SELECT current_setting('TimeZone')", &[]).unwrap_or_default()
+    read_text("the settings", "SELECT current_setting('TimeZone')", &[]).unwrap_or_default()
 }
 
 fn good_name(name: &str) -> Result<(), Failure> {
@@ -222,8 +222,8 @@ fn may_write(name: &str) -> Result<(), Failure> {
         return super::manage::own(name, Some(is_own));
     }
     let most = guc::MAX_SCHEDULES.get();
-    let query = "SELECT count(*) FROM (SELECT 1 FROM pitcrew.schedules LIMIT $1) s";
-    let there: Option<i64> = read_one("pitcrew.schedules", query, &[most.into()]);
+    let query = "SELECT count(*) FROM (SELECT 1 FROM pitcrew.schedule_rows LIMIT $1) s";
+    let there: Option<i64> = read_one("pitcrew.schedule_rows", query, &[most.into()]);
     if there.unwrap_or_default() < i64::from(most) {
         return Ok(());
     }
@@ -269,21 +269,23 @@ fn read_job(value: &Value) -> Result<Job, Failure> {
         Some(_) => return Err(wrong("a job's \"target\" must be a name".to_owned())),
     };
     let options = match map.get("options") {
-        None | Some(Value::Null) => Value::Object(Map::new()),
+        None => Value::Null,
         Some(options) => options.clone(),
     };
-    jobs::check_repeated(kind, target, &options)?;
     Ok(Job {
         kind: kind.to_owned(),
         target,
-        options,
+        options: jobs::check_repeated(kind, target, &options)?,
     })
 }
 
 /// A relation by its qualified name: the caller's search_path is not ours.
 fn relation(name: &str) -> Result<pg_sys::Oid, Failure> {
-    let found: Option<pg_sys::Oid> =
-        read_one("pg_class", "SELECT to_regclass($1)::oid", &[name.into()]);
+    let found: Option<pg_sys::Oid> = read_one(
+        "pg_class",
+        "SELECT to_regclass($1)::oid",
+        &[Text::from(name).into()],
+    );
     found.ok_or_else(|| {
         Failure::new(
             PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,

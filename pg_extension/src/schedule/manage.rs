@@ -3,8 +3,9 @@
 
 use pgrx::prelude::*;
 
-use crate::failure::{Failure, or_raise, read_one, spi};
+use crate::failure::{Failure, or_raise, read_one, read_text, spi};
 use crate::jobs;
+use crate::text::Text;
 
 /// Removes a schedule. Jobs that it queued go on.
 #[pg_extern(sql = r#"
@@ -12,11 +13,16 @@ CREATE FUNCTION pitcrew.unschedule(name text) RETURNS void
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'unschedule_wrapper';
 COMMENT ON FUNCTION pitcrew.unschedule(text) IS 'Removes a schedule. Jobs that it queued go on: pitcrew.cancel_job() ends them.';
 "#)]
-fn unschedule(name: &str) {
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "pgrx gives arguments by value"
+)]
+fn unschedule(name: Text) {
+    let name = name.0.as_str();
     change(
         name,
-        "DELETE FROM pitcrew.schedules WHERE name = $1",
-        &[name.into()],
+        "DELETE FROM pitcrew.schedule_rows WHERE name = $1",
+        &[Text::from(name).into()],
     );
 }
 
@@ -26,13 +32,18 @@ CREATE FUNCTION pitcrew.pause_schedule(name text, reason text DEFAULT NULL) RETU
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'pause_schedule_wrapper';
 COMMENT ON FUNCTION pitcrew.pause_schedule(text, text) IS 'Pauses a schedule until pitcrew.resume_schedule(). Jobs that it queued go on.';
 "#)]
-fn pause_schedule(name: Option<&str>, reason: Option<&str>) {
-    let name = named(name);
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "pgrx gives arguments by value"
+)]
+fn pause_schedule(name: Option<Text>, reason: Option<Text>) {
+    let Text(name) = or_raise(name.ok_or_else(|| Failure::argument("a schedule's name is needed")));
+    let name = name.as_str();
     change(
         name,
-        "UPDATE pitcrew.schedules SET paused_at = clock_timestamp(), \
+        "UPDATE pitcrew.schedule_rows SET paused_at = clock_timestamp(), \
          paused_because = coalesce($2, 'paused by ' || current_user), run_now = false WHERE name = $1",
-        &[name.into(), reason.into()],
+        &[Text::from(name).into(), reason.into()],
     );
 }
 
@@ -43,14 +54,19 @@ CREATE FUNCTION pitcrew.resume_schedule(name text) RETURNS void
 COMMENT ON FUNCTION pitcrew.resume_schedule(text) IS
     'Takes up a schedule that is paused, also one that came with a dump, a clone or a promoted standby. What was due meanwhile is not made up for.';
 "#)]
-fn resume_schedule(name: &str) {
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "pgrx gives arguments by value"
+)]
+fn resume_schedule(name: Text) {
+    let name = name.0.as_str();
     or_raise(jobs::can_run_jobs());
     // Without a next run the coordinator reckons it from now.
     change(
         name,
-        "UPDATE pitcrew.schedules SET paused_at = NULL, paused_because = NULL, next_run_at = NULL, \
+        "UPDATE pitcrew.schedule_rows SET paused_at = NULL, paused_because = NULL, next_run_at = NULL, \
          origin = pitcrew.job_origin() WHERE name = $1",
-        &[name.into()],
+        &[Text::from(name).into()],
     );
 }
 
@@ -61,11 +77,15 @@ CREATE FUNCTION pitcrew.run_schedule(name text) RETURNS void
 COMMENT ON FUNCTION pitcrew.run_schedule(text) IS
     'Queues the jobs of a schedule once this transaction commits, whatever its rule and window say; left out when its last jobs are unfinished.';
 "#)]
-fn run_schedule(name: &str) {
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "pgrx gives arguments by value"
+)]
+fn run_schedule(name: Text) {
+    let name = name.0.as_str();
     or_raise(jobs::can_run_jobs());
     let query = "SELECT (SELECT paused_because FROM pitcrew.schedules WHERE name = $1 AND paused_at IS NOT NULL)";
-    let paused: Option<String> = read_one("pitcrew.schedules", query, &[name.into()]);
-    if let Some(because) = paused {
+    if let Some(because) = read_text("pitcrew.schedules", query, &[Text::from(name).into()]) {
         Failure::new(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("schedule \"{name}\" is paused: {because}"),
@@ -75,19 +95,18 @@ fn run_schedule(name: &str) {
     }
     change(
         name,
-        "UPDATE pitcrew.schedules SET run_now = true WHERE name = $1",
-        &[name.into()],
+        "UPDATE pitcrew.schedule_rows SET run_now = true WHERE name = $1",
+        &[Text::from(name).into()],
     );
-}
-
-fn named(name: Option<&str>) -> &str {
-    or_raise(name.ok_or_else(|| Failure::argument("a schedule's name is needed")))
 }
 
 /// Changes a schedule of the caller's and has the coordinator look at it.
 fn change(name: &str, query: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) {
     or_raise(own(name, is_own(name)));
-    spi("pitcrew.schedules", Spi::run_with_args(query, arguments));
+    spi(
+        "pitcrew.schedule_rows",
+        Spi::run_with_args(query, arguments),
+    );
     if crate::is_preloaded() {
         jobs::after_commit();
     }
@@ -95,9 +114,8 @@ fn change(name: &str, query: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) 
 
 /// Whether the schedule is of a role that the current one has the rights of; `None` without such a schedule.
 pub(super) fn is_own(name: &str) -> Option<bool> {
-    let query =
-        "SELECT (SELECT pg_has_role(owner::oid, 'USAGE') FROM pitcrew.schedules WHERE name = $1)";
-    read_one("pitcrew.schedules", query, &[name.into()])
+    let query = "SELECT (SELECT pg_has_role(owner::oid, 'USAGE') FROM pitcrew.schedule_rows WHERE name = $1)";
+    read_one("pitcrew.schedule_rows", query, &[Text::from(name).into()])
 }
 
 pub(super) fn own(name: &str, is_own: Option<bool>) -> Result<(), Failure> {

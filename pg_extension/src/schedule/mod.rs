@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! schedule() --(commit)--> launcher <--(next run)-- coordinator: a row whose time has come queues its jobs
-//!   row of pitcrew.schedules       starts it when a run is due            they run as the row's owner
+//!   row of pitcrew.schedule_rows   starts it when a run is due            they run as the row's owner
 //! ```
 //!
 //! | file | role |

@@ -8,9 +8,10 @@ use serde_json::Value;
 use super::{moment, now, server_time};
 use crate::failure::{read_one, spi};
 use crate::guc;
+use crate::text::{Text, plain};
 
-/// What is said of an error in `pitcrew.schedules`.
-const TABLE: &str = "pitcrew.schedules";
+/// What is said of an error in `pitcrew.schedule_rows`.
+const TABLE: &str = "pitcrew.schedule_rows";
 
 /// A schedule whose time has come.
 struct Due {
@@ -34,7 +35,7 @@ pub(crate) fn take_turns() -> Option<pg_sys::TimestampTz> {
     // A library that is newer than the extension's objects finds none.
     let is_there: Option<bool> = read_one(
         TABLE,
-        "SELECT to_regclass('pitcrew.schedules') IS NOT NULL",
+        "SELECT to_regclass('pitcrew.schedule_rows') IS NOT NULL",
         &[],
     );
     if is_there != Some(true) {
@@ -47,7 +48,7 @@ pub(crate) fn take_turns() -> Option<pg_sys::TimestampTz> {
     }
     let next: Option<TimestampWithTimeZone> = read_one(
         TABLE,
-        "SELECT min(next_run_at) FROM pitcrew.schedules WHERE paused_at IS NULL",
+        "SELECT min(next_run_at) FROM pitcrew.schedule_rows WHERE paused_at IS NULL",
         &[],
     );
     next.map(TimestampWithTimeZone::into_inner)
@@ -58,7 +59,7 @@ fn pause_foreign() {
     spi(
         TABLE,
         Spi::run(
-            "UPDATE pitcrew.schedules SET paused_at = clock_timestamp(), run_now = false, \
+            "UPDATE pitcrew.schedule_rows SET paused_at = clock_timestamp(), run_now = false, \
              paused_because = 'made on another server, database or timeline', \
              hint = 'SELECT pitcrew.resume_schedule(' || quote_literal(name) || ') runs it here.' \
              WHERE paused_at IS NULL AND origin <> pitcrew.job_origin()",
@@ -71,10 +72,10 @@ fn pause_surplus() {
     spi(
         TABLE,
         Spi::run_with_args(
-            "UPDATE pitcrew.schedules SET paused_at = clock_timestamp(), run_now = false, sqlstate = '53400', \
+            "UPDATE pitcrew.schedule_rows SET paused_at = clock_timestamp(), run_now = false, sqlstate = '53400', \
              paused_because = 'there were more schedules than pitcrew.max_schedules', \
              hint = 'Remove some, or raise pitcrew.max_schedules.' \
-             WHERE name IN (SELECT s.name FROM pitcrew.schedules s WHERE s.paused_at IS NULL ORDER BY s.created_at, s.name OFFSET $1)",
+             WHERE name IN (SELECT s.name FROM pitcrew.schedule_rows s WHERE s.paused_at IS NULL ORDER BY s.created_at, s.name OFFSET $1)",
             &[i64::from(guc::MAX_SCHEDULES.get()).into()],
         ),
     );
@@ -86,12 +87,12 @@ fn due() -> Vec<Due> {
         let rows = spi(TABLE, client.select(query, None, &[]));
         let time = |time: TimestampWithTimeZone| moment(time.into_inner());
         rows.map(|row| Due {
-            name: spi(TABLE, row.get(1)).unwrap_or_default(),
-            rule: spi(TABLE, row.get(2)).unwrap_or_default(),
-            time_zone: spi(TABLE, row.get(3)).unwrap_or_default(),
-            window: spi(TABLE, row.get(4)),
+            name: plain(spi(TABLE, row.get(1))).unwrap_or_default(),
+            rule: plain(spi(TABLE, row.get(2))).unwrap_or_default(),
+            time_zone: plain(spi(TABLE, row.get(3))).unwrap_or_default(),
+            window: plain(spi(TABLE, row.get(4))),
             jitter_s: spi(TABLE, row.get(5)).unwrap_or_default(),
-            catch_up: spi(TABLE, row.get(6)).unwrap_or_default(),
+            catch_up: plain(spi(TABLE, row.get(6))).unwrap_or_default(),
             created_at: spi(TABLE, row.get(7)).map_or_else(now, time),
             next_run_at: spi(TABLE, row.get(8)).map(time),
             run_now: spi(TABLE, row.get(9)).unwrap_or_default(),
@@ -144,7 +145,7 @@ fn take_turn(due: &Due) {
             let stop = end.filter(|_| plan.stops_at_end());
             let query = include_str!("../../sql/queries/run_schedule.sql");
             let arguments = [
-                due.name.as_str().into(),
+                Text::from(due.name.as_str()).into(),
                 next.into(),
                 end.into(),
                 stop.into(),
@@ -174,11 +175,11 @@ fn read(due: &Due) -> Result<(Plan, CatchUp), Problem> {
 /// Writes the next run. Where there is none the next look at the row pauses it.
 fn note(due: &Due, next: Option<TimestampWithTimeZone>, counted: &str) {
     let query = format!(
-        "UPDATE pitcrew.schedules SET next_run_at = $2, run_now = false{counted} WHERE name = $1"
+        "UPDATE pitcrew.schedule_rows SET next_run_at = $2, run_now = false{counted} WHERE name = $1"
     );
     spi(
         TABLE,
-        Spi::run_with_args(&query, &[due.name.as_str().into(), next.into()]),
+        Spi::run_with_args(&query, &[Text::from(due.name.as_str()).into(), next.into()]),
     );
 }
 
@@ -186,13 +187,13 @@ fn pause(due: &Due, sqlstate: &str, because: &str, hint: &str) {
     spi(
         TABLE,
         Spi::run_with_args(
-            "UPDATE pitcrew.schedules SET paused_at = clock_timestamp(), run_now = false, sqlstate = $2, \
+            "UPDATE pitcrew.schedule_rows SET paused_at = clock_timestamp(), run_now = false, sqlstate = $2, \
              paused_because = $3, hint = $4 WHERE name = $1",
             &[
-                due.name.as_str().into(),
+                Text::from(due.name.as_str()).into(),
                 sqlstate.into(),
-                because.into(),
-                hint.into(),
+                Text::from(because).into(),
+                Text::from(hint).into(),
             ],
         ),
     );

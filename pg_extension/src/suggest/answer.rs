@@ -1,12 +1,14 @@
 //! What is answered: suggestions with their evidence, what was looked at, and what was left out and why.
 
-use pgrx::{JsonB, pg_sys};
+use pgrx::pg_sys;
 use serde_json::{Value, json};
 
 use super::key;
 use super::proposals::Proposal;
 use super::writes::Upkeep;
 use crate::advice::Proposed;
+use crate::document::Document;
+use crate::text::{Text, all};
 
 /// Everything that one call found.
 pub(super) struct Answer {
@@ -172,29 +174,29 @@ impl Suggestion {
         let cache_key = key::cache_key(&self.id);
         let queryids = self.queryids();
         (
-            self.id,
-            self.index_name,
-            self.table,
-            self.columns,
-            self.ddl,
+            self.id.into(),
+            self.index_name.into(),
+            self.table.into(),
+            all(self.columns),
+            self.ddl.into(),
             self.cost_before,
             self.cost_after,
             gain,
             i64::try_from(self.bytes).unwrap_or(i64::MAX),
             queryids,
-            self.detail,
-            JsonB(Self::effects(&self.helped)),
+            self.detail.into(),
+            Document(Self::effects(&self.helped)),
             i32::try_from(rank).unwrap_or(i32::MAX),
-            self.kind.to_owned(),
-            JsonB(Self::effects(&self.at_risk)),
-            self.confidence.to_owned(),
-            self.because,
-            self.included,
+            self.kind.into(),
+            Document(Self::effects(&self.at_risk)),
+            self.confidence.into(),
+            all(self.because),
+            all(self.included),
             self.upkeep.cost,
             100.0 * self.upkeep.hot_loss,
-            cache_key,
-            self.predicate,
-            JsonB(self.job),
+            cache_key.into(),
+            self.predicate.map(Text),
+            Document(self.job),
             self.upkeep.write_loss.map(percent),
         )
     }
@@ -202,29 +204,29 @@ impl Suggestion {
 
 /// Columns in the order of the declaration.
 pub(super) type Row = (
-    String,
-    String,
-    String,
-    Vec<String>,
-    String,
+    Text,
+    Text,
+    Text,
+    Vec<Text>,
+    Text,
     f64,
     f64,
     f64,
     i64,
     Vec<i64>,
-    String,
-    JsonB,
+    Text,
+    Document,
     i32,
-    String,
-    JsonB,
-    String,
-    Vec<String>,
-    Vec<String>,
+    Text,
+    Document,
+    Text,
+    Vec<Text>,
+    Vec<Text>,
     f64,
     f64,
-    String,
-    Option<String>,
-    JsonB,
+    Text,
+    Option<Text>,
+    Document,
     Option<f64>,
 );
 

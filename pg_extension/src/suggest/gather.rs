@@ -1,7 +1,6 @@
 //! Which indexes there could be: the candidates of all statements, each with its size.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -12,6 +11,7 @@ use super::key;
 use super::look::Planned;
 use super::model::Index;
 use super::shape::Shape;
+use crate::names;
 use crate::whatif::estimate::estimate;
 use crate::whatif::guarded::guarded;
 use crate::whatif::measured::{Measured, measure};
@@ -204,7 +204,7 @@ impl Maker<'_> {
             return None;
         }
         let shape = Shape::of(&candidate, table)?;
-        let ddl = CString::new(shape.definition()).ok()?;
+        let ddl = names::c_string(&shape.definition()).ok()?;
         let context = self.gathering.context;
         let predicted: Predicted = if candidate.method == Method::Btree {
             estimate(&ddl, &candidate, table, measured, context).ok()?

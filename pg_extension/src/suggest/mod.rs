@@ -1,4 +1,5 @@
-//! `pitcrew.suggest_indexes`, `pitcrew.suggest_indexes_json` and `pitcrew.workload`.
+//! `pitcrew.suggest_indexes`, `pitcrew.suggest_indexes_json`, `pitcrew.workload` (`recorded`) and `pitcrew.compared_columns`
+//! (`compared`).
 //!
 //! Arguments are checked (`arguments`), statements are looked at (`look`, and `recurring` for values that all executions
 //! have), candidates are made (`gather`, which leaves out what is suppressed by its `key`), the search of `pg_pitcrew_advisor`
@@ -9,6 +10,7 @@
 mod advise;
 mod answer;
 mod arguments;
+mod compared;
 mod counted;
 mod gather;
 mod key;
@@ -21,14 +23,15 @@ mod risk;
 mod shape;
 mod writes;
 
-use pgrx::JsonB;
 use pgrx::prelude::*;
 
 use answer::{Answer, Row};
 use arguments::Arguments;
 
 use crate::advice;
+use crate::document::Document;
 use crate::failure::or_raise;
+use crate::text::{Text, plain};
 
 /// Suggests indexes.
 #[pg_extern(sql = r#"
@@ -57,36 +60,36 @@ fn suggest_indexes(
     budget_mb: Option<i32>,
     max_indexes: Option<i32>,
     min_gain_percent: Option<f64>,
-    queries: Option<Vec<Option<String>>>,
+    queries: Option<Vec<Option<Text>>>,
     weights: Option<Vec<Option<f64>>>,
     leave_alone: Option<Vec<Option<pg_sys::Oid>>>,
     max_regression_percent: Option<f64>,
 ) -> TableIterator<
     'static,
     (
-        name!(id, String),
-        name!(index_name, String),
-        name!(table_name, String),
-        name!(columns, Vec<String>),
-        name!(ddl, String),
+        name!(id, Text),
+        name!(index_name, Text),
+        name!(table_name, Text),
+        name!(columns, Vec<Text>),
+        name!(ddl, Text),
         name!(cost_before, f64),
         name!(cost_after, f64),
         name!(gain_percent, f64),
         name!(estimated_size_bytes, i64),
         name!(queryids, Vec<i64>),
-        name!(detail, String),
-        name!(evidence, JsonB),
+        name!(detail, Text),
+        name!(evidence, Document),
         name!(rank, i32),
-        name!(kind, String),
-        name!(queries_at_risk, JsonB),
-        name!(confidence, String),
-        name!(because, Vec<String>),
-        name!(included, Vec<String>),
+        name!(kind, Text),
+        name!(queries_at_risk, Document),
+        name!(confidence, Text),
+        name!(because, Vec<Text>),
+        name!(included, Vec<Text>),
         name!(write_cost, f64),
         name!(hot_loss_percent, f64),
-        name!(cache_key, String),
-        name!(predicate, Option<String>),
-        name!(job, JsonB),
+        name!(cache_key, Text),
+        name!(predicate, Option<Text>),
+        name!(job, Document),
         name!(write_loss_percent, Option<f64>),
     ),
 > {
@@ -94,7 +97,7 @@ fn suggest_indexes(
         budget_mb,
         max_indexes,
         min_gain_percent,
-        queries,
+        queries: queries.map(|queries| queries.into_iter().map(plain).collect()),
         weights,
         leave_alone,
         max_regression_percent,
@@ -128,21 +131,21 @@ fn suggest_indexes_json(
     budget_mb: Option<i32>,
     max_indexes: Option<i32>,
     min_gain_percent: Option<f64>,
-    queries: Option<Vec<Option<String>>>,
+    queries: Option<Vec<Option<Text>>>,
     weights: Option<Vec<Option<f64>>>,
     leave_alone: Option<Vec<Option<pg_sys::Oid>>>,
     max_regression_percent: Option<f64>,
-) -> JsonB {
+) -> Document {
     let arguments = Arguments {
         budget_mb,
         max_indexes,
         min_gain_percent,
-        queries,
+        queries: queries.map(|queries| queries.into_iter().map(plain).collect()),
         weights,
         leave_alone,
         max_regression_percent,
     };
-    JsonB(answer(arguments, true).json())
+    Document(answer(arguments, true).json())
 }
 
 fn answer(arguments: Arguments, weighs_existing: bool) -> Answer {

@@ -4,6 +4,7 @@ use pgrx::prelude::*;
 
 use super::look::look;
 use crate::failure::or_raise;
+use crate::text::Text;
 use crate::workload::analysis::Context;
 use crate::workload::shown::shown;
 use crate::workload::skip::Skip;
@@ -24,13 +25,13 @@ fn workload() -> TableIterator<
     'static,
     (
         name!(queryid, Option<i64>),
-        name!(query, Option<String>),
+        name!(query, Option<Text>),
         name!(calls, i64),
         name!(total_ms, f64),
         name!(mean_ms, f64),
         name!(planned, bool),
         name!(cost, Option<f64>),
-        name!(skipped_because, Option<String>),
+        name!(skipped_because, Option<Text>),
     ),
 > {
     let context = Context::new();
@@ -46,13 +47,13 @@ fn workload() -> TableIterator<
             let statement = looked.statement;
             Some((
                 statement.queryid,
-                statement.text.as_deref().map(shown),
+                statement.text.as_deref().map(|text| shown(text).into()),
                 statement.calls,
                 statement.total_ms,
                 statement.mean_ms,
                 cost.is_some(),
                 cost,
-                because,
+                because.map(Text),
             ))
         })
         .collect();

@@ -1,11 +1,10 @@
 //! How far a suggestion can be relied on, and which statements it may make slower.
 
-use std::ffi::CString;
-
 use pg_pitcrew_advisor::{Chosen, Plan};
 
 use super::model::Model;
 use crate::compat;
+use crate::names;
 use crate::whatif::guarded::guarded;
 use crate::whatif::predict::{self, Predicted};
 use crate::whatif::{Confidence, Trusted, of_query};
@@ -39,7 +38,7 @@ pub(super) fn doubts(
     if let Some(predicted) = &index.predicted {
         doubts.of_index(chosen, predicted, model);
     } else if compat::may_read(index.candidate.table.into()) {
-        let read = CString::new(ddl).map_err(|_| "its name holds a NUL byte".to_owned());
+        let read = names::c_string(ddl).map_err(|failure| failure.message);
         match read.and_then(|ddl| predict::from_statistics(&ddl, model.context)) {
             Ok(predicted) => doubts.of_index(chosen, &predicted, model),
             Err(reason) => doubts.trusted.at_most(Confidence::Low, reason),

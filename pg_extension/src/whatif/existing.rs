@@ -5,6 +5,7 @@ use pgrx::prelude::*;
 use super::definition::Part;
 use crate::failure::spi;
 use crate::names::without_parentheses;
+use crate::text::{Text, plain};
 
 /// `DESC` and `NULLS FIRST` in `pg_index.indoption`.
 const DESCENDS: i16 = 1;
@@ -35,12 +36,12 @@ pub(super) fn of(table: pg_sys::Oid) -> Vec<Existing> {
         let query = include_str!("../../sql/queries/existing_indexes.sql");
         let rows = spi("pg_index", client.select(query, None, &[table.into()]));
         rows.filter_map(|row| {
-            let method: String = spi("pg_index", row.get(1))?;
+            let method = plain(spi("pg_index", row.get(1)))?;
             let keys = spi::<Option<i32>>("pg_index", row.get(2))?;
             // A column of an index that was dropped meanwhile is NULL.
-            let columns: Vec<Option<String>> = spi("pg_index", row.get(3))?;
+            let columns: Vec<Option<Text>> = spi("pg_index", row.get(3))?;
             let numbers: Vec<i16> = spi("pg_index", row.get(4))?;
-            let predicate: Option<String> = spi("pg_index", row.get(7));
+            let predicate = plain(spi("pg_index", row.get(7)));
             let keys = usize::try_from(keys).ok()?;
             let leading = numbers[..keys.min(numbers.len())].iter();
             // Of another class it is in another order.
@@ -52,7 +53,7 @@ pub(super) fn of(table: pg_sys::Oid) -> Vec<Existing> {
                     .count(),
                 method,
                 keys,
-                columns: columns.into_iter().collect::<Option<_>>()?,
+                columns: columns.into_iter().map(plain).collect::<Option<_>>()?,
                 numbers,
                 classes: spi("pg_index", row.get(5))?,
                 options: spi("pg_index", row.get(6))?,

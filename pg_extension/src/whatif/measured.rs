@@ -1,7 +1,6 @@
 //! What a sample of a table says of expressions and conditions: one sample for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
 use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
@@ -105,7 +104,7 @@ pub(crate) fn measure(
     context.trust().check_relations(&[table], Path::Own)?;
     let name = names::qualified(table).ok_or("the table is gone")?;
     let part = |text: &Rc<str>| -> Option<(Rc<str>, Part)> {
-        let ddl = CString::new(format!("CREATE INDEX ON {name} ({text})")).ok()?;
+        let ddl = names::c_string(&format!("CREATE INDEX ON {name} ({text})")).ok()?;
         let read = guarded(|| {
             analysis::enter(context);
             analysis::qualify();

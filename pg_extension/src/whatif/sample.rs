@@ -1,6 +1,5 @@
 //! Rows of a table, sampled with the rights of the current role.
 
-use std::ffi::CString;
 use std::hash::{DefaultHasher, Hash};
 
 use pgrx::prelude::*;
@@ -103,7 +102,7 @@ pub(super) fn take<R>(
             .map(|column| format!(", {column}"))
             .collect::<String>(),
     );
-    let text = CString::new(text).map_err(|_| "a name holds a NUL byte")?;
+    let text = names::c_string(&text).map_err(|failure| failure.message)?;
     // With the policies that the current role is under: their functions run too.
     if let Err(Skip::Because(reason)) = analysis::analyse(&Source::plain(text.clone()), context) {
         return Err(reason);

@@ -1,15 +1,14 @@
 //! Where statements come from: pg_stat_statements, in whatever schema it lives, or the caller.
 
-use std::ffi::CString;
-
 use pgrx::prelude::*;
 
 use super::source::Source;
 use crate::PRELOAD_LINE;
 use crate::capture;
-use crate::failure::{Failure, read_one, spi};
+use crate::failure::{Failure, or_raise, read_one, read_text, spi};
 use crate::guc;
 use crate::names;
+use crate::text::plain;
 
 /// One statement and how often it ran.
 #[derive(Debug, Clone)]
@@ -42,7 +41,7 @@ impl Statement {
     /// What may stand for it in a plan, the best first.
     pub(crate) fn sources(&self) -> Vec<Source> {
         let text = self.text.as_deref().filter(|_| self.is_parsable);
-        let plain = text.and_then(|text| CString::new(text).ok());
+        let plain = text.and_then(|text| names::c_string(text).ok());
         let sample = self.samples.first().cloned();
         sample.into_iter().chain(plain.map(Source::plain)).collect()
     }
@@ -59,7 +58,7 @@ pub(crate) fn view() -> Result<String, Failure> {
                 "Put {PRELOAD_LINE} into postgresql.conf, restart the server and run CREATE EXTENSION pg_stat_statements."
             ))
     };
-    let schema: Option<String> = read_one(
+    let schema = read_text(
         "pg_extension",
         "SELECT (SELECT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace \
              WHERE e.extname = 'pg_stat_statements')",
@@ -102,7 +101,7 @@ pub(crate) fn recorded() -> Result<Vec<Statement>, Failure> {
 
 /// How long pg_stat_statements has counted; `None` where it does not run, or is too old to tell.
 pub(crate) fn recorded_seconds() -> Option<f64> {
-    let schema: Option<String> = read_one(
+    let schema = read_text(
         "pg_stat_statements",
         include_str!("../../sql/queries/statements_schema.sql"),
         &[],
@@ -116,17 +115,18 @@ pub(crate) fn recorded_seconds() -> Option<f64> {
 
 fn of_view(view: &str) -> Vec<Statement> {
     let query = include_str!("../../sql/queries/workload.sql").replace("{view}", view);
+    let query = or_raise(names::c_string(&query));
     let most = i64::from(guc::MAX_STATEMENTS.get());
     Spi::connect(|client| {
         let rows = spi(
             "pg_stat_statements",
-            client.select(query.as_str(), None, &[most.into()]),
+            client.select(query.as_c_str(), None, &[most.into()]),
         );
         rows.map(|row| {
             let calls: i64 = spi("pg_stat_statements", row.get(3)).unwrap_or(0);
             Statement {
                 queryid: spi("pg_stat_statements", row.get(1)),
-                text: spi("pg_stat_statements", row.get(2)),
+                text: plain(spi("pg_stat_statements", row.get(2))),
                 textless: "its text is hidden from this role, which is not a member of pg_read_all_stats",
                 is_parsable: true,
                 samples: Vec::new(),

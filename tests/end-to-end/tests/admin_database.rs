@@ -149,6 +149,10 @@ async fn a19_two_operators_who_press_the_same_button_get_one_job() {
         [StatusCode::ACCEPTED, StatusCode::CONFLICT],
         "{first:?} {second:?}"
     );
+    // What states a default is the same button.
+    let stated = json!({"kind": "vacuum", "target": "held", "options": {"full": false}});
+    let third = ask(&admin, Method::POST, "/database/maintenance", Some(stated)).await;
+    assert_eq!(third.0, StatusCode::CONFLICT, "{third:?}");
     client.batch_execute("ROLLBACK").await.unwrap();
     let job = if first.0 == StatusCode::ACCEPTED {
         first.1

@@ -8,7 +8,7 @@
 mod checked;
 mod support;
 
-use checked::{Case, Sick, check, mend, statements, walk};
+use checked::{Case, Sick, arguments, check, mend, statements, walk};
 use pitcrew_stack::{require, testing};
 use support::history::{queryid, sample};
 use support::{Session, server};
@@ -267,6 +267,118 @@ fn a_statement_whose_plan_flipped() {
             .iter()
             .any(|row| row.detail.contains("rows of public.mails changed since")),
         "{found:?}"
+    );
+}
+
+#[test]
+fn a_plan_that_flipped_for_want_of_statistics() {
+    require!(statements);
+    let postgres = server(&[("autovacuum", "off")]);
+    let url = postgres.socket_url("postgres", "shop");
+    let session = Session::open(&url);
+    session.run(
+        "CREATE TABLE stops (city int, \"Zip\" int, note text); \
+         INSERT INTO stops SELECT g % 500, g % 500, repeat('x', 100) FROM generate_series(1, 50000) g; \
+         CREATE INDEX stops_city ON stops (city)",
+    );
+    // What the session has not told yet would make fresh statistics look old.
+    session.run("SELECT pg_stat_force_next_flush()");
+    session.run("ANALYZE stops");
+    let app = Session::open(&url);
+    app.run("SET pitcrew.capture = 'all'; SET pitcrew.capture_min_duration = 0");
+    let flip = |query: &str| {
+        app.run("RESET enable_indexscan; RESET enable_bitmapscan");
+        (0..3).for_each(|_| drop(app.run(query)));
+        app.run("SET enable_indexscan = off; SET enable_bitmapscan = off");
+        (0..3).for_each(|_| drop(app.run(query)));
+        sample(&session);
+    };
+    let found = |object: &str| {
+        let sick = Sick {
+            check: "plan_flip",
+            thresholds: "{\"min_ms\": 0, \"min_ratio\": 1}",
+            object,
+            severity: "info",
+            detail: &["Seq Scan on public.stops"],
+        };
+        let finding = sick
+            .both(&session, &url)
+            .into_iter()
+            .find(|finding| finding.object.as_deref() == Some(object));
+        finding.unwrap_or_else(|| panic!("{:?}", check(&session, "plan_flip", sick.thresholds)))
+    };
+    // Dry-runs the job that is offered, and has it done.
+    let run = |job: &str| {
+        let arguments = arguments(job);
+        let command = session.text(&format!(
+            "SELECT string_agg(command, E'\\n' ORDER BY step) FROM pitcrew.dry_run({arguments})"
+        ));
+        session.done(&session.submit(&arguments));
+        command
+    };
+    // Columns that are compared together.
+    flip("SELECT sum(length(note)) FROM stops WHERE \"Zip\" = 7 AND city = 7");
+    let both = queryid(
+        &session,
+        "SELECT sum(length(note)) FROM stops WHERE \"Zip\" = $1 AND city = $2",
+    );
+    let object = format!("query {both}");
+    let finding = found(&object);
+    assert!(
+        finding
+            .detail
+            .contains("it compares \"Zip\", city of public.stops together: extended statistics"),
+        "{finding:?}"
+    );
+    assert_eq!(finding.confidence.as_deref(), Some("low"));
+    assert_eq!(
+        finding.fix_sql.as_deref(),
+        Some(
+            "CREATE STATISTICS public.\"stops_Zip_city_stat\" (ndistinct, dependencies, mcv) ON \"Zip\", city FROM public.stops;\n\
+             ANALYZE public.stops (\"Zip\", city)"
+        )
+    );
+    let ran = run(&finding.fix_job.unwrap());
+    assert_eq!(ran, finding.fix_sql.unwrap().replace(";\n", "\n"));
+    assert_eq!(
+        session.text("SELECT attnames::text FROM pg_stats_ext"),
+        "{city,Zip}"
+    );
+    // Where these are there, more of each.
+    let finding = found(&object);
+    assert!(
+        finding.detail.contains("a statistics target above 100"),
+        "{finding:?}"
+    );
+    let ran = run(&finding.fix_job.unwrap());
+    assert_eq!(
+        ran,
+        "ALTER TABLE public.stops ALTER COLUMN \"Zip\" SET STATISTICS 400, ALTER COLUMN city SET STATISTICS 400\n\
+         ANALYZE public.stops (\"Zip\", city)"
+    );
+    assert_eq!(ran, finding.fix_sql.unwrap().replace(";\n", "\n"));
+    run(&found(&object).fix_job.unwrap());
+    // And where there cannot be more, another sample.
+    let finding = found(&object);
+    assert_eq!(finding.fix_sql.as_deref(), Some("ANALYZE public.stops"));
+    assert_eq!(run(&finding.fix_job.unwrap()), "ANALYZE public.stops");
+    // One column alone.
+    session.run("ALTER TABLE stops ALTER city SET STATISTICS -1");
+    flip("SELECT sum(length(note)) FROM stops WHERE city = 9");
+    let one = queryid(
+        &session,
+        "SELECT sum(length(note)) FROM stops WHERE city = $1",
+    );
+    let finding = found(&format!("query {one}"));
+    assert!(
+        finding
+            .detail
+            .contains("it compares city of public.stops: a statistics target above 100"),
+        "{finding:?}"
+    );
+    assert!(
+        run(&finding.fix_job.unwrap())
+            .starts_with("ALTER TABLE public.stops ALTER COLUMN city SET STATISTICS 400\n")
     );
 }
 

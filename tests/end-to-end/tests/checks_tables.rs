@@ -8,7 +8,7 @@
 mod checked;
 mod support;
 
-use checked::{Case, Sick, mend, walk};
+use checked::{Case, Sick, done, mend, statements, walk};
 use pitcrew_stack::{require, testing};
 use support::Session;
 use support::history::sample;
@@ -71,14 +71,7 @@ fn dead_rows() {
     );
     sick.healed(&session, &database.url);
     // The job is one that the queue takes.
-    let job: serde_json::Value = serde_json::from_str(&job).unwrap();
-    let id = session.submit(&format!(
-        "{}, {}, '{}'",
-        pitcrew_stack::sql::literal(job["kind"].as_str().unwrap()),
-        pitcrew_stack::sql::literal(job["target"].as_str().unwrap()),
-        job["options"]
-    ));
-    session.done(&id);
+    done(&session, &job);
 }
 
 #[test]
@@ -180,6 +173,38 @@ fn not_validated_constraint() {
     };
     mend(&session, &sick.seen(&session, &database.url));
     sick.healed(&session, &database.url);
+}
+
+#[test]
+fn a_not_null_that_old_rows_may_break() {
+    require!(not_null_constraints);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE orders (id int, other int NOT NULL); CREATE UNIQUE INDEX orders_id ON orders (id); INSERT INTO orders VALUES (1, 1); \
+         ALTER TABLE orders ADD CONSTRAINT filled NOT NULL id NOT VALID",
+    );
+    let sick = Sick {
+        check: "not_validated_constraint",
+        thresholds: "{}",
+        object: "public.orders.filled",
+        severity: "warn",
+        detail: &["not validated", "NOT NULL constraint"],
+    };
+    let finding = sick.seen(&session, &database.url);
+    // Until then its column is not NOT NULL to anybody, and no key.
+    let mut key = Sick {
+        check: "missing_primary_key",
+        object: "public.orders",
+        detail: &["no unique index that could become it"],
+        ..sick
+    };
+    key.seen(&session, &database.url);
+    mend(&session, &finding);
+    sick.healed(&session, &database.url);
+    key.detail = &["the unique index public.orders_id can become it"];
+    mend(&session, &key.seen(&session, &database.url));
+    key.healed(&session, &database.url);
 }
 
 #[test]
@@ -362,20 +387,27 @@ fn statistics_that_are_too_coarse() {
     let database = testing::database();
     let session = Session::open(&database.url);
     // Each value is as common as its inverse: far more than 100 of them stand out.
-    walk(
+    statements(
         &session,
-        &database.url,
-        &[Case {
-            build: "CREATE TABLE visits AS SELECT floor(exp(ln(20000) * (g / 60000.0)))::int AS page FROM generate_series(0, 59999) g\n\
-                    CREATE INDEX by_page ON visits (page)\nANALYZE visits",
-            sick: Sick {
-                check: "statistics_target",
-                thresholds: r#"{"min_rows": 10000}"#,
-                object: "public.visits.page",
-                severity: "info",
-                detail: &["its list of most common values is full at 100"],
-            },
-            heal: Some("ALTER TABLE visits ALTER page SET STATISTICS 1000\nANALYZE visits (page)"),
-        }],
+        "CREATE TABLE visits AS SELECT floor(exp(ln(20000) * (g / 60000.0)))::int AS page FROM generate_series(0, 59999) g\n\
+         CREATE INDEX by_page ON visits (page)\nANALYZE visits",
     );
+    let sick = Sick {
+        check: "statistics_target",
+        thresholds: r#"{"min_rows": 10000}"#,
+        object: "public.visits.page",
+        severity: "info",
+        detail: &["its list of most common values is full at 100"],
+    };
+    let finding = sick.seen(&session, &database.url);
+    done(&session, &finding.fix_job.unwrap());
+    assert_eq!(
+        session.text("SELECT attstattarget || ' ' || (cardinality(most_common_freqs) > 100) FROM pg_attribute JOIN pg_stats ON tablename = 'visits' WHERE attrelid = 'visits'::regclass AND pg_attribute.attname = 'page'"),
+        "400 true"
+    );
+    statements(
+        &session,
+        "ALTER TABLE visits ALTER page SET STATISTICS 1000\nANALYZE visits (page)",
+    );
+    sick.healed(&session, &database.url);
 }

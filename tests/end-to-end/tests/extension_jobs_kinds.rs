@@ -423,3 +423,126 @@ fn the_oldest_tables_are_frozen() {
         session.number("SELECT relfrozenxid::text FROM pg_class WHERE relname = 'orders'") > before
     );
 }
+
+#[test]
+fn statistics_are_kept_from_now_on_and_collected_at_once() {
+    require!(extension);
+    let database = testing::database();
+    let admin = Session::open(&database.url);
+    let alice = role(&admin, "alice", Some("operator"));
+    let session = Session::open(&database.url_as(&alice));
+    session.run(
+        "CREATE TABLE \"It's\" (city int, zip int, \"Land\" text, spot point); \
+         INSERT INTO \"It's\" SELECT g % 100, g % 100, g, point(g, g) FROM generate_series(1, 2000) g",
+    );
+    let target =
+        "'statistics', '\"It''s\"', '{\"columns\": [\"city\", \"Land\"], \"target\": 500}'";
+    let together = "'statistics', '\"It''s\"', '{\"columns\": [\"zip\", \"city\"], \"kinds\": [\"dependencies\", \"ndistinct\"]}'";
+    let steps = |job: &str| {
+        let rows = session.run(&format!(
+            "SELECT command FROM pitcrew.dry_run({job}) ORDER BY step"
+        ));
+        rows.into_iter()
+            .map(|mut row| row.remove(0).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        steps(target),
+        [
+            "ALTER TABLE public.\"It's\" ALTER COLUMN \"Land\" SET STATISTICS 500, ALTER COLUMN city SET STATISTICS 500",
+            "ANALYZE public.\"It's\" (\"Land\", city)"
+        ]
+    );
+    assert_eq!(
+        steps(together),
+        [
+            "CREATE STATISTICS public.\"It's_city_zip_stat\" (ndistinct, dependencies) ON city, zip FROM public.\"It's\"",
+            "ANALYZE public.\"It's\" (city, zip)"
+        ]
+    );
+    assert_eq!(
+        session.text(&format!("SELECT string_agg(DISTINCT split_part(lock, ':', 1), '|') FROM pitcrew.dry_run({together})")),
+        "SHARE UPDATE EXCLUSIVE"
+    );
+    // Nothing was done by looking.
+    let objects = "SELECT count(*) FROM pg_statistic_ext";
+    assert_eq!(session.text(objects), "0");
+    let job = session.submit(target);
+    session.done(&job);
+    assert_eq!(
+        session.text("SELECT string_agg(attname || ' ' || attstattarget, ',' ORDER BY attname) FROM pg_attribute WHERE attrelid = '\"It''s\"'::regclass AND attnum > 0 AND attstattarget > 0"),
+        "Land 500,city 500"
+    );
+    // Of the columns that it names, and of no others.
+    let analyzed =
+        "SELECT string_agg(attname, ',' ORDER BY attname) FROM pg_stats WHERE tablename = 'It''s'";
+    assert_eq!(session.text(analyzed), "Land,city");
+    let job = session.submit(together);
+    session.done(&job);
+    assert_eq!(session.text(analyzed), "Land,city,zip");
+    let collected = "SELECT statistics_name || ' ' || statistics_owner || ' ' || (n_distinct IS NOT NULL) || ' ' || (dependencies IS NOT NULL) FROM pg_stats_ext";
+    assert_eq!(
+        session.text(collected),
+        format!("It's_city_zip_stat {alice} true true")
+    );
+    // Done again it analyzes and makes no second object, whatever its name and the order of its columns.
+    for again in [
+        together,
+        "'statistics', '\"It''s\"', '{\"columns\": [\"city\", \"zip\"], \"kinds\": [\"ndistinct\"], \"name\": \"other\"}'",
+    ] {
+        assert_eq!(steps(again), ["ANALYZE public.\"It's\" (city, zip)"]);
+        let job = session.submit(again);
+        session.done(&job);
+        assert_eq!(session.text(objects), "1");
+    }
+    // Another kind of the same columns is another object, beside it.
+    let more = together.replace("[\"dependencies\", \"ndistinct\"]", "[\"mcv\"]");
+    let job = session.submit(&more);
+    session.done(&job);
+    assert_eq!(
+        session.text("SELECT string_agg(stxname, ',' ORDER BY stxname) FROM pg_statistic_ext"),
+        "It's_city_zip_stat,It's_city_zip_stat1"
+    );
+    // The default comes back.
+    let job =
+        session.submit("'statistics', '\"It''s\"', '{\"columns\": [\"city\"], \"target\": -1}'");
+    session.done(&job);
+    assert_eq!(
+        session.text("SELECT coalesce(nullif(attstattarget, -1)::text, 'default') FROM pg_attribute WHERE attrelid = '\"It''s\"'::regclass AND attname = 'city'"),
+        "default"
+    );
+    for (options, code, said) in [
+        (
+            "{\"columns\": [\"town\"], \"target\": 1}",
+            "42703",
+            "column town of relation",
+        ),
+        (
+            "{\"columns\": [\"city\", \"spot\"], \"kinds\": [\"mcv\"]}",
+            "0A000",
+            "spot has a type without an order",
+        ),
+        (
+            "{\"columns\": [\"city\", \"Land\"], \"kinds\": [\"mcv\"], \"name\": \"It''s_city_zip_stat\"}",
+            "42710",
+            "already exists",
+        ),
+        (
+            "{\"columns\": [\"city\"]}",
+            "22023",
+            "either \"target\" or \"kinds\"",
+        ),
+    ] {
+        let call = format!("('statistics', '\"It''s\"', '{options}')");
+        for function in ["submit_job", "dry_run"] {
+            let refused = session.failure(&format!("SELECT pitcrew.{function}{call}"));
+            assert_eq!(refused.code, code, "{options}: {refused:?}");
+            assert!(refused.message.contains(said), "{options}: {refused:?}");
+        }
+    }
+    // It is the owner's to have.
+    let bob = role(&admin, "bob", Some("operator"));
+    let his = Session::open(&database.url_as(&bob));
+    let refused = his.failure(&format!("SELECT pitcrew.submit_job({target})"));
+    assert_eq!(refused.code, "42501", "{refused:?}");
+}

@@ -33,6 +33,11 @@ fn two_identical_jobs_are_one() {
         session.submit("'vacuum', 'orders', '{\"analyze\": true, \"freeze\": true}'"),
         first
     );
+    assert_eq!(
+        session
+            .submit("'vacuum', 'orders', '{\"analyze\": true, \"full\": false, \"freeze\": true}'"),
+        first
+    );
     // Another role's, and one that asks for something else, are others.
     let bobs = Session::open(&database.url_as(&bob)).submit("'analyze'");
     assert_ne!(session.submit("'analyze'"), bobs);
@@ -42,6 +47,79 @@ fn two_identical_jobs_are_one() {
     assert_ne!(
         session.submit("'vacuum', 'orders', '{\"analyze\": true, \"freeze\": true}'"),
         first
+    );
+}
+
+#[test]
+fn jobs_whose_options_state_defaults_are_one() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    session.run("CREATE MATERIALIZED VIEW totals AS SELECT 1 AS id");
+    // None of them is done: their table is locked.
+    let holder = Session::open(&database.url);
+    holder.run("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    for (kind, target, ways) in [
+        (
+            "vacuum",
+            "'orders'",
+            &[
+                "'{}'",
+                "NULL",
+                "'null'",
+                "'{\"full\": false}'",
+                "'{\"analyze\": false, \"freeze\": false}'",
+            ][..],
+        ),
+        (
+            "create_index",
+            "'orders'",
+            &[
+                "'{\"columns\": [\"id\"]}'",
+                "'{\"columns\": [\"id\"], \"include\": [], \"name\": null}'",
+            ],
+        ),
+        (
+            "statistics",
+            "'orders'",
+            &[
+                "'{\"columns\": [\"id\", \"filler\"], \"kinds\": [\"mcv\", \"ndistinct\"]}'",
+                "'{\"columns\": [\"filler\", \"id\"], \"kinds\": [\"ndistinct\", \"mcv\"], \"name\": null}'",
+            ],
+        ),
+    ] {
+        let submit = |way: &str| session.submit(&format!("'{kind}', {target}, {way}"));
+        let jobs: Vec<String> = ways.iter().map(|way| submit(way)).collect();
+        assert!(jobs.iter().all(|job| *job == jobs[0]), "{kind}: {jobs:?}");
+    }
+    assert_eq!(
+        session.text("SELECT string_agg(options::text, ' ' ORDER BY id) FROM pitcrew.jobs"),
+        "{} {\"columns\": [\"id\"]} {\"kinds\": [\"ndistinct\", \"mcv\"], \"columns\": [\"filler\", \"id\"]}"
+    );
+    // A schedule's is the same job too.
+    session.run(
+        "SELECT pitcrew.schedule('often', '@yearly', '{\"kind\": \"vacuum\", \"target\": \"public.orders\", \"options\": {\"full\": false}}'); \
+         SELECT pitcrew.run_schedule('often')",
+    );
+    session.until("SELECT runs FROM pitcrew.schedules", "1");
+    assert_eq!(session.text("SELECT count(*) FROM pitcrew.jobs"), "3");
+    // What is no default is another job.
+    let all = "SELECT count(*) FROM pitcrew.jobs WHERE kind = 'refresh_matview'";
+    session.run("BEGIN");
+    for way in [
+        "'{}'",
+        "'{\"concurrently\": true}'",
+        "'{\"concurrently\": false}'",
+    ] {
+        session.submit(&format!("'refresh_matview', 'totals', {way}"));
+    }
+    assert_eq!(session.text(all), "2");
+    session.run("ROLLBACK");
+    holder.run("ROLLBACK");
+    session.until(
+        "SELECT count(*) FROM pitcrew.jobs WHERE state = 'done'",
+        "3",
     );
 }
 

@@ -26,14 +26,19 @@ fn furnish(session: &Session) {
         "SELECT count(*) FROM pitcrew.jobs WHERE state IN ('queued', 'waiting_for_lock', 'running')",
         "0",
     );
-    session.run("UPDATE pitcrew.schedules SET paused_at = NULL, paused_because = NULL, next_run_at = now() + interval '1 hour'");
+    session.run("UPDATE pitcrew.schedule_rows SET paused_at = NULL, paused_because = NULL, next_run_at = now() + interval '1 hour'");
 }
 
 /// What has to be true wherever the furnished database has come to.
 fn check(session: &Session) {
+    // Whoever looks first is told, although nobody of ours has been here.
+    assert_eq!(
+        session.text("SELECT paused_because FROM pitcrew.schedules WHERE name = 'often' AND paused_at IS NOT NULL"),
+        "made on another server, database or timeline"
+    );
     session.run("SELECT pitcrew.submit_job('analyze', 'orders')");
     session.until(
-        "SELECT paused_because FROM pitcrew.schedules WHERE name = 'often'",
+        "SELECT paused_because FROM pitcrew.schedule_rows WHERE name = 'often'",
         "made on another server, database or timeline",
     );
     assert_eq!(
@@ -92,7 +97,7 @@ fn p8_a_dump_restores_with_its_schedules_paused_and_its_suppressed_findings() {
         // Row security came along once, and works.
         assert_eq!(
             restored.text(
-                "SELECT count(*) FROM pg_policy WHERE polrelid = 'pitcrew.schedules'::regclass"
+                "SELECT count(*) FROM pg_policy WHERE polrelid = 'pitcrew.schedule_rows'::regclass"
             ),
             "4"
         );

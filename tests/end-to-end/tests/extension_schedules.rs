@@ -151,7 +151,7 @@ fn a_missed_run_is_made_up_for_once_or_left_out() {
     }
     session.until(COORDINATORS, "0");
     // As if the server had been down for three hours.
-    session.run("UPDATE pitcrew.schedules SET next_run_at = now() - interval '3 hours', created_at = now() - interval '3 hours'");
+    session.run("UPDATE pitcrew.schedule_rows SET next_run_at = now() - interval '3 hours', created_at = now() - interval '3 hours'");
     drop(session);
     postgres.restart().unwrap();
     let session = Session::open(&postgres.url("shop"));
@@ -326,6 +326,17 @@ fn nonsense_is_refused_with_a_sqlstate_and_what_to_write() {
 }
 
 #[test]
+fn a_preview_goes_on_after_a_day_that_a_zone_leaves_out() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    // Samoa had no 30 December 2011.
+    let runs = session.run("SELECT to_char(run_at AT TIME ZONE 'Pacific/Apia', 'MM-DD HH24:MI') FROM pitcrew.schedule_preview('30 2 * * *', NULL, 'Pacific/Apia', '2011-12-28 23:00+00', 3)");
+    let runs: Vec<_> = runs.iter().map(|row| row[0].as_deref().unwrap()).collect();
+    assert_eq!(runs, ["12-29 02:30", "12-31 02:30", "01-01 02:30"]);
+}
+
+#[test]
 fn p1_hostile_names_are_names_and_nothing_else() {
     require!(extension);
     let database = testing::database();
@@ -388,14 +399,14 @@ fn a_schedule_is_its_owners_alone() {
         );
     }
     // Past the functions: other rows are not his, and columns that are the coordinator's are nobody's.
-    his.run("UPDATE pitcrew.schedules SET rule = '@daily'; DELETE FROM pitcrew.schedules");
+    his.run("UPDATE pitcrew.schedule_rows SET rule = '@daily'; DELETE FROM pitcrew.schedule_rows");
     assert_eq!(seen(&hers, "rule"), ["@yearly"]);
     for statement in [
         format!(
-            "INSERT INTO pitcrew.schedules (name, rule, time_zone, kinds, targets, options, owner) VALUES ('x', '@daily', 'UTC', '{{vacuum}}', '{{NULL}}', '[{{}}]', '{alice}')"
+            "INSERT INTO pitcrew.schedule_rows (name, rule, time_zone, kinds, targets, options, owner) VALUES ('x', '@daily', 'UTC', '{{vacuum}}', '{{NULL}}', '[{{}}]', '{alice}')"
         ),
-        format!("UPDATE pitcrew.schedules SET owner = '{alice}'"),
-        "UPDATE pitcrew.schedules SET runs = 7".to_owned(),
+        format!("UPDATE pitcrew.schedule_rows SET owner = '{alice}'"),
+        "UPDATE pitcrew.schedule_rows SET runs = 7".to_owned(),
     ] {
         assert_eq!(his.failure(&statement).code, "42501", "{statement}");
     }
@@ -409,7 +420,7 @@ fn a_schedule_is_its_owners_alone() {
 
     // What he writes past pitcrew.schedule() runs with his rights, or is paused and says why.
     his.run(
-        "INSERT INTO pitcrew.schedules (name, rule, time_zone, kinds, targets, options) VALUES \
+        "INSERT INTO pitcrew.schedule_rows (name, rule, time_zone, kinds, targets, options) VALUES \
          ('her table', '@yearly', 'UTC', '{vacuum}', ARRAY['orders'::regclass], '[{}]'), \
          ('nonsense', 'soon', 'UTC', '{vacuum}', '{NULL}', '[{}]'), \
          ('no kind', '@yearly', 'UTC', '{explode}', '{NULL}', '[{}]')",
@@ -465,7 +476,7 @@ fn their_number_is_bounded() {
     // One that is there can still be changed.
     session.run(&format!("SELECT pitcrew.schedule('s3', '@daily', {job})"));
     // Written past the function, the newest is paused.
-    session.run("INSERT INTO pitcrew.schedules (name, rule, time_zone, kinds, targets, options) VALUES ('s5', '@daily', 'UTC', '{vacuum_due}', '{NULL}', '[{}]')");
+    session.run("INSERT INTO pitcrew.schedule_rows (name, rule, time_zone, kinds, targets, options) VALUES ('s5', '@daily', 'UTC', '{vacuum_due}', '{NULL}', '[{}]')");
     session.run("SELECT pitcrew.run_schedule('s1')");
     session.until(
         "SELECT sqlstate FROM pitcrew.schedules WHERE name = 's5' AND paused_at IS NOT NULL",
@@ -486,16 +497,24 @@ fn in_a_clone_schedules_are_paused_and_say_so() {
     // A coordinator that waits for the next run stands in nobody's way.
     admin.run("CREATE DATABASE clone TEMPLATE shop");
     let clone = Session::open(&postgres.url("clone"));
+    // Whoever looks is told at once, and nothing is run that would say so later.
+    let look = "SELECT paused_because, hint LIKE '%resume_schedule(''often'')%', run_now FROM pitcrew.schedules WHERE paused_at IS NOT NULL";
+    let wanted = ["made on another server, database or timeline", "t", "f"]
+        .map(|cell| Some(cell.to_owned()));
+    assert_eq!(clone.run(look), [wanted.clone()]);
+    let refused = clone.failure("SELECT pitcrew.run_schedule('often')");
+    assert_eq!(refused.code, "55000", "{refused:?}");
+    assert!(
+        refused.hint.contains("pitcrew.resume_schedule()"),
+        "{refused:?}"
+    );
     let job = clone.submit("'analyze', 'orders'");
     clone.done(&job);
     clone.until(
-        "SELECT paused_because FROM pitcrew.schedules",
+        "SELECT paused_because FROM pitcrew.schedule_rows",
         "made on another server, database or timeline",
     );
-    assert_eq!(
-        clone.text("SELECT hint LIKE '%resume_schedule(''often'')%' FROM pitcrew.schedules"),
-        "t"
-    );
+    assert_eq!(clone.run(look), [wanted]);
     let runs = clone.number("SELECT runs FROM pitcrew.schedules");
     clone.run("SELECT pitcrew.resume_schedule('often')");
     until_runs(&clone, "often", runs as u32 + 1);
@@ -525,9 +544,19 @@ fn on_a_promoted_standby_schedules_are_paused_and_on_a_replica_refused() {
             "{call}"
         );
     }
+    // They are its primary's, and run there.
+    assert_eq!(
+        session.text("SELECT count(*) FROM pitcrew.schedules WHERE paused_at IS NOT NULL"),
+        "0"
+    );
     session.run("SELECT pg_promote()");
+    // Whoever looks first is told.
+    assert_eq!(
+        session.text("SELECT paused_because FROM pitcrew.schedules WHERE paused_at IS NOT NULL"),
+        "made on another server, database or timeline"
+    );
     session.until(
-        "SELECT paused_because FROM pitcrew.schedules",
+        "SELECT paused_because FROM pitcrew.schedule_rows",
         "made on another server, database or timeline",
     );
 }
@@ -556,7 +585,7 @@ fn a_schedule_whose_owner_or_whose_dates_are_gone_is_paused_and_says_so() {
     admin.run(&format!(
         "SELECT pitcrew.schedule('once', '0 0 0 1 1 * {year}', '{{\"kind\": \"vacuum_due\"}}')"
     ));
-    admin.run("UPDATE pitcrew.schedules SET rule = '0 0 0 1 1 * 2001', next_run_at = NULL, created_at = '2000-01-01' WHERE name = 'once'");
+    admin.run("UPDATE pitcrew.schedule_rows SET rule = '0 0 0 1 1 * 2001', next_run_at = NULL, created_at = '2000-01-01' WHERE name = 'once'");
     admin.run("SELECT pitcrew.schedule('other', '@yearly', '{\"kind\": \"vacuum_due\"}')");
     admin.until(
         "SELECT paused_because FROM pitcrew.schedules WHERE name = 'once'",

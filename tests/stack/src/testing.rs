@@ -91,7 +91,7 @@ macro_rules! skip {
     }};
 }
 
-/// Goes on where the stack has what is named (`database`, `extension`, `statements`, `maintain`, `older_server`,
+/// Goes on where the stack has what is named (`database`, `extension`, `statements`, `maintain`, `not_null_constraints`, `older_server`,
 /// `redis`, `browser`, `python`), else skips the test.
 #[macro_export]
 macro_rules! require {

@@ -28,17 +28,29 @@ SELECT CASE WHEN f.mean_ms >= {warn_ratio} * f.fast_ms AND NOT f.both THEN 'warn
               to_char(f.first_at, 'YYYY-MM-DD HH24:MI:SS'), CASE WHEN f.both THEN ', and now and then still as before,' ELSE '' END, f.fast_plan, f.fast_executions,
               CASE WHEN g.label IS NOT NULL THEN format('index %s is not there any more', g.key)
                    WHEN s.relid IS NOT NULL THEN format('%s rows of %s changed since its statistics are from %s', s.modified, s.name, coalesce(s.analyzed::text, 'never'))
-                   ELSE 'no index that it used is known to be gone and its statistics are fresh, so look for columns that go together (CREATE STATISTICS), for a larger statistics target, or for other parameter values' END,
+                   WHEN c.together THEN format('it compares %s of %s together: extended statistics tell the planner which of their values go together', c.list, c.name)
+                   WHEN c.target < 1000 THEN format('it compares %s of %s: a statistics target above %s tells the planner more of its values', c.list, c.name, c.target)
+                   ELSE 'no index that it used is known to be gone and its statistics are fresh and large: another sample may serve it better, or it has other parameter values' END,
               coalesce(regexp_replace(left(f.query, 200), '\s+', ' ', 'g'), 'its text was not captured')) AS detail,
        jsonb_build_object('queryid', f.queryid, 'user', f.user_name, 'plan', f.plan, 'plan_shape', f.plan_shape, 'mean_ms', f.mean_ms,
                           'executions', f.executions, 'since', f.first_at, 'fast_plan', f.fast_plan, 'fast_plan_shape', f.fast_shape, 'fast_mean_ms', f.fast_ms,
-                          'fast_executions', f.fast_executions, 'fast_last_at', f.fast_last_at, 'both_in_use', f.both, 'index_gone', g.key, 'stale_table', s.name) AS evidence,
+                          'fast_executions', f.fast_executions, 'fast_last_at', f.fast_last_at, 'both_in_use', f.both, 'index_gone', g.key, 'stale_table', s.name,
+                          'compared_in', c.name, 'compared', c.names, 'statistics_target', c.target) AS evidence,
        CASE WHEN g.label IS NOT NULL THEN format('CREATE INDEX CONCURRENTLY %I ON %s %s', g.name, g.parent, g.definition)
-            WHEN s.relid IS NOT NULL THEN format('ANALYZE %s', s.name) END AS fix_sql,
+            WHEN s.relid IS NOT NULL THEN format('ANALYZE %s', s.name)
+            WHEN c.together THEN format(E'CREATE STATISTICS %I.%I (ndistinct, dependencies, mcv) ON %s FROM %s;\nANALYZE %s (%s)',
+                                        c.schema_name, c.statistics_name, c.list, c.name, c.name, c.list)
+            WHEN c.target < 1000 THEN format(E'ALTER TABLE %s %s;\nANALYZE %s (%s)', c.name, c.changes, c.name, c.list)
+            WHEN t.name IS NOT NULL THEN format('ANALYZE %s', t.name) END AS fix_sql,
        CASE WHEN g.label IS NOT NULL THEN
                 jsonb_build_object('kind', 'create_index', 'target', g.parent, 'options', jsonb_build_object('name', g.name, 'definition', g.definition))
-            WHEN s.relid IS NOT NULL THEN jsonb_build_object('kind', 'analyze', 'target', s.name, 'options', jsonb_build_object()) END AS fix_job,
-       CASE WHEN g.label IS NOT NULL THEN 'high' WHEN s.relid IS NOT NULL THEN 'medium' END AS confidence
+            WHEN s.relid IS NOT NULL THEN jsonb_build_object('kind', 'analyze', 'target', s.name, 'options', jsonb_build_object())
+            WHEN c.together THEN jsonb_build_object('kind', 'statistics', 'target', c.name, 'options',
+                                                    jsonb_build_object('columns', c.names, 'kinds', jsonb_build_array('ndistinct', 'dependencies', 'mcv')))
+            WHEN c.target < 1000 THEN jsonb_build_object('kind', 'statistics', 'target', c.name, 'options',
+                                                         jsonb_build_object('columns', c.names, 'target', least(4 * c.target, 1000)))
+            WHEN t.name IS NOT NULL THEN jsonb_build_object('kind', 'analyze', 'target', t.name, 'options', jsonb_build_object()) END AS fix_job,
+       CASE WHEN g.label IS NOT NULL THEN 'high' WHEN s.relid IS NOT NULL THEN 'medium' WHEN coalesce(c.name, t.name) IS NOT NULL THEN 'low' END AS confidence
 FROM flips f
 -- An index of the fast plan that is gone, and no other like it there: the history knows how it was made.
 LEFT JOIN LATERAL (
@@ -61,6 +73,32 @@ LEFT JOIN LATERAL (
       AND (t.n_mod_since_analyze >= greatest(0.05 * t.n_live_tup, 50) OR greatest(t.last_analyze, t.last_autoanalyze) IS NULL)
     ORDER BY t.n_mod_since_analyze::float8 / greatest(t.n_live_tup, 1) DESC, t.relid LIMIT 1
 ) s ON true
+-- Else what it compares in one of its tables, where it compares most columns together: the planner takes each for itself unless extended
+-- statistics say more, which are of eight columns at most.
+LEFT JOIN LATERAL (
+    SELECT w.name, w.schema_name, n.list, n.names, n.changes, n.target, left(w.table_name || '_' || n.short, 50) || '_stat' AS statistics_name,
+           cardinality(w.columns) > 1 AND NOT EXISTS (SELECT 1 FROM pg_statistic_ext x WHERE x.stxrelid = w.relation
+                                                        AND x.stxkeys::int2[] @> w.columns AND 'm' = ANY (x.stxkind)) AS together
+    FROM (SELECT k.relation, k.relation::regclass::text AS name, u.schemaname AS schema_name, u.relname AS table_name, k.columns[:8] AS columns
+          FROM pitcrew.compared_columns(CASE WHEN g.label IS NULL AND s.relid IS NULL THEN f.queryid END) k
+          JOIN pg_stat_user_tables u ON u.relid = k.relation
+          WHERE k.relation = ANY (f.relations) OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = k.relation AND i.indexrelid = ANY (f.relations))
+          ORDER BY cardinality(k.columns) DESC, u.n_live_tup DESC, k.relation LIMIT 1) w
+    CROSS JOIN LATERAL (
+        SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname) AS list, jsonb_agg(a.attname ORDER BY a.attname) AS names,
+               string_agg(a.attname, '_' ORDER BY a.attname) AS short, max(a.target) AS target,
+               string_agg(format('ALTER COLUMN %I SET STATISTICS %s', a.attname, least(4 * a.highest, 1000)), ', ' ORDER BY a.attname) AS changes
+        FROM (SELECT b.attname, b.target, max(b.target) OVER () AS highest
+              FROM (SELECT d.attname, coalesce(nullif(d.attstattarget::int, -1), current_setting('default_statistics_target')::int) AS target
+                    FROM pg_attribute d WHERE d.attrelid = w.relation AND d.attnum = ANY (w.columns) AND NOT d.attisdropped) b) a) n
+) c ON true
+-- Else the largest table that it reads.
+LEFT JOIN LATERAL (
+    SELECT u.relid::regclass::text AS name FROM pg_stat_user_tables u
+    WHERE g.label IS NULL AND s.relid IS NULL
+      AND (u.relid = ANY (f.relations) OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = u.relid AND i.indexrelid = ANY (f.relations)))
+    ORDER BY u.n_live_tup DESC, u.relid LIMIT 1
+) t ON true
 -- An index that was rebuilt is another one to the plan, and the same to everybody else.
 WHERE NOT (g.label IS NULL AND f.bare = f.fast_bare AND f.fast_plan LIKE '% on what is gone (OID %')
 UNION ALL

@@ -23,6 +23,9 @@ LEFT JOIN (
                       JOIN pg_attribute a ON a.attrelid = i.table_oid AND a.attnum = k.number WHERE k.sorted_by <> a.attcollation)
       AND NOT EXISTS (SELECT 1 FROM pg_attribute a
                       WHERE a.attrelid = i.table_oid AND NOT a.attnotnull AND a.attnum = ANY (i.columns))
+      -- From 18 on a column may be NOT NULL for new rows alone.
+      AND NOT EXISTS (SELECT 1 FROM pg_constraint k
+                      WHERE k.conrelid = i.table_oid AND k.contype = 'n' AND NOT k.convalidated AND k.conkey && i.columns)
     ORDER BY i.table_oid, i.key_columns, i.name) u ON u.table_oid = r.oid AND r.kind = 'r'
 WHERE r.kind IN ('r', 'p') AND NOT r.is_partition
   AND NOT EXISTS (SELECT 1 FROM indexes p WHERE p.table_oid = r.oid AND p.is_primary)

@@ -1,17 +1,18 @@
 -- title: Constraint that old rows may break
 -- uses: relations
--- looked at: SELECT count(*) || ' constraints' FROM pg_constraint k JOIN relations r ON r.oid = k.conrelid WHERE k.contype IN ('c', 'f')
+-- looked at: SELECT count(*) || ' constraints' FROM pg_constraint k JOIN relations r ON r.oid = k.conrelid WHERE k.contype IN ('c', 'f', 'n')
 SELECT 'warn' AS severity,
        r.object || '.' || quote_ident(k.conname) AS object,
        format('not validated: rows older than the %s were never checked; the planner does not rely on it',
-              CASE k.contype WHEN 'f' THEN 'foreign key' ELSE 'CHECK constraint' END) AS detail,
+              CASE k.contype WHEN 'f' THEN 'foreign key' WHEN 'n' THEN 'NOT NULL constraint' ELSE 'CHECK constraint' END) AS detail,
        jsonb_build_object('table', r.object, 'constraint', k.conname, 'rows', r.tuples) AS evidence,
        format('ALTER TABLE %s VALIDATE CONSTRAINT %s', r.object, quote_ident(k.conname)) AS fix_sql,
        NULL AS fix_job,
        'high' AS confidence
 FROM relations r
 JOIN pg_constraint k ON k.conrelid = r.oid
-WHERE k.contype IN ('c', 'f') AND NOT k.convalidated
+-- From 18 on NOT NULL is a constraint too, and may be not validated.
+WHERE k.contype IN ('c', 'f', 'n') AND NOT k.convalidated
   -- From 18 on there are some that nobody enforces.
   AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 ORDER BY r.tuples DESC, 2

@@ -9,7 +9,9 @@ SELECT 'info' AS severity, f.object || '.' || quote_ident(a.attname) AS object,
               round(f.ratio::numeric, 1), round((f.distinct_values - f.target)::numeric)) AS detail,
        jsonb_build_object('target', f.target, 'distinct_values', round(f.distinct_values), 'last_frequency', f.last_frequency, 'others_share', f.others_share) AS evidence,
        format(E'ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s;\nANALYZE %s (%I)', f.object, a.attname, least(4 * f.target, 1000), f.object, a.attname) AS fix_sql,
-       NULL AS fix_job, 'medium' AS confidence
+       jsonb_build_object('kind', 'statistics', 'target', f.object,
+                          'options', jsonb_build_object('columns', jsonb_build_array(a.attname), 'target', least(4 * f.target, 1000))) AS fix_job,
+       'medium' AS confidence
 FROM (SELECT v.*, r.object, v.last_frequency * (v.distinct_values - v.target) / nullif(v.others_share, 0) AS ratio
       FROM common_values v
       JOIN relations r ON r.oid = v.table_oid AND r.tuples >= {min_rows}) f

@@ -7,6 +7,7 @@ use super::Weighed;
 use crate::failure::spi;
 use crate::names;
 use crate::suggest::model::Model;
+use crate::text::{Text, plain};
 use crate::whatif::hypothetical::Key;
 
 /// Indexes of a database that are weighed, the largest ones.
@@ -21,11 +22,11 @@ pub(super) fn read() -> Vec<(Weighed, There)> {
             client.select(query, None, &[MAX_WEIGHED.into()]),
         );
         rows.filter_map(|row| {
-            let text = |place: usize| spi::<Option<String>>("pg_index", row.get(place));
+            let text = |place: usize| plain(spi("pg_index", row.get(place)));
             // A part of an index that was dropped meanwhile is NULL.
             let texts = |place: usize| -> Option<Vec<String>> {
-                let parts: Vec<Option<String>> = spi("pg_index", row.get(place))?;
-                parts.into_iter().collect()
+                let parts: Vec<Option<Text>> = spi("pg_index", row.get(place))?;
+                parts.into_iter().map(plain).collect()
             };
             let flag = |place: usize| spi::<Option<bool>>("pg_index", row.get(place));
             let count = |place: usize| spi::<Option<i64>>("pg_index", row.get(place));

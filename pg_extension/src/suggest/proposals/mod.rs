@@ -4,7 +4,6 @@ mod catalogue;
 mod worded;
 
 use std::collections::BTreeSet;
-use std::ffi::CString;
 
 use pg_pitcrew_advisor::{Chosen, CostModel, Superfluous, There, Why, stable_hash, superfluous};
 use pgrx::prelude::*;
@@ -185,7 +184,7 @@ impl Weighing<'_, '_> {
         if self.tried > MAX_MERGED {
             return None;
         }
-        let ddl = CString::new(format!("CREATE INDEX {ddl}")).ok()?;
+        let ddl = names::c_string(&format!("CREATE INDEX {ddl}")).ok()?;
         let predicted = predict(&ddl, Names::Qualified, self.model.context).ok()?;
         predicted.indexes().next().cloned()
     }

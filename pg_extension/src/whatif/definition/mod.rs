@@ -10,9 +10,10 @@ use pgrx::prelude::*;
 use super::column::is_equal_image;
 use super::hypothetical::Hypothetical;
 use super::table::is_system;
-use crate::failure::read_one;
+use crate::failure::read_text;
 use crate::lists::pointers;
 use crate::names;
+use crate::text;
 use crate::workload::analysis::Context;
 use reader::{Options, Reader, written};
 
@@ -270,10 +271,10 @@ unsafe fn check_partitioned(
             .iter()
             .filter_map(|key| names::text((**key).name))
             .collect();
-        let missing: Option<String> = read_one(
+        let missing = read_text(
             "pg_partitioned_table",
             include_str!("../../../sql/queries/partition_key_missing.sql"),
-            &[table.into(), keys.into()],
+            &[table.into(), text::all(keys).into()],
         );
         missing.map_or(Ok(()), |missing| {
             Err(format!(

@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 
 use crate::failure::{read_one, spi};
 use crate::names;
+use crate::text::plain;
 
 /// What a comparison means for a B-tree.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl Trigrams {
             let query = include_str!("../../../sql/queries/trigram_class.sql");
             let mut rows = spi("pg_opclass", client.select(query, Some(1), &[]));
             let row = rows.next()?;
-            let class: String = spi("pg_opclass", row.get(1))?;
+            let class = plain(spi("pg_opclass", row.get(1)))?;
             let family = spi("pg_opclass", row.get(2))?;
             Some(Self {
                 class: class.into(),

@@ -153,7 +153,8 @@ impl Sick<'_> {
         );
     }
 
-    fn both(&self, session: &Session, url: &str) -> Vec<Finding> {
+    /// All that the check finds, from both sides alike.
+    pub fn both(&self, session: &Session, url: &str) -> Vec<Finding> {
         let definition = find(self.check).unwrap();
         let own = check(session, self.check, self.thresholds);
         let changed = thresholds(definition, self.thresholds);
@@ -214,4 +215,20 @@ pub fn mend(session: &Session, finding: &Finding) {
         session.run(statement);
     }
     session.run(last);
+}
+
+/// Has the job that a finding offers done.
+pub fn done(session: &Session, job: &str) {
+    session.done(&session.submit(&arguments(job)));
+}
+
+/// What `pitcrew.submit_job` and `pitcrew.dry_run` take, of the job that a finding offers.
+pub fn arguments(job: &str) -> String {
+    let job: serde_json::Value = serde_json::from_str(job).unwrap();
+    format!(
+        "{}, {}, {}",
+        literal(job["kind"].as_str().unwrap()),
+        literal(job["target"].as_str().unwrap()),
+        literal(&job["options"].to_string())
+    )
 }

@@ -106,7 +106,7 @@ pub(super) fn any(choices: &mut Choices) -> String {
                 "INSERT INTO pitcrew.jobs (kind, target) VALUES ('vacuum', 'plain')",
                 "INSERT INTO pitcrew.jobs (kind, target, options) VALUES ('nothing', NULL, '[1]')",
                 "DELETE FROM pitcrew.history_ticks WHERE random() < 0.2",
-                "DELETE FROM pitcrew.schedules WHERE random() < 0.3",
+                "DELETE FROM pitcrew.schedule_rows WHERE random() < 0.3",
             ])
             .to_owned(),
     }

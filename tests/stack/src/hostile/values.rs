@@ -91,7 +91,7 @@ const INTERVALS: [&str; 9] = [
     "'1 mon -30 days 00:00:01'",
 ];
 
-const DOCUMENTS: [&str; 28] = [
+const DOCUMENTS: [&str; 30] = [
     "'{}'",
     "'[]'",
     "'null'",
@@ -113,6 +113,8 @@ const DOCUMENTS: [&str; 28] = [
     "'{\"definition\": \"(pg_sleep(1))\"}'",
     "'{\"full\": true, \"analyze\": 3}'",
     "'{\"concurrently\": null}'",
+    "'{\"columns\": [\"id\"], \"target\": 10000}'",
+    "'{\"columns\": [\"id\", \"a\"], \"kinds\": [\"mcv\"], \"name\": \"a\\\"b\"}'",
     "'{\"min_bytes\": -1}'",
     "'{\"min_rows\": 1e300, \"max\": \"x\"}'",
     "'{\"at\": \"\\u0001\"}'",
@@ -133,6 +135,7 @@ const WORDS: [(&str, &[&str]); 4] = [
             "create_index",
             "drop_index",
             "refresh_matview",
+            "statistics",
             "analyze_all_stale",
             "vacuum_due",
             "freeze_oldest",

@@ -51,6 +51,18 @@ pub fn maintain() -> Option<Reason> {
     })
 }
 
+/// A server where NOT NULL is a constraint that may be not validated.
+#[must_use]
+pub fn not_null_constraints() -> Option<Reason> {
+    extension().or_else(|| {
+        let major = stack()?.postgres.as_ref()?.server.pg_config.major;
+        (major < 18).then(|| Reason {
+            text: format!("PostgreSQL {major} has no NOT NULL that is NOT VALID; 18 has"),
+            allowed: true,
+        })
+    })
+}
+
 /// An older server beside this one, to upgrade from.
 #[must_use]
 pub fn older_server() -> Option<Reason> {
