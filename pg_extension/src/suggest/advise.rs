@@ -15,6 +15,7 @@ use super::key;
 use super::look::{Looked, OUT_OF_TIME, Planned, look};
 use super::model::{Index, Model};
 use super::proposals::proposals;
+use super::referencing;
 use super::risk;
 use super::shape::Shape;
 use super::writes::{self, Upkeep, Written};
@@ -33,7 +34,9 @@ const MAX_REJECTED: usize = 100;
 pub(super) fn advise(task: Task, weighs_existing: bool) -> Answer {
     let begin = Instant::now();
     let context = Context::new();
-    let looked = look(task.statements, &context, task.deadline);
+    let mut statements = task.statements;
+    statements.extend(referencing::asked(&statements, &context, task.deadline));
+    let looked = look(statements, &context, task.deadline);
     let planned: Vec<(&Statement, &Planned)> = looked
         .iter()
         .filter_map(|looked| Some((&looked.statement, looked.result.as_ref().ok()?)))

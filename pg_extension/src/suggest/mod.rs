@@ -1,8 +1,8 @@
 //! `pitcrew.suggest_indexes`, `pitcrew.suggest_indexes_json`, `pitcrew.workload` (`recorded`) and `pitcrew.compared_columns`
 //! (`compared`).
 //!
-//! Arguments are checked (`arguments`), statements are looked at (`look`, and `recurring` for values that all executions
-//! have), candidates are made (`gather`, which leaves out what is suppressed by its `key`), the search of `pg_pitcrew_advisor`
+//! Arguments are checked (`arguments`), statements are looked at (`look`, `recurring` for values that all executions have, and
+//! `referencing` for what foreign keys ask), candidates are made (`gather`, which leaves out what is suppressed by its `key`), the search of `pg_pitcrew_advisor`
 //! asks what statements would cost (`model`) and what keeping an index costs (`writes`, with what the server `counted`), and what it chose is weighed (`risk`)
 //! and put into words (`shape`, `advise`, `answer`); what is there already is weighed the same way (`proposals`). What is advised
 //! for the recorded workload is written down (`crate::advice`).
@@ -19,6 +19,7 @@ mod model;
 mod proposals;
 mod recorded;
 mod recurring;
+mod referencing;
 mod risk;
 mod shape;
 mod writes;

@@ -143,6 +143,23 @@ fn of_view(view: &str) -> Vec<Statement> {
     })
 }
 
+/// What the server asks itself so many times while statements run.
+pub(crate) fn asked_by_server(text: String, times: f64) -> Statement {
+    Statement {
+        queryid: None,
+        text: Some(text),
+        textless: "",
+        is_parsable: true,
+        samples: Vec::new(),
+        calls: times as i64,
+        weight: times,
+        rows: 1.0,
+        total_ms: 0.0,
+        mean_ms: 0.0,
+        pages: None,
+    }
+}
+
 /// Texts given by the caller with their weights, each as one call; NULLs are left out.
 pub(crate) fn given(texts: Vec<(Option<String>, f64)>) -> Vec<Statement> {
     texts

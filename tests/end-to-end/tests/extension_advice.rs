@@ -551,6 +551,54 @@ fn of_two_that_begin_the_same_way_one_is_suggested() {
 }
 
 #[test]
+fn what_a_foreign_key_asks_for_each_deleted_row_is_a_statement() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    orders(&session);
+    session.run(
+        "CREATE TABLE customers (id int PRIMARY KEY, code int UNIQUE, name text); \
+         INSERT INTO customers SELECT g, g, 'n' || g FROM generate_series(1, 5000) g; \
+         ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES customers ON DELETE CASCADE; \
+         CREATE TABLE parts (id int, code int REFERENCES customers (code), day date) PARTITION BY RANGE (day); \
+         CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2024-01-01') TO ('2025-01-01'); \
+         INSERT INTO parts SELECT g, g % 5000 + 1, '2024-02-01' FROM generate_series(1, 50000) g",
+    );
+    session.run("VACUUM ANALYZE customers");
+    session.run("VACUUM ANALYZE parts");
+    let suggested = |query: &str| {
+        session.text(&format!(
+            "SELECT coalesce(string_agg(table_name || ' ' || columns::text, ', ' ORDER BY table_name), 'none') \
+             FROM pitcrew.suggest_indexes(queries => ARRAY[{}])",
+            literal(query)
+        ))
+    };
+    let both = "public.orders {customer}, public.parts {code}";
+    assert_eq!(suggested("DELETE FROM customers WHERE id = $1"), both);
+    assert_eq!(
+        suggested(
+            "WITH gone AS (DELETE FROM customers WHERE id = 7 RETURNING id) SELECT * FROM gone"
+        ),
+        both
+    );
+    assert_eq!(
+        suggested("UPDATE customers SET code = code + 1 WHERE id = $1"),
+        "public.parts {code}"
+    );
+    assert_eq!(
+        suggested("UPDATE customers SET name = 'x' WHERE id = $1"),
+        "none"
+    );
+    let seen = session.text(
+        "SELECT evidence->0->>'query' FROM pitcrew.suggest_indexes(queries => ARRAY['DELETE FROM customers WHERE id = $1']) WHERE table_name = 'public.orders'",
+    );
+    assert_eq!(
+        seen,
+        "/* a foreign key's: rows that refer to one that goes */ SELECT 1 FROM ONLY public.orders x WHERE x.customer = $1"
+    );
+}
+
+#[test]
 fn what_is_suppressed_is_not_suggested_again_and_the_document_says_so() {
     require!(extension);
     let database = testing::database();
