@@ -499,9 +499,9 @@ fn in_a_clone_schedules_are_paused_and_say_so() {
     let clone = Session::open(&postgres.url("clone"));
     // Whoever looks is told at once, and nothing is run that would say so later.
     let look = "SELECT paused_because, hint LIKE '%resume_schedule(''often'')%', run_now FROM pitcrew.schedules WHERE paused_at IS NOT NULL";
-    let wanted = ["made on another server, database or timeline", "t", "f"]
-        .map(|cell| Some(cell.to_owned()));
-    assert_eq!(clone.run(look), [wanted.clone()]);
+    let wanted = [["made on another server, database or timeline", "t", "f"]
+        .map(|cell| Some(cell.to_owned()))];
+    assert_eq!(clone.run(look), wanted);
     let refused = clone.failure("SELECT pitcrew.run_schedule('often')");
     assert_eq!(refused.code, "55000", "{refused:?}");
     assert!(
@@ -514,7 +514,7 @@ fn in_a_clone_schedules_are_paused_and_say_so() {
         "SELECT paused_because FROM pitcrew.schedule_rows",
         "made on another server, database or timeline",
     );
-    assert_eq!(clone.run(look), [wanted]);
+    assert_eq!(clone.run(look), wanted);
     let runs = clone.number("SELECT runs FROM pitcrew.schedules");
     clone.run("SELECT pitcrew.resume_schedule('often')");
     until_runs(&clone, "often", runs as u32 + 1);
