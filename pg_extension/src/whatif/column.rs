@@ -338,6 +338,25 @@ unsafe fn sampled_widths(
     }
 }
 
+/// The correlation of a column's order with that of the rows; 0 where it is not known.
+pub(super) fn correlation_of(table: pg_sys::Oid, number: i16) -> f64 {
+    // SAFETY: a system cache look-up, released.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache3(
+            pg_sys::SysCacheIdentifier::STATRELATTINH as _,
+            pg_sys::Datum::from(table),
+            pg_sys::Datum::from(number),
+            pg_sys::Datum::from(false),
+        );
+        if tuple.is_null() {
+            return 0.0;
+        }
+        let found = correlation(tuple);
+        pg_sys::ReleaseSysCache(tuple);
+        found
+    }
+}
+
 unsafe fn correlation(tuple: pg_sys::HeapTuple) -> f64 {
     let mut slot = pg_sys::AttStatsSlot::default();
     // SAFETY: the slot is filled by the server and freed.

@@ -9,10 +9,12 @@ use std::collections::BTreeSet;
 
 use pgrx::prelude::*;
 
+use super::column::correlation_of;
+use super::table::IN_ORDER;
 use crate::lists::pointers;
 
 /// A row that is fetched through an index, in rows of a sequential scan.
-const FETCH: f64 = 12.0;
+const FETCH: f64 = 16.0;
 /// The same where rows are fetched in the order of their pages.
 const FETCH_IN_ORDER: f64 = 4.0;
 /// An entry of an index that is read without its row.
@@ -23,8 +25,8 @@ const DESCENT: f64 = 8.0;
 const HANDLED: f64 = 1.0;
 /// What a condition that the index does not answer leaves over, where nothing else is known (`DEFAULT_INEQ_SEL`).
 const FILTERED: f64 = 3.0;
-/// Such conditions that count.
-const MAX_FILTERS: i32 = 2;
+/// Such conditions that count: most that stand beside one are not independent of it.
+const MAX_FILTERS: i32 = 1;
 
 /// A scan that costs less than this a row, in the planner's units, reads pages in order: one for a row would cost `random_page_cost`.
 const COST_IN_ORDER: f64 = 0.5;
@@ -113,7 +115,9 @@ impl Walk<'_> {
             let some = loops * part;
             let below = match (*plan).type_ {
                 NodeTag::T_SeqScan | NodeTag::T_SampleScan => some * self.table(plan),
-                NodeTag::T_IndexScan => loops * DESCENT + some * fetch(plan, loops) * fetched(plan),
+                NodeTag::T_IndexScan => {
+                    loops * DESCENT + some * self.fetch(plan.cast(), loops) * fetched(plan)
+                }
                 NodeTag::T_IndexOnlyScan => loops * DESCENT + some * ENTRY * fetched(plan),
                 NodeTag::T_BitmapHeapScan => {
                     some * FETCH_IN_ORDER * fetched(plan) + self.node(left, times.whole())
@@ -202,15 +206,40 @@ impl Walk<'_> {
         }
     }
 
+    /// What a row takes that an index scan fetches.
+    unsafe fn fetch(&self, scan: *mut pg_sys::IndexScan, loops: f64) -> f64 {
+        // SAFETY: a plan of the statement; its conditions are over the table that it scans.
+        unsafe {
+            let number = (*scan).scan.scanrelid;
+            let mut columns = std::ptr::null_mut();
+            if let Some(&first) = pointers::<pg_sys::Node>((*scan).indexqualorig).first() {
+                pg_sys::pull_varattnos(first, number, &mut columns);
+            }
+            let first =
+                pg_sys::bms_next_member(columns, -1) + pg_sys::FirstLowInvalidHeapAttributeNumber;
+            let is_in_order = if columns.is_null() {
+                // All of it is read, once: what the planner takes the pages to cost says how they lie.
+                let plan = &(*scan).scan.plan;
+                loops <= 1.0 && plan.total_cost - plan.startup_cost < COST_IN_ORDER * plan.plan_rows
+            } else {
+                let entry = self.entry(number);
+                let column = i16::try_from(first).unwrap_or(0);
+                entry.is_some_and(|entry| correlation_of((*entry).relid, column).abs() >= IN_ORDER)
+            };
+            if is_in_order { FETCH_IN_ORDER } else { FETCH }
+        }
+    }
+
+    fn entry(&self, number: u32) -> Option<*mut pg_sys::RangeTblEntry> {
+        let place = (number as usize).checked_sub(1)?;
+        self.entries.get(place).copied()
+    }
+
     /// Rows of the table that a scan goes through.
     unsafe fn table(&self, plan: *mut pg_sys::Plan) -> f64 {
         // SAFETY: every scan begins with these fields; the planner has locked the relation.
         unsafe {
-            let number = (*plan.cast::<pg_sys::Scan>()).scanrelid as usize;
-            let entry = number
-                .checked_sub(1)
-                .and_then(|place| self.entries.get(place));
-            let Some(&entry) = entry else {
+            let Some(entry) = self.entry((*plan.cast::<pg_sys::Scan>()).scanrelid) else {
                 return (*plan).plan_rows;
             };
             let relation = pg_sys::RelationIdGetRelation((*entry).relid);
@@ -224,30 +253,21 @@ impl Walk<'_> {
     }
 }
 
-/// What a row takes that an index scan fetches.
-unsafe fn fetch(plan: *mut pg_sys::Plan, loops: f64) -> f64 {
-    // SAFETY: a plan.
-    let (cost, rows) = unsafe {
-        let plan = &*plan;
-        (plan.total_cost - plan.startup_cost, plan.plan_rows)
-    };
-    // Run often, the pages are taken to be there already.
-    if loops <= 1.0 && cost < COST_IN_ORDER * rows {
-        FETCH_IN_ORDER
-    } else {
-        FETCH
-    }
-}
-
-/// Rows that an index scan looks at, to answer those that the planner expects.
+/// Rows that an index scan looks at, to answer those that the planner expects: no more than its cost could pay for.
 unsafe fn fetched(plan: *mut pg_sys::Plan) -> f64 {
-    // SAFETY: a plan; its conditions are a list or NIL.
+    // SAFETY: a plan; its conditions are a list or NIL. Settings of this session.
     unsafe {
-        let filters = if (*plan).qual.is_null() {
+        let plan = &*plan;
+        let filters = if plan.qual.is_null() {
             0
         } else {
-            (*(*plan).qual).length
+            (*plan.qual).length
         };
-        (*plan).plan_rows.max(1.0) * FILTERED.powi(filters.min(MAX_FILTERS))
+        let rows = plan.plan_rows.max(1.0);
+        let each = pg_sys::cpu_index_tuple_cost
+            + pg_sys::cpu_tuple_cost
+            + f64::from(filters) * pg_sys::cpu_operator_cost;
+        let paid = (plan.total_cost - plan.startup_cost) / each.max(f64::MIN_POSITIVE);
+        (rows * FILTERED.powi(filters.min(MAX_FILTERS))).min(paid.max(rows))
     }
 }

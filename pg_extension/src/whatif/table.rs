@@ -19,7 +19,7 @@ const MAX_LEAVES: usize = 200;
 /// From so many pages on a BRIN index tells parts of a table apart: eight ranges of 128.
 const MANY_PAGES: u32 = 1_024;
 /// Rows lie in the order of a column from this correlation on.
-const IN_ORDER: f64 = 0.9;
+pub(super) const IN_ORDER: f64 = 0.9;
 /// A hash index is clearly smaller from this share of the B-tree's bytes on.
 const CLEARLY_SMALLER: f64 = 0.7;
 /// A column is mostly NULL from this share on.
