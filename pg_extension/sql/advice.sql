@@ -34,7 +34,8 @@ CREATE TABLE pitcrew.advice (
 CREATE INDEX advice_last_proposed_at ON pitcrew.advice (last_proposed_at);
 COMMENT ON TABLE pitcrew.advice IS
     'What became of each index that pitcrew.suggest_indexes() suggested for the recorded workload, one row an index: looked at with each suggestion, each tick of the history and by pitcrew.refresh_advice(). The last 1,000; pitcrew.history_state counts those that were forgotten.';
-COMMENT ON COLUMN pitcrew.advice.cache_key IS 'As pitcrew.suggest_indexes() has it.';
+COMMENT ON COLUMN pitcrew.advice.cache_key IS
+    'As pitcrew.suggest_indexes() has it; where ddl is NULL a hash of that, with hidden: before it.';
 COMMENT ON COLUMN pitcrew.advice.state IS
     'proposed; applied: a valid index of this definition is there, or one of this name that a job built; verified: and the statements that it was to help take at least 5 percent less time a call than before; reverted: it is gone again; suppressed: it is in pitcrew.suppressed_findings.';
 COMMENT ON COLUMN pitcrew.advice.ddl IS
@@ -49,3 +50,8 @@ COMMENT ON COLUMN pitcrew.advice.saved_percent IS
 COMMENT ON COLUMN pitcrew.advice.effect IS 'The same for each statement: queryid, mean_ms_before, mean_ms_after, calls_before, calls_after.';
 COMMENT ON COLUMN pitcrew.advice.definition_hash IS 'Of what stands behind the table''s name, as the server writes it, without parentheses and spaces.';
 COMMENT ON COLUMN pitcrew.advice.counted IS 'What pg_stat_statements had counted of the statements when the index was seen first.';
+
+-- Nobody but the extension reads it: with it somebody could try which values make a hash or a key of pitcrew.advice.
+CREATE TABLE pitcrew.advice_seed (seed bigint NOT NULL);
+INSERT INTO pitcrew.advice_seed SELECT hashtextextended(gen_random_uuid()::text, 0);
+COMMENT ON TABLE pitcrew.advice_seed IS 'Makes hashes of definitions in pitcrew.advice unguessable.';

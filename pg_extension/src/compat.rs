@@ -256,3 +256,28 @@ pub(crate) unsafe fn grouped(
     let _ = (entry, position);
     std::ptr::null_mut()
 }
+
+/// Whether a node makes JSON of values, or values of JSON (16, and more in 17): by functions and casts that it does not name.
+pub(crate) fn makes_json(tag: pg_sys::NodeTag) -> bool {
+    #[cfg(feature = "pg15")]
+    {
+        let _ = tag;
+        false
+    }
+    #[cfg(feature = "pg16")]
+    {
+        matches!(
+            tag,
+            pg_sys::NodeTag::T_JsonConstructorExpr | pg_sys::NodeTag::T_JsonValueExpr
+        )
+    }
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    {
+        matches!(
+            tag,
+            pg_sys::NodeTag::T_JsonConstructorExpr
+                | pg_sys::NodeTag::T_JsonValueExpr
+                | pg_sys::NodeTag::T_JsonExpr
+        )
+    }
+}

@@ -2,8 +2,9 @@
 INSERT INTO pitcrew.advice AS a
     (cache_key, table_name, index_name, ddl, job, kind, confidence, gain_percent, cost_before, cost_after, write_cost,
      estimated_size_bytes, queryids, proposed_by, relation, definition_hash)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::oid::regrole, $15,
-        hashtextextended(translate($16, '() ', ''), 0))
+SELECT CASE WHEN $4::text IS NULL THEN 'hidden:' || to_hex(hashtextextended($1, s.seed)) ELSE $1 END, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::oid::regrole, $15,
+       hashtextextended(translate($16, '() ', ''), s.seed)
+FROM pitcrew.advice_seed s
 ON CONFLICT (cache_key) DO UPDATE SET
     state = CASE WHEN a.state = 'reverted' THEN 'proposed' ELSE a.state END,
     table_name = excluded.table_name, index_name = excluded.index_name, ddl = excluded.ddl, job = excluded.job, kind = excluded.kind,

@@ -1,7 +1,13 @@
 -- Tables and indexes that are others than at the last tick: object, OID, counters then and now, sizes, the event, and how
 -- many there are in all. A relation that was renamed has counted under its old name. $1: most relations.
-WITH now AS MATERIALIZED (
-    SELECT c.oid, (CASE c.relkind WHEN 'i' THEN 'i' ELSE 't' END)::"char" AS kind,
+-- A new one whose table somebody has to himself is named at a later tick.
+WITH locked AS MATERIALIZED (
+    SELECT l.relation FROM pg_locks l
+    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid()
+      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+),
+now AS MATERIALIZED (
+    SELECT c.oid, coalesce(i.indrelid, c.oid) AS held_by, (CASE c.relkind WHEN 'i' THEN 'i' ELSE 't' END)::"char" AS kind,
            quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS key,
            coalesce(i.indisvalid, true) AS is_valid,
            ARRAY[pg_stat_get_numscans(c.oid), pg_stat_get_tuples_returned(c.oid), pg_stat_get_tuples_fetched(c.oid),
@@ -29,5 +35,6 @@ SELECT CASE WHEN o.gone_at IS NULL THEN o.id END, n.oid, coalesce(p.last, o.last
 FROM now n
 LEFT JOIN pitcrew.history_objects o ON o.kind = n.kind AND o.key = n.key
 LEFT JOIN pitcrew.history_objects p ON p.kind = n.kind AND p.oid = n.oid AND p.id IS DISTINCT FROM o.id AND p.gone_at IS NULL
-WHERE o.id IS NULL OR o.gone_at IS NOT NULL OR p.id IS NOT NULL
-   OR (o.oid, o.is_valid, o.last) IS DISTINCT FROM (n.oid, n.is_valid, n.counters)
+WHERE (o.id IS NULL OR o.gone_at IS NOT NULL OR p.id IS NOT NULL
+       OR (o.oid, o.is_valid, o.last) IS DISTINCT FROM (n.oid, n.is_valid, n.counters))
+  AND (n.held_by NOT IN (SELECT l.relation FROM locked l) OR o.id IS NOT NULL AND o.gone_at IS NULL AND o.oid = n.oid AND p.id IS NULL)

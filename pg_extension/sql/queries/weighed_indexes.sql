@@ -1,5 +1,11 @@
 -- The largest $1 valid indexes of tables that are not the system's: what they are, whether queries alone need them, how they are
--- used, and whether their keys are plain columns.
+-- used, and whether their keys are plain columns. Those of tables that somebody has, or waits for, to himself are left out: to tell what they are
+-- their table is locked.
+WITH locked AS MATERIALIZED (
+    SELECT l.relation FROM pg_locks l
+    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid()
+      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+)
 SELECT i.indexrelid,
        i.indrelid,
        n.nspname::text,
@@ -31,5 +37,6 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_am a ON a.oid = c.relam
 WHERE i.indisvalid AND t.relpersistence <> 't'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pitcrew', 'pg_toast')
+  AND i.indrelid NOT IN (SELECT l.relation FROM locked l)
 ORDER BY c.relpages DESC, i.indexrelid
 LIMIT $1

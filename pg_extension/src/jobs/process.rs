@@ -149,7 +149,8 @@ pub(crate) fn start(mut worker: pg_sys::BackgroundWorker) -> Option<Started> {
         pg_sys::MemoryContextSwitchTo(before);
         started
     };
-    started.then_some(Started(handle))
+    // Not `then_some`: where there is no handle, none may be dropped.
+    started.then(|| Started(handle))
 }
 
 /// Sends a signal to a process of this server.

@@ -132,16 +132,18 @@ fn written(key: &Key, name: &str) -> String {
     written
 }
 
-/// Of an expression its words alone.
+/// Of an expression its words alone, and no value: a name is seen by everybody.
 fn word(key: &Key, name: &str) -> String {
     /// Longer names say no more.
     const MAX_WORDS: usize = 4;
     if matches!(key.of, Of::Column(_)) {
         return name.to_owned();
     }
-    let words = name.split(|character: char| !character.is_alphanumeric());
+    // Every other piece stands between quotes.
+    let outside = name.split('\'').step_by(2);
+    let words = outside.flat_map(|piece| piece.split(|character: char| !character.is_alphanumeric()));
     let words: Vec<&str> = words
-        .filter(|word| !word.is_empty())
+        .filter(|word| word.starts_with(char::is_alphabetic))
         .take(MAX_WORDS)
         .collect();
     words.join("_").to_lowercase()

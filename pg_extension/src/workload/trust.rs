@@ -2,12 +2,15 @@
 //! and policies included. A statement that somebody else wrote is planned only when each of them belongs to the
 //! bootstrap superuser or to the current role, and the latter is no superuser (SECURITY.md, P11).
 
+use std::collections::BTreeSet;
 use std::ffi::c_void;
 
 use pgrx::prelude::*;
+use pgrx::spi::SpiHeapTupleData;
 
 use super::skip::Skip;
-use crate::failure::read_one;
+use crate::compat;
+use crate::failure::{read_one, spi};
 use crate::lists;
 use crate::names;
 
@@ -25,8 +28,8 @@ pub(crate) enum Path {
 pub(crate) struct Trust {
     /// The current role, when it is no superuser.
     own: Option<pg_sys::Oid>,
-    /// A type exists whose input function may run somebody else's code.
-    has_foreign_types: bool,
+    /// Types whose values may run somebody else's code: their own functions, checks and casts, and those of what they are made of.
+    foreign: BTreeSet<u32>,
 }
 
 /// OIDs below are the server's own (`FirstNormalObjectId`).
@@ -42,12 +45,14 @@ impl Trust {
     pub(crate) fn new() -> Self {
         // SAFETY: plain reads of the session's state.
         let own = unsafe { (!pg_sys::superuser()).then(|| pg_sys::GetUserId()) };
-        let query = include_str!("../../sql/queries/has_foreign_types.sql");
-        let has_foreign_types: Option<bool> = read_one("pg_type", query, &[own.into()]);
-        Self {
-            own,
-            has_foreign_types: has_foreign_types.unwrap_or(true),
-        }
+        let query = include_str!("../../sql/queries/foreign_types.sql");
+        let foreign = Spi::connect(|client| {
+            let rows = spi("pg_type", client.select(query, None, &[own.into()]));
+            let oid =
+                |row: SpiHeapTupleData<'_>| -> Option<pg_sys::Oid> { spi("pg_type", row.get(1)) };
+            rows.filter_map(oid).map(|oid| oid.to_u32()).collect()
+        });
+        Self { own, foreign }
     }
 
     fn is_trusted_owner(&self, owner: pg_sys::Oid) -> bool {
@@ -58,8 +63,10 @@ impl Trust {
         if function.to_u32() < FIRST_USER_OID {
             // SAFETY: a catalogue look-up that answers null for what does not exist.
             let name = unsafe { names::text(pg_sys::get_func_name(function)) };
-            // table_to_xml() and its like are STABLE and read whatever view they are given.
-            return name.is_some_and(|name| !name.contains("_to_xml"));
+            // table_to_xml() and its like are STABLE and read whatever view they are given; these two run the input function of
+            // whatever type they are given the name of.
+            return name
+                .is_some_and(|name| !name.contains("_to_xml") && !name.starts_with("pg_input_"));
         }
         // SAFETY: the tuple is released after its owner was copied.
         unsafe {
@@ -87,16 +94,24 @@ impl Trust {
     /// # Errors
     /// The reason not to analyse it.
     pub(crate) fn check_literals(&self, raw: *mut pg_sys::RawStmt) -> Result<(), String> {
-        // SAFETY: a tree that the parser just made.
-        if self.has_foreign_types
-            && unsafe {
-                lists::walk(
-                    has_string_literal,
-                    (*raw).stmt,
-                    std::ptr::null_mut::<c_void>(),
-                )
+        if self.foreign.is_empty() {
+            return Ok(());
+        }
+        let nothing = std::ptr::null_mut::<c_void>();
+        // SAFETY: a tree that the parser just made; the cast follows the node's tag. The server's walker knows no CREATE INDEX.
+        let found = unsafe {
+            let statement = (*raw).stmt;
+            if (*statement).type_ == pg_sys::NodeTag::T_IndexStmt {
+                let index = statement.cast::<pg_sys::IndexStmt>();
+                let keys = lists::pointers::<pg_sys::IndexElem>((*index).indexParams);
+                let keys = keys.iter().map(|key| (**key).expr);
+                let mut parts = keys.chain([(*index).whereClause]);
+                parts.any(|part| !part.is_null() && lists::walk(has_string_literal, part, nothing))
+            } else {
+                lists::walk(has_string_literal, statement, nothing)
             }
-        {
+        };
+        if found {
             return Err("planning could run the input function of another role's type".to_owned());
         }
         Ok(())
@@ -110,16 +125,17 @@ impl Trust {
         let mut walk = Walk {
             trust: self,
             path,
+            in_call: false,
             found: None,
         };
         // SAFETY: the walker gets the context that it expects.
         unsafe { lists::walk(check_node, query.cast(), &raw mut walk) };
         match walk.found {
             None => Ok(()),
-            Some(function) if is_our_own(function) => Err(Skip::System),
-            Some(function) => Err(Skip::Because(format!(
-                "planning would run {}()",
-                function_name(function)
+            Some(Found::Function(function)) if is_our_own(function) => Err(Skip::System),
+            Some(found) => Err(Skip::Because(format!(
+                "planning would run {}",
+                found.words()
             ))),
         }
     }
@@ -132,13 +148,14 @@ impl Trust {
         let mut walk = Walk {
             trust: self,
             path: Path::Own,
+            in_call: false,
             found: None,
         };
         // SAFETY: the walker gets the context that it expects.
         unsafe { lists::walk(check_node, node, &raw mut walk) };
         match walk.found {
             None => Ok(()),
-            Some(function) => Err(format!("it would run {}()", function_name(function))),
+            Some(found) => Err(format!("it would run {}", found.words())),
         }
     }
 
@@ -196,7 +213,38 @@ unsafe fn keeps_to_itself(tuple: pg_sys::HeapTuple, form: *mut pg_sys::FormData_
 struct Walk<'a> {
     trust: &'a Trust,
     path: Path,
-    found: Option<pg_sys::Oid>,
+    /// Inside what calls functions: what they are given and what they answer is then of types that count.
+    in_call: bool,
+    found: Option<Found>,
+}
+
+/// What somebody else has made.
+#[derive(Clone, Copy)]
+enum Found {
+    Function(pg_sys::Oid),
+    Type(pg_sys::Oid),
+}
+
+impl Found {
+    fn words(self) -> String {
+        match self {
+            Self::Function(function) => format!("{}()", function_name(function)),
+            // SAFETY: a catalogue look-up that answers a new string.
+            Self::Type(type_oid) => unsafe {
+                let name = names::text(pg_sys::format_type_be_qualified(type_oid));
+                format!(
+                    "what another role made of the type {}",
+                    name.unwrap_or_default()
+                )
+            },
+        }
+    }
+}
+
+impl Walk<'_> {
+    fn is_foreign(&self, type_oid: pg_sys::Oid) -> bool {
+        self.trust.foreign.contains(&type_oid.to_u32())
+    }
 }
 
 /// Calls of this extension's functions are not somebody's workload.
@@ -232,36 +280,101 @@ unsafe extern "C-unwind" fn check_node(node: *mut pg_sys::Node, context: *mut c_
     }
     // SAFETY: casts follow the node's tag; the context is a Walk.
     unsafe {
+        use pg_sys::NodeTag;
         pg_sys::check_stack_depth();
-        match (*node).type_ {
-            pg_sys::NodeTag::T_Query => {
-                return pg_sys::query_tree_walker(node.cast(), Some(check_node), context, 0);
+        let node = bare(node);
+        let tag = (*node).type_;
+        if tag == NodeTag::T_Query {
+            let outer = std::mem::replace(&mut (*context.cast::<Walk<'_>>()).in_call, false);
+            let found = pg_sys::query_tree_walker(node.cast(), Some(check_node), context, 0);
+            (*context.cast::<Walk<'_>>()).in_call = outer;
+            return found;
+        }
+        let walk = &mut *context.cast::<Walk<'_>>();
+        let calls = calls_functions(tag);
+        if !walk.trust.foreign.is_empty() && (calls || walk.in_call && is_typed(tag)) {
+            let type_oid = pg_sys::exprType(node);
+            // An input function, called by its name, makes a value of whatever type it is given the number of.
+            if walk.is_foreign(type_oid) || type_oid == pg_sys::CSTRINGOID {
+                walk.found = Some(Found::Type(type_oid));
+                return true;
             }
-            // A cast through text runs the type's input function: that of a composite type may check a domain in it.
-            pg_sys::NodeTag::T_CoerceViaIO => {
-                let cast = node.cast::<pg_sys::CoerceViaIO>();
-                let walk = &mut *context.cast::<Walk<'_>>();
-                let is_foreign =
-                    (*cast).resulttype.to_u32() >= FIRST_USER_OID || is_array((*cast).resulttype);
-                if walk.trust.has_foreign_types && is_foreign {
-                    let (mut input, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
-                    pg_sys::getTypeInputInfo((*cast).resulttype, &mut input, &mut parameter);
-                    walk.found = Some(input);
-                    return true;
-                }
-            }
-            _ => {}
         }
         if pg_sys::check_functions_in_node(node, Some(check_function), context) {
             return true;
         }
-        pg_sys::expression_tree_walker(node, Some(check_node), context)
+        let outer = walk.in_call;
+        walk.in_call |= calls;
+        let found = pg_sys::expression_tree_walker(node, Some(check_node), context);
+        (*context.cast::<Walk<'_>>()).in_call = outer;
+        found
     }
 }
 
-unsafe fn is_array(type_oid: pg_sys::Oid) -> bool {
-    // SAFETY: a catalogue look-up; the element's OID tells whose type it is.
-    unsafe { pg_sys::get_element_type(type_oid).to_u32() >= FIRST_USER_OID }
+/// What calls functions that its node does not name, or that look at the types that they are given.
+fn calls_functions(tag: pg_sys::NodeTag) -> bool {
+    use pg_sys::NodeTag;
+    compat::makes_json(tag)
+        || matches!(
+            tag,
+            NodeTag::T_FuncExpr
+                | NodeTag::T_OpExpr
+                | NodeTag::T_DistinctExpr
+                | NodeTag::T_NullIfExpr
+                | NodeTag::T_ScalarArrayOpExpr
+                | NodeTag::T_Aggref
+                | NodeTag::T_WindowFunc
+                | NodeTag::T_RowCompareExpr
+                | NodeTag::T_MinMaxExpr
+                | NodeTag::T_XmlExpr
+                | NodeTag::T_CoerceViaIO
+                | NodeTag::T_ArrayCoerceExpr
+        )
+}
+
+/// Other nodes with a type (`exprType`).
+fn is_typed(tag: pg_sys::NodeTag) -> bool {
+    use pg_sys::NodeTag;
+    matches!(
+        tag,
+        NodeTag::T_Var
+            | NodeTag::T_Const
+            | NodeTag::T_Param
+            | NodeTag::T_SubscriptingRef
+            | NodeTag::T_NamedArgExpr
+            | NodeTag::T_FieldSelect
+            | NodeTag::T_FieldStore
+            | NodeTag::T_RelabelType
+            | NodeTag::T_ConvertRowtypeExpr
+            | NodeTag::T_CollateExpr
+            | NodeTag::T_CaseExpr
+            | NodeTag::T_CaseTestExpr
+            | NodeTag::T_ArrayExpr
+            | NodeTag::T_RowExpr
+            | NodeTag::T_CoalesceExpr
+            | NodeTag::T_CoerceToDomain
+            | NodeTag::T_SubLink
+    )
+}
+
+/// What is taken out of a column or relabelled: no function sees more of it than that.
+unsafe fn bare(mut node: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: casts follow the node's tag.
+    unsafe {
+        let whole = node;
+        loop {
+            node = match (*node).type_ {
+                pg_sys::NodeTag::T_RelabelType => (*node.cast::<pg_sys::RelabelType>()).arg.cast(),
+                pg_sys::NodeTag::T_FieldSelect => (*node.cast::<pg_sys::FieldSelect>()).arg.cast(),
+                _ => return node,
+            };
+            // The column itself is not handed over.
+            if (*node).type_ == pg_sys::NodeTag::T_Var {
+                let type_oid = pg_sys::exprType(whole);
+                return pg_sys::makeNullConst(type_oid, -1, pg_sys::InvalidOid).cast();
+            }
+        }
+    }
 }
 
 #[pg_guard]
@@ -271,7 +384,7 @@ unsafe extern "C-unwind" fn check_function(function: pg_sys::Oid, context: *mut 
     if !is_our_own(function) && walk.trust.is_trusted_function(function, walk.path) {
         return false;
     }
-    walk.found = Some(function);
+    walk.found = Some(Found::Function(function));
     true
 }
 

@@ -132,6 +132,36 @@ fn after_a_restart_a_running_job_is_failed_and_queued_ones_go_on() {
 }
 
 #[test]
+fn where_every_worker_s_place_is_taken_it_waits_and_the_server_lives() {
+    require!(extension);
+    // The server's own launcher and ours take all three.
+    let mut postgres = server(&[("max_worker_processes", "3")]);
+    for name in ["n1", "n2", "n3", "n4", "n5", "n6"] {
+        postgres.create_database(name).unwrap();
+    }
+    postgres.restart().unwrap();
+    let session = Session::open(&postgres.url("shop"));
+    session.run("CREATE TABLE other (id int)");
+    let job = session.submit("'analyze', 'other'");
+    // Both have had their turn.
+    session.until(
+        "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'pitcrew%' AND wait_event_type = 'Extension'",
+        "2",
+    );
+    assert_eq!(
+        session.text(&format!("SELECT state FROM pitcrew.jobs WHERE id = {job}")),
+        "queued"
+    );
+    let log = std::fs::read_to_string(postgres.log_path()).unwrap();
+    assert!(!log.contains("terminated by signal"), "{log}");
+    postgres
+        .reconfigure(&[("max_worker_processes", "8")])
+        .unwrap();
+    postgres.restart().unwrap();
+    Session::open(&postgres.url("shop")).done(&job);
+}
+
+#[test]
 fn drop_database_is_not_blocked_by_a_running_job() {
     require!(extension);
     let postgres = server(&[]);

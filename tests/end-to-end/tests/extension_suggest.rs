@@ -455,6 +455,49 @@ fn p11_planning_runs_no_function_of_another_role() {
         ));
         untouched(statement);
     }
+    // Without one literal: functions of the server's own that make values of a type, compare them or turn them into JSON.
+    let own = Session::open(&database.url_as(&mallory));
+    own.run(
+        "CREATE FUNCTION public.chk(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'; \
+         CREATE FUNCTION public.diff(int, int) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT ($1 - $2)::float8'; \
+         CREATE DOMAIN public.small AS int CHECK (public.chk(VALUE)); CREATE TYPE public.box1 AS (a public.small); \
+         CREATE TYPE public.span AS RANGE (subtype = int, subtype_diff = public.diff); \
+         CREATE TYPE public.mood AS ENUM ('ok'); \
+         CREATE FUNCTION public.told(public.mood) RETURNS json LANGUAGE sql IMMUTABLE AS 'SELECT NULL::json'; \
+         CREATE CAST (public.mood AS json) WITH FUNCTION public.told(public.mood); \
+         CREATE TABLE public.spans (r public.span); INSERT INTO public.spans SELECT public.span(g, g + 9) FROM generate_series(1, 1000) g; \
+         ANALYZE public.spans; \
+         CREATE DOMAIN public.mail AS text CHECK (public.chk(length(VALUE))); \
+         CREATE TABLE public.people (mail public.mail, state int); \
+         INSERT INTO public.people SELECT 'm' || g, g FROM generate_series(1, 10000) g; ANALYZE public.people",
+    );
+    own.run(&format!(
+        "CREATE OR REPLACE FUNCTION public.chk(int) RETURNS boolean {yes}; \
+         CREATE OR REPLACE FUNCTION public.diff(int, int) RETURNS float8 {one}; \
+         CREATE OR REPLACE FUNCTION public.told(public.mood) RETURNS json {}",
+        body("NULL")
+    ));
+    let number = session.text("SELECT 'public.box1'::regtype::oid::int");
+    for statement in [
+        "SELECT * FROM numbers WHERE value = (jsonb_populate_record((ARRAY[]::public.box1[])[1], jsonb_build_object(chr(97), 1))).a".to_owned(),
+        "SELECT * FROM numbers WHERE value = (jsonb_populate_record(NULL::public.box1, jsonb_build_object(chr(97), 1))).a".to_owned(),
+        "SELECT * FROM numbers WHERE value = length(to_jsonb(enum_first((ARRAY[]::public.mood[])[1]))::text)".to_owned(),
+        "SELECT * FROM spans WHERE r && public.span(3, 9)".to_owned(),
+        "SELECT * FROM spans WHERE r = public.span(3, 9)".to_owned(),
+        format!("SELECT * FROM numbers WHERE record_in(textout(chr(40) || chr(49) || chr(41)), {number}::oid, -1) IS NOT NULL"),
+    ] {
+        session.run(&format!(
+            "SELECT * FROM pitcrew.suggest_indexes(queries => ARRAY['{statement}'])"
+        ));
+        untouched(&statement);
+    }
+    // A column of such a type that nothing is made of is planned as ever.
+    let found = session.text(
+        "SELECT coalesce(string_agg(ddl, ';'), 'none') FROM pitcrew.suggest_indexes(queries => ARRAY['SELECT state FROM public.people WHERE mail = $1'])",
+    );
+    assert!(found.contains("public.people (mail)"), "{found}");
+    let bytes = session.number("SELECT bytes FROM pitcrew.predict_index('CREATE INDEX ON public.people (state) WHERE state > 5')");
+    assert!(bytes > 0.0);
     // Policies of another role's table count for whoever is no superuser.
     let reader = role(&session, "reader", Some("reader"));
     session.run(&format!("GRANT SELECT ON public.guarded TO {reader}"));

@@ -146,7 +146,7 @@ impl Others {
         };
         let largest = mean * (1.0 + 8.0 * (variation + 1.0 / mean).sqrt()) + 20.0;
         // Of many rows each, one more or less takes no other room; and what no row has would be a number too small to be one.
-        if mean < 1.001 || mean > MANY || largest > f64::from(MAX_SIZES) {
+        if !(1.001..=MANY).contains(&mean) || largest > f64::from(MAX_SIZES) {
             found.push(group(values, mean));
             return;
         }

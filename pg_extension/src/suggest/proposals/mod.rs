@@ -85,15 +85,13 @@ pub(super) fn proposals(
         .collect()
 }
 
-/// An index that is dropped while it is read makes the server's functions fail: then all of them are read anew.
+/// An index that is dropped while it is read makes the server's functions fail, and a table that is locked that moment makes them
+/// wait: then all of them are read anew, or none.
 fn read_in_peace() -> Vec<(Weighed, There)> {
-    const TRIES: usize = 10;
-    for _ in 1..TRIES {
-        if let Ok(found) = guarded(read) {
-            return found;
-        }
-    }
-    read()
+    const TRIES: usize = 5;
+    (0..TRIES)
+        .find_map(|_| guarded(read).ok())
+        .unwrap_or_default()
 }
 
 struct Weighing<'a, 'b> {
