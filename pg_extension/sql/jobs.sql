@@ -33,8 +33,10 @@ CREATE TABLE pitcrew.jobs (
 );
 CREATE INDEX jobs_unfinished ON pitcrew.jobs (id) WHERE state IN ('queued', 'waiting_for_lock', 'running');
 -- The same job twice is one job. Two hashes of the options, because an index entry is bounded and they are not.
+-- What somebody wants at once does not end with a schedule's window.
 CREATE UNIQUE INDEX jobs_joined ON pitcrew.jobs
-    (origin, submitter, kind, (coalesce(target::oid, 0::oid)), (jsonb_hash_extended(options, 0)), (jsonb_hash_extended(options, 1)))
+    (origin, submitter, kind, (coalesce(target::oid, 0::oid)), (jsonb_hash_extended(options, 0)), (jsonb_hash_extended(options, 1)),
+     (coalesce(not_after, stop_after) IS NULL))
     WHERE state IN ('queued', 'waiting_for_lock', 'running') AND cancelled_at IS NULL;
 
 COMMENT ON TABLE pitcrew.jobs IS

@@ -5,20 +5,16 @@ use std::ffi::CString;
 use std::rc::Rc;
 
 use pg_pitcrew_capture::{Captured, Key, Kind};
-use pgrx::prelude::*;
 
 use super::read::{self, Sight};
-use crate::failure::spi;
 use crate::names;
-use crate::text::{from_server, plain};
+use crate::text::from_server;
 use crate::workload::source::{Ran, Source};
 use crate::workload::statements::Statement;
+use crate::workload::user::{self, Settings};
 
 /// Executions of one statement that are looked at: enough to see which of its literals are always the same.
 const MAX_SAMPLES: usize = 5;
-
-/// Settings for the planner of one role.
-type Settings = Rc<Vec<(CString, CString)>>;
 
 /// Makes sources of executions.
 struct Maker<'a> {
@@ -44,14 +40,15 @@ impl<'a> Maker<'a> {
         let (name, settings) = self
             .users
             .entry(captured.key.user)
-            .or_insert_with_key(|user| of_user(*user))
+            .or_insert_with_key(|user| user::named((*user).into()))
             .as_ref()?;
         // The path meant the user that ran the statement.
-        let path = path.replace("\"$user\"", &names::quote(name));
+        let path = user::meant_by(name, &path);
         Some(Source {
             // As it was sent: in the database's encoding.
             text: CString::new(&*captured.text).ok()?,
             guessed: Rc::from([]),
+            under: None,
             ran: Some(Rc::new(Ran {
                 search_path: names::c_string(&path).ok()?,
                 settings: Rc::clone(settings),
@@ -60,26 +57,6 @@ impl<'a> Maker<'a> {
             })),
         })
     }
-}
-
-fn of_user(user: u32) -> Option<(String, Settings)> {
-    // SAFETY: a catalogue look-up that answers null for a role that is gone.
-    let name = unsafe { names::text(pg_sys::GetUserNameFromId(user.into(), true)) }?;
-    let query = include_str!("../../sql/queries/planner_settings.sql");
-    let settings = Spi::connect(|client| {
-        let role = pg_sys::Oid::from(user);
-        let rows = spi(
-            "pg_db_role_setting",
-            client.select(query, None, &[role.into()]),
-        );
-        rows.filter_map(|row| {
-            let text = |place| plain(spi("pg_db_role_setting", row.get(place)));
-            let (name, value) = (text(1)?, text(2)?);
-            Some((names::c_string(&name).ok()?, names::c_string(&value).ok()?))
-        })
-        .collect()
-    });
-    Some((name, Rc::new(settings)))
 }
 
 /// For each query id the newest executions, of different texts, that the role may see and that can be planned.
@@ -134,6 +111,7 @@ pub(crate) fn workload(most: usize) -> Vec<Statement> {
                 text: captured.map(|(captured, _)| read::without_literals(captured)),
                 textless: "its text made room for others in the capture",
                 is_parsable: false,
+                under: None,
                 samples,
                 calls: 0,
                 weight: 0.0,

@@ -8,6 +8,7 @@ use super::board::{Seen, Tally};
 use super::changes::{Change, Kind, write};
 use super::sessions::{state_name, wait_name};
 use crate::failure::{or_raise, read_text, spi};
+use crate::jobs::process;
 use crate::names;
 use crate::text::{Text, plain};
 
@@ -122,7 +123,11 @@ pub(super) fn take(tally: Tally, seen: &[Seen]) -> i64 {
     let mut left_out = 0;
     if let Some(schema) = schema {
         let had = last.is_some_and(|(last, _)| !last.statements_reset.is_empty());
-        left_out += statements(&tick, &schema, had);
+        // A text of another database that is none in this one's encoding makes the server refuse all of them.
+        left_out += process::attempt("the statements of a tick", || {
+            statements(&tick, &schema, had)
+        })
+        .unwrap_or(0);
     }
     left_out += relations(&tick);
     left_out += settings(&tick);

@@ -48,6 +48,12 @@ pub extern "C-unwind" fn pitcrew_coordinator_main(argument: pg_sys::Datum) {
     .until_idle();
 }
 
+/// When it looks at schedules again that it could not look at.
+fn soon() -> Option<pg_sys::TimestampTz> {
+    // SAFETY: a plain read of the clock, in microseconds.
+    Some(unsafe { pg_sys::GetCurrentTimestamp() } + POLL_MS * 1_000)
+}
+
 /// Takes the place of this database's coordinator. `false` when it is taken, when the database has to be left alone,
 /// or when there is no place.
 fn claim(database: pg_sys::Oid) -> bool {
@@ -128,12 +134,18 @@ impl Run {
             }
             self.take_back_what_never_started();
             process::transaction(c"pitcrew: cancel requests", || {
-                ledger::mark_orphans();
-                ledger::fail_surplus();
-                self.cancel(&ledger::take_cancel_requests());
-                self.cancel(&ledger::past_their_window());
+                process::attempt("looking for jobs to be cancelled", || {
+                    ledger::mark_orphans();
+                    ledger::fail_surplus();
+                    self.cancel(&ledger::take_cancel_requests());
+                    self.cancel(&ledger::past_their_window());
+                });
             });
-            let due = process::transaction(c"pitcrew: schedules", schedule::take_turns);
+            let due = process::transaction(c"pitcrew: schedules", || {
+                process::attempt("looking for schedules that are due", schedule::take_turns)
+            });
+            // What could not be looked at is looked at again.
+            let due = due.unwrap_or_else(soon);
             dues::set(self.database, due);
             self.reap();
             self.find_lost();

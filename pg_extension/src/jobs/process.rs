@@ -1,8 +1,10 @@
 //! What the three kinds of process have in common: signals, waiting, starting, transactions.
 
 use std::ffi::CString;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 
 use crate::compat;
@@ -88,6 +90,54 @@ pub(crate) fn transaction<R>(activity: &std::ffi::CStr, work: impl FnOnce() -> R
         pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null());
     }
     result
+}
+
+/// Runs a part of a transaction that others can be in the way of: a lock is waited for a second at most. Where that, or anything else,
+/// fails, nothing of it is done, the server's log says so, and the transaction goes on.
+pub(crate) fn attempt<R>(what: &str, work: impl FnOnce() -> R) -> Option<R> {
+    // SAFETY: inside a transaction of this process; what is saved is put back as the server's own PL/pgSQL does it.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::set_config_option(
+            c"lock_timeout".as_ptr(),
+            c"1s".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            true,
+            0,
+            false,
+        );
+        let result = PgTryBuilder::new(AssertUnwindSafe(|| Ok(work())))
+            .catch_others(|error| Err(Box::new(error)))
+            .execute();
+        match result {
+            Ok(done) => {
+                pg_sys::ReleaseCurrentSubTransaction();
+                pg_sys::MemoryContextSwitchTo(context);
+                pg_sys::CurrentResourceOwner = owner;
+                Some(done)
+            }
+            Err(error) => {
+                pg_sys::MemoryContextSwitchTo(context);
+                pg_sys::RollbackAndReleaseCurrentSubTransaction();
+                pg_sys::MemoryContextSwitchTo(context);
+                pg_sys::CurrentResourceOwner = owner;
+                match &*error {
+                    CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)
+                        if report.sql_error_code() != PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN =>
+                    {
+                        pgrx::log!("pitcrew: {what} is left for later: {}", report.message());
+                        None
+                    }
+                    _ => error.rethrow(),
+                }
+            }
+        }
+    }
 }
 
 /// A dynamic worker that this process started.

@@ -159,7 +159,8 @@ fn insert(
             Spi::get_one_with_args(
                 "SELECT (SELECT max(id) FROM pitcrew.jobs WHERE state IN ('queued', 'waiting_for_lock', 'running') \
                  AND submitter::oid = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND kind = $1 \
-                 AND target::oid IS NOT DISTINCT FROM $2::oid AND options = $3 AND origin = pitcrew.job_origin() AND cancelled_at IS NULL)",
+                 AND target::oid IS NOT DISTINCT FROM $2::oid AND options = $3 AND origin = pitcrew.job_origin() AND cancelled_at IS NULL \
+                 AND not_after IS NULL AND stop_after IS NULL)",
                 &[kind.into(), target.into(), Document(options).into()],
             ),
         )

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{moment, now, server_time};
 use crate::failure::{read_one, spi};
 use crate::guc;
+use crate::jobs::process;
 use crate::text::{Text, plain};
 
 /// What is said of an error in `pitcrew.schedule_rows`.
@@ -44,7 +45,8 @@ pub(crate) fn take_turns() -> Option<pg_sys::TimestampTz> {
     pause_foreign();
     pause_surplus();
     for due in due() {
-        take_turn(&due);
+        // One that somebody's open transaction is in the way of does not keep the others waiting.
+        process::attempt("a schedule", || take_turn(&due));
     }
     let next: Option<TimestampWithTimeZone> = read_one(
         TABLE,

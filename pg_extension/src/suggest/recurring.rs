@@ -1,11 +1,13 @@
 //! Values that are the same in every execution: only those may stand in an index' predicate.
 //!
 //! `status = 'open'` in one text may be a value that somebody looked for once. Where a statement was captured several times
-//! with different texts, what all of them have is part of the statement; of given texts, what two have.
+//! with different texts, what all of them have is part of the statement; so have given texts of one statement, two at least.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
 
 use pg_pitcrew_advisor::Condition;
+use pg_pitcrew_capture::hash_without_literals;
 
 use super::look::{Looked, Planned, read};
 use crate::workload::analysis::Context;
@@ -45,27 +47,39 @@ pub(super) fn within(planned: &mut Planned, samples: &[Source], context: &Contex
     keep(planned, &common);
 }
 
-/// Makes conditions of the values that two different given texts have.
+/// Makes conditions of the values that all given texts of one statement have, which are the same but for their literals.
 pub(super) fn across(looked: &mut [Looked]) {
-    let mut texts = BTreeSet::new();
-    let (mut once, mut often) = (Literals::new(), Literals::new());
+    let mut statements: BTreeMap<u64, (BTreeSet<CString>, Literals)> = BTreeMap::new();
     for looked in looked.iter() {
         let Ok(planned) = &looked.result else {
             continue;
         };
-        if planned.source.ran.is_none() && texts.insert(planned.source.text.clone()) {
-            for literal in literals(planned) {
-                if !once.insert(literal.clone()) {
-                    often.insert(literal);
-                }
-            }
+        if planned.source.ran.is_some() {
+            continue;
+        }
+        let text = &planned.source.text;
+        let found = literals(planned);
+        let (texts, common) = statements
+            .entry(hash_without_literals(text.to_bytes()))
+            .or_insert_with(|| (BTreeSet::new(), found.clone()));
+        if texts.insert(text.clone()) {
+            common.retain(|literal| found.contains(literal));
+        }
+    }
+    // One text says nothing of the others.
+    for (texts, common) in statements.values_mut() {
+        if texts.len() < 2 {
+            common.clear();
         }
     }
     for looked in looked {
         if let Ok(planned) = &mut looked.result
             && planned.source.ran.is_none()
         {
-            keep(planned, &often);
+            let statement = hash_without_literals(planned.source.text.to_bytes());
+            let nothing = Literals::new();
+            let common = statements.get(&statement).map(|(_, common)| common);
+            keep(planned, common.unwrap_or(&nothing));
         }
     }
 }

@@ -141,7 +141,8 @@ fn word(key: &Key, name: &str) -> String {
     }
     // Every other piece stands between quotes.
     let outside = name.split('\'').step_by(2);
-    let words = outside.flat_map(|piece| piece.split(|character: char| !character.is_alphanumeric()));
+    let words =
+        outside.flat_map(|piece| piece.split(|character: char| !character.is_alphanumeric()));
     let words: Vec<&str> = words
         .filter(|word| word.starts_with(char::is_alphabetic))
         .take(MAX_WORDS)

@@ -90,17 +90,16 @@ pub(crate) fn qualify() {
 /// The same as [`enter`] for one text: what it ran under comes first.
 pub(crate) fn enter_for(context: &Context, source: &Source) {
     enter(context);
-    if let Some(ran) = &source.ran {
-        for (name, value) in ran.settings.iter() {
-            // No more than any user may set.
-            set(name, value, pg_sys::GucContext::PGC_USERSET);
-        }
-        set(
-            c"search_path",
-            &ran.search_path,
-            pg_sys::GucContext::PGC_USERSET,
-        );
+    let (settings, path) = match (&source.ran, &source.under) {
+        (Some(ran), _) => (&ran.settings, &ran.search_path),
+        (None, Some(under)) => (&under.settings, &under.search_path),
+        (None, None) => return,
+    };
+    for (name, value) in settings.iter() {
+        // No more than any user may set.
+        set(name, value, pg_sys::GucContext::PGC_USERSET);
     }
+    set(c"search_path", path, pg_sys::GucContext::PGC_USERSET);
 }
 
 /// Parses, analyses and rewrites one statement, and checks that planning it runs nobody else's code.

@@ -8,4 +8,5 @@ pub(crate) mod source;
 pub(crate) mod statements;
 pub(crate) mod trust;
 pub(crate) mod usage;
+pub(crate) mod user;
 pub(crate) mod written;

@@ -98,7 +98,10 @@ pub(crate) fn repaired(source: Source, context: &Context) -> Source {
         return source;
     };
     // From the last one on: what is most likely is put on top.
-    let mut open = vec![Source::plain(start)];
+    let mut open = vec![Source {
+        text: start,
+        ..source.clone()
+    }];
     let mut seen = BTreeSet::new();
     for _ in 0..MAX_ATTEMPTS {
         let Some(next) = open.pop() else { break };

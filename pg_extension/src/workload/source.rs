@@ -7,6 +7,7 @@ use pg_pitcrew_capture::{Form, Typed};
 use pgrx::prelude::*;
 
 use super::trust::Path;
+use super::user::Under;
 use crate::capture;
 
 /// A text to analyse and plan.
@@ -16,6 +17,8 @@ pub(crate) struct Source {
     pub(crate) text: CString,
     /// What it ran under; `None` for what only stands for executions: given texts, and normalised ones.
     pub(crate) ran: Option<Rc<Ran>>,
+    /// What its user's executions begin with, where that is not the current role and no execution is known.
+    pub(crate) under: Option<Rc<Under>>,
     /// Types of its parameters that were guessed (`repair`); 0 for the others.
     pub(crate) guessed: Rc<[u32]>,
 }
@@ -39,6 +42,7 @@ impl Source {
         Self {
             text,
             ran: None,
+            under: None,
             guessed: Rc::from([]),
         }
     }
@@ -50,9 +54,10 @@ impl Source {
 
     /// Under whose `search_path` it is planned.
     pub(crate) fn path(&self) -> Path {
-        match self.ran {
-            None => Path::Own,
-            Some(_) => Path::Captured,
+        if self.ran.is_none() && self.under.is_none() {
+            Path::Own
+        } else {
+            Path::Captured
         }
     }
 

@@ -1,8 +1,12 @@
 //! Where statements come from: pg_stat_statements, in whatever schema it lives, or the caller.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use pgrx::prelude::*;
 
 use super::source::Source;
+use super::user::Under;
 use crate::PRELOAD_LINE;
 use crate::capture;
 use crate::failure::{Failure, or_raise, read_one, read_text, spi};
@@ -21,6 +25,8 @@ pub(crate) struct Statement {
     pub(crate) textless: &'static str,
     /// The text can be parsed: not so one whose literals were taken out here.
     pub(crate) is_parsable: bool,
+    /// What it runs under, where another role runs it.
+    pub(crate) under: Option<Rc<Under>>,
     /// Executions that were captured, the newest first.
     pub(crate) samples: Vec<Source>,
     /// Executions.
@@ -43,7 +49,11 @@ impl Statement {
         let text = self.text.as_deref().filter(|_| self.is_parsable);
         let plain = text.and_then(|text| names::c_string(text).ok());
         let sample = self.samples.first().cloned();
-        sample.into_iter().chain(plain.map(Source::plain)).collect()
+        let plain = plain.map(|text| Source {
+            under: self.under.clone(),
+            ..Source::plain(text)
+        });
+        sample.into_iter().chain(plain).collect()
     }
 }
 
@@ -117,6 +127,7 @@ fn of_view(view: &str) -> Vec<Statement> {
     let query = include_str!("../../sql/queries/workload.sql").replace("{view}", view);
     let query = or_raise(names::c_string(&query));
     let most = i64::from(guc::MAX_STATEMENTS.get());
+    let mut users: BTreeMap<u32, Option<Rc<Under>>> = BTreeMap::new();
     Spi::connect(|client| {
         let rows = spi(
             "pg_stat_statements",
@@ -124,12 +135,19 @@ fn of_view(view: &str) -> Vec<Statement> {
         );
         rows.map(|row| {
             let calls: i64 = spi("pg_stat_statements", row.get(3)).unwrap_or(0);
+            let user: Option<pg_sys::Oid> = spi("pg_stat_statements", row.get(8));
             Statement {
                 queryid: spi("pg_stat_statements", row.get(1)),
                 text: plain(spi("pg_stat_statements", row.get(2))),
                 textless: "its text is hidden from this role, which is not a member of pg_read_all_stats",
                 is_parsable: true,
-                samples: Vec::new(),
+                under: user.and_then(|user| {
+                    users
+                        .entry(user.to_u32())
+                        .or_insert_with(|| Under::of(user))
+                        .clone()
+                }),
+            samples: Vec::new(),
                 calls,
                 weight: calls as f64,
                 rows: spi::<Option<f64>>("pg_stat_statements", row.get(6)).unwrap_or(0.0)
@@ -150,6 +168,7 @@ pub(crate) fn asked_by_server(text: String, times: f64) -> Statement {
         text: Some(text),
         textless: "",
         is_parsable: true,
+        under: None,
         samples: Vec::new(),
         calls: times as i64,
         weight: times,
@@ -170,6 +189,7 @@ pub(crate) fn given(texts: Vec<(Option<String>, f64)>) -> Vec<Statement> {
             text: Some(text),
             textless: "",
             is_parsable: true,
+            under: None,
             samples: Vec::new(),
             calls: 1,
             weight,

@@ -599,6 +599,49 @@ fn what_a_foreign_key_asks_for_each_deleted_row_is_a_statement() {
 }
 
 #[test]
+fn a_statement_is_planned_as_its_own_user_means_it() {
+    require!(statements);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run("CREATE EXTENSION IF NOT EXISTS pg_stat_statements");
+    let app = role(&session, "app", None);
+    session.run(&format!(
+        "CREATE SCHEMA {app} AUTHORIZATION {app}; CREATE TABLE public.inventory (k int, v int); CREATE SCHEMA other AUTHORIZATION {app}; \
+         ALTER ROLE {app} IN DATABASE {} SET search_path = other",
+        session.text("SELECT current_database()")
+    ));
+    let fill = |table: &str| {
+        format!(
+            "CREATE TABLE IF NOT EXISTS {table} (k int, v int); \
+             INSERT INTO {table} SELECT g % 5000, g FROM generate_series(1, 50000) g; ANALYZE {table}"
+        )
+    };
+    session.run(&fill("public.inventory"));
+    session.run(&fill("other.inventory"));
+    session.run(&fill(&format!("{app}.own")));
+    session.run(&format!(
+        "GRANT SELECT ON ALL TABLES IN SCHEMA other, {app} TO {app}"
+    ));
+    let theirs = Session::open(&database.url_as(&app));
+    theirs.run("SELECT * FROM inventory WHERE k = 1");
+    theirs.run("SET search_path = DEFAULT");
+    let tables = "SELECT string_agg(DISTINCT table_name, ',' ORDER BY table_name) FROM pitcrew.suggest_indexes()";
+    assert_eq!(session.text(tables), "other.inventory");
+    // What "$user" says is the role's own schema, not the caller's.
+    session.run(&format!(
+        "ALTER ROLE {app} IN DATABASE {} RESET search_path",
+        session.text("SELECT current_database()")
+    ));
+    let theirs = Session::open(&database.url_as(&app));
+    theirs.run("SELECT * FROM own WHERE k = 1");
+    assert!(
+        session.text(tables).contains(&format!("{app}.own")),
+        "{}",
+        session.text("SELECT pitcrew.suggest_indexes_json()::text")
+    );
+}
+
+#[test]
 fn what_is_suppressed_is_not_suggested_again_and_the_document_says_so() {
     require!(extension);
     let database = testing::database();

@@ -335,8 +335,11 @@ fn a_captured_text_is_planned_as_it_ran() {
     let version = watcher.number("SELECT current_setting('server_version_num')::int / 10000");
     assert!(cost > 1e9 || version >= 18.0, "{cost}");
     assert_eq!(watcher.text("SHOW enable_seqscan"), "on");
-    // Where no execution was captured the text itself is planned.
+    // Where no execution was captured the text is planned under what its user's sessions begin with.
     watcher.run("SELECT pitcrew.capture_reset()");
+    let (planned, cost) = plan(&watcher, "from_mine");
+    assert!(planned, "{cost}");
+    watcher.run("ALTER ROLE app SET search_path = nowhere");
     let (planned, reason) = plan(&watcher, "from_mine");
     assert!(!planned && reason.contains("mine"), "{reason}");
 }

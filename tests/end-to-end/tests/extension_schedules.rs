@@ -457,6 +457,31 @@ fn a_schedule_is_its_owners_alone() {
 }
 
 #[test]
+fn an_open_transaction_of_an_operator_keeps_one_schedule_waiting_and_no_other() {
+    require!(extension);
+    let postgres = server(&[]);
+    let session = Session::open(&postgres.url("shop"));
+    session.run("CREATE TABLE orders (id int); CREATE TABLE parts (id int)");
+    for (name, table) in [("held", "orders"), ("free", "parts")] {
+        session.run(&format!(
+            "SELECT pitcrew.schedule('{name}', '1 second', '{{\"kind\": \"analyze\", \"target\": \"public.{table}\"}}')"
+        ));
+    }
+    until_runs(&session, "held", 1);
+    let holder = Session::open(&postgres.url("shop"));
+    holder.run("BEGIN");
+    holder.run("SELECT pitcrew.pause_schedule('held')");
+    let runs = session.number("SELECT runs FROM pitcrew.schedules WHERE name = 'free'") as u32;
+    until_runs(&session, "free", runs + 2);
+    // Jobs are taken and cancelled meanwhile.
+    let job = session.submit("'vacuum', 'orders'");
+    session.done(&job);
+    holder.run("ROLLBACK");
+    let runs = session.number("SELECT runs FROM pitcrew.schedules WHERE name = 'held'") as u32;
+    until_runs(&session, "held", runs + 1);
+}
+
+#[test]
 fn their_number_is_bounded() {
     require!(extension);
     let postgres = server(&[("pitcrew.max_schedules", "3")]);

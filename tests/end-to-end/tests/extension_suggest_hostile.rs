@@ -222,3 +222,34 @@ fn tables_that_change_and_go_meanwhile_are_a_reason_and_no_lock_stays() {
     );
     session.run("COMMIT");
 }
+
+#[test]
+fn a_table_that_somebody_has_to_himself_keeps_nobody_waiting() {
+    require!(statements);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run("CREATE EXTENSION IF NOT EXISTS pg_stat_statements");
+    orders(&session);
+    for customer in 0..20_i32 {
+        session.prepared("SELECT * FROM orders WHERE customer = $1", &[&customer]);
+    }
+    session.run("SELECT * FROM pitcrew.suggest_indexes()");
+    assert_eq!(
+        session.text("SELECT count(*) > 0 FROM pitcrew.advice WHERE table_name = 'public.orders'"),
+        "t"
+    );
+    let holder = Session::open(&database.url);
+    holder.run("CREATE INDEX by_customer ON orders (customer)");
+    holder.run("BEGIN");
+    holder.run("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    session.run("SET statement_timeout = '30s'");
+    session.run("SELECT pitcrew.suggest_indexes_json(queries => ARRAY['SELECT 1'])");
+    session.run("SELECT count(*) FROM pitcrew.index_proposals(queries => ARRAY['SELECT 1'])");
+    session.run("SELECT pitcrew.refresh_advice()");
+    session.run("SELECT * FROM pitcrew.suggest_indexes()");
+    let state = "SELECT string_agg(DISTINCT state, ',') FROM pitcrew.advice WHERE table_name = 'public.orders'";
+    assert_eq!(session.text(state), "proposed");
+    holder.run("COMMIT");
+    session.run("SELECT pitcrew.refresh_advice()");
+    assert_eq!(session.text(state), "applied");
+}

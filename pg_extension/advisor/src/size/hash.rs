@@ -39,6 +39,16 @@ pub fn hash_size(shape: &HashShape) -> IndexSize {
 /// Overflow pages, with the keys of many rows put into buckets at random (the same way each time).
 fn overflow(groups: &[Group], rows: f64, buckets: f64, capacity: f64) -> f64 {
     let mut filled = vec![0.0; buckets as usize];
+    // Between two doublings the buckets that are not split yet take what two will take (`_hash_hashkey2bucket`).
+    let whole = filled.len().next_power_of_two();
+    let bucket_of = |share: usize| {
+        if share < filled.len() {
+            share
+        } else {
+            share - whole / 2
+        }
+    };
+    let shares: Vec<usize> = (0..whole).map(bucket_of).collect();
     let (mut state, mut placed) = (0x9e37_79b9_7f4a_7c15_u64, 0.0);
     // Keys of fewer rows lie evenly, near enough.
     for group in groups.iter().filter(|group| group.rows > capacity / 40.0) {
@@ -46,15 +56,17 @@ fn overflow(groups: &[Group], rows: f64, buckets: f64, capacity: f64) -> f64 {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            let bucket = state as usize % filled.len();
-            filled[bucket] += group.rows;
+            filled[shares[state as usize % whole]] += group.rows;
             placed += group.rows;
         }
     }
-    let others = (rows - placed).max(0.0) / buckets;
+    let others = (rows - placed).max(0.0) / whole as f64;
+    for bucket in shares {
+        filled[bucket] += others;
+    }
     filled
         .iter()
-        .map(|rows| (((rows + others) / capacity).ceil() - 1.0).max(0.0))
+        .map(|rows| ((rows / capacity).ceil() - 1.0).max(0.0))
         .sum()
 }
 
@@ -85,6 +97,18 @@ mod tests {
         assert_eq!(buckets(325.0), 512.0);
         assert_eq!(buckets(1025.0), 1280.0);
         assert_eq!(buckets(3257.0), 3584.0);
+    }
+
+    /// Measured on PostgreSQL 15: a million unique int4 take 4,098 pages, half of them in unsplit buckets' overflow.
+    #[test]
+    fn buckets_that_are_not_split_yet_take_twice_as_much() {
+        let size = hash_size(&HashShape {
+            rows: 1e6,
+            table_rows: 1e6,
+            groups: vec![],
+            fill_percent: None,
+        });
+        assert!(size.pages.abs_diff(4098) <= 3, "{size:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 -- title: Table full of dead rows
 -- uses: relations
--- needs: setting track_counts
+-- needs: primary, setting track_counts
 -- default: min_rows = 10000
 -- default: min_percent = 20
 -- default: warn_percent = 40

@@ -1,6 +1,6 @@
 -- title: Updates that write every index
 -- uses: relations
--- needs: setting track_counts
+-- needs: primary, setting track_counts
 -- default: min_updates = 10000
 -- default: max_percent = 50
 -- looked at: SELECT count(*) || ' tables' FROM relations WHERE kind = 'r'

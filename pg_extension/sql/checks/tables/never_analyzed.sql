@@ -1,6 +1,6 @@
 -- title: Table that was never analyzed
 -- uses: relations
--- needs: setting track_counts
+-- needs: primary, setting track_counts
 -- default: min_rows = 1000
 -- looked at: SELECT count(*) || ' tables' FROM relations WHERE kind IN ('r', 'm')
 SELECT 'warn' AS severity, r.object,

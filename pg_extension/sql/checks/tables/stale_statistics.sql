@@ -1,6 +1,6 @@
 -- title: Table whose statistics are old
 -- uses: relations
--- needs: setting track_counts
+-- needs: primary, setting track_counts
 -- default: min_rows = 1000
 -- default: min_times = 2
 -- looked at: SELECT count(*) || ' tables' FROM relations WHERE kind IN ('r', 'm')
