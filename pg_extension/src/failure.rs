@@ -49,6 +49,20 @@ impl Failure {
     }
 }
 
+/// # Errors
+/// The server is a replica, which writes nothing.
+pub(crate) fn on_primary() -> Result<(), Failure> {
+    // SAFETY: a plain read of shared state.
+    if unsafe { pg_sys::RecoveryInProgress() } {
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            "a replica writes nothing",
+        )
+        .hint("Call it on the primary; what it does is replicated."));
+    }
+    Ok(())
+}
+
 /// Unwraps, or ends the statement with the failure.
 pub(crate) fn or_raise<T>(result: Result<T, Failure>) -> T {
     result.unwrap_or_else(|failure| failure.raise())

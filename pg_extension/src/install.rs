@@ -3,7 +3,7 @@
 
 use pgrx::prelude::*;
 
-use crate::failure::{Failure, or_raise, read_text, spi};
+use crate::failure::{Failure, on_primary, or_raise, read_text, spi};
 use crate::names;
 use crate::text::Text;
 
@@ -40,6 +40,7 @@ COMMENT ON FUNCTION pitcrew.grant_access(regrole, text) IS
     reason = "pgrx gives arguments by value"
 )]
 fn grant_access(role: pg_sys::Oid, level: Text) {
+    or_raise(on_primary());
     let level = level.0.as_str();
     let reader = include_str!("../sql/queries/grant_reader.sql");
     let operator = include_str!("../sql/queries/grant_operator.sql");

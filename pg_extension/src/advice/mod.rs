@@ -98,6 +98,7 @@ COMMENT ON FUNCTION pitcrew.refresh_advice() IS
     'Brings pitcrew.advice up to what is there now. False where another transaction has written it and not ended: nothing is done then.';
 "#)]
 fn refresh_advice() -> bool {
+    crate::failure::or_raise(crate::failure::on_primary());
     or_raise(refresh())
 }
 

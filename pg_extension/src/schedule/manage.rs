@@ -3,7 +3,7 @@
 
 use pgrx::prelude::*;
 
-use crate::failure::{Failure, or_raise, read_one, read_text, spi};
+use crate::failure::{Failure, on_primary, or_raise, read_one, read_text, spi};
 use crate::jobs;
 use crate::text::Text;
 
@@ -102,6 +102,7 @@ fn run_schedule(name: Text) {
 
 /// Changes a schedule of the caller's and has the coordinator look at it.
 fn change(name: &str, query: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) {
+    or_raise(on_primary());
     or_raise(own(name, is_own(name)));
     spi(
         "pitcrew.schedule_rows",

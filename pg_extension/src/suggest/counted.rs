@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pgrx::prelude::*;
 
 use crate::failure::{read_one, spi};
+use crate::whatif::guarded::guarded;
 
 /// What wrote this share of a table's rows at once filled it, and will not do so again.
 pub(super) const LOAD_SHARE: f64 = 0.1;
@@ -51,7 +52,9 @@ impl Counted {
     /// `None` where the table is gone.
     pub(super) fn read(table: pg_sys::Oid) -> Option<Self> {
         let query = include_str!("../../sql/queries/counted_writes.sql");
-        let counted: Option<Vec<f64>> = read_one("written rows", query, &[table.into()]);
+        // The parts of a partitioned table are locked to be listed.
+        let counted = guarded(|| read_one("written rows", query, &[table.into()]));
+        let counted: Option<Vec<f64>> = counted.ok().flatten();
         let [inserted, updated, hot, deleted, live] = counted?[..] else {
             return None;
         };

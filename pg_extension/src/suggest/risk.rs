@@ -7,6 +7,7 @@ use crate::compat;
 use crate::names;
 use crate::whatif::guarded::guarded;
 use crate::whatif::predict::{self, Predicted};
+use crate::whatif::table::hides_rows;
 use crate::whatif::{Confidence, Trusted, of_query};
 use crate::workload::analysis;
 
@@ -48,6 +49,12 @@ pub(super) fn doubts(
             Confidence::Low,
             "this role may not read the table: the planner keeps some of its statistics from it"
                 .to_owned(),
+        );
+    }
+    if hides_rows(index.candidate.table.into()) {
+        doubts.trusted.at_most(
+            Confidence::Low,
+            "row security hides rows of the table from this role".to_owned(),
         );
     }
     if index.is_rough {

@@ -102,8 +102,13 @@ pub(crate) fn caught(error: &CaughtError) -> Caught {
     // Five characters of six bits each (`MAKE_SQLSTATE`).
     let code = report.sql_error_code() as i32;
     let character = |place: i32| char::from(((code >> (6 * place)) & 0x3f) as u8 + b'0');
+    let is_lock = report.sql_error_code() == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE;
     Caught {
-        message: report.message().to_owned(),
+        message: if is_lock {
+            "a lock on one of its tables was not to be had within half a second: try again when nobody has it to himself".to_owned()
+        } else {
+            report.message().to_owned()
+        },
         sqlstate: (0..5).map(character).collect(),
     }
 }

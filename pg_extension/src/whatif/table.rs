@@ -369,7 +369,7 @@ pub(super) fn has_statistics(table: pg_sys::Oid, column: i16) -> bool {
 }
 
 /// Whether policies filter what the current role reads of a table.
-pub(super) fn hides_rows(table: pg_sys::Oid) -> bool {
+pub(crate) fn hides_rows(table: pg_sys::Oid) -> bool {
     // SAFETY: a catalogue look-up that raises no error of its own.
     let enabled = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
     enabled == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32

@@ -219,6 +219,16 @@ fn p6_a_replica_refuses_jobs() {
         session.failure("SELECT pitcrew.cancel_job(1)").code,
         "25006"
     );
+    for call in [
+        "pause_schedule('x')",
+        "resume_schedule('x')",
+        "unschedule('x')",
+        "grant_access('postgres', 'reader')",
+        "refresh_advice()",
+    ] {
+        let failure = session.failure(&format!("SELECT pitcrew.{call}"));
+        assert_eq!(failure.code, "25006", "{call}: {failure:?}");
+    }
     assert_eq!(
         session.text("SELECT ok FROM pitcrew.status() WHERE name = 'primary'"),
         "f"

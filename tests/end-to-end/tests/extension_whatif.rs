@@ -380,6 +380,22 @@ fn what_the_server_refuses_to_build_is_not_predicted() {
             "does not exist",
         ),
         ("CREATE INDEX ON visits ((ROW(id, city)))", "pseudo-type"),
+        (
+            "CREATE INDEX ON visits (id COLLATE \"C\")",
+            "collations are not supported",
+        ),
+        (
+            "CREATE UNIQUE INDEX ON visits USING hash (id)",
+            "cannot be unique",
+        ),
+        (
+            "CREATE INDEX ON visits (id) INCLUDE (customer DESC)",
+            "INCLUDE takes columns alone",
+        ),
+        (
+            "CREATE INDEX ON visits (id) TABLESPACE pg_global",
+            "pg_global",
+        ),
         ("CREATE INDEX ON visits ((ctid))", "system columns"),
         (
             "CREATE INDEX ON visits ((tableoid = 5), id)",

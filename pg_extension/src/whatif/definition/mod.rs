@@ -33,6 +33,8 @@ unsafe extern "C-unwind" {
 
 /// Longest definition that is read.
 const MAX_TEXT_BYTES: usize = 10_000;
+/// `pg_global` (`pg_tablespace.dat`).
+const GLOBAL_TABLESPACE: u32 = 1664;
 /// Leaves of a partitioned table that are looked at.
 const MAX_PARTS: usize = 1_000;
 
@@ -232,7 +234,10 @@ fn check_table(table: pg_sys::Oid) -> Result<(), String> {
 }
 
 /// Raises what the server says of options and a tablespace that it does not take.
-unsafe fn check_storage(statement: *mut pg_sys::IndexStmt, routine: *mut pg_sys::IndexAmRoutine) {
+unsafe fn check_storage(
+    statement: *mut pg_sys::IndexStmt,
+    routine: *mut pg_sys::IndexAmRoutine,
+) -> Result<(), String> {
     // SAFETY: an analysed statement, and the routine of its method.
     unsafe {
         let options = pg_sys::transformRelOptions(
@@ -245,8 +250,12 @@ unsafe fn check_storage(statement: *mut pg_sys::IndexStmt, routine: *mut pg_sys:
         );
         pg_sys::index_reloptions((*routine).amoptions, options, true);
         if !(*statement).tableSpace.is_null() {
-            pg_sys::get_tablespace_oid((*statement).tableSpace, false);
+            let tablespace = pg_sys::get_tablespace_oid((*statement).tableSpace, false);
+            if tablespace.to_u32() == GLOBAL_TABLESPACE {
+                return Err("only shared relations can be placed in pg_global".to_owned());
+            }
         }
+        Ok(())
     }
 }
 
@@ -306,11 +315,14 @@ unsafe fn part(
             classes: Vec::new(),
             expressions: std::ptr::null_mut(),
         };
-        check_storage(statement, routine);
+        check_storage(statement, routine)?;
         let keys = pointers::<pg_sys::IndexElem>((*statement).indexParams);
         let stored = pointers::<pg_sys::IndexElem>((*statement).indexIncludingParams);
         if keys.len() > 1 && !(*routine).amcanmulticol {
             return Err(format!("a {} index has one column", method.as_str()));
+        }
+        if (*statement).unique && !(*routine).amcanunique {
+            return Err(format!("a {} index cannot be unique", method.as_str()));
         }
         if !stored.is_empty() && !(*routine).amcaninclude {
             return Err(format!("a {} index has no INCLUDE", method.as_str()));

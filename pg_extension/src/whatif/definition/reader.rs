@@ -35,6 +35,9 @@ impl Reader<'_> {
                 self.column(element.name)?
             };
             if !element.collation.is_null() {
+                if key.collation == pg_sys::InvalidOid {
+                    return Err("collations are not supported by the key's type".to_owned());
+                }
                 key.index_collation = pg_sys::get_collation_oid(element.collation, false);
             }
             let name = names::c_string(self.method.as_str()).map_err(|failure| failure.message)?;
@@ -70,7 +73,17 @@ impl Reader<'_> {
             if (*element).name.is_null() {
                 return Err("INCLUDE takes no expressions".to_owned());
             }
-            let mut key = self.column((*element).name)?;
+            let element = &*element;
+            if element.ordering != pg_sys::SortByDir::SORTBY_DEFAULT
+                || element.nulls_ordering != pg_sys::SortByNulls::SORTBY_NULLS_DEFAULT
+                || !element.opclass.is_null()
+                || !element.collation.is_null()
+            {
+                return Err(
+                    "INCLUDE takes columns alone: no order, operator class or collation".to_owned(),
+                );
+            }
+            let mut key = self.column(element.name)?;
             key.index_collation = pg_sys::InvalidOid;
             self.columns.push(key);
             Ok(())
