@@ -67,6 +67,27 @@ impl Counted {
         })
     }
 
+    /// Of what inserts, updates and deletes, as it may, how much it does of each: as the table's rows were.
+    pub(super) fn shares(self, inserts: bool, updates: bool, deletes: bool) -> [f64; 3] {
+        let all = [
+            (inserts, self.replaced()),
+            (updates, self.updated),
+            (deletes, self.deleted),
+        ];
+        let of = all.map(|(may, rows)| if may { rows } else { 0.0 });
+        let sum: f64 = of.iter().sum();
+        if sum > 0.0 {
+            return of.map(|rows| rows / sum);
+        }
+        // Nothing is counted yet: the first that it may.
+        let first = all.iter().position(|(may, _)| *may);
+        let mut shares = [0.0; 3];
+        if let Some(first) = first {
+            shares[first] = 1.0;
+        }
+        shares
+    }
+
     /// Rows that were inserted for others that went: those that are there may have been filled in once.
     pub(super) fn replaced(&self) -> f64 {
         (self.inserted - self.live).max(0.0)

@@ -75,7 +75,8 @@ fn going(
             match part.act {
                 Act::Delete => of_table.deleted += rows,
                 Act::Update(columns) => of_table.changed.push((columns, rows)),
-                Act::Insert | Act::Upsert(_) => {}
+                // How many of them it deletes or updates is not told.
+                Act::Insert | Act::Upsert(_) | Act::Merge { .. } => {}
             }
         }
     }

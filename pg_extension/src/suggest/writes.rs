@@ -126,6 +126,9 @@ impl Written {
         let mut writes = Vec::new();
         for one in known.iter().filter(|one| !self.is_load(one, rows)) {
             let mut add = |change, share: f64| {
+                if share == 0.0 {
+                    return;
+                }
                 writes.push(Write {
                     change,
                     rows: share * one.rows,
@@ -136,12 +139,20 @@ impl Written {
                 Act::Insert => add(Change::Insert, 1.0),
                 Act::Delete => add(Change::Delete, 1.0),
                 Act::Update(columns) => add(Change::Update(columns.clone()), 1.0),
-                // Which of the two it did most the table's counters tell.
                 Act::Upsert(columns) => {
-                    let (new, old) = (counted.replaced(), counted.updated);
-                    let share = if old > 0.0 { old / (new + old) } else { 0.0 };
-                    add(Change::Insert, 1.0 - share);
-                    add(Change::Update(columns.clone()), share);
+                    let [new, old, _] = counted.shares(true, true, false);
+                    add(Change::Insert, new);
+                    add(Change::Update(columns.clone()), old);
+                }
+                Act::Merge {
+                    inserts,
+                    updates,
+                    deletes,
+                } => {
+                    let [new, old, gone] = counted.shares(*inserts, !updates.is_empty(), *deletes);
+                    add(Change::Insert, new);
+                    add(Change::Update(updates.clone()), old);
+                    add(Change::Delete, gone);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What a statement writes: read off its parsed text, nothing of it is analysed or planned.
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 use pgrx::prelude::*;
@@ -29,10 +30,16 @@ pub(crate) enum Act {
     Upsert(Vec<i16>),
     Update(Vec<i16>),
     Delete,
+    /// What MERGE does where rows are there and where they are not: how often which the statement's rows do not say.
+    Merge {
+        inserts: bool,
+        /// Empty where it updates none.
+        updates: Vec<i16>,
+        deletes: bool,
+    },
 }
 
-/// The tables that a statement writes; a partition's are those of its parents too. A MERGE is left out, for its parts cannot be
-/// told apart by their rows.
+/// The tables that a statement writes, through a view too; a partition's are those of its parents too.
 ///
 /// Call inside `guarded`: a text that does not parse raises an error.
 pub(crate) fn written(text: &CStr) -> Vec<Part> {
@@ -53,12 +60,18 @@ unsafe fn of_node(node: *mut pg_sys::Node, is_part: bool, found: &mut Vec<Part>)
     }
     // SAFETY: casts follow the node's tag.
     unsafe {
-        let mut add = |relation, act: &dyn Fn(pg_sys::Oid) -> Act| {
-            let Some(table) = table(relation) else { return };
-            for table in with_parents(table) {
+        let mut add = |relation, act: &dyn Fn(&Columns<'_>) -> Act| {
+            let Some(named) = table(relation) else { return };
+            let Some((base, names)) = behind(named, 0) else {
+                return;
+            };
+            for table in with_parents(base) {
                 found.push(Part {
                     table,
-                    act: act(table),
+                    act: act(&Columns {
+                        table,
+                        names: &names,
+                    }),
                     is_part,
                 });
             }
@@ -69,9 +82,9 @@ unsafe fn of_node(node: *mut pg_sys::Node, is_part: bool, found: &mut Vec<Part>)
                 let conflict = (*insert).onConflictClause;
                 let updates = !conflict.is_null()
                     && (*conflict).action == pg_sys::OnConflictAction::ONCONFLICT_UPDATE;
-                add((*insert).relation, &|table| {
+                add((*insert).relation, &|columns| {
                     if updates {
-                        Act::Upsert(set((*conflict).targetList, table))
+                        Act::Upsert(columns.set((*conflict).targetList))
                     } else {
                         Act::Insert
                     }
@@ -85,8 +98,8 @@ unsafe fn of_node(node: *mut pg_sys::Node, is_part: bool, found: &mut Vec<Part>)
             }
             NodeTag::T_UpdateStmt => {
                 let update = node.cast::<pg_sys::UpdateStmt>();
-                add((*update).relation, &|table| {
-                    Act::Update(set((*update).targetList, table))
+                add((*update).relation, &|columns| {
+                    Act::Update(columns.set((*update).targetList))
                 });
                 (*update).withClause
             }
@@ -96,6 +109,29 @@ unsafe fn of_node(node: *mut pg_sys::Node, is_part: bool, found: &mut Vec<Part>)
                     add((*copy).relation, &|_| Act::Insert);
                 }
                 return;
+            }
+            NodeTag::T_MergeStmt => {
+                let merge = node.cast::<pg_sys::MergeStmt>();
+                let clauses = pointers::<pg_sys::MergeWhenClause>((*merge).mergeWhenClauses);
+                let of = |kind| {
+                    clauses
+                        .iter()
+                        .filter(move |one| (***one).commandType == kind)
+                };
+                add((*merge).relation, &|columns| {
+                    let updates = of(pg_sys::CmdType::CMD_UPDATE);
+                    let mut updates: Vec<i16> = updates
+                        .flat_map(|one| columns.set((**one).targetList))
+                        .collect();
+                    updates.sort_unstable();
+                    updates.dedup();
+                    Act::Merge {
+                        inserts: of(pg_sys::CmdType::CMD_INSERT).next().is_some(),
+                        updates,
+                        deletes: of(pg_sys::CmdType::CMD_DELETE).next().is_some(),
+                    }
+                });
+                (*merge).withClause
             }
             // As pg_stat_statements keeps what EXECUTE runs.
             NodeTag::T_PrepareStmt => {
@@ -114,13 +150,80 @@ unsafe fn of_node(node: *mut pg_sys::Node, is_part: bool, found: &mut Vec<Part>)
     }
 }
 
-/// Numbers of the columns that SET names.
-unsafe fn set(targets: *mut pg_sys::List, table: pg_sys::Oid) -> Vec<i16> {
-    // SAFETY: a list of targets, each with a name.
+/// Columns of a table, by what a view calls them where one is written to.
+struct Columns<'a> {
+    table: pg_sys::Oid,
+    names: &'a BTreeMap<String, String>,
+}
+
+impl Columns<'_> {
+    /// Numbers of the columns that SET names.
+    unsafe fn set(&self, targets: *mut pg_sys::List) -> Vec<i16> {
+        // SAFETY: a list of targets, each with a name.
+        unsafe {
+            let targets = pointers::<pg_sys::ResTarget>(targets).iter();
+            let numbers = targets.filter_map(|target| {
+                let name = names::text((**target).name)?;
+                let name = names::c_string(self.names.get(&name).unwrap_or(&name)).ok()?;
+                Some(pg_sys::get_attnum(self.table, name.as_ptr()))
+            });
+            numbers.filter(|number| *number > 0).collect()
+        }
+    }
+}
+
+/// The table that is written where a relation is, and what the columns of a view are called there; `None` where that is another
+/// one's doing: a trigger's, a rule's.
+unsafe fn behind(
+    relation: pg_sys::Oid,
+    depth: usize,
+) -> Option<(pg_sys::Oid, BTreeMap<String, String>)> {
+    const MAX_DEPTH: usize = 8;
+    // SAFETY: the view's query is looked at while its entry in the cache is held; casts follow the nodes' tags.
     unsafe {
-        let targets = pointers::<pg_sys::ResTarget>(targets).iter();
-        let numbers = targets.map(|target| pg_sys::get_attnum(table, (**target).name));
-        numbers.filter(|number| *number > 0).collect()
+        if pg_sys::get_rel_relkind(relation) as u8 != b'v' {
+            return Some((relation, BTreeMap::new()));
+        }
+        if depth >= MAX_DEPTH {
+            return None;
+        }
+        let view = pg_sys::RelationIdGetRelation(relation);
+        if view.is_null() {
+            return None;
+        }
+        let query = pg_sys::get_view_query(view);
+        let mut found = None;
+        if pg_sys::view_query_is_auto_updatable(query, false).is_null()
+            && let Some(&first) =
+                pointers::<pg_sys::RangeTblRef>((*(*query).jointree).fromlist).first()
+            && let Some(&entry) = pointers::<pg_sys::RangeTblEntry>((*query).rtable)
+                .get(((*first).rtindex as usize).wrapping_sub(1))
+        {
+            let base = (*entry).relid;
+            let mut names = BTreeMap::new();
+            for &target in pointers::<pg_sys::TargetEntry>((*query).targetList) {
+                let expression = (*target).expr.cast::<pg_sys::Node>();
+                if (*expression).type_ != pg_sys::NodeTag::T_Var || (*target).resjunk {
+                    continue;
+                }
+                let number = (*expression.cast::<pg_sys::Var>()).varattno;
+                let own = names::text((*target).resname);
+                if let Some(own) = own
+                    && let Some(there) = names::text(pg_sys::get_attname(base, number, true))
+                {
+                    names.insert(own, there);
+                }
+            }
+            found = Some((base, names));
+        }
+        pg_sys::RelationClose(view);
+        let (base, names) = found?;
+        let (table, further) = behind(base, depth + 1)?;
+        let through = names.into_iter().map(|(own, there)| {
+            let there = further.get(&there).cloned().unwrap_or(there);
+            (own, there)
+        });
+        Some((table, through.collect()))
     }
 }
 

@@ -244,6 +244,35 @@ fn whatever_writes_a_table_is_weighed() {
         detail.contains("5000 inserted, 5000 deleted rows are none of these statements'"),
         "{detail}"
     );
+    // Through MERGE and a view the same columns change as by UPDATE, and as many updates stop being HOT.
+    let reads = |session: &Session| {
+        for customer in 0..40_i32 {
+            session.prepared(
+                "SELECT * FROM orders WHERE status = 1 AND customer = $1",
+                &[&customer],
+            );
+        }
+    };
+    let mut losses = Vec::new();
+    for script in [
+        "UPDATE orders SET status = status + 1 WHERE id BETWEEN 20000 AND 21000",
+        "UPDATE some_orders SET status = status + 1 WHERE id BETWEEN 20000 AND 21000",
+        "MERGE INTO orders o USING generate_series(20000, 21000) g ON o.id = g WHEN MATCHED THEN UPDATE SET status = status + 1",
+    ] {
+        forget();
+        reads(&session);
+        session.run(script);
+        session.run("SELECT pg_stat_force_next_flush()");
+        let advice = document(&session, "");
+        losses.push(write_cost(&advice, "public.orders", "(customer, status)"));
+    }
+    assert!(losses[0] > 1000.0, "{losses:?}");
+    assert!(
+        losses
+            .iter()
+            .all(|loss| (loss / losses[0] - 1.0).abs() < 0.1),
+        "{losses:?}"
+    );
     // What fills a table once is no habit.
     forget();
     session.run("INSERT INTO orders (id) SELECT g FROM generate_series(500001, 550000) g");
