@@ -8,10 +8,9 @@ use pgrx::prelude::*;
 
 use crate::failure::spi;
 use crate::text::Text;
-use crate::whatif::guarded::guarded;
-use crate::workload::analysis::{self, Context};
+use crate::workload::analysis::Context;
 use crate::workload::statements::{self, Statement};
-use crate::workload::written::{Act, written};
+use crate::workload::written::{self, Act};
 
 /// Foreign keys that are asked for.
 const MAX_KEYS: usize = 200;
@@ -57,19 +56,7 @@ fn going(
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             break;
         }
-        let Some(source) = statement.sources().into_iter().next() else {
-            continue;
-        };
-        let read = guarded(|| {
-            analysis::enter_for(context, &source);
-            written(&source.text)
-        });
-        for part in read.unwrap_or_default() {
-            let each = if part.is_part {
-                statement.rows.max(1.0)
-            } else {
-                statement.rows
-            };
+        for (part, each) in written::by(statement, context) {
             let rows = statement.weight * each;
             let of_table = going.entry(part.table.to_u32()).or_default();
             match part.act {

@@ -14,9 +14,8 @@ use super::look::Looked;
 use super::model::Index;
 use crate::compat;
 use crate::failure::spi;
-use crate::whatif::guarded::guarded;
-use crate::workload::analysis::{self, Context};
-use crate::workload::written::{Act, written};
+use crate::workload::analysis::Context;
+use crate::workload::written::{self, Act};
 
 /// From so many updates on the share of those that were HOT is told by them.
 const ENOUGH_UPDATES: f64 = 100.0;
@@ -82,20 +81,8 @@ impl Written {
         let mut known: BTreeMap<u32, Vec<Known>> = BTreeMap::new();
         for looked in looked {
             let statement = &looked.statement;
-            let Some(source) = statement.sources().into_iter().next() else {
-                continue;
-            };
-            let read = guarded(|| {
-                analysis::enter_for(context, &source);
-                written(&source.text)
-            });
-            for part in read.unwrap_or_default() {
-                // What stands in WITH answers its rows, if anything.
-                let (rows, pages) = if part.is_part {
-                    (statement.rows.max(1.0), None)
-                } else {
-                    (statement.rows, statement.pages)
-                };
+            for (part, rows) in written::by(statement, context) {
+                let pages = statement.pages.filter(|_| !part.is_part);
                 // Apart even where the act is the same: what a page took is told by those that did the least beside.
                 known.entry(part.table.to_u32()).or_default().push(Known {
                     act: part.act,

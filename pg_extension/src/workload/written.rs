@@ -5,8 +5,11 @@ use std::ffi::CStr;
 
 use pgrx::prelude::*;
 
+use super::analysis::{self, Context};
+use super::statements::Statement;
 use crate::lists::{oids, pointers};
 use crate::names;
+use crate::whatif::guarded::guarded;
 
 // A header that pgrx does not bind.
 unsafe extern "C-unwind" {
@@ -39,10 +42,30 @@ pub(crate) enum Act {
     },
 }
 
+/// What a recorded or given statement writes, each part with the rows of one execution.
+pub(crate) fn by(statement: &Statement, context: &Context) -> Vec<(Part, f64)> {
+    let Some(source) = statement.sources().into_iter().next() else {
+        return Vec::new();
+    };
+    let read = guarded(|| {
+        analysis::enter_for(context, &source);
+        written(&source.text)
+    });
+    let with_rows = |part: Part| {
+        // What stands in WITH answers its rows, if anything.
+        let least = if part.is_part { 1.0 } else { 0.0 };
+        (part, statement.rows.max(least))
+    };
+    read.unwrap_or_default()
+        .into_iter()
+        .map(with_rows)
+        .collect()
+}
+
 /// The tables that a statement writes, through a view too; a partition's are those of its parents too.
 ///
 /// Call inside `guarded`: a text that does not parse raises an error.
-pub(crate) fn written(text: &CStr) -> Vec<Part> {
+fn written(text: &CStr) -> Vec<Part> {
     let mut found = Vec::new();
     // SAFETY: everything is allocated in the current context; casts follow the nodes' tags.
     unsafe {
