@@ -40,6 +40,7 @@ CREATE TABLE pitcrew.history_objects (
     label      text,
     is_valid   boolean,
     last       bigint[] NOT NULL DEFAULT '{}',
+    first_tick bigint,
     changed_at timestamptz NOT NULL,
     gone_at    timestamptz,
     UNIQUE (kind, key)
@@ -51,6 +52,8 @@ COMMENT ON COLUMN pitcrew.history_objects.key IS
 COMMENT ON COLUMN pitcrew.history_objects.parent IS 'An index''s table.';
 COMMENT ON COLUMN pitcrew.history_objects.label IS
     's: normalised text, cut after 1,000 characters, of utility statements none; i: definition; g: value.';
+COMMENT ON COLUMN pitcrew.history_objects.first_tick IS
+    't, i: the first tick of the relation that has the name now. What is older was another''s, which is dropped or called otherwise.';
 COMMENT ON COLUMN pitcrew.history_objects.last IS 'The server''s counters when it changed last.';
 
 CREATE TABLE pitcrew.history_samples (

@@ -67,16 +67,17 @@ CREATE FUNCTION pitcrew.table_growth(since timestamptz DEFAULT now() - interval 
 )
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT o.key, CASE o.kind WHEN 'i' THEN 'index' ELSE 'table' END, b.began, g.bytes_before, g.bytes, g.bytes - g.bytes_before,
-           86400 * (g.bytes - g.bytes_before) / nullif(extract(epoch FROM l.at - b.began)::float8, 0),
+           CASE WHEN b.began < l.at - interval '1 hour' THEN 86400 * (g.bytes - g.bytes_before) / extract(epoch FROM l.at - b.began)::float8 END,
            g.live_rows, g.inserted, g.updated, g.deleted
     FROM pitcrew.history_growth($1) g
     CROSS JOIN LATERAL (SELECT greatest(g.first_at, $1) AS began) b
     JOIN pitcrew.history_objects o ON o.id = g.object AND o.gone_at IS NULL
     CROSS JOIN (SELECT max(t.at) AS at FROM pitcrew.history_ticks t) l
+    WHERE b.began <= l.at
     ORDER BY g.bytes - g.bytes_before DESC, g.bytes DESC, o.key
 $$;
 COMMENT ON FUNCTION pitcrew.table_growth(timestamptz) IS
-    'How much each table (with its TOAST) and index grew, largest growth first: bytes_before at began, bytes at the last tick, and the rows that were written meanwhile. Sizes are taken when something was read or written.';
+    'How much each table (with its TOAST) and index grew, largest growth first: bytes_before at began, bytes at the last tick, and the rows that were written meanwhile. bytes_per_day is NULL where less than an hour is known. A table that was dropped and made again, or that got another''s name, begins anew. Sizes are taken when something was read or written.';
 
 CREATE FUNCTION pitcrew.wait_profile(since timestamptz DEFAULT now() - interval '1 hour') RETURNS TABLE (
     state text, wait_event_type text, wait_event text, queryid bigint, query text, samples bigint, sessions double precision,

@@ -69,6 +69,22 @@ COMMENT ON FUNCTION pitcrew.pool_advice(jsonb) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- Findings that somebody has looked at and does not want to see again.
+CREATE TABLE pitcrew.suppressed_findings (
+    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
+    reason        text,
+    until         timestamptz,
+    suppressed_by name NOT NULL DEFAULT current_user,
+    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- It goes along in a dump.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
+COMMENT ON TABLE pitcrew.suppressed_findings IS
+    'Findings that pitcrew.check() and pitcrew.report() leave out, and indexes that pitcrew.suggest_indexes() does: cache_key is that of the row, or a check''s name for all of it.';
+COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- What the sampler keeps. One row a tick and kind of object, with arrays; names stand once, in history_objects. None of it
 -- goes along in a dump: another server's counters cannot be continued. Only the sampler writes here, as the extension's
 -- owner, and not where somebody put a trigger on one of these tables.
@@ -111,6 +127,7 @@ CREATE TABLE pitcrew.history_objects (
     label      text,
     is_valid   boolean,
     last       bigint[] NOT NULL DEFAULT '{}',
+    first_tick bigint,
     changed_at timestamptz NOT NULL,
     gone_at    timestamptz,
     UNIQUE (kind, key)
@@ -122,6 +139,8 @@ COMMENT ON COLUMN pitcrew.history_objects.key IS
 COMMENT ON COLUMN pitcrew.history_objects.parent IS 'An index''s table.';
 COMMENT ON COLUMN pitcrew.history_objects.label IS
     's: normalised text, cut after 1,000 characters, of utility statements none; i: definition; g: value.';
+COMMENT ON COLUMN pitcrew.history_objects.first_tick IS
+    't, i: the first tick of the relation that has the name now. What is older was another''s, which is dropped or called otherwise.';
 COMMENT ON COLUMN pitcrew.history_objects.last IS 'The server''s counters when it changed last.';
 
 CREATE TABLE pitcrew.history_samples (
@@ -177,22 +196,6 @@ CREATE FUNCTION pitcrew.history_tick_bytes(tick bigint) RETURNS bigint
                     JOIN pitcrew.history_ticks t ON t.id = $1 AND e.at > t.began AND e.at <= t.at), 0)))::bigint
 $$;
 COMMENT ON FUNCTION pitcrew.history_tick_bytes(bigint) IS 'What one tick takes on disk, in bytes.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- Findings that somebody has looked at and does not want to see again.
-CREATE TABLE pitcrew.suppressed_findings (
-    cache_key     text PRIMARY KEY CHECK (length(cache_key) BETWEEN 1 AND 1000),
-    reason        text,
-    until         timestamptz,
-    suppressed_by name NOT NULL DEFAULT current_user,
-    suppressed_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
--- It goes along in a dump.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.suppressed_findings', '');
-COMMENT ON TABLE pitcrew.suppressed_findings IS
-    'Findings that pitcrew.check() and pitcrew.report() leave out, and indexes that pitcrew.suggest_indexes() does: cache_key is that of the row, or a check''s name for all of it.';
-COMMENT ON COLUMN pitcrew.suppressed_findings.until IS 'When the finding shows again; never where it is null.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -305,7 +308,7 @@ END $$;
 CREATE FUNCTION pitcrew.compared_columns(queryid bigint) RETURNS TABLE (relation oid, columns smallint[])
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'compared_columns_wrapper';
 COMMENT ON FUNCTION pitcrew.compared_columns(bigint) IS
-    'Which columns, by number, a captured or recorded statement compares in each table that it reads, by equality or by range; those whose type has an order. No row for a statement whose text is not known or cannot be analysed.';
+    'Which columns, by number, a captured or recorded statement compares with values in each table that it reads, by equality or by range; those whose type has an order. What only joins tables is left out. No row for a statement whose text is not known or cannot be analysed.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -488,16 +491,17 @@ CREATE FUNCTION pitcrew.table_growth(since timestamptz DEFAULT now() - interval 
 )
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT o.key, CASE o.kind WHEN 'i' THEN 'index' ELSE 'table' END, b.began, g.bytes_before, g.bytes, g.bytes - g.bytes_before,
-           86400 * (g.bytes - g.bytes_before) / nullif(extract(epoch FROM l.at - b.began)::float8, 0),
+           CASE WHEN b.began < l.at - interval '1 hour' THEN 86400 * (g.bytes - g.bytes_before) / extract(epoch FROM l.at - b.began)::float8 END,
            g.live_rows, g.inserted, g.updated, g.deleted
     FROM pitcrew.history_growth($1) g
     CROSS JOIN LATERAL (SELECT greatest(g.first_at, $1) AS began) b
     JOIN pitcrew.history_objects o ON o.id = g.object AND o.gone_at IS NULL
     CROSS JOIN (SELECT max(t.at) AS at FROM pitcrew.history_ticks t) l
+    WHERE b.began <= l.at
     ORDER BY g.bytes - g.bytes_before DESC, g.bytes DESC, o.key
 $$;
 COMMENT ON FUNCTION pitcrew.table_growth(timestamptz) IS
-    'How much each table (with its TOAST) and index grew, largest growth first: bytes_before at began, bytes at the last tick, and the rows that were written meanwhile. Sizes are taken when something was read or written.';
+    'How much each table (with its TOAST) and index grew, largest growth first: bytes_before at began, bytes at the last tick, and the rows that were written meanwhile. bytes_per_day is NULL where less than an hour is known. A table that was dropped and made again, or that got another''s name, begins anew. Sizes are taken when something was read or written.';
 
 CREATE FUNCTION pitcrew.wait_profile(since timestamptz DEFAULT now() - interval '1 hour') RETURNS TABLE (
     state text, wait_event_type text, wait_event text, queryid bigint, query text, samples bigint, sessions double precision,
@@ -732,6 +736,109 @@ COMMENT ON TABLE pitcrew.job_cancel_requests IS 'Cancel requests that the coordi
 
 /* <begin connected objects> */
 -- requires:
+--   jobs
+
+-- Jobs that come again. A role writes and changes its own rows and no others (row security); what only the coordinator
+-- writes is in no grant. The coordinator reads a row as it stands, so what is written past pitcrew.schedule() is judged
+-- there: a row that makes no sense is paused, and a job is built and run as the owner alone.
+--
+-- Owner and targets are kept twice. The OIDs follow who and what is renamed, on the server that the row is of (origin). Elsewhere OIDs
+-- are somebody else's, and the names count: as text, because a row is restored before there are indexes, and on servers where its owner
+-- is not. The names are as the last run found them.
+CREATE TABLE pitcrew.schedule_rows (
+    name               text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 200),
+    rule               text NOT NULL CHECK (octet_length(rule) <= 1000),
+    time_zone          text NOT NULL CHECK (octet_length(time_zone) <= 1000),
+    maintenance_window jsonb CHECK (octet_length(maintenance_window::text) <= 2000),
+    jitter_seconds     integer NOT NULL DEFAULT 0,
+    catch_up           text NOT NULL DEFAULT 'once',
+    kinds              text[] NOT NULL CHECK (cardinality(kinds) BETWEEN 1 AND 20 AND array_ndims(kinds) = 1 AND array_lower(kinds, 1) = 1
+                                              AND array_position(kinds, NULL) IS NULL AND octet_length(kinds::text) <= 2000),
+    targets            oid[] NOT NULL CHECK (cardinality(targets) = cardinality(kinds) AND array_ndims(targets) = 1 AND array_lower(targets, 1) = 1),
+    target_names       text[] NOT NULL DEFAULT '{}' CHECK (cardinality(target_names) <= cardinality(kinds) AND octet_length(target_names::text) <= 10000
+                                                           AND (target_names = '{}' OR array_ndims(target_names) = 1 AND array_lower(target_names, 1) = 1)),
+    options            jsonb NOT NULL CHECK (CASE jsonb_typeof(options) WHEN 'array' THEN jsonb_array_length(options) = cardinality(kinds) ELSE false END
+                                             AND octet_length(options::text) <= 100000),
+    owner              oid NOT NULL DEFAULT (quote_ident(current_user)::regrole),
+    owner_name         text NOT NULL DEFAULT current_user,
+    created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    next_run_at        timestamptz,
+    run_now            boolean NOT NULL DEFAULT false,
+    paused_at          timestamptz,
+    paused_because     text,
+    last_run_at        timestamptz,
+    last_jobs          bigint[] NOT NULL DEFAULT '{}',
+    runs               bigint NOT NULL DEFAULT 0,
+    skipped            bigint NOT NULL DEFAULT 0,
+    missed             bigint NOT NULL DEFAULT 0,
+    sqlstate           text,
+    hint               text,
+    origin             text NOT NULL DEFAULT pitcrew.job_origin()
+);
+CREATE INDEX schedules_due ON pitcrew.schedule_rows (next_run_at) WHERE paused_at IS NULL;
+
+CREATE FUNCTION pitcrew.schedule_owner(owner oid, owner_name text, origin text) RETURNS oid
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT r.oid FROM pg_roles r WHERE CASE WHEN origin = pitcrew.job_origin() THEN r.oid = owner ELSE r.rolname::text = owner_name END);
+COMMENT ON FUNCTION pitcrew.schedule_owner(oid, text, text) IS
+    'The role that a row of pitcrew.schedule_rows belongs to here, by its OID, or by its name where the row is of another server; NULL without one.';
+
+ALTER TABLE pitcrew.schedule_rows ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen_by_readers ON pitcrew.schedule_rows FOR SELECT USING (true);
+CREATE POLICY made_by_owner ON pitcrew.schedule_rows FOR INSERT
+    WITH CHECK (pg_catalog.pg_has_role(pitcrew.schedule_owner(owner, owner_name, origin), 'USAGE'));
+CREATE POLICY changed_by_owner ON pitcrew.schedule_rows FOR UPDATE
+    USING (pg_catalog.pg_has_role(pitcrew.schedule_owner(owner, owner_name, origin), 'USAGE'));
+CREATE POLICY removed_by_owner ON pitcrew.schedule_rows FOR DELETE
+    USING (pg_catalog.pg_has_role(pitcrew.schedule_owner(owner, owner_name, origin), 'USAGE'));
+
+-- They go along in a dump, and arrive paused: origin says that they are another server's.
+SELECT pg_catalog.pg_extension_config_dump('pitcrew.schedule_rows', '');
+
+COMMENT ON TABLE pitcrew.schedule_rows IS 'The rows of pitcrew.schedules, as the coordinator left them.';
+
+-- What came with a dump, a clone or a promoted standby says so to whoever looks, also before the coordinator has been there and has
+-- written it down. On a replica they are its primary's, where they run.
+CREATE VIEW pitcrew.schedules WITH (security_invoker = true) AS
+SELECT s.name, s.rule, s.time_zone, s.maintenance_window, s.jitter_seconds, s.catch_up, s.kinds,
+       ARRAY(SELECT CASE WHEN c.oid IS NULL THEN coalesce(t.name, t.target::text) ELSE c.oid::regclass::text END
+             FROM unnest(s.targets, s.target_names) WITH ORDINALITY t (target, name, place)
+             LEFT JOIN pg_class c ON c.oid = t.target AND s.origin = pitcrew.job_origin()
+             ORDER BY t.place) AS targets,
+       s.options, coalesce((SELECT r.rolname::text FROM pg_roles r WHERE r.oid = s.owner AND s.origin = pitcrew.job_origin()), s.owner_name) AS owner,
+       s.created_at, s.next_run_at,
+       s.run_now AND NOT f.is_foreign AS run_now,
+       CASE WHEN f.is_foreign THEN clock_timestamp() ELSE s.paused_at END AS paused_at,
+       CASE WHEN f.is_foreign THEN 'made on another server, database or timeline' ELSE s.paused_because END AS paused_because,
+       s.last_run_at, s.last_jobs, s.runs, s.skipped, s.missed, s.sqlstate,
+       CASE WHEN f.is_foreign THEN 'SELECT pitcrew.resume_schedule(' || quote_literal(s.name) || ') runs it here.' ELSE s.hint END AS hint,
+       s.origin
+FROM pitcrew.schedule_rows s
+CROSS JOIN LATERAL (SELECT s.paused_at IS NULL AND s.origin <> pitcrew.job_origin() AND NOT pg_is_in_recovery()) f (is_foreign);
+
+COMMENT ON VIEW pitcrew.schedules IS
+    'Jobs that come again, one row a schedule. Made by pitcrew.schedule(), removed by pitcrew.unschedule(). pitcrew.jobs.schedule names the schedule of a job.';
+COMMENT ON COLUMN pitcrew.schedules.rule IS 'Five or six cron fields, a name such as @daily, or an interval such as 15 minutes.';
+COMMENT ON COLUMN pitcrew.schedules.time_zone IS 'Where cron patterns are read, and the window unless it has a zone of its own.';
+COMMENT ON COLUMN pitcrew.schedules.jitter_seconds IS
+    '0 to 3600: each run is later by a share of this that the name decides, so that schedules do not all start at once.';
+COMMENT ON COLUMN pitcrew.schedules.catch_up IS
+    'What is done when a run was missed by more than a minute: once (one run makes up for all) or none.';
+COMMENT ON COLUMN pitcrew.schedules.targets IS
+    'A relation for each of kinds, or NULL; of a schedule that is of another server, the name that it had there.';
+COMMENT ON COLUMN pitcrew.schedules.owner IS 'The role that the jobs run as; of a schedule that is of another server, its name there.';
+COMMENT ON COLUMN pitcrew.schedules.created_at IS 'Intervals are reckoned from here.';
+COMMENT ON COLUMN pitcrew.schedules.run_now IS 'Asked for by pitcrew.run_schedule() and not done yet.';
+COMMENT ON COLUMN pitcrew.schedules.paused_because IS
+    'Why it does not run: somebody paused it, it cannot be run (sqlstate, hint), or it came with a dump, a clone or a promoted standby. pitcrew.resume_schedule() takes it up again.';
+COMMENT ON COLUMN pitcrew.schedules.last_jobs IS 'The jobs of the last run, in pitcrew.jobs. While one is unfinished a run is left out.';
+COMMENT ON COLUMN pitcrew.schedules.skipped IS 'Runs left out because the last one was not finished.';
+COMMENT ON COLUMN pitcrew.schedules.missed IS 'Times that runs were left out because nobody was there to start them, or the window was closed.';
+COMMENT ON COLUMN pitcrew.schedules.origin IS 'System identifier, database OID and timeline where the schedule was made or resumed.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
 --   history
 --   jobs
 
@@ -795,86 +902,6 @@ COMMENT ON TABLE pitcrew.advice_seed IS 'Makes hashes of definitions in pitcrew.
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- requires:
---   jobs
-
--- Jobs that come again. A role writes and changes its own rows and no others (row security); what only the coordinator
--- writes is in no grant. The coordinator reads a row as it stands, so what is written past pitcrew.schedule() is judged
--- there: a row that makes no sense is paused, and a job is built and run as the owner alone.
-CREATE TABLE pitcrew.schedule_rows (
-    name               text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 200),
-    rule               text NOT NULL CHECK (octet_length(rule) <= 1000),
-    time_zone          text NOT NULL CHECK (octet_length(time_zone) <= 1000),
-    maintenance_window jsonb CHECK (octet_length(maintenance_window::text) <= 2000),
-    jitter_seconds     integer NOT NULL DEFAULT 0,
-    catch_up           text NOT NULL DEFAULT 'once',
-    kinds              text[] NOT NULL CHECK (cardinality(kinds) BETWEEN 1 AND 20 AND array_ndims(kinds) = 1 AND array_lower(kinds, 1) = 1
-                                              AND array_position(kinds, NULL) IS NULL AND octet_length(kinds::text) <= 2000),
-    targets            regclass[] NOT NULL CHECK (cardinality(targets) = cardinality(kinds) AND array_ndims(targets) = 1 AND array_lower(targets, 1) = 1),
-    options            jsonb NOT NULL CHECK (CASE jsonb_typeof(options) WHEN 'array' THEN jsonb_array_length(options) = cardinality(kinds) ELSE false END
-                                             AND octet_length(options::text) <= 100000),
-    owner              regrole NOT NULL DEFAULT (quote_ident(current_user)::regrole),
-    created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    next_run_at        timestamptz,
-    run_now            boolean NOT NULL DEFAULT false,
-    paused_at          timestamptz,
-    paused_because     text,
-    last_run_at        timestamptz,
-    last_jobs          bigint[] NOT NULL DEFAULT '{}',
-    runs               bigint NOT NULL DEFAULT 0,
-    skipped            bigint NOT NULL DEFAULT 0,
-    missed             bigint NOT NULL DEFAULT 0,
-    sqlstate           text,
-    hint               text,
-    origin             text NOT NULL DEFAULT pitcrew.job_origin()
-);
-CREATE INDEX schedules_due ON pitcrew.schedule_rows (next_run_at) WHERE paused_at IS NULL;
-
-ALTER TABLE pitcrew.schedule_rows ENABLE ROW LEVEL SECURITY;
-CREATE POLICY seen_by_readers ON pitcrew.schedule_rows FOR SELECT USING (true);
-CREATE POLICY made_by_owner ON pitcrew.schedule_rows FOR INSERT WITH CHECK (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-CREATE POLICY changed_by_owner ON pitcrew.schedule_rows FOR UPDATE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-CREATE POLICY removed_by_owner ON pitcrew.schedule_rows FOR DELETE USING (pg_catalog.pg_has_role(owner::oid, 'USAGE'));
-
--- They go along in a dump, and arrive paused: origin says that they are another server's.
-SELECT pg_catalog.pg_extension_config_dump('pitcrew.schedule_rows', '');
-
-COMMENT ON TABLE pitcrew.schedule_rows IS 'The rows of pitcrew.schedules, as the coordinator left them.';
-
--- What came with a dump, a clone or a promoted standby says so to whoever looks, also before the coordinator has been there and has
--- written it down. On a replica they are its primary's, where they run.
-CREATE VIEW pitcrew.schedules WITH (security_invoker = true) AS
-SELECT s.name, s.rule, s.time_zone, s.maintenance_window, s.jitter_seconds, s.catch_up, s.kinds, s.targets, s.options, s.owner,
-       s.created_at, s.next_run_at,
-       s.run_now AND NOT f.is_foreign AS run_now,
-       CASE WHEN f.is_foreign THEN clock_timestamp() ELSE s.paused_at END AS paused_at,
-       CASE WHEN f.is_foreign THEN 'made on another server, database or timeline' ELSE s.paused_because END AS paused_because,
-       s.last_run_at, s.last_jobs, s.runs, s.skipped, s.missed, s.sqlstate,
-       CASE WHEN f.is_foreign THEN 'SELECT pitcrew.resume_schedule(' || quote_literal(s.name) || ') runs it here.' ELSE s.hint END AS hint,
-       s.origin
-FROM pitcrew.schedule_rows s
-CROSS JOIN LATERAL (SELECT s.paused_at IS NULL AND s.origin <> pitcrew.job_origin() AND NOT pg_is_in_recovery()) f (is_foreign);
-
-COMMENT ON VIEW pitcrew.schedules IS
-    'Jobs that come again, one row a schedule. Made by pitcrew.schedule(), removed by pitcrew.unschedule(). pitcrew.jobs.schedule names the schedule of a job.';
-COMMENT ON COLUMN pitcrew.schedules.rule IS 'Five or six cron fields, a name such as @daily, or an interval such as 15 minutes.';
-COMMENT ON COLUMN pitcrew.schedules.time_zone IS 'Where cron patterns are read, and the window unless it has a zone of its own.';
-COMMENT ON COLUMN pitcrew.schedules.jitter_seconds IS
-    '0 to 3600: each run is later by a share of this that the name decides, so that schedules do not all start at once.';
-COMMENT ON COLUMN pitcrew.schedules.catch_up IS
-    'What is done when a run was missed by more than a minute: once (one run makes up for all) or none.';
-COMMENT ON COLUMN pitcrew.schedules.owner IS 'The role that the jobs run as.';
-COMMENT ON COLUMN pitcrew.schedules.created_at IS 'Intervals are reckoned from here.';
-COMMENT ON COLUMN pitcrew.schedules.run_now IS 'Asked for by pitcrew.run_schedule() and not done yet.';
-COMMENT ON COLUMN pitcrew.schedules.paused_because IS
-    'Why it does not run: somebody paused it, it cannot be run (sqlstate, hint), or it came with a dump, a clone or a promoted standby. pitcrew.resume_schedule() takes it up again.';
-COMMENT ON COLUMN pitcrew.schedules.last_jobs IS 'The jobs of the last run, in pitcrew.jobs. While one is unfinished a run is left out.';
-COMMENT ON COLUMN pitcrew.schedules.skipped IS 'Runs left out because the last one was not finished.';
-COMMENT ON COLUMN pitcrew.schedules.missed IS 'Times that runs were left out because nobody was there to start them, or the window was closed.';
-COMMENT ON COLUMN pitcrew.schedules.origin IS 'System identifier, database OID and timeline where the schedule was made or resumed.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
 -- pg_pitcrew::schedule::manage::pause_schedule
 
 CREATE FUNCTION pitcrew.pause_schedule(name text, reason text DEFAULT NULL) RETURNS void
@@ -921,7 +948,7 @@ COMMENT ON FUNCTION pitcrew.report(jsonb) IS
 CREATE FUNCTION pitcrew.resume_schedule(name text) RETURNS void
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'resume_schedule_wrapper';
 COMMENT ON FUNCTION pitcrew.resume_schedule(text) IS
-    'Takes up a schedule that is paused, also one that came with a dump, a clone or a promoted standby. What was due meanwhile is not made up for.';
+    'Takes up a schedule that is paused, also one that came with a dump, a clone or a promoted standby: its owner and its targets are those of the same name here. What was due meanwhile is not made up for; a run that pitcrew.run_schedule() asked for before the pause is done.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1192,6 +1219,7 @@ REVOKE EXECUTE ON FUNCTION pitcrew.cancel_job(bigint) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON PROCEDURE pitcrew.wait_job(bigint, integer) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.schedule(text, text, jsonb, jsonb, text, integer, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.schedule_owner(oid, text, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.schedule_nightly(jsonb, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.schedule_preview(text, jsonb, text, timestamptz, integer) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.unschedule(text) FROM PUBLIC;

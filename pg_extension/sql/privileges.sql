@@ -9,6 +9,7 @@ REVOKE EXECUTE ON FUNCTION pitcrew.cancel_job(bigint) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.dry_run(text, regclass, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON PROCEDURE pitcrew.wait_job(bigint, integer) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.schedule(text, text, jsonb, jsonb, text, integer, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pitcrew.schedule_owner(oid, text, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.schedule_nightly(jsonb, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.schedule_preview(text, jsonb, text, timestamptz, integer) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION pitcrew.unschedule(text) FROM PUBLIC;

@@ -28,6 +28,20 @@ pub(crate) fn c_string(text: &str) -> Result<CString, Failure> {
     CString::new(to_server(text)).map_err(|_| Failure::argument("a name holds a NUL byte"))
 }
 
+/// Bytes of an identifier, in the database's encoding (`NAMEDATALEN - 1`).
+const MAX_BYTES: usize = 63;
+
+/// # Errors
+/// The server would cut the name, and then nobody finds what was asked for.
+pub(crate) fn fits(name: &str) -> Result<(), Failure> {
+    if to_server(name).len() <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(Failure::argument(format!(
+        "the name \"{name}\" is longer than {MAX_BYTES} bytes"
+    )))
+}
+
 /// `name` quoted where it needs to be.
 pub(crate) fn quote(name: &str) -> String {
     let Ok(name) = CString::new(name) else {

@@ -60,6 +60,15 @@ fn cron_is_read_in_its_time_zone() {
         runs(&nightly, "2026-07-10T00:00:00Z", 1),
         ["2026-07-10T00:30:00Z"]
     );
+    // As a session shows its zone after SET TIME ZONE 5.
+    assert_eq!(
+        runs(
+            &plan("30 2 * * *", "<+05>-05", json!(null)),
+            "2026-01-10T00:00:00Z",
+            1
+        ),
+        ["2026-01-10T21:30:00Z"]
+    );
     let seconds = plan("*/20 * * * * *", "UTC", json!(null));
     assert_eq!(
         runs(&seconds, "2026-01-10T00:00:00.5Z", 2),

@@ -6,9 +6,12 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use crate::Problem;
 
-/// Looks a zone up: in the machine's database, else in the one that is built in.
+/// Looks a zone up: in the machine's database, else in the one that is built in, else as a POSIX specification, which is what a session
+/// has after `SET TIME ZONE 5` (PostgreSQL's manual, "POSIX Time Zone Specifications").
 pub(crate) fn named(name: &str) -> Result<TimeZone, Problem> {
-    TimeZone::get(name).map_err(|_| Problem::Zone(name.to_owned()))
+    TimeZone::get(name)
+        .or_else(|_| TimeZone::posix(name))
+        .map_err(|_| Problem::Zone(name.to_owned()))
 }
 
 /// Which of two moments a repeated wall-clock time stands for.

@@ -4,6 +4,7 @@ GRANT SELECT ON pitcrew.advice TO {role};
 GRANT SELECT ON pitcrew.schedules TO {role};
 GRANT SELECT ON pitcrew.schedule_rows TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.job_origin() TO {role};
+GRANT EXECUTE ON FUNCTION pitcrew.schedule_owner(oid, text, text) TO {role};
 GRANT EXECUTE ON FUNCTION pitcrew.schedule_preview(text, jsonb, text, timestamptz, integer) TO {role};
 GRANT SELECT ON pitcrew.slow_queries TO {role};
 GRANT SELECT ON pitcrew.table_stats TO {role};

@@ -1,6 +1,6 @@
 //! How much each table and index grew: one pass over the ticks, where SQL would take apart and join what is packed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pgrx::prelude::*;
 
@@ -69,6 +69,11 @@ fn growth(since: TimestampWithTimeZone) -> BTreeMap<i32, Growth> {
     let query = include_str!("../../sql/queries/history_relation_ticks.sql");
     let mut relations: BTreeMap<i32, Growth> = BTreeMap::new();
     Spi::connect(|client| {
+        let first =
+            "SELECT id, first_tick FROM pitcrew.history_objects WHERE first_tick IS NOT NULL";
+        let first: HashMap<i32, i64> = spi(what, client.select(first, None, &[]))
+            .filter_map(|row| Some((spi(what, row.get(1))?, spi(what, row.get(2))?)))
+            .collect();
         for row in spi(what, client.select(query, None, &[since.into()])) {
             let Some(at) = spi::<Option<TimestampWithTimeZone>>(what, row.get(1)) else {
                 continue;
@@ -76,13 +81,15 @@ fn growth(since: TimestampWithTimeZone) -> BTreeMap<i32, Growth> {
             let is_since = spi::<Option<bool>>(what, row.get(2)).unwrap_or(false);
             let objects: Vec<i32> = spi::<Option<_>>(what, row.get(3)).unwrap_or_default();
             let numbers: Vec<i64> = spi::<Option<_>>(what, row.get(4)).unwrap_or_default();
+            let tick: i64 = spi::<Option<_>>(what, row.get(5)).unwrap_or_default();
             let count = objects.len();
             for (place, object) in objects.into_iter().enumerate() {
                 let number =
                     |metric: usize| numbers.get(metric * count + place).copied().unwrap_or(0);
                 let bytes = number(BYTES);
-                // It was locked.
-                if bytes < 0 {
+                let is_another_s = first.get(&object).is_some_and(|first| tick < *first);
+                // Or it was locked.
+                if is_another_s || bytes < 0 {
                     continue;
                 }
                 let of = relations.entry(object).or_insert(Growth {

@@ -64,6 +64,9 @@ pub(super) fn build(
     target: Option<pg_sys::Oid>,
     role: pg_sys::Oid,
 ) -> Result<Command, Failure> {
+    if let Some(name) = spec.name() {
+        names::fits(name)?;
+    }
     match (spec, target) {
         (Spec::Vacuum(options), _) => {
             maintenance(&vacuum(options), &["r", "p", "m", "t"], target, role)

@@ -129,21 +129,25 @@ impl Run {
                 continue;
             }
             if !is_tidy {
-                process::transaction(c"pitcrew: forgetting old jobs", ledger::forget_oldest);
-                is_tidy = true;
+                let forgot =
+                    process::bounded(c"pitcrew: forgetting old jobs", ledger::forget_oldest);
+                is_tidy = forgot.is_some();
             }
             self.take_back_what_never_started();
-            process::transaction(c"pitcrew: cancel requests", || {
-                process::attempt("looking for jobs to be cancelled", || {
-                    ledger::mark_orphans();
-                    ledger::fail_surplus();
-                    self.cancel(&ledger::take_cancel_requests());
-                    self.cancel(&ledger::past_their_window());
-                });
+            process::bounded(c"pitcrew: looking for jobs that are not to run", || {
+                ledger::mark_orphans();
+                ledger::fail_surplus();
             });
-            let due = process::transaction(c"pitcrew: schedules", || {
-                process::attempt("looking for schedules that are due", schedule::take_turns)
+            process::bounded(c"pitcrew: looking for cancel requests", || {
+                self.cancel(&ledger::take_cancel_requests());
             });
+            process::bounded(c"pitcrew: looking for windows that closed", || {
+                self.cancel(&ledger::past_their_window());
+            });
+            let due = process::bounded(
+                c"pitcrew: looking for schedules that are due",
+                schedule::take_turns,
+            );
             // What could not be looked at is looked at again.
             let due = due.unwrap_or_else(soon);
             dues::set(self.database, due);

@@ -7,9 +7,10 @@ use crate::failure::read_text;
 use crate::guc;
 
 impl Run {
-    /// Starts what may start; `true` when a job stays queued.
+    /// Starts what may start; `true` when a job stays queued, or when nobody could look.
     pub(super) fn start_queued(&mut self) -> bool {
-        for job in process::transaction(c"pitcrew: reading the queue", ledger::to_start) {
+        let queue = process::bounded(c"pitcrew: reading the queue", ledger::to_start);
+        for job in queue.unwrap_or_default() {
             let busy = self.slots();
             // Two jobs on one table would only wait for each other's locks.
             let is_taken = busy.iter().any(|(_, slot)| slot.table == job.table);
@@ -20,7 +21,7 @@ impl Run {
                 continue;
             }
             if let Some(report) = refused(&job) {
-                process::transaction(c"pitcrew: writing a result", || {
+                process::bounded(c"pitcrew: writing a result", || {
                     ledger::finish(job.id, job.attempts, &report)
                 });
                 continue;
@@ -28,13 +29,20 @@ impl Run {
             let Some(number) = self.reserve(&job) else {
                 break;
             };
-            process::transaction(c"pitcrew: starting a job", || ledger::mark_running(job.id));
+            let started = process::bounded(c"pitcrew: starting a job", || {
+                ledger::mark_running(job.id);
+            });
+            // Somebody holds its row: it stays queued, and others go on.
+            if started.is_none() {
+                self.change(number, |slot| *slot = Slot::default());
+                continue;
+            }
             let slot = BOARD.share().slots[number];
             if !self.start_worker(number, &slot) {
                 break;
             }
         }
-        process::transaction(c"pitcrew: reading the queue", ledger::has_queued)
+        process::bounded(c"pitcrew: reading the queue", ledger::has_queued) != Some(false)
     }
 
     pub(super) fn reserve(&self, job: &ledger::Unfinished) -> Option<usize> {
@@ -111,9 +119,9 @@ fn refused(job: &ledger::Unfinished) -> Option<Report> {
         return None;
     }
     let query = include_str!("../../sql/queries/long_transactions.sql");
-    let oldest = process::transaction(c"pitcrew: looking for old transactions", || {
+    let oldest = process::bounded(c"pitcrew: looking for old transactions", || {
         read_text("pg_stat_activity", query, &[f64::from(age).into()])
-    })?;
+    })??;
     report.sqlstate.set("55006");
     report.message.set(&format!(
         "a concurrent build would wait for an old transaction: {oldest}"

@@ -1,4 +1,6 @@
 //! What the coordinator reads from and writes to `pitcrew.jobs`. Each function runs inside a transaction of its caller.
+//!
+//! What is written to many rows leaves out those that somebody else holds (`SKIP LOCKED`): they come with a later look.
 
 use pgrx::prelude::*;
 
@@ -57,7 +59,8 @@ pub(super) fn mark_orphans() {
         "UPDATE pitcrew.jobs SET state = 'orphaned', finished_at = clock_timestamp(), \
          error = 'submitted on another server, database or timeline', \
          hint = 'Submit the job again if it is still wanted.' \
-         WHERE state IN ('queued', 'waiting_for_lock', 'running') AND origin <> pitcrew.job_origin()",
+         WHERE id IN (SELECT id FROM pitcrew.jobs WHERE state IN ('queued', 'waiting_for_lock', 'running') \
+                      AND origin <> pitcrew.job_origin() FOR UPDATE SKIP LOCKED)",
         &[],
     );
 }
@@ -68,7 +71,8 @@ pub(super) fn fail_surplus() {
         "UPDATE pitcrew.jobs SET state = 'failed', finished_at = clock_timestamp(), sqlstate = '53400', \
          error = 'there were more unfinished maintenance jobs than pitcrew.max_queued_jobs', \
          hint = 'Queue jobs with pitcrew.submit_job().' \
-         WHERE id IN (SELECT id FROM pitcrew.jobs WHERE state = 'queued' ORDER BY id OFFSET $1)",
+         WHERE id IN (SELECT id FROM pitcrew.jobs WHERE state = 'queued' \
+                      AND id > (SELECT id FROM pitcrew.jobs WHERE state = 'queued' ORDER BY id OFFSET $1 - 1 LIMIT 1) FOR UPDATE SKIP LOCKED)",
         &[i64::from(guc::MAX_QUEUED_JOBS.get()).into()],
     );
 }
@@ -79,7 +83,7 @@ pub(super) fn past_their_window() -> Vec<i64> {
         "UPDATE pitcrew.jobs SET state = 'cancelled', finished_at = clock_timestamp(), sqlstate = '57014', \
          error = 'its maintenance window ended before it started', \
          hint = 'Widen the window, or raise pitcrew.max_parallel_jobs.' \
-         WHERE state = 'queued' AND not_after <= clock_timestamp()",
+         WHERE id IN (SELECT id FROM pitcrew.jobs WHERE state = 'queued' AND not_after <= clock_timestamp() FOR UPDATE SKIP LOCKED)",
         &[],
     );
     Spi::connect(|client| {
@@ -96,10 +100,12 @@ pub(super) fn forget_oldest() {
     spi(
         "pitcrew.jobs",
         Spi::run_with_args(
-            "DELETE FROM pitcrew.jobs j WHERE j.state NOT IN ('queued', 'waiting_for_lock', 'running') \
-             AND j.id < (SELECT o.id FROM pitcrew.jobs o ORDER BY o.id DESC OFFSET $1 LIMIT 1) \
-             AND NOT (j.kind = 'create_index' AND j.state = 'done' \
-                      AND EXISTS (SELECT 1 FROM pg_index i WHERE i.indexrelid = j.index_oid))",
+            "DELETE FROM pitcrew.jobs WHERE id IN ( \
+                 SELECT j.id FROM pitcrew.jobs j WHERE j.state NOT IN ('queued', 'waiting_for_lock', 'running') \
+                 AND j.id < (SELECT o.id FROM pitcrew.jobs o ORDER BY o.id DESC OFFSET $1 LIMIT 1) \
+                 AND NOT (j.kind = 'create_index' AND j.state = 'done' \
+                          AND EXISTS (SELECT 1 FROM pg_index i WHERE i.indexrelid = j.index_oid)) \
+                 FOR UPDATE SKIP LOCKED)",
             &[KEPT_JOBS.into()],
         ),
     );

@@ -92,6 +92,13 @@ pub(crate) fn transaction<R>(activity: &std::ffi::CStr, work: impl FnOnce() -> R
     result
 }
 
+/// Runs `work` in a transaction of its own that others can be in the way of; `None` where they were. See [`attempt`].
+pub(crate) fn bounded<R>(activity: &std::ffi::CStr, work: impl FnOnce() -> R) -> Option<R> {
+    let what = activity.to_str().unwrap_or_default();
+    let what = what.strip_prefix("pitcrew: ").unwrap_or(what);
+    transaction(activity, || attempt(what, work))
+}
+
 /// Runs a part of a transaction that others can be in the way of: a lock is waited for a second at most. Where that, or anything else,
 /// fails, nothing of it is done, the server's log says so, and the transaction goes on.
 pub(crate) fn attempt<R>(what: &str, work: impl FnOnce() -> R) -> Option<R> {

@@ -46,12 +46,16 @@ impl Run {
                 }
                 Phase::Cleanup => after_clean_up(&slot),
             };
-            process::transaction(c"pitcrew: writing a result", || {
+            let written = process::bounded(c"pitcrew: writing a result", || {
                 if slot.phase == Phase::Run {
                     ledger::note_slot(&slot);
                 }
                 ledger::finish(slot.job, slot.attempts, &report);
             });
+            // Somebody holds its row: its end stays on the board until it is in the table.
+            if written.is_none() {
+                continue;
+            }
             self.change(number, |slot| *slot = Slot::default());
             self.noted[number] = None;
             self.watched[number] = None;
@@ -77,14 +81,14 @@ impl Run {
 
     /// Rows that say running and have no worker: the server went down in the middle.
     pub(super) fn find_lost(&mut self) {
-        let running = process::transaction(c"pitcrew: looking for lost jobs", ledger::running);
-        for job in running {
+        let running = process::bounded(c"pitcrew: looking for lost jobs", ledger::running);
+        for job in running.unwrap_or_default() {
             if self.slots().iter().any(|(_, slot)| slot.job == job.id) {
                 continue;
             }
             let report = lost("the server or the worker went down while the job ran");
             if job.touched.is_empty() {
-                process::transaction(c"pitcrew: writing a result", || {
+                process::bounded(c"pitcrew: writing a result", || {
                     ledger::finish(job.id, job.attempts, &report)
                 });
             } else if let Some(number) = self.reserve(&job) {

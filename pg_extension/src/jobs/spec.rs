@@ -13,9 +13,6 @@ pub(super) use statistics::{Kept, Statistics};
 
 /// Columns that an index can have (`INDEX_MAX_KEYS`).
 const MAX_COLUMNS: usize = 32;
-/// Bytes of an identifier (`NAMEDATALEN - 1`).
-const MAX_NAME_BYTES: usize = 63;
-
 /// Relations that a job over many works on when it does not say.
 const DEFAULT_LIMIT: u16 = 100;
 /// What of an index is bloat when a job over many leaves it alone and does not say, in percent.
@@ -50,6 +47,20 @@ pub(super) enum Spec {
     Statistics(Statistics),
     /// One command for each relation that needs it.
     Many(Many),
+}
+
+impl Spec {
+    /// The name that what it makes shall have.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::CreateIndex { name, .. } => name.as_deref(),
+            Self::Statistics(Statistics {
+                kept: Kept::Extended { name, .. },
+                ..
+            }) => name.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// What an index is over.
@@ -369,10 +380,6 @@ fn name(options: &Map<String, Value>, what: &str) -> Result<Option<String>, Fail
                 "the name of the {what} must not be empty or hold a NUL byte"
             )))
         }
-        // The server would cut it, and then nobody finds what was asked for.
-        Some(Value::String(name)) if name.len() > MAX_NAME_BYTES => Err(Failure::argument(
-            format!("the name \"{name}\" of the {what} is longer than {MAX_NAME_BYTES} bytes"),
-        )),
         Some(Value::String(name)) => Ok(Some(name.clone())),
         Some(_) => Err(Failure::argument("option \"name\" must be a string")),
     }

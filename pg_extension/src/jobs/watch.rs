@@ -18,24 +18,25 @@ impl Run {
         if running.is_empty() {
             return;
         }
-        process::transaction(c"pitcrew: noting", || {
-            for (number, slot) in &running {
-                self.note(*number, slot);
+        for (number, seen) in &running {
+            if !self.note(*number, seen) {
+                continue;
             }
-        });
-        // Only now: the worker goes on when what it touches is on disk.
-        for (number, noted) in &running {
+            // Only now: the worker goes on when what it touches is on disk.
             self.change(*number, |slot| {
-                if slot.nonce == noted.nonce {
-                    slot.touched_noted = noted.touched_length;
+                if slot.nonce == seen.nonce {
+                    slot.touched_noted = seen.touched_length;
                     slot.wake();
                 }
             });
         }
-        process::transaction(c"pitcrew: progress", || self.note_progress(&running));
+        process::bounded(c"pitcrew: writing progress", || {
+            self.note_progress(&running)
+        });
     }
 
-    fn note(&mut self, number: usize, slot: &Slot) {
+    /// Whether what the slot tells is in the table.
+    fn note(&mut self, number: usize, slot: &Slot) -> bool {
         let now = Some((
             slot.job,
             slot.index.to_u32(),
@@ -43,10 +44,16 @@ impl Run {
             slot.step,
             !slot.before.is_empty(),
         ));
-        if self.noted[number] != now {
+        if self.noted[number] == now {
+            return true;
+        }
+        let noted = process::bounded(c"pitcrew: noting what a job does", || {
             ledger::note_slot(slot);
+        });
+        if noted.is_some() {
             self.noted[number] = now;
         }
+        noted.is_some()
     }
 
     fn note_progress(&mut self, running: &[(usize, Slot)]) {
@@ -69,10 +76,14 @@ impl Run {
             };
             let now = Some((slot.job, is_waiting, progress));
             if self.watched[*number] != now {
-                if let Some((_, is_waiting, progress)) = &now {
-                    ledger::note_watched(slot, *is_waiting, progress);
+                let noted = now.as_ref().and_then(|(_, is_waiting, progress)| {
+                    process::attempt("progress", || {
+                        ledger::note_watched(slot, *is_waiting, progress);
+                    })
+                });
+                if noted.is_some() {
+                    self.watched[*number] = now;
                 }
-                self.watched[*number] = now;
             }
         }
     }

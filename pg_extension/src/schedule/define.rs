@@ -1,6 +1,6 @@
 //! `pitcrew.schedule`, and what helps to write one.
 
-use pg_pitcrew_schedule::{CatchUp, Plan};
+use pg_pitcrew_schedule::{CatchUp, Plan, Timestamp};
 use pgrx::prelude::*;
 use serde_json::{Value, json};
 
@@ -79,14 +79,7 @@ fn schedule(
     spi(
         "pitcrew.schedule_rows",
         Spi::run_with_args(
-            "INSERT INTO pitcrew.schedule_rows AS s (name, rule, time_zone, maintenance_window, jitter_seconds, catch_up, \
-                 kinds, targets, options, next_run_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8::oid[]::regclass[], $9, $10) \
-             ON CONFLICT (name) DO UPDATE SET rule = excluded.rule, time_zone = excluded.time_zone, \
-                 maintenance_window = excluded.maintenance_window, jitter_seconds = excluded.jitter_seconds, \
-                 catch_up = excluded.catch_up, kinds = excluded.kinds, targets = excluded.targets, \
-                 options = excluded.options, next_run_at = excluded.next_run_at, paused_at = NULL, paused_because = NULL, \
-                 origin = pitcrew.job_origin()",
+            include_str!("../../sql/queries/write_schedule.sql"),
             &[
                 Text(name).into(),
                 Text(rule).into(),
@@ -190,6 +183,9 @@ fn schedule_preview(
         Failure::argument("runs are 1 to 1000").raise();
     }
     let mut at = after.map_or_else(now, |after| moment(after.into_inner()));
+    if [Timestamp::MIN, Timestamp::MAX].contains(&at) {
+        Failure::argument("after must be a moment before the year 10000").raise();
+    }
     let zone = plain(time_zone).unwrap_or_else(session_zone);
     let plan = or_raise(Plan::parse("", &rule, &zone, &window, 0, at).map_err(Failure::from));
     let mut rows = Vec::new();

@@ -42,7 +42,7 @@ fn pause_schedule(name: Option<Text>, reason: Option<Text>) {
     change(
         name,
         "UPDATE pitcrew.schedule_rows SET paused_at = clock_timestamp(), \
-         paused_because = coalesce($2, 'paused by ' || current_user), run_now = false WHERE name = $1",
+         paused_because = coalesce($2, 'paused by ' || current_user) WHERE name = $1",
         &[Text::from(name).into(), reason.into()],
     );
 }
@@ -52,7 +52,7 @@ fn pause_schedule(name: Option<Text>, reason: Option<Text>) {
 CREATE FUNCTION pitcrew.resume_schedule(name text) RETURNS void
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'resume_schedule_wrapper';
 COMMENT ON FUNCTION pitcrew.resume_schedule(text) IS
-    'Takes up a schedule that is paused, also one that came with a dump, a clone or a promoted standby. What was due meanwhile is not made up for.';
+    'Takes up a schedule that is paused, also one that came with a dump, a clone or a promoted standby: its owner and its targets are those of the same name here. What was due meanwhile is not made up for; a run that pitcrew.run_schedule() asked for before the pause is done.';
 "#)]
 #[allow(
     clippy::needless_pass_by_value,
@@ -61,13 +61,41 @@ COMMENT ON FUNCTION pitcrew.resume_schedule(text) IS
 fn resume_schedule(name: Text) {
     let name = name.0.as_str();
     or_raise(jobs::can_run_jobs());
+    or_raise(on_primary());
+    or_raise(own(name, is_own(name)));
+    or_raise(has_what_it_needs(name));
     // Without a next run the coordinator reckons it from now.
     change(
         name,
-        "UPDATE pitcrew.schedule_rows SET paused_at = NULL, paused_because = NULL, next_run_at = NULL, \
-         origin = pitcrew.job_origin() WHERE name = $1",
+        include_str!("../../sql/queries/resume_schedule.sql"),
         &[Text::from(name).into()],
     );
+}
+
+/// # Errors
+/// Its owner is gone, or it came from another server and does not find what it is about.
+fn has_what_it_needs(name: &str) -> Result<(), Failure> {
+    let needs = |query: &str| read_text("pitcrew.schedule_rows", query, &[Text::from(name).into()]);
+    let hint = "Make it, or make the schedule anew: pitcrew.unschedule(), then pitcrew.schedule().";
+    let query = "SELECT (SELECT owner_name FROM pitcrew.schedule_rows \
+                 WHERE name = $1 AND pitcrew.schedule_owner(owner, owner_name, origin) IS NULL)";
+    if let Some(owner) = needs(query) {
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!("role \"{owner}\", which schedule \"{name}\" runs as, does not exist"),
+        )
+        .hint(hint));
+    }
+    let query = "SELECT (SELECT min(t.name) FROM pitcrew.schedule_rows s, unnest(s.target_names) t (name) \
+                 WHERE s.name = $1 AND s.origin <> pitcrew.job_origin() AND to_regclass(t.name) IS NULL)";
+    if let Some(target) = needs(query) {
+        return Err(Failure::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            format!("relation {target}, which schedule \"{name}\" is about, does not exist"),
+        )
+        .hint(hint));
+    }
+    Ok(())
 }
 
 /// Makes a schedule due at once.
@@ -115,7 +143,9 @@ fn change(name: &str, query: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) 
 
 /// Whether the schedule is of a role that the current one has the rights of; `None` without such a schedule.
 pub(super) fn is_own(name: &str) -> Option<bool> {
-    let query = "SELECT (SELECT pg_has_role(owner::oid, 'USAGE') FROM pitcrew.schedule_rows WHERE name = $1)";
+    // One whose owner is gone is a superuser's.
+    let query = "SELECT (SELECT coalesce(pg_has_role(pitcrew.schedule_owner(owner, owner_name, origin), 'USAGE'), \
+                 (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user)) FROM pitcrew.schedule_rows WHERE name = $1)";
     read_one("pitcrew.schedule_rows", query, &[Text::from(name).into()])
 }
 

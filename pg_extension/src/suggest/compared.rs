@@ -1,6 +1,5 @@
 //! `pitcrew.compared_columns`: which columns of one table a statement compares together. The check `plan_flip` asks for it.
 
-use pg_pitcrew_advisor::Of;
 use pgrx::prelude::*;
 
 use super::look;
@@ -17,7 +16,7 @@ use crate::workload::usage::Use;
 CREATE FUNCTION pitcrew.compared_columns(queryid bigint) RETURNS TABLE (relation oid, columns smallint[])
     LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'compared_columns_wrapper';
 COMMENT ON FUNCTION pitcrew.compared_columns(bigint) IS
-    'Which columns, by number, a captured or recorded statement compares in each table that it reads, by equality or by range; those whose type has an order. No row for a statement whose text is not known or cannot be analysed.';
+    'Which columns, by number, a captured or recorded statement compares with values in each table that it reads, by equality or by range; those whose type has an order. What only joins tables is left out. No row for a statement whose text is not known or cannot be analysed.';
 "#)]
 fn compared_columns(
     queryid: i64,
@@ -63,15 +62,8 @@ fn uses(queryid: i64, context: &Context) -> Vec<Use> {
 }
 
 fn columns(used: &Use) -> Vec<i16> {
-    let compared = used.used.equal.iter().chain(&used.used.range);
-    let mut columns: Vec<i16> = compared
-        .filter_map(|key| match key.of {
-            Of::Column(column) => Some(column),
-            Of::Expression(_) => None,
-        })
-        .filter(|column| has_order(used.table, *column))
-        .collect();
+    let mut columns = used.valued.clone();
+    columns.retain(|column| has_order(used.table, *column));
     columns.sort_unstable();
-    columns.dedup();
     columns
 }

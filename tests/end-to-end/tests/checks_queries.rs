@@ -293,13 +293,14 @@ fn a_plan_that_flipped_for_want_of_statistics() {
         (0..3).for_each(|_| drop(app.run(query)));
         sample(&session);
     };
-    let found = |object: &str| {
+    let found_in = |object: &str, table: &str| {
+        let scan = format!("Seq Scan on public.{table}");
         let sick = Sick {
             check: "plan_flip",
             thresholds: "{\"min_ms\": 0, \"min_ratio\": 1}",
             object,
             severity: "info",
-            detail: &["Seq Scan on public.stops"],
+            detail: &[&scan],
         };
         let finding = sick
             .both(&session, &url)
@@ -307,6 +308,7 @@ fn a_plan_that_flipped_for_want_of_statistics() {
             .find(|finding| finding.object.as_deref() == Some(object));
         finding.unwrap_or_else(|| panic!("{:?}", check(&session, "plan_flip", sick.thresholds)))
     };
+    let found = |object: &str| found_in(object, "stops");
     // Dry-runs the job that is offered, and has it done.
     let run = |job: &str| {
         let arguments = arguments(job);
@@ -325,9 +327,9 @@ fn a_plan_that_flipped_for_want_of_statistics() {
     let object = format!("query {both}");
     let finding = found(&object);
     assert!(
-        finding
-            .detail
-            .contains("it compares \"Zip\", city of public.stops together: extended statistics"),
+        finding.detail.contains(
+            "it compares \"Zip\", city of public.stops together with values: extended statistics"
+        ),
         "{finding:?}"
     );
     assert_eq!(finding.confidence.as_deref(), Some("low"));
@@ -380,6 +382,33 @@ fn a_plan_that_flipped_for_want_of_statistics() {
         run(&finding.fix_job.unwrap())
             .starts_with("ALTER TABLE public.stops ALTER COLUMN city SET STATISTICS 400\n")
     );
+    // One that keeps no statistics at all begins with the server's own target.
+    session.run("ALTER TABLE stops ALTER city SET STATISTICS 0");
+    assert!(
+        run(&found(&format!("query {one}")).fix_job.unwrap())
+            .starts_with("ALTER TABLE public.stops ALTER COLUMN city SET STATISTICS 100\n")
+    );
+    // What only joins is not compared with a value, and a name that is taken is not given again.
+    session.run(
+        "CREATE TABLE towns (id int, size int, kind int); INSERT INTO towns SELECT g, g % 10, g % 10 FROM generate_series(0, 499) g; \
+         CREATE INDEX ON towns (size); CREATE STATISTICS towns_kind_size_stat ON id, size FROM towns; SELECT pg_stat_force_next_flush()",
+    );
+    session.run("ANALYZE towns");
+    let join = "SELECT count(*) FROM towns t JOIN stops s ON s.city = t.id WHERE t.size = 3 AND t.kind = 3";
+    flip(join);
+    let joined = queryid(
+        &session,
+        "SELECT count(*) FROM towns t JOIN stops s ON s.city = t.id WHERE t.size = $1 AND t.kind = $2",
+    );
+    let object = format!("query {joined}");
+    let found = found_in(&object, "towns");
+    let fix = found.fix_sql.unwrap();
+    assert_eq!(
+        fix,
+        "CREATE STATISTICS public.towns_stat1 (ndistinct, dependencies, mcv) ON kind, size FROM public.towns;\n\
+         ANALYZE public.towns (kind, size)"
+    );
+    session.run(&fix);
 }
 
 #[test]

@@ -176,6 +176,26 @@ fn not_validated_constraint() {
 }
 
 #[test]
+fn a_domain_whose_constraint_old_values_may_break() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE DOMAIN \"Price\" AS int CONSTRAINT proven CHECK (VALUE > -9); CREATE TABLE parts (price \"Price\"); INSERT INTO parts VALUES (1); \
+         ALTER DOMAIN \"Price\" ADD CONSTRAINT positive CHECK (VALUE > 0) NOT VALID",
+    );
+    let sick = Sick {
+        check: "not_validated_constraint",
+        thresholds: "{}",
+        object: "public.\"Price\".positive",
+        severity: "warn",
+        detail: &["not validated", "values of the domain"],
+    };
+    mend(&session, &sick.seen(&session, &database.url));
+    sick.healed(&session, &database.url);
+}
+
+#[test]
 fn a_not_null_that_old_rows_may_break() {
     require!(not_null_constraints);
     let database = testing::database();

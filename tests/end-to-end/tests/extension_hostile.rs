@@ -332,6 +332,18 @@ fn jobs_of(foreign: &Foreign) {
         "t\\351_a\\351_b\\351_stat",
         "{encoding}"
     );
+    // A name's bytes are those that it has in the database.
+    let long = |letters: u32| {
+        format!(
+            "jsonb_build_object('columns', jsonb_build_array('a~'), 'name', repeat('~', {letters}))"
+        )
+    };
+    foreign.job(&format!("'create_index', {TABLE}, {}", long(63)));
+    let refused = foreign.failure(&format!(
+        "pitcrew.submit_job('create_index', {TABLE}, {})",
+        long(64)
+    ));
+    assert_eq!(refused.code, "22023", "{encoding}: {refused:?}");
     foreign.job("'vacuum_due'");
     let refused = foreign.failure(&format!(
         "pitcrew.submit_job('create_index', {TABLE}, jsonb_build_object('columns', jsonb_build_array('z~')))"

@@ -391,3 +391,109 @@ fn each_change_of_state_is_told_to_who_listens() {
         [told("queued"), told("running"), told("done")]
     );
 }
+
+#[test]
+fn a_row_that_somebody_holds_keeps_its_own_job_waiting_and_no_other() {
+    require!(extension);
+    let postgres = server(&[]);
+    let session = Session::open(&postgres.url("shop"));
+    table(&session, "orders");
+    table(&session, "parts");
+    let locks = Session::open(&postgres.url("shop"));
+    locks.run("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    let held = session.submit("'vacuum', 'orders'");
+    session.until(
+        &format!("SELECT state FROM pitcrew.jobs WHERE id = {held}"),
+        "waiting_for_lock",
+    );
+    // Behind it on the same table: both rows are held while they are queued.
+    let unwanted = session.submit("'vacuum', 'orders', '{\"freeze\": true}'");
+    let queued = session.submit("'vacuum', 'orders', '{\"analyze\": true}'");
+    let holder = Session::open(&postgres.url("shop"));
+    holder.run(&format!(
+        "BEGIN; SELECT id FROM pitcrew.jobs WHERE id IN ({held}, {unwanted}, {queued}) FOR UPDATE"
+    ));
+    locks.run("ROLLBACK");
+    session.run(&format!("SELECT pitcrew.cancel_job({unwanted})"));
+    // Others are taken, done and cancelled meanwhile.
+    let other = session.submit("'vacuum', 'parts'");
+    session.done(&other);
+    locks.run("BEGIN; LOCK TABLE parts IN ACCESS EXCLUSIVE MODE");
+    let other = session.submit("'vacuum', 'parts', '{\"full\": true}'");
+    session.until(
+        &format!("SELECT state FROM pitcrew.jobs WHERE id = {other}"),
+        "waiting_for_lock",
+    );
+    session.run(&format!("SELECT pitcrew.cancel_job({other})"));
+    assert_eq!(session.ended(&other).0, "cancelled");
+    assert_eq!(
+        session.text(&format!(
+            "SELECT count(*) FROM pitcrew.jobs WHERE id IN ({held}, {unwanted}, {queued}) AND state IN ('queued', 'waiting_for_lock', 'running')"
+        )),
+        "3"
+    );
+    // What happened to them is written down once their rows are free, and nothing is done twice.
+    holder.run("ROLLBACK");
+    session.done(&held);
+    session.done(&queued);
+    assert_eq!(session.ended(&unwanted).0, "cancelled");
+    assert_eq!(
+        session.text(&format!(
+            "SELECT string_agg(attempts::text, ' ' ORDER BY id) FROM pitcrew.jobs WHERE id IN ({held}, {unwanted}, {queued})"
+        )),
+        "1 0 1"
+    );
+    // A lock on all of them is waited for in pieces: who stops the server, or drops the database, does not wait for it.
+    holder.run("BEGIN; LOCK TABLE pitcrew.jobs IN ACCESS EXCLUSIVE MODE");
+    drop((session, locks, holder));
+}
+
+#[test]
+fn what_is_wanted_at_once_does_not_join_what_ends_with_a_window() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    let holder = Session::open(&database.url);
+    holder.run("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    session.run(
+        "SELECT pitcrew.schedule('nights', '@yearly', '{\"kind\": \"vacuum\", \"target\": \"public.orders\"}', \
+             '{\"start\": \"00:00\", \"end\": \"00:00\", \"stop_at_end\": true}'); \
+         SELECT pitcrew.run_schedule('nights')",
+    );
+    session.until("SELECT runs FROM pitcrew.schedules", "1");
+    let windowed = session.text("SELECT last_jobs[1] FROM pitcrew.schedules");
+    let wanted = session.submit("'vacuum', 'orders'");
+    assert_ne!(wanted, windowed);
+    assert_eq!(session.submit("'vacuum', 'orders'"), wanted);
+    session.run(&format!(
+        "UPDATE pitcrew.jobs SET not_after = now(), stop_after = now() WHERE id = {windowed}"
+    ));
+    assert_eq!(session.ended(&windowed).0, "cancelled");
+    holder.run("ROLLBACK");
+    session.done(&wanted);
+}
+
+#[test]
+fn a_run_that_finds_its_job_queued_already_waits_for_that_one() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    table(&session, "orders");
+    let holder = Session::open(&database.url);
+    holder.run("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+    let job = session.submit("'vacuum', 'orders'");
+    session.run(
+        "SELECT pitcrew.schedule('often', '1 second', '{\"kind\": \"vacuum\", \"target\": \"public.orders\"}')",
+    );
+    session.until("SELECT runs FROM pitcrew.schedules", "1");
+    assert_eq!(
+        session.text("SELECT last_jobs FROM pitcrew.schedules"),
+        format!("{{{job}}}")
+    );
+    session.until("SELECT skipped >= 2 FROM pitcrew.schedules", "t");
+    assert_eq!(session.text("SELECT runs FROM pitcrew.schedules"), "1");
+    assert_eq!(session.text("SELECT count(*) FROM pitcrew.jobs"), "1");
+    holder.run("ROLLBACK");
+    session.done(&job);
+}

@@ -9,7 +9,7 @@ mod support;
 
 use pitcrew_stack::{Postgres, PostgresOptions, require, testing};
 use support::jobs::table;
-use support::{Session, server};
+use support::{Session, role, server};
 
 /// A database with what there is to lose: a finished and an unfinished job, a schedule, a suppressed finding.
 fn furnish(session: &Session) {
@@ -109,6 +109,132 @@ fn p8_a_dump_restores_with_its_schedules_paused_and_its_suppressed_findings() {
         session.text("SELECT paused_at IS NULL FROM pitcrew.schedules"),
         "t"
     );
+}
+
+#[test]
+fn p8_where_a_dump_is_restored_a_schedule_finds_its_owner_and_its_targets_by_name() {
+    require!(extension);
+    let from = server(&[]);
+    let session = Session::open(&from.url("shop"));
+    table(&session, "orders");
+    let bob = role(&session, "bob", Some("operator"));
+    session.run(
+        "CREATE INDEX orders_id ON orders (id); CREATE TABLE gone (id int); CREATE TABLE old_name (id int); \
+         SELECT pitcrew.schedule('index', '@yearly', '{\"kind\": \"reindex\", \"target\": \"public.orders_id\"}'); \
+         SELECT pitcrew.schedule('gone', '@yearly', '{\"kind\": \"analyze\", \"target\": \"public.gone\"}'); \
+         SELECT pitcrew.schedule('renamed', '@yearly', '{\"kind\": \"analyze\", \"target\": \"public.old_name\"}'); \
+         DROP TABLE gone; ALTER TABLE old_name RENAME TO new_name",
+    );
+    Session::open(&from.socket_url(&bob, "shop")).run(
+        "SELECT pitcrew.schedule('his', '@yearly', '{\"kind\": \"analyze_all_stale\"}'); SELECT pitcrew.run_schedule('his')",
+    );
+    // Here a new name is followed, and a dump has it once the schedule ran under it.
+    assert_eq!(
+        session.text("SELECT targets[1] FROM pitcrew.schedules WHERE name = 'renamed'"),
+        "new_name"
+    );
+    session.run("SELECT pitcrew.run_schedule('renamed')");
+    session.until(
+        "SELECT sum(runs) FROM pitcrew.schedules WHERE name IN ('renamed', 'his')",
+        "2",
+    );
+    session.done("(SELECT last_jobs[1] FROM pitcrew.schedules WHERE name = 'renamed')");
+    let file = from.socket_dir().join("shop.dump");
+    let file = file.to_str().unwrap();
+    from.program(
+        "pg_dump",
+        &[
+            "--format=custom",
+            "--no-privileges",
+            "--no-owner",
+            "--file",
+            file,
+            "shop",
+        ],
+    )
+    .unwrap();
+    let to = server(&[]);
+    let admin = Session::open(&to.url("shop"));
+    // OIDs are other things' here: one is a table that is not meant.
+    admin
+        .run("DROP EXTENSION pg_pitcrew CASCADE; DROP SCHEMA pitcrew; CREATE TABLE other (id int)");
+    to.create_database("restored").unwrap();
+    to.program(
+        "pg_restore",
+        &[
+            "--exit-on-error",
+            "--single-transaction",
+            "--no-owner",
+            "--dbname",
+            "restored",
+            file,
+        ],
+    )
+    .unwrap();
+    let restored = Session::open(&to.url("restored"));
+    let shown = restored.run("SELECT name, targets[1], owner = current_user, paused_at IS NOT NULL FROM pitcrew.schedules ORDER BY name");
+    let shown: Vec<Vec<&str>> = shown
+        .iter()
+        .map(|row| {
+            row.iter()
+                .map(|cell| cell.as_deref().unwrap_or("-"))
+                .collect()
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ["gone", "public.gone", "t", "t"],
+            ["his", "-", "f", "t"],
+            ["index", "public.orders_id", "t", "t"],
+            ["renamed", "public.new_name", "t", "t"]
+        ]
+    );
+    for (name, code) in [("gone", "42P01"), ("his", "42704")] {
+        let refused = restored.failure(&format!("SELECT pitcrew.resume_schedule('{name}')"));
+        assert_eq!(refused.code, code, "{refused:?}");
+        assert!(refused.hint.contains("pitcrew.unschedule()"), "{refused:?}");
+    }
+    // Whoever happens to have the OID that its owner had there does not have it.
+    let alice = role(&restored, "alice", Some("operator"));
+    restored.run(&format!(
+        "UPDATE pitcrew.schedule_rows SET owner = '{alice}'::regrole WHERE name = 'his'"
+    ));
+    let hers = Session::open(&to.socket_url(&alice, "restored"));
+    for call in ["resume_schedule('his')", "unschedule('his')"] {
+        assert_eq!(
+            hers.failure(&format!("SELECT pitcrew.{call}")).code,
+            "42501",
+            "{call}"
+        );
+    }
+    hers.run("UPDATE pitcrew.schedule_rows SET origin = pitcrew.job_origin(), paused_at = NULL; DELETE FROM pitcrew.schedule_rows");
+    // Once he is here it is his, with his rights.
+    restored.run(&format!(
+        "CREATE ROLE {bob} LOGIN; SELECT pitcrew.grant_access('{bob}', 'operator')"
+    ));
+    let his = Session::open(&to.socket_url(&bob, "restored"));
+    his.run("SELECT pitcrew.resume_schedule('his'); SELECT pitcrew.run_schedule('his')");
+    restored.run("SELECT pitcrew.resume_schedule('index'); SELECT pitcrew.run_schedule('index')");
+    let job = |name: &str| format!("(SELECT min(id) FROM pitcrew.jobs WHERE schedule = '{name}')");
+    for (name, what, wanted) in [
+        ("his", "submitter", bob.as_str()),
+        (
+            "index",
+            "command",
+            "REINDEX INDEX CONCURRENTLY public.orders_id",
+        ),
+    ] {
+        let job = job(name);
+        restored.until(&format!("SELECT {job} IS NOT NULL"), "t");
+        restored.done(&job);
+        assert_eq!(
+            restored.text(&format!("SELECT {what} FROM pitcrew.jobs WHERE id = {job}")),
+            wanted
+        );
+    }
+    restored.run("SELECT pitcrew.unschedule('gone')");
+    assert_eq!(restored.text("SELECT count(*) FROM pitcrew.schedules"), "3");
 }
 
 #[test]

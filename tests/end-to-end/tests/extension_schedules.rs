@@ -15,6 +15,7 @@ use support::{Session, role, server};
 
 const VACUUM: &str =
     "'{\"kind\": \"vacuum\", \"target\": \"public.orders\", \"options\": {\"analyze\": true}}'";
+const NO_TARGET: &str = "'{\"kind\": \"vacuum_due\"}'";
 const COORDINATORS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'pitcrew coordinator'";
 
 /// Waits until a schedule has run so often.
@@ -326,6 +327,31 @@ fn nonsense_is_refused_with_a_sqlstate_and_what_to_write() {
 }
 
 #[test]
+fn a_preview_from_the_ends_of_time_and_in_a_zone_without_a_name() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    for after in ["infinity", "-infinity", "294276-12-31"] {
+        let refused = session.failure(&format!(
+            "SELECT * FROM pitcrew.schedule_preview('@daily', after => '{after}')"
+        ));
+        assert_eq!(refused.code, "22023", "{after}: {refused:?}");
+        assert!(
+            refused.message.contains("before the year 10000"),
+            "{refused:?}"
+        );
+    }
+    session.run("SET TIME ZONE 5");
+    assert_eq!(
+        session.text("SELECT run_at FROM pitcrew.schedule_preview('30 2 * * *', after => '2026-01-10', runs => 1)"),
+        "2026-01-10 02:30:00+05"
+    );
+    session.run(&format!(
+        "SELECT pitcrew.schedule('s', '@daily', {NO_TARGET})"
+    ));
+}
+
+#[test]
 fn a_preview_goes_on_after_a_day_that_a_zone_leaves_out() {
     require!(extension);
     let database = testing::database();
@@ -401,15 +427,23 @@ fn a_schedule_is_its_owners_alone() {
     // Past the functions: other rows are not his, and columns that are the coordinator's are nobody's.
     his.run("UPDATE pitcrew.schedule_rows SET rule = '@daily'; DELETE FROM pitcrew.schedule_rows");
     assert_eq!(seen(&hers, "rule"), ["@yearly"]);
+    his.run(&format!(
+        "SELECT pitcrew.schedule('own', '@yearly', {NO_TARGET})"
+    ));
     for statement in [
         format!(
-            "INSERT INTO pitcrew.schedule_rows (name, rule, time_zone, kinds, targets, options, owner) VALUES ('x', '@daily', 'UTC', '{{vacuum}}', '{{NULL}}', '[{{}}]', '{alice}')"
+            "INSERT INTO pitcrew.schedule_rows (name, rule, time_zone, kinds, targets, options, owner) VALUES ('x', '@daily', 'UTC', '{{vacuum}}', '{{NULL}}', '[{{}}]', '{alice}'::regrole)"
         ),
-        format!("UPDATE pitcrew.schedule_rows SET owner = '{alice}'"),
+        format!("UPDATE pitcrew.schedule_rows SET owner = '{alice}'::regrole"),
         "UPDATE pitcrew.schedule_rows SET runs = 7".to_owned(),
     ] {
         assert_eq!(his.failure(&statement).code, "42501", "{statement}");
     }
+    // What was asked for before a pause is done after it.
+    his.run("SELECT pitcrew.run_schedule('own'); SELECT pitcrew.pause_schedule('own')");
+    his.run("SELECT pitcrew.resume_schedule('own')");
+    until_runs(&his, "own", 1);
+    his.run("SELECT pitcrew.unschedule('own')");
     let outside = Session::open(&database.url_as(&reader));
     assert_eq!(outside.text("SELECT count(*) FROM pitcrew.schedules"), "1");
     outside.run("SELECT * FROM pitcrew.schedule_preview('@daily')");
@@ -604,6 +638,17 @@ fn a_schedule_whose_owner_or_whose_dates_are_gone_is_paused_and_says_so() {
     assert_eq!(
         admin.text("SELECT paused_because FROM pitcrew.schedules WHERE name = 'hers'"),
         "its owner may no longer queue jobs"
+    );
+    // Whoever may makes it his own.
+    assert_eq!(
+        admin.failure("SELECT pitcrew.resume_schedule('hers')").code,
+        "42704"
+    );
+    admin.run(&format!("SELECT pitcrew.schedule('hers', '@yearly', {NO_TARGET}); SELECT pitcrew.run_schedule('hers')"));
+    until_runs(&admin, "hers", 2);
+    assert_eq!(
+        admin.text("SELECT owner = current_user FROM pitcrew.schedules WHERE name = 'hers'"),
+        "t"
     );
     // A pattern with a year comes to its end. Its last date is past when the row is taken up again.
     let year = admin.text("SELECT extract(year FROM now())::int + 1");

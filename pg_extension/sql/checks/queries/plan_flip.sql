@@ -28,7 +28,7 @@ SELECT CASE WHEN f.mean_ms >= {warn_ratio} * f.fast_ms AND NOT f.both THEN 'warn
               to_char(f.first_at, 'YYYY-MM-DD HH24:MI:SS'), CASE WHEN f.both THEN ', and now and then still as before,' ELSE '' END, f.fast_plan, f.fast_executions,
               CASE WHEN g.label IS NOT NULL THEN format('index %s is not there any more', g.key)
                    WHEN s.relid IS NOT NULL THEN format('%s rows of %s changed since its statistics are from %s', s.modified, s.name, coalesce(s.analyzed::text, 'never'))
-                   WHEN c.together THEN format('it compares %s of %s together: extended statistics tell the planner which of their values go together', c.list, c.name)
+                   WHEN c.together THEN format('it compares %s of %s together with values: extended statistics tell the planner which of their values go together', c.list, c.name)
                    WHEN c.target < 1000 THEN format('it compares %s of %s: a statistics target above %s tells the planner more of its values', c.list, c.name, c.target)
                    ELSE 'no index that it used is known to be gone and its statistics are fresh and large: another sample may serve it better, or it has other parameter values' END,
               coalesce(regexp_replace(left(f.query, 200), '\s+', ' ', 'g'), 'its text was not captured')) AS detail,
@@ -38,7 +38,7 @@ SELECT CASE WHEN f.mean_ms >= {warn_ratio} * f.fast_ms AND NOT f.both THEN 'warn
                           'compared_in', c.name, 'compared', c.names, 'statistics_target', c.target) AS evidence,
        CASE WHEN g.label IS NOT NULL THEN format('CREATE INDEX CONCURRENTLY %I ON %s %s', g.name, g.parent, g.definition)
             WHEN s.relid IS NOT NULL THEN format('ANALYZE %s', s.name)
-            WHEN c.together THEN format(E'CREATE STATISTICS %I.%I (ndistinct, dependencies, mcv) ON %s FROM %s;\nANALYZE %s (%s)',
+            WHEN c.together AND c.statistics_name IS NOT NULL THEN format(E'CREATE STATISTICS %I.%I (ndistinct, dependencies, mcv) ON %s FROM %s;\nANALYZE %s (%s)',
                                         c.schema_name, c.statistics_name, c.list, c.name, c.name, c.list)
             WHEN c.target < 1000 THEN format(E'ALTER TABLE %s %s;\nANALYZE %s (%s)', c.name, c.changes, c.name, c.list)
             WHEN t.name IS NOT NULL THEN format('ANALYZE %s', t.name) END AS fix_sql,
@@ -48,7 +48,7 @@ SELECT CASE WHEN f.mean_ms >= {warn_ratio} * f.fast_ms AND NOT f.both THEN 'warn
             WHEN c.together THEN jsonb_build_object('kind', 'statistics', 'target', c.name, 'options',
                                                     jsonb_build_object('columns', c.names, 'kinds', jsonb_build_array('ndistinct', 'dependencies', 'mcv')))
             WHEN c.target < 1000 THEN jsonb_build_object('kind', 'statistics', 'target', c.name, 'options',
-                                                         jsonb_build_object('columns', c.names, 'target', least(4 * c.target, 1000)))
+                                                         jsonb_build_object('columns', c.names, 'target', c.wanted))
             WHEN t.name IS NOT NULL THEN jsonb_build_object('kind', 'analyze', 'target', t.name, 'options', jsonb_build_object()) END AS fix_job,
        CASE WHEN g.label IS NOT NULL THEN 'high' WHEN s.relid IS NOT NULL THEN 'medium' WHEN coalesce(c.name, t.name) IS NOT NULL THEN 'low' END AS confidence
 FROM flips f
@@ -76,7 +76,7 @@ LEFT JOIN LATERAL (
 -- Else what it compares in one of its tables, where it compares most columns together: the planner takes each for itself unless extended
 -- statistics say more, which are of eight columns at most.
 LEFT JOIN LATERAL (
-    SELECT w.name, w.schema_name, n.list, n.names, n.changes, n.target, left(w.table_name || '_' || n.short, 50) || '_stat' AS statistics_name,
+    SELECT w.name, w.schema_name, n.list, n.names, n.changes, n.target, n.wanted, free.name AS statistics_name,
            cardinality(w.columns) > 1 AND NOT EXISTS (SELECT 1 FROM pg_statistic_ext x WHERE x.stxrelid = w.relation
                                                         AND x.stxkeys::int2[] @> w.columns AND 'm' = ANY (x.stxkind)) AS together
     FROM (SELECT k.relation, k.relation::regclass::text AS name, u.schemaname AS schema_name, u.relname AS table_name, k.columns[:8] AS columns
@@ -86,11 +86,19 @@ LEFT JOIN LATERAL (
           ORDER BY cardinality(k.columns) DESC, u.n_live_tup DESC, k.relation LIMIT 1) w
     CROSS JOIN LATERAL (
         SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname) AS list, jsonb_agg(a.attname ORDER BY a.attname) AS names,
-               string_agg(a.attname, '_' ORDER BY a.attname) AS short, max(a.target) AS target,
-               string_agg(format('ALTER COLUMN %I SET STATISTICS %s', a.attname, least(4 * a.highest, 1000)), ', ' ORDER BY a.attname) AS changes
-        FROM (SELECT b.attname, b.target, max(b.target) OVER () AS highest
+               string_agg(a.attname, '_' ORDER BY a.attname) AS short, max(a.target) AS target, max(a.wanted) AS wanted,
+               string_agg(format('ALTER COLUMN %I SET STATISTICS %s', a.attname, a.wanted), ', ' ORDER BY a.attname) AS changes
+        -- Columns may have no statistics at all: a target of 0.
+        FROM (SELECT b.attname, b.target, least(greatest(4 * max(b.target) OVER (), current_setting('default_statistics_target')::int), 1000) AS wanted
               FROM (SELECT d.attname, coalesce(nullif(d.attstattarget::int, -1), current_setting('default_statistics_target')::int) AS target
                     FROM pg_attribute d WHERE d.attrelid = w.relation AND d.attnum = ANY (w.columns) AND NOT d.attisdropped) b) a) n
+    -- A name that is not taken, of 63 bytes at most whatever the letters.
+    LEFT JOIN LATERAL (
+        SELECT f.name FROM generate_series(0, 99) i
+        CROSS JOIN LATERAL (SELECT CASE i WHEN 0 THEN left(w.table_name || '_' || n.short, 50) || '_stat' ELSE left(w.table_name, 10) || '_stat' || i END::name::text) f (name)
+        WHERE NOT EXISTS (SELECT 1 FROM pg_statistic_ext x JOIN pg_namespace p ON p.oid = x.stxnamespace WHERE p.nspname = w.schema_name AND x.stxname::text = f.name)
+        ORDER BY i LIMIT 1
+    ) free ON true
 ) c ON true
 -- Else the largest table that it reads.
 LEFT JOIN LATERAL (

@@ -4,7 +4,7 @@ use pg_pitcrew_advisor::Key;
 use pgrx::prelude::*;
 
 use super::operators::{Kind, Prefix, inside, kind, prefix};
-use super::{Reader, Side};
+use super::{Reader, Side, With};
 
 impl Reader<'_> {
     pub(super) unsafe fn comparison(
@@ -23,14 +23,18 @@ impl Reader<'_> {
                 return;
             }
             let operator = (*operation).opno;
+            let with = match (&first, &second) {
+                (Some(_), Some(_)) => With::Row,
+                _ => With::Value,
+            };
             if let Some(side) = first {
-                self.compared(side, operator, (*operation).inputcollid, right);
+                self.compared(side, operator, (*operation).inputcollid, right, with);
             }
             let commuted = pg_sys::get_commutator(operator);
             if let Some(side) = second
                 && commuted != pg_sys::InvalidOid
             {
-                self.compared(side, commuted, (*operation).inputcollid, left);
+                self.compared(side, commuted, (*operation).inputcollid, left, with);
             }
         }
     }
@@ -41,11 +45,12 @@ impl Reader<'_> {
         operator: pg_sys::Oid,
         collation: pg_sys::Oid,
         other: *mut pg_sys::Node,
+        with: With,
     ) {
         // SAFETY: catalogue look-ups.
         unsafe {
             if let Some(kind) = kind(operator, side.type_oid) {
-                self.note(side.entry, kind, Key::new(side.of));
+                self.note(side.entry, kind, Key::new(side.of), with);
                 return;
             }
             let pattern = self
@@ -60,7 +65,7 @@ impl Reader<'_> {
                     class,
                     ..Key::new(side.of)
                 };
-                self.note(side.entry, Kind::Range, key);
+                self.note(side.entry, Kind::Range, key, with);
                 return;
             }
             for class in inside(operator, side.type_oid, self.reading.trigrams) {

@@ -3,9 +3,9 @@
 use pg_pitcrew_advisor::{Condition, Key};
 use pgrx::prelude::*;
 
-use super::Reader;
 use super::local::local;
 use super::operators::{Kind, kind};
+use super::{Reader, With};
 use crate::lists::pointers;
 
 /// Conditions of one occurrence that are kept.
@@ -55,7 +55,7 @@ impl Reader<'_> {
                     ) && let Some(side) = self.side(left)
                         && kind((*operation).opno, side.type_oid) == Some(Kind::Equal)
                     {
-                        self.note(side.entry, Kind::Equal, Key::new(side.of));
+                        self.note(side.entry, Kind::Equal, Key::new(side.of), With::Value);
                         if always {
                             self.literal(node, (*operation).opno, left, right);
                         }
@@ -68,7 +68,12 @@ impl Reader<'_> {
                         return;
                     };
                     if is_null {
-                        self.note(place.entry, Kind::Equal, Key::column(place.column));
+                        self.note(
+                            place.entry,
+                            Kind::Equal,
+                            Key::column(place.column),
+                            With::Value,
+                        );
                     }
                     if always {
                         self.meets(node, is_null.then_some(place.column), false);
@@ -86,7 +91,12 @@ impl Reader<'_> {
             if let Some(place) = self.place(column)
                 && place.type_oid == pg_sys::BOOLOID
             {
-                self.note(place.entry, Kind::Equal, Key::column(place.column));
+                self.note(
+                    place.entry,
+                    Kind::Equal,
+                    Key::column(place.column),
+                    With::Value,
+                );
                 if always {
                     self.meets(whole, Some(place.column), false);
                 }

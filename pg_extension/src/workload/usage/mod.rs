@@ -30,6 +30,8 @@ pub(crate) struct Use {
     pub(crate) table: pg_sys::Oid,
     /// What is done with it.
     pub(crate) used: Used,
+    /// Columns that are compared with something that is not of another table, by `=` or by range.
+    pub(crate) valued: Vec<i16>,
     /// Conditions with a value in them: one for predicates only where other executions have the same value.
     pub(crate) literals: Vec<Condition>,
 }
@@ -63,6 +65,15 @@ struct Reader<'a> {
     stack: Vec<*mut pg_sys::Query>,
     found: Vec<(*mut pg_sys::RangeTblEntry, Use)>,
     reading: Reading<'a>,
+}
+
+/// What something is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum With {
+    /// A constant, a parameter, whatever is known before the row is looked for.
+    Value,
+    /// What another row has: a join.
+    Row,
 }
 
 /// A column or an expression of one occurrence of a table.
@@ -178,10 +189,15 @@ impl Reader<'_> {
         }
     }
 
-    fn note(&mut self, entry: *mut pg_sys::RangeTblEntry, kind: Kind, key: Key) {
+    fn note(&mut self, entry: *mut pg_sys::RangeTblEntry, kind: Kind, key: Key, with: With) {
         let Some(there) = self.occurrence(entry) else {
             return;
         };
+        if let (Of::Column(column), With::Value) = (&key.of, with)
+            && !there.valued.contains(column)
+        {
+            there.valued.push(*column);
+        }
         let list = match kind {
             Kind::Equal => &mut there.used.equal,
             Kind::Range => &mut there.used.range,
@@ -202,6 +218,7 @@ impl Reader<'_> {
                 let fresh = Use {
                     table,
                     used: Used::default(),
+                    valued: Vec::new(),
                     literals: Vec::new(),
                 };
                 self.found.push((entry, fresh));
