@@ -9,7 +9,7 @@
 ), tables AS (
     SELECT r.*, s.*, sqrt(s.min_rows * r.tuples) AS grown,
            r.updated + r.deleted AS changed,
-           coalesce(r.options @> '{autovacuum_enabled=false}' OR r.options @> '{autovacuum_enabled=off}', false) AS is_off
+           EXISTS (SELECT 1 FROM unnest(r.options) o (text) WHERE o.text ~* '^autovacuum_enabled=(f|fa|fal|fals|false|of|off|0|n|no)$') AS is_off
     FROM relations r, settings s
     WHERE r.kind IN ('r', 'm')
 ), advice AS (

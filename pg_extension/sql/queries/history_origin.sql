@@ -1,8 +1,8 @@
--- Where and when this is, as text, and the extension's owner; one row. No row where somebody else than the extension's owner
+-- Where and when this is, as text that no setting changes, and the extension's owner; one row. No row where somebody else than the extension's owner
 -- could have code run by a write to the history's tables.
 SELECT pitcrew.job_origin(),
-       pg_postmaster_start_time()::text,
-       coalesce((SELECT d.stats_reset::text FROM pg_stat_database d WHERE d.datname = current_database()), ''),
+       to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
+       coalesce((SELECT to_char(d.stats_reset AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') FROM pg_stat_database d WHERE d.datname = current_database()), ''),
        e.extowner
 FROM pg_extension e
 WHERE e.extname = 'pg_pitcrew'

@@ -115,4 +115,6 @@ fn quiet() {
     set(c"work_mem", c"32MB");
     set(c"lock_timeout", c"100ms");
     set(c"compute_query_id", c"off");
+    // Findings are suppressed by names as they are written.
+    set(c"quote_all_identifiers", c"off");
 }

@@ -107,7 +107,9 @@ pub(super) fn take(tally: Tally, seen: &[Seen]) -> i64 {
     );
     let mut origin = origin().map(|(origin, _)| origin).unwrap_or_default();
     if let Some(schema) = &schema {
-        let query = format!("SELECT stats_reset::text FROM {schema}.pg_stat_statements_info()");
+        let query = format!(
+            "SELECT to_char(stats_reset AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') FROM {schema}.pg_stat_statements_info()"
+        );
         let query = or_raise(names::c_string(&query));
         origin.statements_reset = Spi::connect(|client| {
             let what = "pg_stat_statements_info";
@@ -117,6 +119,12 @@ pub(super) fn take(tally: Tally, seen: &[Seen]) -> i64 {
         .unwrap_or_default();
     }
     compress();
+    // Names are written as they were in the tick before, whatever the session or the database wants.
+    read_text(
+        "quote_all_identifiers",
+        "SELECT set_config('quote_all_identifiers', 'off', true)",
+        &[],
+    );
     let last = last();
     let mut gaps = gaps(last.as_ref().map(|last| &last.origin), &origin);
     if last.as_ref().is_some_and(|last| last.is_unread) {

@@ -61,13 +61,13 @@ fn dry_run(
             Step::Chosen(spec, _) => (spec, spec.kind()),
             _ => (&spec, kind),
         };
-        let bytes = on.and_then(size);
+        let bytes = on.and_then(size).filter(|bytes| *bytes > 0);
         let reads = !matches!(step, Step::Attach { .. } | Step::Keep(..))
             && !matches!(spec, Spec::DropIndex);
         let (per_byte, jobs) = history(kind, &options);
         let basis = match jobs {
             0 => format!("no finished {kind} job of this kind and size is known"),
-            _ => format!("median of {jobs} finished {kind} jobs"),
+            _ => format!("median of {jobs} finished {kind} jobs, with what they waited"),
         };
         rows.push((
             rows.len() as i32 + 1,
@@ -78,8 +78,10 @@ fn dry_run(
                 .zip(bytes)
                 .filter(|_| !matches!(step, Step::Keep(..)))
                 .map(|(rate, bytes)| rate * bytes as f64),
-            bytes.filter(|_| reads),
-            on.filter(|_| reads).and_then(|on| disk::writes(spec, on)),
+            on.filter(|_| reads).and_then(read),
+            on.filter(|_| reads)
+                .and_then(|on| disk::writes(spec, on))
+                .filter(|bytes| *bytes > 0),
             basis.into(),
         ));
     }
@@ -113,6 +115,16 @@ fn size(relation: pg_sys::Oid) -> Option<i64> {
     read_one(
         "the size of the target",
         "SELECT pg_total_relation_size($1)",
+        &[relation.into()],
+    )
+}
+
+/// What a command reads: of an index that is built anew its table.
+fn read(relation: pg_sys::Oid) -> Option<i64> {
+    read_one(
+        "the size of what is read",
+        "SELECT CASE WHEN i.indrelid IS NULL THEN pg_total_relation_size($1) ELSE pg_relation_size(i.indrelid) END \
+         FROM (SELECT $1::oid AS oid) r LEFT JOIN pg_index i ON i.indexrelid = r.oid",
         &[relation.into()],
     )
 }

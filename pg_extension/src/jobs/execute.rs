@@ -1,5 +1,7 @@
 //! One statement at top level of a background worker, as a session would run it.
 
+use std::ffi::CStr;
+
 use pgrx::prelude::*;
 
 use super::command::Command;
@@ -19,12 +21,8 @@ pub(crate) fn run(command: &Command) {
     unsafe {
         pg_sys::SetCurrentStatementStartTimestamp();
         pg_sys::StartTransactionCommand();
-        // Only in a transaction is a text converted to the database's encoding.
-        let text = or_raise(crate::names::c_string(&command.text));
-        pg_sys::debug_query_string = text.as_ptr();
-        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, text.as_ptr());
-
-        // The trees outlive the transactions that the command commits inside.
+        // The text and its trees outlive the transactions that the command commits inside, and the error that it ends with: the log quotes it
+        // when everything of Rust's is gone.
         let context = pg_sys::AllocSetContextCreateInternal(
             pg_sys::TopMemoryContext,
             c"pitcrew job".as_ptr(),
@@ -32,6 +30,11 @@ pub(crate) fn run(command: &Command) {
             pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
             pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
         );
+        // Only in a transaction is a text converted to the database's encoding.
+        let text = or_raise(crate::names::c_string(&command.text));
+        let text = CStr::from_ptr(pg_sys::MemoryContextStrdup(context, text.as_ptr()));
+        pg_sys::debug_query_string = text.as_ptr();
+        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, text.as_ptr());
         let before = pg_sys::MemoryContextSwitchTo(context);
         let &[tree] = lists::pointers::<pg_sys::RawStmt>(pg_sys::pg_parse_query(text.as_ptr()))
         else {

@@ -108,8 +108,11 @@ fn settings() {
 fn job(number: usize, slot: &Slot) {
     let target = (slot.target != pg_sys::InvalidOid).then_some(slot.target);
     let steps = process::transaction(c"pitcrew: checking the job", || {
+        let options = serde_json::from_str(slot.options.as_str());
         let options =
-            serde_json::from_str(slot.options.as_str()).unwrap_or(serde_json::Value::Null);
+            or_raise(options.map_err(|error| {
+                Failure::argument(format!("the options cannot be read: {error}"))
+            }));
         let spec = or_raise(Spec::parse(slot.kind.as_str(), &options));
         // The rights first: nothing is told about a table that the role may not touch.
         if !matches!(spec, Spec::Many(_)) {

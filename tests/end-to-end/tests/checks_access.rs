@@ -31,13 +31,21 @@ fn lines_of_the_configuration() {
         severity,
         detail,
     };
-    let lines: [(&str, Sick<'_>); 3] = [
+    let lines: [(&str, Sick<'_>); 4] = [
+        (
+            "host all all 127.0.0.1/0 trust",
+            of(
+                "access_without_password",
+                "critical",
+                &["over host (127.0.0.1/0.0.0.0) is all"],
+            ),
+        ),
         (
             "host shop all 10.0.0.0/8 trust",
             of(
                 "access_without_password",
                 "critical",
-                &["over host (10.0.0.0) is all of database shop without a password"],
+                &["over host (10.0.0.0/255.0.0.0) is all of database shop without a password"],
             ),
         ),
         (

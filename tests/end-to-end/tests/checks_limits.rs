@@ -110,6 +110,34 @@ fn xmin_holders(session: &Session, url: &str) {
     held.soon(session, false);
     held.healed(session, url);
     prepared.healed(session, url);
+    // A VACUUM that takes its time holds nothing back.
+    session.run("INSERT INTO held SELECT generate_series(1, 200000)");
+    let vacuum = Session::open(url);
+    let pid = vacuum.text("SELECT pg_backend_pid()");
+    let working = std::thread::spawn(move || {
+        vacuum.run("SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1");
+        vacuum.try_run("VACUUM (FREEZE, DISABLE_PAGE_SKIPPING) held")
+    });
+    session.until(
+        &format!("SELECT count(*) FROM pg_stat_progress_vacuum WHERE pid = {pid}"),
+        "1",
+    );
+    burn(session, 1_000);
+    let accused = |check: &str, thresholds: &str| {
+        session.text(&format!(
+            "SELECT count(*) FROM pitcrew.check('{check}', '{thresholds}') WHERE object = 'pid {pid}'"
+        ))
+    };
+    let told = [
+        accused("xmin_holder", r#"{"min_transactions": 1000}"#),
+        accused("long_transaction", r#"{"min_seconds": 0}"#),
+        session.text(&format!(
+            "SELECT count(*) FROM pg_stat_progress_vacuum WHERE pid = {pid}"
+        )),
+    ];
+    session.run(&format!("SELECT pg_terminate_backend({pid})"));
+    assert!(working.join().unwrap().is_err());
+    assert_eq!(told, ["0", "0", "1"]);
 }
 
 fn connections(session: &Session, url: &str) {

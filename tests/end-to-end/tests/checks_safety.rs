@@ -42,7 +42,7 @@ fn who_may_see_and_change_what() {
             heal: None,
         },
         Case {
-            build: "CREATE VIEW shown AS SELECT * FROM secrets",
+            build: "CREATE VIEW unseen WITH (security_invoker = yes) AS SELECT * FROM secrets\nCREATE VIEW shown AS SELECT * FROM secrets",
             sick: Sick {
                 check: "view_past_row_security",
                 thresholds: "{}",

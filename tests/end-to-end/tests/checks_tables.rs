@@ -129,6 +129,31 @@ fn sequence_overflow() {
     down.seen(&session, &database.url);
     session.run("SELECT setval('down', -1)");
     down.healed(&session, &database.url);
+    // As wide as the column that it fills by a default: a wider one would end there.
+    session.run("CREATE SEQUENCE filling AS int; CREATE TABLE notes (id int DEFAULT nextval('filling')); SELECT setval('filling', 2000000000)");
+    let filling = Sick {
+        object: "public.filling",
+        severity: "critical",
+        detail: &["2000000000 of 2147483647 values (93 %)"],
+        ..sick
+    };
+    assert_eq!(filling.seen(&session, &database.url).fix_sql, None);
+    // Who may not read one does not say ok.
+    let reader = format!("{}_reader", database.name);
+    session.run(&format!(
+        "CREATE ROLE {reader}; SELECT pitcrew.grant_access('{reader}', 'reader')"
+    ));
+    for check in ["sequence_overflow", "int_key_overflow"] {
+        let told = session.run(&format!(
+            "BEGIN; SET LOCAL ROLE {reader}; SELECT severity, detail FROM pitcrew.check('{check}'); COMMIT"
+        ));
+        assert_eq!(told[0][0].as_deref(), Some("skipped"), "{told:?}");
+        assert!(
+            told[0][1].as_deref().unwrap().starts_with("4 sequences"),
+            "{told:?}"
+        );
+    }
+    session.run(&format!("DROP OWNED BY {reader}; DROP ROLE {reader}"));
 }
 
 #[test]
@@ -145,14 +170,18 @@ fn disabled_trigger() {
         thresholds: "{}",
         object: "public.orders",
         severity: "critical",
-        detail: &[
-            "2 triggers are disabled",
-            "customer",
-            "a foreign key is not checked",
-        ],
+        detail: &["2 triggers are disabled: customer; a foreign key is not checked"],
     };
     mend(&session, &sick.seen(&session, &database.url));
     sick.healed(&session, &database.url);
+    session.run("CREATE TABLE codes (code int CONSTRAINT code UNIQUE DEFERRABLE); ALTER TABLE codes DISABLE TRIGGER ALL");
+    let deferrable = Sick {
+        object: "public.codes",
+        detail: &["1 trigger is disabled: code; a deferrable constraint is not checked"],
+        ..sick
+    };
+    mend(&session, &deferrable.seen(&session, &database.url));
+    deferrable.healed(&session, &database.url);
 }
 
 #[test]
@@ -392,6 +421,18 @@ fn what_the_counters_of_tables_say() {
                 "int_key_overflow",
                 "{}",
                 "public.tickets.id",
+                "critical",
+                &["its type integer ends at 2147483647, and the sequence is at 2000000000 (93 %)"],
+            ),
+            heal: None,
+        },
+        Case {
+            build: "CREATE SEQUENCE nobodys\nCREATE TABLE notes (id int PRIMARY KEY DEFAULT nextval('nobodys'))\n\
+                    SELECT setval('nobodys', 2000000000)",
+            sick: of(
+                "int_key_overflow",
+                "{}",
+                "public.notes.id",
                 "critical",
                 &["its type integer ends at 2147483647, and the sequence is at 2000000000 (93 %)"],
             ),

@@ -70,6 +70,32 @@ fn resets_are_marked_and_nothing_is_negative_or_invented() {
 }
 
 #[test]
+fn how_a_database_writes_times_and_names_is_no_gap() {
+    require!(statements);
+    let postgres = server(&[]);
+    let session = Session::open(&postgres.url("shop"));
+    session.run("CREATE TABLE t (id int); SELECT pg_stat_reset()");
+    sample(&session);
+    session.run(
+        "ALTER DATABASE shop SET timezone = 'Asia/Tokyo'; ALTER DATABASE shop SET datestyle = 'SQL, DMY'; \
+         ALTER DATABASE shop SET quote_all_identifiers = on",
+    );
+    let session = Session::open(&postgres.url("shop"));
+    session.run("INSERT INTO t SELECT generate_series(1, 20)");
+    let tick = sample(&session);
+    assert_eq!(gaps(&session, tick), "");
+    assert_eq!(
+        session.text("SELECT inserted FROM pitcrew.table_growth() WHERE object = 'public.t'"),
+        "20"
+    );
+    assert_eq!(
+        session
+            .text("SELECT object FROM pitcrew.check('missing_primary_key') WHERE severity <> 'ok'"),
+        "public.t"
+    );
+}
+
+#[test]
 fn a_tick_whose_statements_cannot_be_read_is_a_tick_and_says_so() {
     require!(statements);
     let postgres = server(&[("pg_stat_statements.track", "all")]);

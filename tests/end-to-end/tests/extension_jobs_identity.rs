@@ -45,6 +45,15 @@ fn p6_a_job_runs_as_its_submitter_and_nobody_else() {
     assert_eq!((ended.0.as_str(), ended.1.as_str()), ("failed", "42501"));
     assert_eq!(admin.text("SELECT count(*) FROM hers"), "1");
 
+    // Options that nobody can read are no options, and stop nobody else.
+    bob_session.run("INSERT INTO pitcrew.jobs (kind, target, options) VALUES ('vacuum', 'his', '{\"full\": 1e400}')");
+    let wake = bob_session.submit("'analyze', 'his'");
+    bob_session.done(&wake);
+    let unread = admin.text("SELECT id FROM pitcrew.jobs WHERE options @> '{\"full\": 1e400}'");
+    let ended = admin.ended(&unread);
+    assert_eq!((ended.0.as_str(), ended.1.as_str()), ("failed", "22023"));
+    admin.run("SELECT * FROM pitcrew.dry_run('vacuum', 'his')");
+
     for statement in [
         format!(
             "INSERT INTO pitcrew.jobs (kind, target, submitter) VALUES ('vacuum', 'hers', '{alice}')"

@@ -162,6 +162,26 @@ fn where_every_worker_s_place_is_taken_it_waits_and_the_server_lives() {
 }
 
 #[test]
+fn the_log_names_the_command_of_a_job_that_failed() {
+    require!(extension);
+    let postgres = server(&[]);
+    let session = Session::open(&postgres.url("shop"));
+    session.run(
+        "CREATE TABLE parts (id int); INSERT INTO parts VALUES (1); \
+         CREATE MATERIALIZED VIEW quotients AS SELECT 1 / id AS quotient FROM parts; UPDATE parts SET id = 0",
+    );
+    let job = session.submit("'refresh_matview', 'quotients'");
+    let ended = session.ended(&job);
+    assert_eq!((ended.0.as_str(), ended.1.as_str()), ("failed", "22012"));
+    let log = std::fs::read(postgres.log_path()).unwrap();
+    let log = String::from_utf8(log).expect("the log is UTF-8");
+    assert!(
+        log.contains("STATEMENT:  REFRESH MATERIALIZED VIEW public.quotients"),
+        "{log}"
+    );
+}
+
+#[test]
 fn drop_database_is_not_blocked_by_a_running_job() {
     require!(extension);
     let postgres = server(&[]);

@@ -327,7 +327,7 @@ fn a_dry_run_tells_commands_locks_and_history_and_does_nothing() {
     let job = session.submit("'vacuum', 'orders'");
     session.done(&job);
     assert_eq!(
-        session.text("SELECT estimated_ms > 0 AND basis = 'median of 1 finished vacuum jobs' FROM pitcrew.dry_run('vacuum', 'orders')"),
+        session.text("SELECT estimated_ms > 0 AND basis = 'median of 1 finished vacuum jobs, with what they waited' FROM pitcrew.dry_run('vacuum', 'orders')"),
         "t"
     );
 }

@@ -17,8 +17,12 @@ CROSS JOIN LATERAL (
     FROM unnest(k.conkey) WITH ORDINALITY u (number, place)
     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number) c
 WHERE k.contype = 'f' AND r.tuples >= {min_rows}
-  -- The key's columns in any order are the first columns of a whole index.
+  -- The key's columns in any order are the first columns of an index over all rows, or over those where one of them is not NULL: no other one
+  -- refers to anything. BRIN tells ranges of pages apart, and is read whole for each value.
   AND NOT EXISTS (SELECT 1 FROM indexes i
-                  WHERE i.table_oid = k.conrelid AND i.is_valid AND i.predicate IS NULL AND i.key_columns >= cardinality(k.conkey)
+                  WHERE i.table_oid = k.conrelid AND i.is_valid AND i.method <> 'brin'
+                    AND (i.predicate IS NULL OR i.predicate IN (SELECT format('(%I IS NOT NULL)', a.attname) FROM pg_attribute a
+                                                                WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)))
+                    AND i.key_columns >= cardinality(k.conkey)
                     AND i.columns[0:cardinality(k.conkey) - 1] @> k.conkey)
 ORDER BY r.tuples DESC, 2

@@ -14,6 +14,8 @@ FROM (SELECT 'pid ' || a.pid AS object, greatest(age(a.backend_xmin), age(a.back
       FROM pg_stat_activity a
       -- A standby with a slot is told by the slot.
       WHERE coalesce(a.backend_xmin, a.backend_xid) IS NOT NULL AND a.pid <> pg_backend_pid()
+        -- A VACUUM that is not FULL keeps no other from removing rows (PROC_IN_VACUUM).
+        AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_vacuum v WHERE v.pid = a.pid)
       UNION ALL
       SELECT 'prepared transaction ' || quote_literal(p.gid), age(p.transaction), format('prepared at %s by %s', p.prepared, quote_ident(p.owner)),
              CASE WHEN p.database = current_database() THEN format('ROLLBACK PREPARED %L', p.gid) END

@@ -13,6 +13,6 @@ FROM (SELECT format('%I.%I', n.nspname, v.relname) AS object, v.relowner::regrol
       JOIN pg_class v ON v.oid = w.ev_class AND v.relkind = 'v'
       JOIN pg_namespace n ON n.oid = v.relnamespace
       WHERE r.has_row_security
-        AND NOT EXISTS (SELECT 1 FROM unnest(v.reloptions) o (text) WHERE o.text IN ('security_invoker=true', 'security_invoker=on', 'security_invoker=1'))
+        AND NOT EXISTS (SELECT 1 FROM unnest(v.reloptions) o (text) WHERE o.text ~* '^security_invoker=(t|tr|tru|true|on|1|y|ye|yes)$')
       GROUP BY 1, 2) f
 ORDER BY 2

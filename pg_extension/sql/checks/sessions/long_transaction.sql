@@ -14,6 +14,8 @@ SELECT CASE WHEN f.seconds >= {critical_seconds} THEN 'critical' ELSE 'warn' END
        NULL AS fix_job, 'low' AS confidence
 FROM (SELECT a.*, extract(epoch FROM clock_timestamp() - a.xact_start) AS seconds
       FROM pg_stat_activity a
-      WHERE a.xact_start IS NOT NULL AND a.backend_type = 'client backend' AND a.datname = current_database() AND a.pid <> pg_backend_pid()) f
+      WHERE a.xact_start IS NOT NULL AND a.backend_type = 'client backend' AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+        -- VACUUM takes as long as it takes, and keeps no other from removing rows.
+        AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_vacuum v WHERE v.pid = a.pid)) f
 WHERE f.seconds >= {min_seconds}
 ORDER BY f.seconds DESC

@@ -4,9 +4,11 @@
 SELECT CASE WHEN bool_or(t.tgisinternal) THEN 'critical' ELSE 'warn' END AS severity,
        r.object,
        format('%s disabled: %s%s', CASE count(*) WHEN 1 THEN '1 trigger is' ELSE count(*) || ' triggers are' END,
-              string_agg(coalesce(quote_ident(k.conname), quote_ident(t.tgname)), ', ' ORDER BY t.tgname),
-              CASE WHEN bool_or(t.tgisinternal) THEN '; a foreign key is not checked' ELSE '' END) AS detail,
-       jsonb_build_object('triggers', jsonb_agg(t.tgname ORDER BY t.tgname), 'constraints', jsonb_agg(k.conname) FILTER (WHERE k.oid IS NOT NULL)) AS evidence,
+              -- A foreign key has two on each side.
+              string_agg(DISTINCT coalesce(quote_ident(k.conname), quote_ident(t.tgname)), ', '),
+              CASE WHEN bool_or(k.contype = 'f') THEN '; a foreign key is not checked'
+                   WHEN bool_or(t.tgisinternal) THEN '; a deferrable constraint is not checked' ELSE '' END) AS detail,
+       jsonb_build_object('triggers', jsonb_agg(t.tgname ORDER BY t.tgname), 'constraints', jsonb_agg(DISTINCT k.conname) FILTER (WHERE k.oid IS NOT NULL)) AS evidence,
        string_agg(format('ALTER TABLE %s ENABLE TRIGGER %s', r.object, quote_ident(t.tgname)), E';\n' ORDER BY t.tgname) AS fix_sql,
        NULL AS fix_job,
        'medium' AS confidence
