@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, Plan};
+use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, LEAST_BESIDE, Plan};
 
-use super::gather::Tables;
+use super::gather::{Tables, is_suppressed, plain, seen_by};
 use super::look::Planned;
-use super::writes::Upkeep;
+use super::writes::{Upkeep, Written, upkeeps};
 use crate::whatif::hypothetical::{Hypothetical, Supposed};
 use crate::whatif::measured::together;
 use crate::whatif::plan;
@@ -19,6 +19,8 @@ use crate::workload::statements::Statement;
 /// A candidate with what the planner and the answer need of it.
 pub(super) struct Index {
     pub(super) candidate: Candidate,
+    /// The same on the partitioned tables that its table is a part of: one there does what this one does.
+    pub(super) of_whole: Vec<Candidate>,
     /// What the planner sees: one for each partition.
     pub(super) parts: Vec<Hypothetical>,
     pub(super) size: IndexSize,
@@ -38,6 +40,10 @@ pub(super) struct Model<'a> {
     /// Of each of them.
     pub(super) upkeeps: Vec<Upkeep>,
     pub(super) tables: &'a Tables,
+    /// What is written, for candidates that are made while it is searched.
+    pub(super) written: &'a Written,
+    /// Keys that nobody wants to see.
+    pub(super) suppressed: &'a BTreeSet<String>,
     pub(super) deadline: Option<Instant>,
     /// Plans made with supposed indexes.
     pub(super) calls: usize,
@@ -141,13 +147,58 @@ impl CostModel for Model<'_> {
     }
 
     fn is_narrower(&self, narrow: usize, wide: usize) -> bool {
-        let of = |index: usize| &self.indexes[index].candidate;
-        of(narrow).is_narrower_than(of(wide))
+        let (narrow, wide) = (&self.indexes[narrow], &self.indexes[wide].candidate);
+        let mut of_whole = narrow.of_whole.iter();
+        narrow.candidate.is_narrower_than(wide)
+            || of_whole.any(|whole| whole == wide || whole.is_narrower_than(wide))
     }
 
-    fn is_alike(&self, one: usize, other: usize) -> bool {
-        let of = |index: usize| &self.indexes[index].candidate;
-        of(one).is_alike(of(other))
+    fn least_beside(&self, one: usize, other: usize) -> Option<f64> {
+        let (one, other) = (&self.indexes[one], &self.indexes[other].candidate);
+        let of_whole = |whole: &Candidate| {
+            if whole == other {
+                Some(LEAST_BESIDE)
+            } else {
+                whole.least_beside(other)
+            }
+        };
+        let by_itself = one.candidate.least_beside(other);
+        by_itself.or_else(|| one.of_whole.iter().find_map(of_whole))
+    }
+
+    fn merged(&mut self, one: usize, other: usize) -> Option<usize> {
+        let (first, second) = (&self.indexes[one], &self.indexes[other]);
+        let candidate = first.candidate.merged(&second.candidate)?;
+        let mut known = self.indexes.iter();
+        if let Some(position) = known.position(|index| index.candidate == candidate) {
+            return Some(position);
+        }
+        let table = self.tables.get(&candidate.table)?.as_ref()?;
+        if is_suppressed(self.suppressed, &candidate, table) {
+            return None;
+        }
+        let wholes = first.of_whole.iter().map(|whole| whole.table);
+        let of_whole = wholes
+            .filter_map(|whole| seen_by(&candidate, whole, self.tables))
+            .collect();
+        let keys = candidate.plain_columns()?;
+        let index = Index {
+            of_whole,
+            ..plain(candidate, &keys, table)?
+        };
+        self.upkeeps.extend(upkeeps(
+            std::slice::from_ref(&index),
+            self.written,
+            self.tables,
+        ));
+        self.indexes.push(index);
+        let number = self.indexes.len() - 1;
+        for relevant in &mut self.relevant {
+            if relevant.contains(&one) || relevant.contains(&other) {
+                relevant.insert(number);
+            }
+        }
+        Some(number)
     }
 
     fn plan(&mut self, statement: usize, set: &[usize]) -> Option<Plan> {

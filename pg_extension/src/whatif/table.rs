@@ -12,6 +12,7 @@ use super::definition::{Part, family};
 use super::existing::{self, Existing};
 use super::hypothetical::{Hypothetical, Key};
 use super::measured::Measured;
+use crate::failure::spi;
 use crate::names;
 
 /// Partitions of a table that is advised on.
@@ -265,12 +266,14 @@ impl Table {
         Some((vec![index], size))
     }
 
+    /// The number of a column.
+    pub(crate) fn number(&self, name: &str) -> Option<i16> {
+        let mut columns = self.columns.iter();
+        columns.find_map(|(number, column)| (column.name == name).then_some(*number))
+    }
+
     fn numbers(&self, names: &[&str]) -> Option<Vec<i16>> {
-        let number = |name: &&str| {
-            let mut columns = self.columns.iter();
-            columns.find_map(|(number, column)| (column.name == *name).then_some(*number))
-        };
-        names.iter().map(number).collect()
+        names.iter().map(|name| self.number(name)).collect()
     }
 
     /// The size that a B-tree would have, by statistics and by what was measured of expressions and conditions.
@@ -312,6 +315,26 @@ impl Table {
             .find_map(|(column, _)| Some(1.0 - self.columns.get(column)?.null_share));
         by_statistics.or_else(|| Some(measured.share(condition)?.share()))
     }
+}
+
+/// Of each of these tables the partitioned ones among them that it is a part of.
+pub(crate) fn ancestors(tables: &[u32]) -> BTreeMap<u32, Vec<u32>> {
+    let oids: Vec<pg_sys::Oid> = tables.iter().copied().map(pg_sys::Oid::from).collect();
+    let query = "SELECT t.oid, a.relid::oid FROM unnest($1) t(oid) \
+                 CROSS JOIN LATERAL pg_catalog.pg_partition_ancestors(t.oid) a \
+                 WHERE a.relid <> t.oid AND a.relid = ANY ($1)";
+    let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    Spi::connect(|client| {
+        let what = "the partitioned tables";
+        for row in spi(what, client.select(query, None, &[oids.into()])) {
+            let of =
+                |place| spi::<Option<pg_sys::Oid>>(what, row.get(place)).map(pg_sys::Oid::to_u32);
+            if let (Some(part), Some(whole)) = (of(1), of(2)) {
+                found.entry(part).or_default().push(whole);
+            }
+        }
+    });
+    found
 }
 
 fn load_leaves(parent: pg_sys::Oid) -> Option<Vec<Table>> {

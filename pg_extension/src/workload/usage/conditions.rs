@@ -29,10 +29,18 @@ impl Reader<'_> {
                         self.flag(arguments[0], node, always);
                         return;
                     }
-                    for &argument in arguments {
-                        let is_and = operation == pg_sys::BoolExprType::AND_EXPR;
-                        self.condition(argument, always && is_and);
+                    if operation == pg_sys::BoolExprType::AND_EXPR {
+                        for &argument in arguments {
+                            self.condition(argument, always);
+                        }
+                        return;
                     }
+                    self.path.enter();
+                    for &argument in arguments {
+                        self.condition(argument, false);
+                        self.path.next();
+                    }
+                    self.path.leave();
                 }
                 pg_sys::NodeTag::T_Var => self.flag(node, node, always),
                 pg_sys::NodeTag::T_OpExpr => {
