@@ -211,7 +211,7 @@ impl Reader<'_> {
         let known = self.found.iter().position(|(there, _)| *there == entry);
         let position = match known {
             Some(position) => position,
-            None if self.found.len() >= MAX_OCCURRENCES => return None,
+            None if self.found.len() >= MAX_OCCURRENCES || self.is_filled(entry) => return None,
             None => {
                 // SAFETY: the entry is part of the tree being read.
                 let table = unsafe { (*entry).relid };
@@ -226,6 +226,21 @@ impl Reader<'_> {
             }
         };
         Some(&mut self.found[position].1)
+    }
+
+    /// Whether it stands for the rows that an INSERT makes, or that are there already: no index is looked into for its columns.
+    fn is_filled(&self, entry: *mut pg_sys::RangeTblEntry) -> bool {
+        // SAFETY: queries of the tree being read; numbers are checked against the list.
+        self.stack.iter().any(|query| unsafe {
+            let query = &**query;
+            let is = |number: i32| {
+                let entries = pointers::<pg_sys::RangeTblEntry>(query.rtable);
+                entries.get((number - 1) as usize) == Some(&entry)
+            };
+            query.commandType == pg_sys::CmdType::CMD_INSERT
+                && (is(query.resultRelation)
+                    || !query.onConflict.is_null() && is((*query.onConflict).exclRelIndex))
+        })
     }
 
     unsafe fn place(&self, node: *mut pg_sys::Node) -> Option<Place> {
