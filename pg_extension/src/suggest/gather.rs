@@ -12,6 +12,7 @@ use super::look::Planned;
 use super::model::Index;
 use super::shape::Shape;
 use crate::names;
+use crate::whatif::Trusted;
 use crate::whatif::estimate::estimate;
 use crate::whatif::guarded::guarded;
 use crate::whatif::measured::{Measured, measure};
@@ -230,7 +231,7 @@ impl Maker<'_> {
                 return None;
             }
             self.sampled += 1;
-            predict(&ddl, Names::Qualified, context).ok()?
+            predict(&ddl, Names::Qualified, &[], context).ok()?
         };
         let parts = &predicted.definition.parts;
         if parts.iter().any(|part| table.has_like(part)) {
@@ -240,7 +241,8 @@ impl Maker<'_> {
             parts: predicted.indexes().cloned().collect(),
             size: predicted.size(),
             entries_a_row: predicted.entries_a_row,
-            is_rough: false,
+            is_rough: table.depends_on_keys(&candidate, measured),
+            trusted: Trusted::default(),
             predicted: Some(predicted),
             of_whole: Vec::new(),
             candidate,
@@ -262,12 +264,13 @@ pub(super) fn plain(candidate: Candidate, columns: &[i16], table: &Table) -> Opt
     if candidate.included.is_empty() && table.has_index(columns) {
         return None;
     }
-    let (parts, size) = table.plain(columns, &candidate.included, None)?;
+    let (parts, size) = table.plain(columns, &candidate.included)?;
     if !candidate.included.is_empty() && size.pages > table.pages / 2 {
         return None;
     }
     Some(Index {
-        is_rough: candidate.included.is_empty() && table.depends_on_pairs(columns),
+        is_rough: table.depends_on_keys(&candidate, &Measured::default()),
+        trusted: Trusted::default(),
         candidate,
         of_whole: Vec::new(),
         parts,

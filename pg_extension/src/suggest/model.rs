@@ -8,8 +8,9 @@ use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, LEAST_BESIDE, Plan};
 use super::gather::{Tables, is_suppressed, plain, seen_by};
 use super::look::Planned;
 use super::writes::{Upkeep, Written, upkeeps};
+use crate::whatif::Trusted;
 use crate::whatif::hypothetical::{Hypothetical, Supposed};
-use crate::whatif::measured::together;
+use crate::whatif::measured::{Counted, Keys, count};
 use crate::whatif::plan;
 use crate::whatif::predict::Predicted;
 use crate::whatif::table::Table;
@@ -26,8 +27,10 @@ pub(super) struct Index {
     pub(super) size: IndexSize,
     /// Entries that a row has in it.
     pub(super) entries_a_row: f64,
-    /// Its size depends on which values go together, and no rows could be read to tell.
+    /// Its size depends on how often which keys occur, and no rows were read to tell.
     pub(super) is_rough: bool,
+    /// What those that were read say of it.
+    pub(super) trusted: Trusted,
     /// What its size rests on; `None` for plain columns, of which the catalogue knows all.
     pub(super) predicted: Option<Predicted>,
 }
@@ -49,32 +52,39 @@ pub(super) struct Model<'a> {
     pub(super) calls: usize,
 }
 
-/// Lists of columns of one table whose values are looked at together.
+/// Lists of keys of one table that are counted.
 const MAX_LISTS: usize = 100;
 
 impl Model<'_> {
-    /// Looks which values go together in the columns of these candidates of one table, and gives them the sizes that follow.
-    fn look_together(&mut self, table: &Table, candidates: &[usize]) {
-        let columns = |candidate: &usize| self.indexes[*candidate].candidate.plain_columns();
-        let lists: BTreeSet<Vec<i16>> = candidates
-            .iter()
-            .filter_map(columns)
-            .take(MAX_LISTS)
-            .collect();
-        let Ok(found) = together(table, &lists, self.context) else {
+    /// Counts how often the keys of these candidates of one table occur, and gives them the sizes that follow.
+    fn count_keys(&mut self, table: &Table, candidates: &[usize]) {
+        let keys = |candidate: &usize| {
+            let index = &self.indexes[*candidate];
+            // Each partition would have to be read for itself.
+            let [part] = index.parts.as_slice() else {
+                return None;
+            };
+            let is_its_own = part.table.to_u32() == index.candidate.table;
+            let keys = table.keys(&index.candidate, part).filter(|_| is_its_own)?;
+            Some((*candidate, keys))
+        };
+        let (candidates, lists): (Vec<usize>, Vec<Keys>) =
+            candidates.iter().filter_map(keys).take(MAX_LISTS).unzip();
+        if lists.is_empty() {
+            return;
+        }
+        let Ok(found) = count(table, &lists, self.context) else {
             return;
         };
-        for &candidate in candidates {
+        for (candidate, Counted { size, trusted }) in candidates.into_iter().zip(found) {
             let index = &mut self.indexes[candidate];
-            let groups = index.candidate.plain_columns().and_then(|columns| {
-                let groups = found.get(&columns)?;
-                table.plain(&columns, &index.candidate.included, Some(groups))
-            });
-            if let Some((parts, size)) = groups {
-                index.parts = parts;
-                index.size = size;
-                index.is_rough = false;
+            for part in &mut index.parts {
+                part.pages = size.pages;
+                part.height = size.height;
             }
+            index.size = size;
+            index.trusted = trusted;
+            index.is_rough = false;
         }
     }
 
@@ -141,7 +151,7 @@ impl CostModel for Model<'_> {
             if let Some(Some(table)) = tables.get(&table)
                 && self.has_time()
             {
-                self.look_together(table, &candidates);
+                self.count_keys(table, &candidates);
             }
         }
     }

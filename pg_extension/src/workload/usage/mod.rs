@@ -240,7 +240,7 @@ impl Reader<'_> {
         let known = self.found.iter().position(|there| there.entry == entry);
         match known {
             Some(position) => Some(position),
-            None if self.found.len() >= MAX_OCCURRENCES => None,
+            None if self.found.len() >= MAX_OCCURRENCES || self.is_filled(entry) => None,
             None => {
                 // SAFETY: the entry is part of the tree being read.
                 let (table, inherits) = unsafe { ((*entry).relid, (*entry).inh) };
@@ -261,6 +261,21 @@ impl Reader<'_> {
                 Some(self.found.len() - 1)
             }
         }
+    }
+
+    /// Whether it stands for the rows that an INSERT makes, or that are there already: no index is looked into for its columns.
+    fn is_filled(&self, entry: *mut pg_sys::RangeTblEntry) -> bool {
+        // SAFETY: queries of the tree being read; numbers are checked against the list.
+        self.stack.iter().any(|query| unsafe {
+            let query = &**query;
+            let is = |number: i32| {
+                let entries = pointers::<pg_sys::RangeTblEntry>(query.rtable);
+                entries.get((number - 1) as usize) == Some(&entry)
+            };
+            query.commandType == pg_sys::CmdType::CMD_INSERT
+                && (is(query.resultRelation)
+                    || !query.onConflict.is_null() && is((*query.onConflict).exclRelIndex))
+        })
     }
 
     unsafe fn place(&self, node: *mut pg_sys::Node) -> Option<Place> {
