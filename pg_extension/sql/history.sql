@@ -21,7 +21,7 @@ COMMENT ON TABLE pitcrew.history_ticks IS
 COMMENT ON COLUMN pitcrew.history_ticks.began IS 'When the tick before was taken: what is counted happened between began and at.';
 COMMENT ON COLUMN pitcrew.history_ticks.merged IS 'Ticks that this row stands for.';
 COMMENT ON COLUMN pitcrew.history_ticks.gaps IS
-    'Why it does not simply continue the tick before: first, other server (a dump, a clone, a promoted standby), restart, statistics reset, statements reset. What is counted then is a part of what happened, and no rate is shown.';
+    'Why it does not simply continue the tick before: first, other server (a dump, a clone, a promoted standby), restart, statistics reset, statements reset, statements not read, statements not read before (in the tick before). What is counted then is a part of what happened, and no rate is shown.';
 COMMENT ON COLUMN pitcrew.history_ticks.server IS 'System identifier, database OID and timeline where it was taken.';
 COMMENT ON COLUMN pitcrew.history_ticks.boot IS 'When that server had been started.';
 COMMENT ON COLUMN pitcrew.history_ticks.statistics_reset IS 'When the database''s statistics had been reset; empty for never.';

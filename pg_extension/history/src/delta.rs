@@ -79,6 +79,10 @@ pub enum Gap {
     StatisticsReset,
     /// `pg_stat_statements_reset`.
     StatementsReset,
+    /// `pg_stat_statements` could not be read.
+    StatementsUnread,
+    /// It could not in the tick before: what was counted then is counted now.
+    StatementsUnreadBefore,
 }
 
 impl Gap {
@@ -91,6 +95,8 @@ impl Gap {
             Self::Restart => "restart",
             Self::StatisticsReset => "statistics reset",
             Self::StatementsReset => "statements reset",
+            Self::StatementsUnread => "statements not read",
+            Self::StatementsUnreadBefore => "statements not read before",
         }
     }
 }

@@ -118,16 +118,21 @@ pub(super) fn take(tally: Tally, seen: &[Seen]) -> i64 {
     }
     compress();
     let last = last();
-    let gaps = gaps(last.as_ref().map(|(origin, _)| origin), &origin);
+    let mut gaps = gaps(last.as_ref().map(|last| &last.origin), &origin);
+    if last.as_ref().is_some_and(|last| last.is_unread) {
+        gaps.push(Gap::StatementsUnreadBefore);
+    }
     let tick = begin(&origin, last.as_ref(), &gaps, tally);
     let mut left_out = 0;
     if let Some(schema) = schema {
-        let had = last.is_some_and(|(last, _)| !last.statements_reset.is_empty());
+        let had = last.is_some_and(|last| !last.origin.statements_reset.is_empty());
         // A text of another database that is none in this one's encoding makes the server refuse all of them.
-        left_out += process::attempt("the statements of a tick", || {
+        match process::attempt("the statements of a tick", || {
             statements(&tick, &schema, had)
-        })
-        .unwrap_or(0);
+        }) {
+            Some(more) => left_out += more,
+            None => unread(&tick),
+        }
     }
     left_out += relations(&tick);
     left_out += settings(&tick);
@@ -143,13 +148,22 @@ pub(super) fn compress() {
     read_text("default_toast_compression", query, &[]);
 }
 
-/// Where the tick before was taken, and whether it was whole.
-fn last() -> Option<(Origin, bool)> {
+/// The tick before.
+struct Last {
+    origin: Origin,
+    /// Nothing was left out.
+    is_whole: bool,
+    /// Its statements could not be read.
+    is_unread: bool,
+}
+
+fn last() -> Option<Last> {
     let what = "pitcrew.history_ticks";
-    let query = "SELECT server, boot, statistics_reset, statements_reset, left_out = 0 \
+    let query = "SELECT server, boot, statistics_reset, statements_reset, left_out = 0, gaps @> ARRAY[$1] \
                  FROM pitcrew.history_ticks ORDER BY id DESC LIMIT 1";
     Spi::connect(|client| {
-        let row = spi(what, client.select(query, Some(1), &[])).first();
+        let unread = [Gap::StatementsUnread.as_str().into()];
+        let row = spi(what, client.select(query, Some(1), &unread)).first();
         if row.is_empty() {
             return None;
         }
@@ -160,11 +174,16 @@ fn last() -> Option<(Origin, bool)> {
             statistics_reset: text(3),
             statements_reset: text(4),
         };
-        Some((origin, spi(what, row.get(5)).unwrap_or(false)))
+        let flag = |place: usize| spi(what, row.get(place)).unwrap_or(false);
+        Some(Last {
+            origin,
+            is_whole: flag(5),
+            is_unread: flag(6),
+        })
     })
 }
 
-fn begin(origin: &Origin, last: Option<&(Origin, bool)>, gaps: &[Gap], tally: Tally) -> Tick {
+fn begin(origin: &Origin, last: Option<&Last>, gaps: &[Gap], tally: Tally) -> Tick {
     let what = "pitcrew.history_ticks";
     let names: Vec<String> = gaps.iter().map(|gap| gap.as_str().to_owned()).collect();
     // A clock that was put back takes no time back.
@@ -194,7 +213,7 @@ fn begin(origin: &Origin, last: Option<&(Origin, bool)>, gaps: &[Gap], tally: Ta
             began: at(2),
             at: at(3),
             is_foreign,
-            is_after_whole: !is_foreign && last.is_some_and(|(_, whole)| *whole),
+            is_after_whole: !is_foreign && last.is_some_and(|last| last.is_whole),
             has_before: !is_foreign,
         }
     })
@@ -336,6 +355,14 @@ pub(super) fn run(query: &str, arguments: &[DatumWithOid<'_>]) -> usize {
         let done = client.update(query.as_c_str(), None, arguments);
         spi("the history", done).len()
     })
+}
+
+fn unread(tick: &Tick) {
+    let query = "UPDATE pitcrew.history_ticks SET gaps = gaps || $2 WHERE id = $1";
+    run(
+        query,
+        &[tick.id.into(), Gap::StatementsUnread.as_str().into()],
+    );
 }
 
 fn finish(tick: &Tick, left_out: i64) {

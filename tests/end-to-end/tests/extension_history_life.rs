@@ -70,6 +70,46 @@ fn resets_are_marked_and_nothing_is_negative_or_invented() {
 }
 
 #[test]
+fn a_tick_whose_statements_cannot_be_read_is_a_tick_and_says_so() {
+    require!(statements);
+    let postgres = server(&[("pg_stat_statements.track", "all")]);
+    let session = Session::open(&postgres.url("shop"));
+    session.run("CREATE TABLE t (id int)");
+    run(&session, 1);
+    sample(&session);
+    // A byte that is a letter there, and nothing here.
+    session.run(
+        "CREATE DATABASE bytes ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+    );
+    Session::open(&postgres.url("bytes"))
+        .run("DO $$ BEGIN EXECUTE 'SELECT 1 AS \"' || chr(233) || '\"'; END $$");
+    assert_eq!(
+        session.failure("SELECT * FROM pg_stat_statements").code,
+        "22021"
+    );
+    run(&session, 2);
+    session.run("INSERT INTO t SELECT generate_series(1, 20)");
+    let tick = sample(&session);
+    assert_eq!(gaps(&session, tick), "statements not read");
+    assert_eq!(
+        session.text("SELECT inserted FROM pitcrew.table_growth() WHERE object = 'public.t'"),
+        "20"
+    );
+    // The next that can be read has what was counted meanwhile, and no rate of it.
+    session.run("DROP DATABASE bytes");
+    session.run("SELECT count(*) FROM (SELECT pg_stat_statements_reset(s.userid, s.dbid, s.queryid) FROM pg_stat_statements(false) s WHERE s.dbid NOT IN (SELECT oid FROM pg_database)) r");
+    run(&session, 4);
+    let tick = sample(&session);
+    assert_eq!(gaps(&session, tick), "statements not read before");
+    let id = queryid(&session, "SELECT $1 || $2");
+    assert_eq!(calls(&session, &id, tick), 6);
+    run(&session, 1);
+    let next = sample(&session);
+    assert_eq!(gaps(&session, next), "");
+    assert_eq!(calls(&session, &id, next), 1);
+}
+
+#[test]
 fn a_crash_loses_counters_and_no_history() {
     require!(statements);
     let mut postgres = server(&[]);
