@@ -29,9 +29,6 @@ const MAX_WIDTH: f64 = 1000.0;
 /// Rows in a sample from which a share is told.
 const ENOUGH_ROWS: usize = 100;
 
-/// Rows that are enough to tell how often keys occur together: for a size, not for a plan.
-const ENOUGH_TOGETHER: f64 = 20_000.0;
-
 /// Expressions and conditions over one table.
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
@@ -180,7 +177,7 @@ pub(crate) fn count(
             predicate: None,
             pages: f64::from(table.pages),
             rows: table.rows(),
-            enough: ENOUGH_TOGETHER,
+            enough: sample::ROWS,
         };
         sample::take(wanted, context, |sample| {
             let of = |list: &Keys| {

@@ -215,7 +215,8 @@ fn what_cannot_be_known_is_said() {
             "SELECT confidence FROM pitcrew.suggest_indexes(queries => ARRAY[{}])",
             literal(&query)
         ));
-        assert_eq!(suggested[0][0].as_deref(), Some("low"), "{condition}");
+        let of_first = suggested.first().and_then(|row| row[0].as_deref());
+        assert_eq!(of_first, Some("low"), "{condition}");
     }
     // Which time it is, nobody can tell beforehand.
     let found = explain(
@@ -592,7 +593,8 @@ fn keys_that_go_together_are_counted_together() {
         ));
         let advice: serde_json::Value = serde_json::from_str(&advice).unwrap();
         let listed = |name: &str| advice[name].as_array().unwrap().clone();
-        let list = format!("({keys})");
+        // An expression stands in parentheses.
+        let list = format!("({})", keys.replace("abs(city)", "(abs(city))"));
         let suggested = listed("suggestions")
             .into_iter()
             .filter(|one| one["ddl"].as_str().unwrap().ends_with(&list));
@@ -623,9 +625,9 @@ fn a_suggestion_is_trusted_as_far_as_a_prediction_of_the_same() {
         (
             "customer, place text_pattern_ops",
             "customer = 150000 AND place LIKE 'place 5%'",
-            "medium",
+            "high",
         ),
-        ("city, region", "city = 5 AND region = 7", "high"),
+        ("region, city", "city = 5 AND region = 7", "high"),
         (
             "customer DESC, day",
             "true ORDER BY customer DESC, day LIMIT 10",

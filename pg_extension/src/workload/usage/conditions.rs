@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use super::local::local;
 use super::operators::{Kind, kind};
 use super::{Reader, With};
-use crate::lists::pointers;
+use crate::lists::{oids, pointers};
 
 /// Conditions of one occurrence that are kept.
 const MAX_CONDITIONS: usize = 8;
@@ -46,13 +46,28 @@ impl Reader<'_> {
                 pg_sys::NodeTag::T_OpExpr => {
                     let operation = node.cast::<pg_sys::OpExpr>();
                     if let &[left, right] = pointers::<pg_sys::Node>((*operation).args) {
-                        self.comparison(operation, left, right);
+                        let (operator, collation) = ((*operation).opno, (*operation).inputcollid);
+                        self.comparison(operator, collation, left, right);
                         if always {
                             for (column, value) in [(left, right), (right, left)] {
                                 self.single((*operation).opno, column, value);
                                 self.literal(node, (*operation).opno, column, value);
                             }
                         }
+                    }
+                }
+                pg_sys::NodeTag::T_RowCompareExpr => {
+                    // An index begins where the first of them does.
+                    let row = node.cast::<pg_sys::RowCompareExpr>();
+                    let first = |list| pointers::<pg_sys::Node>(list).first().copied();
+                    let oid = |list| oids(list).first().copied();
+                    if let (Some(left), Some(right), Some(operator), Some(collation)) = (
+                        first((*row).largs),
+                        first((*row).rargs),
+                        oid((*row).opnos),
+                        oid((*row).inputcollids),
+                    ) {
+                        self.comparison(operator, collation, left, right);
                     }
                 }
                 pg_sys::NodeTag::T_ScalarArrayOpExpr => {
