@@ -36,12 +36,14 @@ fn planned<T>(result: Result<Result<T, Skip>, crate::whatif::guarded::Caught>) -
         Err(caught) => caught.message,
     };
     Failure::argument(format!("the query is not planned: {reason}"))
-        .hint("Give one SELECT, UPDATE or DELETE; its parameters may be $1, $2 and so on.")
+        .hint("Give one SELECT, UPDATE, DELETE or INSERT of a query; its parameters may be $1, $2 and so on.")
         .raise()
 }
 
-fn predicted(text: &str, context: &Context) -> Predicted {
-    let found = predict(&c_text("the definition", text), Names::Session, context);
+/// An index, as if `absent` were not there.
+fn predicted(text: &str, absent: &[pg_sys::Oid], context: &Context) -> Predicted {
+    let text = c_text("the definition", text);
+    let found = predict(&text, Names::Session, absent, context);
     or_raise(found.map_err(|reason| {
         Failure::argument(format!("the index cannot be predicted: {reason}")).hint(
             "Give one CREATE INDEX statement on a table, as in CREATE INDEX ON orders (customer).",
@@ -92,11 +94,11 @@ fn explain_with(
         .trust()
         .check_relations(&relations, Path::Own)
         .map_err(Skip::Because)));
-    let absent = without.into_iter().flatten().flat_map(existing).collect();
+    let absent: Vec<pg_sys::Oid> = without.into_iter().flatten().flat_map(existing).collect();
     let found: Vec<Predicted> = indexes
         .iter()
         .flatten()
-        .map(|text| predicted(&text.0, &context))
+        .map(|text| predicted(&text.0, &absent, &context))
         .collect();
     let nothing = Supposed::default();
     let supposed = Supposed {
@@ -141,7 +143,7 @@ fn trusted(text: &Source, context: &Context, found: &[Predicted]) -> Trusted {
     let of_constants = planned(guarded(|| {
         analysis::enter(context);
         let analysed = analysis::analyse(text, context)?;
-        Ok(of_query(analysed.query, &all))
+        Ok(of_query(&analysed, &all))
     }));
     trusted.merge(of_constants);
     trusted
@@ -204,7 +206,7 @@ fn predict_index(
         name!(because, Vec<Text>),
     ),
 > {
-    let found = predicted(&ddl.0, &Context::new());
+    let found = predicted(&ddl.0, &[], &Context::new());
     let name = found.indexes().next().map(|index| index.name.clone());
     TableIterator::once((
         name.and_then(|name| shown_name(&name)).map(Text),

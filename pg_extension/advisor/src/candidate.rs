@@ -2,6 +2,11 @@
 
 use std::rc::Rc;
 
+/// Share of its statements' cost that an index has to save beside one that answers the same.
+pub const LEAST_BESIDE: f64 = 0.2;
+/// The same of GIN, which takes an entry for each element of a value: no method is dearer to write.
+const LEAST_BESIDE_GIN: f64 = 0.5;
+
 /// Access methods of candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Method {
@@ -58,7 +63,38 @@ pub struct Key {
     pub nulls_first: bool,
 }
 
+impl Expression {
+    /// The same of a table whose columns have the same names and other numbers; `None` where it lacks one.
+    pub fn on(&self, number: &impl Fn(i16) -> Option<i16>) -> Option<Self> {
+        let mut columns: Vec<i16> = self
+            .columns
+            .iter()
+            .copied()
+            .map(number)
+            .collect::<Option<_>>()?;
+        columns.sort_unstable();
+        let sql = Rc::clone(&self.sql);
+        Some(Self { sql, columns })
+    }
+}
+
+impl Of {
+    /// As [`Expression::on`].
+    pub fn on(&self, number: &impl Fn(i16) -> Option<i16>) -> Option<Self> {
+        match self {
+            Self::Column(column) => number(*column).map(Self::Column),
+            Self::Expression(expression) => expression.on(number).map(Self::Expression),
+        }
+    }
+}
+
 impl Key {
+    /// As [`Expression::on`].
+    pub fn on(&self, number: &impl Fn(i16) -> Option<i16>) -> Option<Self> {
+        let of = self.of.on(number)?;
+        Some(Self { of, ..self.clone() })
+    }
+
     /// Ascending, of the default operator class.
     pub fn new(of: Of) -> Self {
         Self {
@@ -108,6 +144,32 @@ impl Candidate {
             included,
             predicate: None,
         }
+    }
+
+    /// The same on another table, as [`Expression::on`].
+    pub fn on(&self, table: u32, number: &impl Fn(i16) -> Option<i16>) -> Option<Self> {
+        let mut included: Vec<i16> = self
+            .included
+            .iter()
+            .copied()
+            .map(number)
+            .collect::<Option<_>>()?;
+        included.sort_unstable();
+        let predicate = match &self.predicate {
+            Some(predicate) => Some(predicate.on(number)?),
+            None => None,
+        };
+        Some(Self {
+            table,
+            method: self.method,
+            keys: self
+                .keys
+                .iter()
+                .map(|key| key.on(number))
+                .collect::<Option<_>>()?,
+            included,
+            predicate,
+        })
     }
 
     /// The key columns, where it is a B-tree over all rows whose keys are columns in ascending order.
@@ -166,19 +228,52 @@ impl Candidate {
         }
     }
 
-    /// Whether another one answers the same look-ups: its keys begin with all of this one's, in whatever directions, over the same rows.
-    pub fn is_alike(&self, other: &Self) -> bool {
-        let begins = || {
-            let mut pairs = self.keys.iter().zip(&other.keys);
-            pairs.all(|(own, theirs)| own.of == theirs.of && own.class == theirs.class)
+    /// One that does what both do: the keys of the longer one, and beside them what either stores. `None` where the keys of one
+    /// do not begin with those of the other, where they hold other rows, or where one of them does it all.
+    pub fn merged(&self, other: &Self) -> Option<Self> {
+        let (short, long) = if self.keys.len() <= other.keys.len() {
+            (self, other)
+        } else {
+            (other, self)
         };
-        self != other
+        let is_fit = short.table == long.table
+            && short.method == Method::Btree
+            && long.method == Method::Btree
+            && short.predicate == long.predicate
+            && long.keys.starts_with(&short.keys);
+        if !is_fit {
+            return None;
+        }
+        let mut merged = long.clone();
+        let more = short
+            .included
+            .iter()
+            .filter(|column| !long.stores(**column));
+        merged.included.extend(more);
+        merged.included.sort_unstable();
+        (merged != *long && merged != *short).then_some(merged)
+    }
+
+    /// Where another one answers the same look-ups, the share of their cost that this one has to save beside it to be worth having too.
+    /// Its keys begin with all of this one's, in whatever directions, over the same rows; or both look into the same, and it does so by
+    /// the type's default operator class, which answers what the others do.
+    pub fn least_beside(&self, other: &Self) -> Option<f64> {
+        let is_of_one_kind = self != other
             && self.table == other.table
-            && self.method == Method::Btree
-            && other.method == Method::Btree
+            && self.method == other.method
             && self.predicate == other.predicate
-            && self.keys.len() <= other.keys.len()
-            && begins()
+            && self.keys.len() <= other.keys.len();
+        let mut pairs = self.keys.iter().zip(&other.keys);
+        let least = match self.method {
+            Method::Btree => pairs
+                .all(|(own, theirs)| own.of == theirs.of && own.class == theirs.class)
+                .then_some(LEAST_BESIDE),
+            Method::Gin => (self.keys.len() == other.keys.len()
+                && pairs.all(|(own, theirs)| own.of == theirs.of && theirs.class.is_none()))
+            .then_some(LEAST_BESIDE_GIN),
+            Method::Hash | Method::Brin => None,
+        };
+        least.filter(|_| is_of_one_kind)
     }
 }
 
@@ -216,8 +311,8 @@ mod tests {
         let mut descending = of(&[1, 2], &[]);
         descending.keys[1].descends = true;
         for other in [of(&[1, 2], &[3]), of(&[1, 2, 3], &[]), descending] {
-            assert!(of(&[1, 2], &[]).is_alike(&other), "{other:?}");
-            assert!(of(&[1], &[9]).is_alike(&other), "{other:?}");
+            assert!(of(&[1, 2], &[]).least_beside(&other).is_some(), "{other:?}");
+            assert!(of(&[1], &[9]).least_beside(&other).is_some(), "{other:?}");
         }
         for other in [
             of(&[1], &[2]),
@@ -225,7 +320,44 @@ mod tests {
             of(&[1, 2], &[]),
             some_rows(of(&[1, 2], &[3])),
         ] {
-            assert!(!of(&[1, 2], &[]).is_alike(&other), "{other:?}");
+            assert!(of(&[1, 2], &[]).least_beside(&other).is_none(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_classes_that_look_into_the_same_the_default_one_answers_more() {
+        let inside = |column: i16, class: Option<&str>| {
+            let mut candidate = Candidate {
+                method: Method::Gin,
+                ..of(&[column], &[])
+            };
+            candidate.keys[0].class = class.map(Into::into);
+            candidate
+        };
+        let paths = inside(1, Some("jsonb_path_ops"));
+        assert!(paths.least_beside(&inside(1, None)).is_some());
+        assert!(inside(1, None).least_beside(&paths).is_none());
+        for other in [inside(2, None), of(&[1], &[]), paths.clone()] {
+            assert!(paths.least_beside(&other).is_none(), "{other:?}");
+        }
+        assert!(of(&[1], &[]).least_beside(&inside(1, None)).is_none());
+    }
+
+    #[test]
+    fn merged_is_the_longer_one_with_all_that_is_stored() {
+        for (one, other, wanted) in [
+            (of(&[1], &[2]), of(&[1], &[3]), Some(of(&[1], &[2, 3]))),
+            (
+                of(&[1], &[4]),
+                of(&[1, 2], &[3]),
+                Some(of(&[1, 2], &[3, 4])),
+            ),
+            (of(&[1], &[2]), of(&[1, 2], &[]), None),
+            (of(&[1], &[2]), of(&[2], &[3]), None),
+            (of(&[1], &[2]), some_rows(of(&[1], &[3])), None),
+        ] {
+            assert_eq!(one.merged(&other), wanted, "{one:?} {other:?}");
+            assert_eq!(other.merged(&one), wanted, "{one:?} {other:?}");
         }
     }
 
@@ -247,6 +379,19 @@ mod tests {
             assert!(!small(2).is_narrower_than(&of(&[1, 2], &[])));
             assert!(!of(&[1], &[]).is_narrower_than(&small(1)));
         }
+    }
+
+    #[test]
+    fn on_another_table_columns_have_its_numbers() {
+        let number = |column: i16| (column < 9).then_some(column + 10);
+        assert_eq!(
+            of(&[1, 2], &[3]).on(7, &number),
+            Some(Candidate {
+                table: 7,
+                ..of(&[11, 12], &[13])
+            })
+        );
+        assert_eq!(some_rows(of(&[1], &[])).on(7, &number), None);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Used {
     pub ordered: Vec<Vec<Key>>,
     /// Looked into: what an array, a document or a text has inside.
     pub inside: Vec<Key>,
+    /// Pairs of what is compared that no wanted row has to meet both of: they stand in different arms of an OR.
+    pub apart: Vec<(Of, Of)>,
     /// What all rows that it wants meet, and an index may leave the others out for.
     pub conditions: Vec<Condition>,
     /// Each equal to one value in all rows that it wants.
@@ -33,6 +35,18 @@ pub struct Condition {
     pub pinned: Option<i16>,
 }
 
+impl Condition {
+    /// As [`Expression::on`].
+    pub fn on(&self, number: &impl Fn(i16) -> Option<i16>) -> Option<Self> {
+        let pinned = match self.pinned {
+            Some(column) => Some(number(column)?),
+            None => None,
+        };
+        let expression = self.expression.on(number)?;
+        Some(Self { expression, pinned })
+    }
+}
+
 /// What a table's statistics say of its columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -47,6 +61,37 @@ pub struct Facts {
 }
 
 impl Used {
+    /// The same of a table whose columns have the same names and other numbers; `None` where it lacks one.
+    pub fn on(&self, number: &impl Fn(i16) -> Option<i16>) -> Option<Self> {
+        let keys =
+            |keys: &[Key]| -> Option<Vec<Key>> { keys.iter().map(|key| key.on(number)).collect() };
+        let numbers =
+            |columns: &[i16]| -> Option<Vec<i16>> { columns.iter().copied().map(number).collect() };
+        Some(Self {
+            equal: keys(&self.equal)?,
+            range: keys(&self.range)?,
+            ordered: self
+                .ordered
+                .iter()
+                .map(|list| keys(list))
+                .collect::<Option<_>>()?,
+            inside: keys(&self.inside)?,
+            apart: self
+                .apart
+                .iter()
+                .map(|(one, other)| Some((one.on(number)?, other.on(number)?)))
+                .collect::<Option<_>>()?,
+            conditions: self
+                .conditions
+                .iter()
+                .map(|one| one.on(number))
+                .collect::<Option<_>>()?,
+            single: numbers(&self.single)?,
+            read: numbers(&self.read)?,
+            is_read_whole: self.is_read_whole,
+        })
+    }
+
     /// Whether an index that stores what `candidate` does answers all of it.
     pub fn is_covered_by(&self, candidate: &Candidate) -> bool {
         !self.is_read_whole
@@ -217,9 +262,17 @@ fn other_methods(table: u32, used: &Used, facts: &Facts) -> Vec<Candidate> {
 fn keys(used: &Used) -> Vec<Vec<Key>> {
     let mut found: Vec<Vec<Key>> = Vec::new();
     let mut put = |keys: &[&Key]| {
-        let is_repeated =
-            (1..keys.len()).any(|end| keys[..end].iter().any(|key| key.of == keys[end].of));
-        if !is_repeated
+        let fits = |one: &Key, other: &Key| {
+            let is_pair = |(a, b): &(Of, Of)| {
+                (*a == one.of && *b == other.of) || (*b == one.of && *a == other.of)
+            };
+            one.of != other.of && !used.apart.iter().any(is_pair)
+        };
+        let is_apart = (1..keys.len()).any(|end| {
+            let mut before = keys[..end].iter();
+            before.any(|key| !fits(key, keys[end]))
+        });
+        if !is_apart
             && !found
                 .iter()
                 .any(|known| known.iter().eq(keys.iter().copied()))
@@ -349,6 +402,19 @@ mod tests {
             ..Used::default()
         };
         assert_eq!(found(&used), [vec![1], vec![2], vec![1, 2], vec![2, 1]]);
+    }
+
+    #[test]
+    fn arms_of_an_or_each_get_their_own() {
+        let used = Used {
+            equal: columns(&[1, 2, 3]),
+            apart: vec![(Of::Column(1), Of::Column(2))],
+            ..Used::default()
+        };
+        let both = |keys: &Vec<i16>| keys.contains(&1) && keys.contains(&2);
+        let found = found(&used);
+        assert!(found.contains(&vec![1]) && found.contains(&vec![2, 3]));
+        assert!(!found.iter().any(both), "{found:?}");
     }
 
     #[test]

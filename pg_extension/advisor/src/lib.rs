@@ -10,7 +10,7 @@ mod size;
 mod superfluous;
 mod upkeep;
 
-pub use candidate::{Candidate, Expression, Key, Method, Of};
+pub use candidate::{Candidate, Expression, Key, LEAST_BESIDE, Method, Of};
 pub use candidates::{Condition, Facts, Used, candidates, is_covered};
 pub use name::{MAX_NAME_BYTES, index_name, stable_hash};
 pub use search::{Chosen, CostModel, Found, Helped, Limits, Plan, search};

@@ -141,11 +141,13 @@ fn duplicate(there: &[There], gone: &[usize], index: usize) -> Option<Why> {
             && !other.is_suggested
             && (other.is_unique || !own.is_unique)
     });
-    // Which of two stays: what a constraint needs, what is unique, what is read more, what was there first.
+    // Which of two stays: what a constraint needs, what is unique, what takes less, what is read more, what was there first. The planner
+    // reads the one that stays for what was read in the other.
     let rank = |index: usize, one: &There| {
         (
             !one.may_go,
             one.is_unique,
+            std::cmp::Reverse(one.bytes),
             one.scans,
             std::cmp::Reverse(index),
         )
@@ -281,6 +283,13 @@ mod tests {
         there[0].may_go = true;
         there[0].is_unique = true;
         assert_eq!(gone(&there), [1]);
+        // Another fill factor: what takes less stays, however often the other one is read, but not for a constraint's.
+        let mut sizes = [index(&["a"], &[]), index(&["a"], &[]), index(&["a"], &[])];
+        (sizes[0].bytes, sizes[0].scans) = (300, 99);
+        (sizes[2].bytes, sizes[2].scans) = (200, 50);
+        assert_eq!(gone(&sizes), [0, 2]);
+        sizes[2].may_go = false;
+        assert_eq!(gone(&sizes), [0, 1]);
         // Unique ones enforce something.
         there[1].predicate = Some("b".to_owned());
         assert!(gone(&there).is_empty());

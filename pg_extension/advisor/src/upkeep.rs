@@ -152,8 +152,8 @@ pub fn hot_loss(columns: &[i16], writes: &Writes) -> f64 {
 /// By which share fewer of the table's writes get through in the same processor time of the server, with one more index.
 ///
 /// A new entry touches the pages of a descent, and where the index is unique the row's older version. What a page takes is what it
-/// took in those writes that did the least beside. Waiting for disks and VACUUM are not in it: they take other time than the
-/// processor's. `None` where a write's time is not known.
+/// took in those writes that did the least beside; a row takes one page at least. Waiting for disks and VACUUM are not in it: they
+/// take other time than the processor's. `None` where a write's time is not known.
 pub fn write_loss(kept: Kept<'_>, writes: &Writes) -> Option<f64> {
     let (mut ms, mut calls, mut page_ms, mut pages) = (0.0, 0.0, f64::INFINITY, 0.0);
     let descent = |size: IndexSize| f64::from(size.height + 1);
@@ -166,7 +166,9 @@ pub fn write_loss(kept: Kept<'_>, writes: &Writes) -> Option<f64> {
         ms += spent.ms;
         calls += spent.calls;
         if spent.pages > 0.0 {
-            page_ms = page_ms.min(spent.ms / (spent.pages + INSIDE_PAGES * spent.calls));
+            // COPY writes many rows while it holds a page, and one of them takes as long as where each looks for its own.
+            let pages = spent.pages.max(write.rows);
+            page_ms = page_ms.min(spent.ms / (pages + INSIDE_PAGES * spent.calls));
         }
         let entries = entries(kept.columns, write, writes);
         let own = entries.own * kept.entries_a_row * descent(kept.size);
@@ -359,6 +361,26 @@ mod tests {
         writes.writes[0].spent = Some(spent);
         let loss = write_loss(kept(&[5], 300), &writes).unwrap();
         assert!((loss - 7.0 / 13.014).abs() < 1e-9, "{loss}");
+    }
+
+    /// 200,000 rows on PostgreSQL 15: 84.4 ms without an index, 322.8 ms with one on random numbers (1,095 pages), 216.0 ms with one on
+    /// ascending ones, 492.0 ms with both.
+    #[test]
+    fn rows_that_copy_writes_page_by_page_take_as_long_as_single_ones() {
+        let copied = |ms, pages| {
+            let mut writes = writes(Change::Insert, Vec::new());
+            writes.writes[0].rows = 200_000.0;
+            writes.writes[0].spent = Some(Spent {
+                calls: 1.0,
+                ms,
+                pages,
+            });
+            write_loss(kept(&[5], 1_095), &writes).unwrap()
+        };
+        let first = copied(84.4, 3_767.0);
+        assert!((first - (1.0 - 84.4 / 322.8)).abs() < 0.1, "{first}");
+        let second = copied(216.0, 521_048.0);
+        assert!((second - (1.0 - 216.0 / 492.0)).abs() < 0.1, "{second}");
     }
 
     #[test]

@@ -132,6 +132,10 @@ fn look() {
     if any != Some(true) {
         return;
     }
+    run(
+        include_str!("../../sql/queries/advice_gone_tables.sql"),
+        &[],
+    );
     let statements = statements();
     let about = |query: &str| query.replace("{statements}", &statements);
     run(

@@ -254,17 +254,27 @@ pub(super) fn create_part(
     })
 }
 
-/// Makes a partition's index a part of its parent's.
+/// Makes partitions' indexes parts of their parents', all or none: each pair is a parent's and a partition's.
 ///
 /// # Errors
-/// One of the two is gone.
-pub(super) fn attach(parent: pg_sys::Oid, part: pg_sys::Oid) -> Result<Command, Failure> {
+/// One of them is gone.
+pub(super) fn attach(pairs: &[(pg_sys::Oid, pg_sys::Oid)]) -> Result<Command, Failure> {
     let name = |index| names::qualified(index).ok_or_else(|| gone(index));
-    Ok(Command::new(format!(
-        "ALTER INDEX {} ATTACH PARTITION {}",
-        name(parent)?,
-        name(part)?
-    )))
+    let texts: Vec<String> = pairs
+        .iter()
+        .map(|(parent, part)| {
+            let (parent, part) = (name(*parent)?, name(*part)?);
+            Ok(format!("ALTER INDEX {parent} ATTACH PARTITION {part}"))
+        })
+        .collect::<Result<_, Failure>>()?;
+    Ok(Command::new(match texts.as_slice() {
+        [only] => only.clone(),
+        // One statement, for it is one transaction.
+        all => {
+            let body = format!("BEGIN {}; END", all.join("; "));
+            format!("DO LANGUAGE plpgsql {}", names::literal(&body))
+        }
+    }))
 }
 
 /// The statement that removes an index left by a failed job of `kind` on `table`; `None` when it is gone, became

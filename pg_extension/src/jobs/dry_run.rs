@@ -2,7 +2,7 @@
 
 use pgrx::prelude::*;
 
-use super::plan::{self, Step};
+use super::plan::{self, Built, Step};
 use super::spec::Spec;
 use super::{command, disk};
 use crate::document::Document;
@@ -106,8 +106,9 @@ fn described(
             );
             return Ok(Some((text, Some(*part))));
         }
+        Step::AttachFound => return Ok(None),
     };
-    let command = step.command(&Default::default(), role)?;
+    let command = step.command(&mut Built::default(), role)?;
     Ok(command.map(|command| (command.text, on)))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The list is made once, when the job starts; each command is built, and its rights are checked, just before it runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::prelude::*;
 
@@ -10,7 +10,7 @@ use super::board::MAX_TOUCHED;
 use super::command::{self, Command};
 use super::spec::{Choice, Many, Over, Spec, Statistics, Vacuum};
 use super::statistics;
-use crate::failure::{Failure, spi};
+use crate::failure::{Failure, read_one, spi};
 
 /// One command of a job.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub(super) enum Step {
     Part {
         /// What the index is over.
         over: Over,
+        /// The partitioned table.
+        parent: pg_sys::Oid,
         /// The partition.
         part: pg_sys::Oid,
     },
@@ -37,16 +39,64 @@ pub(super) enum Step {
         /// The partition.
         part: pg_sys::Oid,
     },
+    /// Those that partitions had already do so, all or none, as the last act of the job: until then the job can be undone, which
+    /// takes its parents with all their parts, and these are somebody else's.
+    AttachFound,
+}
+
+/// What the steps of a job came to so far.
+#[derive(Debug, Default)]
+pub(super) struct Built {
+    /// The index that was made on each table.
+    made: HashMap<u32, pg_sys::Oid>,
+    /// Indexes that partitions had already, each with the partitioned table whose index it is to be a part of.
+    found: Vec<(pg_sys::Oid, pg_sys::Oid)>,
+    /// The partitions that have them, and those below.
+    served: HashSet<u32>,
+}
+
+impl Built {
+    pub(super) fn made(&mut self, table: pg_sys::Oid, index: pg_sys::Oid) {
+        self.made.insert(table.to_u32(), index);
+    }
+
+    fn index(&self, table: pg_sys::Oid) -> Result<pg_sys::Oid, Failure> {
+        let made = self.made.get(&table.to_u32()).copied();
+        made.ok_or_else(|| {
+            Failure::new(
+                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                "the index of a partition was not seen",
+            )
+        })
+    }
+
+    /// Whether a partition needs no index of the job's: it has one that is the same, or what it is a part of has.
+    fn serves(&mut self, part: pg_sys::Oid, parent: pg_sys::Oid) -> bool {
+        let is_below = self.served.contains(&parent.to_u32());
+        if !is_below {
+            let Some(of_parent) = self.made.get(&parent.to_u32()).copied() else {
+                return false;
+            };
+            let query = include_str!("../../sql/queries/index_of_part.sql");
+            let arguments = [part.into(), of_parent.into()];
+            let Some(index) = read_one("pg_index", query, &arguments) else {
+                return false;
+            };
+            self.found.push((parent, index));
+        }
+        self.served.insert(part.to_u32());
+        true
+    }
 }
 
 impl Step {
-    /// The command, or `None` when nothing is left to do. `built` knows the index that was made on each table.
+    /// The command, or `None` when nothing is left to do.
     ///
     /// # Errors
     /// As [`command::build`].
     pub(super) fn command(
         &self,
-        built: &HashMap<u32, pg_sys::Oid>,
+        built: &mut Built,
         role: pg_sys::Oid,
     ) -> Result<Option<Command>, Failure> {
         match self {
@@ -55,19 +105,23 @@ impl Step {
                 Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE => Ok(None),
                 other => other.map(Some),
             },
-            Self::Part { over, part } => command::create_part(over, *part, role).map(Some),
+            Self::Part { over, parent, part } => {
+                let command = command::create_part(over, *part, role)?;
+                Ok((!built.serves(*part, *parent)).then_some(command))
+            }
             Self::Keep(wanted, table) => statistics::change(wanted, *table, role),
             Self::Collect(wanted, table) => statistics::analyze(wanted, *table, role).map(Some),
+            Self::Attach { part, .. } if built.served.contains(&part.to_u32()) => Ok(None),
             Self::Attach { parent, part } => {
-                let index = |table: &pg_sys::Oid| {
-                    built.get(&table.to_u32()).copied().ok_or_else(|| {
-                        Failure::new(
-                            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-                            "the index of a partition was not seen",
-                        )
-                    })
-                };
-                command::attach(index(parent)?, index(part)?).map(Some)
+                command::attach(&[(built.index(*parent)?, built.index(*part)?)]).map(Some)
+            }
+            Self::AttachFound if built.found.is_empty() => Ok(None),
+            Self::AttachFound => {
+                let pairs = built.found.iter();
+                let pairs: Vec<_> = pairs
+                    .map(|(parent, index)| Ok((built.index(*parent)?, *index)))
+                    .collect::<Result<_, Failure>>()?;
+                command::attach(&pairs).map(Some)
             }
         }
     }
@@ -104,10 +158,12 @@ pub(super) fn steps(spec: &Spec, target: Option<pg_sys::Oid>) -> Result<Vec<Step
             for (part, parent) in parts {
                 steps.push(Step::Part {
                     over: over.clone(),
+                    parent,
                     part,
                 });
                 steps.push(Step::Attach { parent, part });
             }
+            steps.push(Step::AttachFound);
             Ok(steps)
         }
         _ => Ok(vec![Step::Whole(spec.clone(), target)]),

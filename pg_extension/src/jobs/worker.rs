@@ -3,13 +3,11 @@
 //! An error is not caught: it ends the process, as it would end a session, and nothing of it can reach another job.
 //! What it said is copied by the process's own `emit_log_hook` and put into the slot by its exit callback.
 
-use std::collections::HashMap;
-
 use pgrx::prelude::*;
 
 use super::board::{BOARD, MAX_SLOTS, Outcome, Phase, Report, Slot, SlotState};
 use super::command::{self, Command};
-use super::plan::{self, Step};
+use super::plan::{self, Built, Step};
 use super::spec::Spec;
 use super::{disk, execute, process, report};
 use crate::failure::{Failure, or_raise, read_one, read_text};
@@ -123,7 +121,7 @@ fn job(number: usize, slot: &Slot) {
         BOARD.exclusive().slots[number].before.set(&before);
         or_raise(plan::steps(&spec, target))
     });
-    let mut built = HashMap::new();
+    let mut built = Built::default();
     for (place, step) in steps.iter().enumerate() {
         run_step(number, slot, step, (place + 1, steps.len()), &mut built);
     }
@@ -139,7 +137,7 @@ fn run_step(
     slot: &Slot,
     step: &Step,
     (place, count): (usize, usize),
-    built: &mut HashMap<u32, pg_sys::Oid>,
+    built: &mut Built,
 ) {
     let command = process::transaction(c"pitcrew: checking the job", || {
         or_raise(step.command(built, slot.role))
@@ -167,7 +165,7 @@ fn run_step(
         board.slots[number].touched().last().copied()
     };
     let Some(index) = index else { return };
-    built.insert(table.to_u32(), index);
+    built.made(table, index);
     process::transaction(c"pitcrew: checking the result", || verify(index, table));
 }
 

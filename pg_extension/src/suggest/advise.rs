@@ -65,6 +65,8 @@ pub(super) fn advise(task: Task, weighs_existing: bool) -> Answer {
         indexes,
         upkeeps,
         tables: &tables,
+        written: &written,
+        suppressed: &hidden,
         deadline: task.deadline,
     };
     let found = search(&mut model, task.limits);
@@ -157,6 +159,11 @@ impl Words<'_> {
         let mut detail = detail(table, &shape.list, chosen, &helped, bytes);
         if self.is_given {
             detail.push_str(&not_weighed(table.oid));
+        }
+        if chosen.is_together {
+            detail.push_str(
+                " It does so together with suggestions that come after it, and little before they are there.",
+            );
         }
         detail.push_str(&of_writes(upkeep));
         let doubts = risk::doubts(&shape.definition(), chosen, &found.plans, self.model);

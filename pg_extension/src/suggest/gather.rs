@@ -12,11 +12,12 @@ use super::look::Planned;
 use super::model::Index;
 use super::shape::Shape;
 use crate::names;
+use crate::whatif::Trusted;
 use crate::whatif::estimate::estimate;
 use crate::whatif::guarded::guarded;
 use crate::whatif::measured::{Measured, measure};
 use crate::whatif::predict::{Names, Predicted, predict};
-use crate::whatif::table::Table;
+use crate::whatif::table::{Table, ancestors};
 use crate::workload::analysis::Context;
 use crate::workload::statements::Statement;
 
@@ -60,6 +61,7 @@ impl Gathering<'_> {
         let tables = self.tables();
         let measured = self.measured(&tables);
         let nothing = Measured::default();
+        let ancestors = ancestors(&tables.keys().copied().collect::<Vec<_>>());
         let mut maker = Maker {
             gathering: self,
             sampled: 0,
@@ -85,12 +87,28 @@ impl Gathering<'_> {
                 }
             }
         }
-        // An index matters to every statement on its table, also where another statement asked for it.
+        for index in &mut maker.indexes {
+            let wholes = ancestors.get(&index.candidate.table).into_iter().flatten();
+            index.of_whole = wholes
+                .filter_map(|whole| seen_by(&index.candidate, *whole, &tables))
+                .collect();
+        }
+        // An index matters to every statement on its table, also where another statement asked for it; and to those on the
+        // partitioned table that its table is a part of, and on the parts of its table.
         for (number, (_, planned)) in self.planned.iter().enumerate() {
             for used in &planned.uses {
                 let oid = used.table.to_u32();
+                let wholes = ancestors.get(&oid).map_or(&[][..], Vec::as_slice);
                 let matters = maker.indexes.iter().enumerate().filter(|(_, index)| {
-                    index.candidate.table == oid && used.used.is_served_by(&index.candidate)
+                    let on = index.candidate.table;
+                    let serves = |candidate: &Candidate| {
+                        candidate.table == oid && used.used.is_served_by(candidate)
+                    };
+                    serves(&index.candidate)
+                        || index.of_whole.iter().any(serves)
+                        || (wholes.contains(&on)
+                            && seen_by(&index.candidate, oid, &tables)
+                                .is_some_and(|part| serves(&part)))
                 });
                 relevant[number].extend(matters.map(|(position, _)| position));
             }
@@ -185,7 +203,7 @@ impl Maker<'_> {
         if stores_more && index.size.pages > table.pages / 2 {
             return None;
         }
-        if self.is_suppressed(&index.candidate, table) {
+        if is_suppressed(self.gathering.suppressed, &index.candidate, table) {
             self.left_out.push(index);
             return None;
         }
@@ -213,7 +231,7 @@ impl Maker<'_> {
                 return None;
             }
             self.sampled += 1;
-            predict(&ddl, Names::Qualified, context).ok()?
+            predict(&ddl, Names::Qualified, &[], context).ok()?
         };
         let parts = &predicted.definition.parts;
         if parts.iter().any(|part| table.has_like(part)) {
@@ -223,32 +241,48 @@ impl Maker<'_> {
             parts: predicted.indexes().cloned().collect(),
             size: predicted.size(),
             entries_a_row: predicted.entries_a_row,
-            is_rough: false,
+            is_rough: table.depends_on_keys(&candidate, measured),
+            trusted: Trusted::default(),
             predicted: Some(predicted),
+            of_whole: Vec::new(),
             candidate,
         })
     }
-
-    fn is_suppressed(&self, candidate: &Candidate, table: &Table) -> bool {
-        // Names are asked for only where somebody has suppressed something.
-        let keys = self.gathering.suppressed;
-        !keys.is_empty()
-            && Shape::of(candidate, table)
-                .is_some_and(|shape| keys.contains(&key::cache_key(&shape.id)))
-    }
 }
 
-fn plain(candidate: Candidate, columns: &[i16], table: &Table) -> Option<Index> {
+/// Whether somebody does not want to see an index: its key is among these.
+pub(super) fn is_suppressed(keys: &BTreeSet<String>, candidate: &Candidate, table: &Table) -> bool {
+    // Names are asked for only where somebody has suppressed something.
+    !keys.is_empty()
+        && Shape::of(candidate, table)
+            .is_some_and(|shape| keys.contains(&key::cache_key(&shape.id)))
+}
+
+/// A B-tree over all rows whose keys are these columns; `None` where there is one, or what it stores is most of the table: that is a
+/// second table.
+pub(super) fn plain(candidate: Candidate, columns: &[i16], table: &Table) -> Option<Index> {
     if candidate.included.is_empty() && table.has_index(columns) {
         return None;
     }
-    let (parts, size) = table.plain(columns, &candidate.included, None)?;
+    let (parts, size) = table.plain(columns, &candidate.included)?;
+    if !candidate.included.is_empty() && size.pages > table.pages / 2 {
+        return None;
+    }
     Some(Index {
-        is_rough: candidate.included.is_empty() && table.depends_on_pairs(columns),
+        is_rough: table.depends_on_keys(&candidate, &Measured::default()),
+        trusted: Trusted::default(),
         candidate,
+        of_whole: Vec::new(),
         parts,
         size,
         entries_a_row: 1.0,
         predicted: None,
     })
+}
+
+/// The same index on another table of its family, whose columns may have other numbers.
+pub(super) fn seen_by(candidate: &Candidate, table: u32, tables: &Tables) -> Option<Candidate> {
+    let there = tables.get(&table)?.as_ref()?;
+    let here = tables.get(&candidate.table)?.as_ref()?;
+    candidate.on(table, &|column| there.number(here.column_name(column)?))
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use pgrx::pg_sys;
 
-use super::recurring;
+use super::{heirs, recurring};
 use crate::whatif::guarded::{Caught, guarded};
 use crate::whatif::hypothetical::Supposed;
 use crate::whatif::plan;
@@ -54,6 +54,13 @@ pub(super) fn look(
         })
         .collect();
     recurring::across(&mut looked);
+    for planned in looked
+        .iter_mut()
+        .filter_map(|looked| looked.result.as_mut().ok())
+    {
+        // Where they cannot be read now, what is asked of the table itself remains.
+        let _ = guarded(|| heirs::add(planned));
+    }
     looked
 }
 

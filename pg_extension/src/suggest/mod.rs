@@ -13,6 +13,7 @@ mod arguments;
 mod compared;
 mod counted;
 mod gather;
+mod heirs;
 mod key;
 mod look;
 mod model;

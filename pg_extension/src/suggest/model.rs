@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, Plan};
+use pg_pitcrew_advisor::{Candidate, CostModel, IndexSize, LEAST_BESIDE, Plan};
 
-use super::gather::Tables;
+use super::gather::{Tables, is_suppressed, plain, seen_by};
 use super::look::Planned;
-use super::writes::Upkeep;
+use super::writes::{Upkeep, Written, upkeeps};
+use crate::whatif::Trusted;
 use crate::whatif::hypothetical::{Hypothetical, Supposed};
-use crate::whatif::measured::together;
+use crate::whatif::measured::{Counted, Keys, count};
 use crate::whatif::plan;
 use crate::whatif::predict::Predicted;
 use crate::whatif::table::Table;
@@ -19,13 +20,17 @@ use crate::workload::statements::Statement;
 /// A candidate with what the planner and the answer need of it.
 pub(super) struct Index {
     pub(super) candidate: Candidate,
+    /// The same on the partitioned tables that its table is a part of: one there does what this one does.
+    pub(super) of_whole: Vec<Candidate>,
     /// What the planner sees: one for each partition.
     pub(super) parts: Vec<Hypothetical>,
     pub(super) size: IndexSize,
     /// Entries that a row has in it.
     pub(super) entries_a_row: f64,
-    /// Its size depends on which values go together, and no rows could be read to tell.
+    /// Its size depends on how often which keys occur, and no rows were read to tell.
     pub(super) is_rough: bool,
+    /// What those that were read say of it.
+    pub(super) trusted: Trusted,
     /// What its size rests on; `None` for plain columns, of which the catalogue knows all.
     pub(super) predicted: Option<Predicted>,
 }
@@ -38,37 +43,48 @@ pub(super) struct Model<'a> {
     /// Of each of them.
     pub(super) upkeeps: Vec<Upkeep>,
     pub(super) tables: &'a Tables,
+    /// What is written, for candidates that are made while it is searched.
+    pub(super) written: &'a Written,
+    /// Keys that nobody wants to see.
+    pub(super) suppressed: &'a BTreeSet<String>,
     pub(super) deadline: Option<Instant>,
     /// Plans made with supposed indexes.
     pub(super) calls: usize,
 }
 
-/// Lists of columns of one table whose values are looked at together.
+/// Lists of keys of one table that are counted.
 const MAX_LISTS: usize = 100;
 
 impl Model<'_> {
-    /// Looks which values go together in the columns of these candidates of one table, and gives them the sizes that follow.
-    fn look_together(&mut self, table: &Table, candidates: &[usize]) {
-        let columns = |candidate: &usize| self.indexes[*candidate].candidate.plain_columns();
-        let lists: BTreeSet<Vec<i16>> = candidates
-            .iter()
-            .filter_map(columns)
-            .take(MAX_LISTS)
-            .collect();
-        let Ok(found) = together(table, &lists, self.context) else {
+    /// Counts how often the keys of these candidates of one table occur, and gives them the sizes that follow.
+    fn count_keys(&mut self, table: &Table, candidates: &[usize]) {
+        let keys = |candidate: &usize| {
+            let index = &self.indexes[*candidate];
+            // Each partition would have to be read for itself.
+            let [part] = index.parts.as_slice() else {
+                return None;
+            };
+            let is_its_own = part.table.to_u32() == index.candidate.table;
+            let keys = table.keys(&index.candidate, part).filter(|_| is_its_own)?;
+            Some((*candidate, keys))
+        };
+        let (candidates, lists): (Vec<usize>, Vec<Keys>) =
+            candidates.iter().filter_map(keys).take(MAX_LISTS).unzip();
+        if lists.is_empty() {
+            return;
+        }
+        let Ok(found) = count(table, &lists, self.context) else {
             return;
         };
-        for &candidate in candidates {
+        for (candidate, Counted { size, trusted }) in candidates.into_iter().zip(found) {
             let index = &mut self.indexes[candidate];
-            let groups = index.candidate.plain_columns().and_then(|columns| {
-                let groups = found.get(&columns)?;
-                table.plain(&columns, &index.candidate.included, Some(groups))
-            });
-            if let Some((parts, size)) = groups {
-                index.parts = parts;
-                index.size = size;
-                index.is_rough = false;
+            for part in &mut index.parts {
+                part.pages = size.pages;
+                part.height = size.height;
             }
+            index.size = size;
+            index.trusted = trusted;
+            index.is_rough = false;
         }
     }
 
@@ -135,19 +151,64 @@ impl CostModel for Model<'_> {
             if let Some(Some(table)) = tables.get(&table)
                 && self.has_time()
             {
-                self.look_together(table, &candidates);
+                self.count_keys(table, &candidates);
             }
         }
     }
 
     fn is_narrower(&self, narrow: usize, wide: usize) -> bool {
-        let of = |index: usize| &self.indexes[index].candidate;
-        of(narrow).is_narrower_than(of(wide))
+        let (narrow, wide) = (&self.indexes[narrow], &self.indexes[wide].candidate);
+        let mut of_whole = narrow.of_whole.iter();
+        narrow.candidate.is_narrower_than(wide)
+            || of_whole.any(|whole| whole == wide || whole.is_narrower_than(wide))
     }
 
-    fn is_alike(&self, one: usize, other: usize) -> bool {
-        let of = |index: usize| &self.indexes[index].candidate;
-        of(one).is_alike(of(other))
+    fn least_beside(&self, one: usize, other: usize) -> Option<f64> {
+        let (one, other) = (&self.indexes[one], &self.indexes[other].candidate);
+        let of_whole = |whole: &Candidate| {
+            if whole == other {
+                Some(LEAST_BESIDE)
+            } else {
+                whole.least_beside(other)
+            }
+        };
+        let by_itself = one.candidate.least_beside(other);
+        by_itself.or_else(|| one.of_whole.iter().find_map(of_whole))
+    }
+
+    fn merged(&mut self, one: usize, other: usize) -> Option<usize> {
+        let (first, second) = (&self.indexes[one], &self.indexes[other]);
+        let candidate = first.candidate.merged(&second.candidate)?;
+        let mut known = self.indexes.iter();
+        if let Some(position) = known.position(|index| index.candidate == candidate) {
+            return Some(position);
+        }
+        let table = self.tables.get(&candidate.table)?.as_ref()?;
+        if is_suppressed(self.suppressed, &candidate, table) {
+            return None;
+        }
+        let wholes = first.of_whole.iter().map(|whole| whole.table);
+        let of_whole = wholes
+            .filter_map(|whole| seen_by(&candidate, whole, self.tables))
+            .collect();
+        let keys = candidate.plain_columns()?;
+        let index = Index {
+            of_whole,
+            ..plain(candidate, &keys, table)?
+        };
+        self.upkeeps.extend(upkeeps(
+            std::slice::from_ref(&index),
+            self.written,
+            self.tables,
+        ));
+        self.indexes.push(index);
+        let number = self.indexes.len() - 1;
+        for relevant in &mut self.relevant {
+            if relevant.contains(&one) || relevant.contains(&other) {
+                relevant.insert(number);
+            }
+        }
+        Some(number)
     }
 
     fn plan(&mut self, statement: usize, set: &[usize]) -> Option<Plan> {

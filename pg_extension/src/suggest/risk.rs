@@ -57,12 +57,16 @@ pub(super) fn doubts(
             "row security hides rows of the table from this role".to_owned(),
         );
     }
+    doubts.trusted.merge(index.trusted.clone());
     if index.is_rough {
-        doubts.trusted.at_most(
-            Confidence::Medium,
+        let because = if index.candidate.keys.len() > 1 {
             "its size is that of columns whose values have nothing to do with each other"
-                .to_owned(),
-        );
+        } else {
+            "its size is that of values that are evenly frequent"
+        };
+        doubts
+            .trusted
+            .at_most(Confidence::Medium, because.to_owned());
     }
     for (statement, plan) in plans.iter().enumerate() {
         let Some(plan) = plan
@@ -108,7 +112,7 @@ impl Doubts {
             let found = guarded(|| {
                 analysis::enter_for(model.context, source);
                 let analysed = analysis::analyse(source, model.context).ok()?;
-                Some(of_query(analysed.query, &[predicted]))
+                Some(of_query(&analysed, &[predicted]))
             });
             if let Ok(Some(trusted)) = found {
                 self.trusted.merge(trusted);

@@ -9,6 +9,7 @@ use pgrx::prelude::*;
 use super::hypothetical::Key;
 use super::table::struct_of;
 use crate::names;
+use crate::workload::trust::FIRST_USER_OID;
 
 /// Wider columns are no keys of a B-tree: an index tuple must fit a third of a page (`BTMaxItemSize` is 2,704).
 const MAX_WIDTH: f64 = 1000.0;
@@ -26,6 +27,8 @@ pub(crate) struct Content {
     pub(super) distinct: f64,
     /// Equal values are the same bytes.
     pub(super) is_equal_image: bool,
+    /// Share of the rows of whose values it is known how many rows each has.
+    pub(super) known: f64,
 }
 
 impl Content {
@@ -107,6 +110,7 @@ impl Column {
                     width: statistics.width,
                     distinct: statistics.distinct,
                     is_equal_image,
+                    known: statistics.known,
                 },
                 null_share: statistics.null_share,
                 correlation: statistics.correlation,
@@ -183,7 +187,8 @@ pub(super) fn is_equal_image(
     // SAFETY: the support function takes the type's OID and answers a boolean.
     unsafe {
         let function = pg_sys::get_opfamily_proc(family, input_type, input_type, EQUAL_IMAGE);
-        function != pg_sys::InvalidOid
+        // Of the server's own: somebody else's would be run.
+        (1..FIRST_USER_OID).contains(&function.to_u32())
             && pg_sys::OidFunctionCall1Coll(function, collation, pg_sys::Datum::from(input_type))
                 .value()
                 != 0
@@ -195,6 +200,8 @@ struct Statistics {
     mean_width: f64,
     distinct: f64,
     null_share: f64,
+    /// Share of the rows that are NULL or have one of the most common values.
+    known: f64,
     /// Between the values' order and the rows'; 0 where it is not known.
     correlation: f64,
     /// All values were longer than ANALYZE looks at (`WIDTH_THRESHOLD`); its width is then that of what points at them.
@@ -239,6 +246,7 @@ impl Statistics {
                     mean_width: width,
                     distinct: rows.max(1.0),
                     null_share: 0.0,
+                    known: 0.0,
                     correlation: 0.0,
                     is_too_wide: false,
                 };
@@ -258,14 +266,17 @@ impl Statistics {
             } else {
                 sampled_widths(tuple, form, mean)
             };
-            let correlation = correlation(tuple);
+            let correlation = numbers(tuple, pg_sys::STATISTIC_KIND_CORRELATION);
+            let common = numbers(tuple, pg_sys::STATISTIC_KIND_MCV);
+            let common: f64 = common.into_iter().map(f64::from).sum();
             pg_sys::ReleaseSysCache(tuple);
             Self {
                 width,
                 mean_width: mean,
                 distinct: distinct.max(1.0),
                 null_share: f64::from(statistics.stanullfrac),
-                correlation,
+                known: f64::from(statistics.stanullfrac) + common,
+                correlation: correlation.first().copied().map_or(0.0, f64::from),
                 is_too_wide: form.attlen == -1
                     && statistics.stanullfrac < 1.0
                     && rows > 1.0
@@ -351,32 +362,33 @@ pub(super) fn correlation_of(table: pg_sys::Oid, number: i16) -> f64 {
         if tuple.is_null() {
             return 0.0;
         }
-        let found = correlation(tuple);
+        let found = numbers(tuple, pg_sys::STATISTIC_KIND_CORRELATION);
         pg_sys::ReleaseSysCache(tuple);
-        found
+        found.first().copied().map_or(0.0, f64::from)
     }
 }
 
-unsafe fn correlation(tuple: pg_sys::HeapTuple) -> f64 {
+/// The numbers of one kind of a column's statistics.
+unsafe fn numbers(tuple: pg_sys::HeapTuple, kind: u32) -> Vec<f32> {
     let mut slot = pg_sys::AttStatsSlot::default();
-    // SAFETY: the slot is filled by the server and freed.
+    // SAFETY: the slot is filled by the server and freed after its numbers were copied.
     unsafe {
         let found = pg_sys::get_attstatsslot(
             &mut slot,
             tuple,
-            pg_sys::STATISTIC_KIND_CORRELATION as i32,
+            kind as i32,
             pg_sys::InvalidOid,
             pg_sys::ATTSTATSSLOT_NUMBERS as i32,
         );
         if !found {
-            return 0.0;
+            return Vec::new();
         }
-        let value = if slot.nnumbers > 0 {
-            f64::from(*slot.numbers)
+        let copied = if slot.numbers.is_null() {
+            Vec::new()
         } else {
-            0.0
+            std::slice::from_raw_parts(slot.numbers, slot.nnumbers as usize).to_vec()
         };
         pg_sys::free_attstatsslot(&mut slot);
-        value
+        copied
     }
 }

@@ -2,12 +2,14 @@
 
 use std::ffi::c_void;
 
+use pg_pitcrew_advisor::Frequencies;
 use pgrx::prelude::*;
 
 use super::hypothetical::Hypothetical;
 use super::predict::Predicted;
 use crate::lists::{self, pointers};
 use crate::names;
+use crate::workload::analysis::Analysed;
 use crate::workload::usage::resolve;
 
 /// How close a predicted cost is to that of the index once it is built.
@@ -71,24 +73,50 @@ impl Trusted {
     }
 }
 
-/// What a statement's own constants do to the confidence in its cost with `indexes`.
+/// What the keys of a sample do to the confidence in the size of a B-tree that stores equal ones once.
+pub(super) fn of_keys(seen: &Frequencies, is_whole: bool) -> Trusted {
+    let mut trusted = Trusted::default();
+    if !is_whole && seen.is_uneven() {
+        trusted.at_most(
+            Confidence::Medium,
+            "its keys are unevenly frequent: how many there are is told by the sample, and with them its size"
+                .to_owned(),
+        );
+    }
+    trusted
+}
+
+/// What a statement's own values do to the confidence in its cost with `indexes`: constants, known parameters, and what is computed
+/// from them and from the time.
 ///
 /// Once an index exists the planner looks up the column's least and greatest value in it; until then it goes by the
 /// histogram. So a condition that holds for less than the outermost part of the histogram is estimated differently.
 ///
-/// Call inside `guarded`, with an analysed tree that may be planned.
-pub(crate) fn of_query(query: *mut pg_sys::Query, indexes: &[&Predicted]) -> Trusted {
+/// Call inside `guarded`, for what may be planned: STABLE functions run, as they do in the planner.
+pub(crate) fn of_query(analysed: &Analysed, indexes: &[&Predicted]) -> Trusted {
+    // SAFETY: fresh nodes; the planner's estimates read no more of them than the parameters.
+    let root = unsafe {
+        let root = pg_sys::palloc0(size_of::<pg_sys::PlannerInfo>()).cast::<pg_sys::PlannerInfo>();
+        (*root).type_ = pg_sys::NodeTag::T_PlannerInfo;
+        (*root).glob = pg_sys::palloc0(size_of::<pg_sys::PlannerGlobal>()).cast();
+        (*(*root).glob).type_ = pg_sys::NodeTag::T_PlannerGlobal;
+        (*(*root).glob).boundParams = analysed.bound;
+        root
+    };
     let mut walk = Walk {
+        root,
         stack: Vec::new(),
         indexes,
         trusted: Trusted::default(),
     };
     // SAFETY: the tree was just made; the walker gets the context that it expects.
-    unsafe { lists::walk(visit, query.cast(), &raw mut walk) };
+    unsafe { lists::walk(visit, analysed.query.cast(), &raw mut walk) };
     walk.trusted
 }
 
 struct Walk<'a> {
+    /// What the server's estimates of values take.
+    root: *mut pg_sys::PlannerInfo,
     stack: Vec<*mut pg_sys::Query>,
     indexes: &'a [&'a Predicted],
     trusted: Trusted,
@@ -118,6 +146,19 @@ unsafe extern "C-unwind" fn visit(node: *mut pg_sys::Node, context: *mut c_void)
                 }
                 pg_sys::expression_tree_walker(node, Some(visit), context)
             }
+            pg_sys::NodeTag::T_RowCompareExpr => {
+                // Of several columns the planner looks at the first (`rowcomparesel`).
+                let row = node.cast::<pg_sys::RowCompareExpr>();
+                let first = |list| pointers::<pg_sys::Node>(list).first().copied();
+                if let (Some(left), Some(right)) = (first((*row).largs), first((*row).rargs))
+                    && let Some(&operator) = lists::oids((*row).opnos).first()
+                {
+                    let walk = &mut *context.cast::<Walk<'_>>();
+                    walk.comparison(left, operator, right);
+                    walk.comparison(right, pg_sys::get_commutator(operator), left);
+                }
+                pg_sys::expression_tree_walker(node, Some(visit), context)
+            }
             _ => pg_sys::expression_tree_walker(node, Some(visit), context),
         }
     }
@@ -137,7 +178,8 @@ impl Walk<'_> {
             {
                 return;
             }
-            let folded = pg_sys::eval_const_expressions(std::ptr::null_mut(), other);
+            // As the planner does for its estimates (`get_restriction_variable`).
+            let folded = pg_sys::estimate_expression_value(self.root, other);
             if (*folded).type_ != pg_sys::NodeTag::T_Const
                 || (*folded.cast::<pg_sys::Const>()).constisnull
             {
@@ -441,7 +483,7 @@ unsafe extern "C-unwind" fn has_variable(node: *mut pg_sys::Node, context: *mut 
     unsafe {
         matches!(
             (*node).type_,
-            pg_sys::NodeTag::T_Var | pg_sys::NodeTag::T_Param | pg_sys::NodeTag::T_SubLink
+            pg_sys::NodeTag::T_Var | pg_sys::NodeTag::T_SubLink
         ) || pg_sys::expression_tree_walker(node, Some(has_variable), context)
     }
 }

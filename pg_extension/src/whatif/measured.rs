@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
-use pg_pitcrew_advisor::{ColumnWidth, Frequencies, Group, groups, tuple_bytes};
+use pg_pitcrew_advisor::{
+    BtreeShape, ColumnWidth, Frequencies, IndexSize, btree_size, groups, tuple_bytes,
+};
 
 use super::column::Content;
-use super::confidence::{Confidence, Trusted};
+use super::confidence::{self, Confidence, Trusted};
 use super::definition::{self, Part};
 use super::guarded::guarded;
 use super::hypothetical::Key;
@@ -26,9 +28,6 @@ const MAX_WIDTHS: usize = 64;
 const MAX_WIDTH: f64 = 1000.0;
 /// Rows in a sample from which a share is told.
 const ENOUGH_ROWS: usize = 100;
-
-/// Rows that are enough to tell how often keys occur together: for a size, not for a plan.
-const ENOUGH_TOGETHER: f64 = 20_000.0;
 
 /// Expressions and conditions over one table.
 #[derive(Debug, Default)]
@@ -137,29 +136,38 @@ pub(crate) fn measure(
     }
 }
 
-/// How often keys of several plain columns occur, each list by its numbers: their statistics, each for itself, do not say which
-/// values go together.
+/// The keys of an index, each as SQL with what it is.
+pub(crate) type Keys = Vec<(String, Key)>;
+
+/// What a sample says of how often keys occur.
+pub(crate) struct Counted {
+    /// Of a B-tree that stores equal keys once.
+    pub(crate) size: IndexSize,
+    /// How far it can be relied on.
+    pub(crate) trusted: Trusted,
+}
+
+/// What B-trees on these keys, which are equal where their bytes are, would have for a size: statistics of single columns do not say which
+/// values go together, nor how often the uncommon ones occur.
 ///
 /// # Errors
 /// Why the table's rows cannot be read.
-pub(crate) fn together(
+pub(crate) fn count(
     table: &Table,
-    lists: &BTreeSet<Vec<i16>>,
+    lists: &[Keys],
     context: &Context,
-) -> Result<BTreeMap<Vec<i16>, Vec<Group>>, String> {
+) -> Result<Vec<Counted>, String> {
     context.trust().check_relations(&[table.oid], Path::Own)?;
     if table::hides_rows(table.oid) {
         return Err("row security hides rows of the table from this role".to_owned());
     }
-    let all: BTreeSet<i16> = lists.iter().flatten().copied().collect();
-    let keys: Vec<(i16, &Key, String)> = all
+    let keys: BTreeMap<&str, &Key> = lists
         .iter()
-        .filter_map(|number| {
-            let (key, name) = table.key(*number)?;
-            Some((*number, key, names::quote(name)))
-        })
+        .flatten()
+        .map(|(text, key)| (text.as_str(), key))
         .collect();
-    let columns: Vec<String> = keys.iter().map(|(_, _, name)| name.clone()).collect();
+    let places: BTreeMap<&str, usize> = keys.keys().copied().zip(0..).collect();
+    let columns: Vec<String> = keys.keys().map(|text| (*text).to_owned()).collect();
     let read = guarded(|| {
         analysis::enter(context);
         analysis::qualify();
@@ -169,22 +177,26 @@ pub(crate) fn together(
             predicate: None,
             pages: f64::from(table.pages),
             rows: table.rows(),
-            enough: ENOUGH_TOGETHER,
+            enough: sample::ROWS,
         };
         sample::take(wanted, context, |sample| {
-            let place = |number: &i16| keys.iter().position(|(known, _, _)| known == number);
-            let of = |list: &Vec<i16>| {
-                let places = list.iter().map(place).collect::<Option<Vec<usize>>>()?;
-                let layouts: Vec<(usize, Layout)> = places
-                    .into_iter()
-                    .map(|place| (place, Layout::of_key(keys[place].1)))
+            let of = |list: &Keys| {
+                let layouts: Vec<(usize, Layout)> = list
+                    .iter()
+                    .map(|(text, key)| (places[text.as_str()], Layout::of_key(key)))
                     .collect();
-                Some((
-                    list.clone(),
-                    groups(&frequencies(&sample, &layouts), table.rows()),
-                ))
+                let seen = frequencies(&sample, &layouts);
+                Counted {
+                    size: btree_size(&BtreeShape {
+                        groups: groups(&seen, table.rows()),
+                        deduplicates: true,
+                        fill_percent: None,
+                        key_tuple: None,
+                    }),
+                    trusted: confidence::of_keys(&seen, sample.is_whole),
+                }
             };
-            lists.iter().filter_map(of).collect()
+            lists.iter().map(of).collect()
         })
     });
     read.map_err(|caught| caught.message)?
@@ -316,6 +328,7 @@ fn computed(part: &Part, sample: &mut Sample, at: usize, rows: f64) -> Option<Co
             width,
             distinct: distinct.max(1.0),
             is_equal_image: part.deduplicates,
+            known: 0.0,
         },
         statistics: statistics(key, &mut sample.columns[at], rows),
     })

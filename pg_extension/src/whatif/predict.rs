@@ -10,7 +10,7 @@ use pg_pitcrew_advisor::{
 };
 use pgrx::prelude::*;
 
-use super::confidence::{Confidence, Trusted};
+use super::confidence::{self, Confidence, Trusted};
 use super::definition::{self, Definition, Method, Part};
 use super::gin_keys::gin_keys;
 use super::guarded::guarded;
@@ -80,16 +80,25 @@ impl Names {
     }
 }
 
-/// Reads a definition and predicts its size. Nothing is built.
+/// Reads a definition and predicts its size, as if `absent` were not there. Nothing is built.
 ///
 /// # Errors
 /// The reason why it cannot be told.
-pub(crate) fn predict(text: &CStr, names: Names, context: &Context) -> Result<Predicted, String> {
+pub(crate) fn predict(
+    text: &CStr,
+    names: Names,
+    absent: &[pg_sys::Oid],
+    context: &Context,
+) -> Result<Predicted, String> {
     let read = guarded(|| {
         names.enter(context);
         definition::read(text, context)
     });
     let mut definition = read.map_err(|caught| caught.message)??;
+    if let Some(taken) = definition.taken.filter(|taken| !absent.contains(taken)) {
+        let (_, name) = crate::names::relation(taken).unwrap_or_default();
+        return Err(format!("relation \"{name}\" already exists"));
+    }
     let mut predicted = Predicted {
         bytes: 0,
         pages: 0,
@@ -265,12 +274,8 @@ fn of_sample(
     let size = match method {
         Method::Btree => {
             let seen = keys(part, &sample)?;
-            if part.deduplicates && !sample.is_whole && seen.is_uneven() {
-                trusted.at_most(
-                    Confidence::Medium,
-                    "its keys are unevenly frequent: how many there are is told by the sample, and with them its size"
-                        .to_owned(),
-                );
+            if part.deduplicates {
+                trusted.merge(confidence::of_keys(&seen, sample.is_whole));
             }
             btree_size(&BtreeShape {
                 groups: groups(&seen, entries),

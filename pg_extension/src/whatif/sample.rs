@@ -18,8 +18,8 @@ unsafe extern "C-unwind" {
 
 /// Rows that are enough: what ANALYZE takes for 100 buckets.
 pub(super) const ROWS: f64 = 30_000.0;
-/// Up to so much more the table is read whole.
-const WHOLE: f64 = 1.5;
+/// A table of up to so many is read whole.
+const WHOLE_ROWS: f64 = 1.5 * ROWS;
 /// Larger values are compressed in an index tuple, where that makes them smaller (`TOAST_INDEX_TARGET`).
 const COMPRESS_OVER: usize = 508;
 
@@ -73,7 +73,7 @@ pub(super) fn take<R>(
         rows,
         enough,
     } = wanted;
-    let is_whole = rows <= WHOLE * enough;
+    let is_whole = rows <= WHOLE_ROWS;
     let clause = if is_whole {
         String::new()
     } else if pages <= 2.0 * enough {

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use pg_pitcrew_advisor::{
-    BtreeShape, Candidate, Expression, Facts, Group, IndexSize, Of, btree_size, is_covered,
-};
+use pg_pitcrew_advisor::{Candidate, Expression, Facts, IndexSize, Method, Of, is_covered};
 use pgrx::prelude::*;
 
 use super::column::{self, Column, Content};
 use super::definition::{Part, family};
 use super::existing::{self, Existing};
 use super::hypothetical::{Hypothetical, Key};
-use super::measured::Measured;
+use super::measured::{Keys, Measured};
+use crate::failure::spi;
 use crate::names;
 
 /// Partitions of a table that is advised on.
@@ -169,38 +168,54 @@ impl Table {
         self.existing.iter().any(|existing| existing.does(part))
     }
 
-    /// A column as a key, and its name.
-    pub(super) fn key(&self, number: i16) -> Option<(&Key, &str)> {
-        let column = self.columns.get(&number)?;
-        Some((column.key.as_ref()?, &column.name))
+    /// The keys of an index that a candidate would be.
+    pub(crate) fn keys(&self, candidate: &Candidate, index: &Hypothetical) -> Option<Keys> {
+        let text = |of: &Of| match of {
+            Of::Column(number) => self.column_name(*number).map(names::quote),
+            Of::Expression(expression) => Some(expression.sql.to_string()),
+        };
+        let keys = candidate.keys.iter().zip(&index.columns);
+        keys.map(|(key, column)| Some((text(&key.of)?, *column)))
+            .collect()
     }
 
-    /// Whether the size of a B-tree on these columns depends on which of their values go together, which statistics of single columns do
-    /// not say: keys that occur several times are stored once, and how many rows each has is what counts.
-    pub(crate) fn depends_on_pairs(&self, keys: &[i16]) -> bool {
+    /// Whether the size of a candidate depends on how often which keys occur, which statistics of single columns do not say: keys that occur
+    /// several times are stored once, and how many rows each has is what counts.
+    pub(crate) fn depends_on_keys(&self, candidate: &Candidate, measured: &Measured) -> bool {
         /// A list of so many rows takes hardly more bytes a row than a longer one.
         const LONG_LIST: f64 = 100.0;
-        let contents = keys.iter().map(|key| Some(&self.columns.get(key)?.content));
+        /// Less than the rest counts for nothing.
+        const NEARLY_ALL: f64 = 0.9;
+        let content = |of: &Of| match of {
+            Of::Column(number) => Some(&self.columns.get(number)?.content),
+            Of::Expression(expression) => measured.content(&expression.sql),
+        };
+        let contents = candidate.keys.iter().map(|key| content(&key.of));
         let Some(contents) = contents.collect::<Option<Vec<&Content>>>() else {
             return false;
         };
-        let is_single = contents
-            .iter()
-            .any(|content| column::is_nearly_unique(content, self.rows));
-        keys.len() > 1
-            && !self.is_partitioned
-            && contents.iter().all(|content| content.is_equal_image)
-            && !is_single
-            && column::distinct(self.rows, &contents) * LONG_LIST > self.rows
+        let stores_equal_ones_once = candidate.method == Method::Btree
+            && candidate.included.is_empty()
+            && contents.iter().all(|content| content.is_equal_image);
+        let is_nearly_unique = |content: &&Content| column::is_nearly_unique(content, self.rows);
+        // How many rows of a part there are is told by its predicate alone.
+        if !stores_equal_ones_once
+            || candidate.predicate.is_some()
+            || contents.iter().any(is_nearly_unique)
+        {
+            return false;
+        }
+        match contents.as_slice() {
+            [only] => only.known < NEARLY_ALL,
+            several => column::distinct(self.rows, several) * LONG_LIST > self.rows,
+        }
     }
 
-    /// B-trees over all rows, on plain columns, one for each partition, and the size of all of them; `groups` say how often keys
-    /// occur, where that was looked at.
+    /// B-trees over all rows, on plain columns, one for each partition, and the size of all of them.
     pub(crate) fn plain(
         &self,
         keys: &[i16],
         included: &[i16],
-        groups: Option<&[Group]>,
     ) -> Option<(Vec<Hypothetical>, IndexSize)> {
         if self.is_partitioned {
             let names = |numbers: &[i16]| -> Option<Vec<&str>> {
@@ -219,7 +234,7 @@ impl Table {
             );
             for leaf in &self.leaves {
                 let (keys, included) = (leaf.numbers(&keys)?, leaf.numbers(&included)?);
-                let (index, size) = leaf.plain(&keys, &included, None)?;
+                let (index, size) = leaf.plain(&keys, &included)?;
                 all.extend(index);
                 whole.pages = whole.pages.saturating_add(size.pages);
                 whole.height = whole.height.max(size.height);
@@ -243,19 +258,11 @@ impl Table {
                 .collect()
         };
         let (contents, extra) = (content(&stored), content(&beside));
-        let size = match groups {
-            Some(groups) => btree_size(&BtreeShape {
-                groups: groups.to_vec(),
-                deduplicates: true,
-                fill_percent: None,
-                key_tuple: None,
-            }),
-            None => column::size(
-                self.rows,
-                &contents.iter().collect::<Vec<_>>(),
-                &extra.iter().collect::<Vec<_>>(),
-            ),
-        };
+        let size = column::size(
+            self.rows,
+            &contents.iter().collect::<Vec<_>>(),
+            &extra.iter().collect::<Vec<_>>(),
+        );
         let columns: Vec<Key> = stored
             .iter()
             .chain(&beside)
@@ -265,12 +272,14 @@ impl Table {
         Some((vec![index], size))
     }
 
+    /// The number of a column.
+    pub(crate) fn number(&self, name: &str) -> Option<i16> {
+        let mut columns = self.columns.iter();
+        columns.find_map(|(number, column)| (column.name == name).then_some(*number))
+    }
+
     fn numbers(&self, names: &[&str]) -> Option<Vec<i16>> {
-        let number = |name: &&str| {
-            let mut columns = self.columns.iter();
-            columns.find_map(|(number, column)| (column.name == *name).then_some(*number))
-        };
-        names.iter().map(number).collect()
+        names.iter().map(|name| self.number(name)).collect()
     }
 
     /// The size that a B-tree would have, by statistics and by what was measured of expressions and conditions.
@@ -312,6 +321,26 @@ impl Table {
             .find_map(|(column, _)| Some(1.0 - self.columns.get(column)?.null_share));
         by_statistics.or_else(|| Some(measured.share(condition)?.share()))
     }
+}
+
+/// Of each of these tables the partitioned ones among them that it is a part of.
+pub(crate) fn ancestors(tables: &[u32]) -> BTreeMap<u32, Vec<u32>> {
+    let oids: Vec<pg_sys::Oid> = tables.iter().copied().map(pg_sys::Oid::from).collect();
+    let query = "SELECT t.oid, a.relid::oid FROM unnest($1) t(oid) \
+                 CROSS JOIN LATERAL pg_catalog.pg_partition_ancestors(t.oid) a \
+                 WHERE a.relid <> t.oid AND a.relid = ANY ($1)";
+    let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    Spi::connect(|client| {
+        let what = "the partitioned tables";
+        for row in spi(what, client.select(query, None, &[oids.into()])) {
+            let of =
+                |place| spi::<Option<pg_sys::Oid>>(what, row.get(place)).map(pg_sys::Oid::to_u32);
+            if let (Some(part), Some(whole)) = (of(1), of(2)) {
+                found.entry(part).or_default().push(whole);
+            }
+        }
+    });
+    found
 }
 
 fn load_leaves(parent: pg_sys::Oid) -> Option<Vec<Table>> {

@@ -13,6 +13,9 @@ use crate::names;
 /// Longer texts are left out: analysing them takes longer than an answer is worth.
 const MAX_TEXT_BYTES: usize = 100_000;
 
+/// Why a statement of another kind is left out.
+const NOT_PLANNED: &str = "not a SELECT, UPDATE, DELETE or INSERT of a query";
+
 /// What all statements of one call are analysed under.
 pub(crate) struct Context {
     search_path: Option<CString>,
@@ -75,6 +78,12 @@ fn set(name: &CStr, value: &CStr, context: pg_sys::GucContext::Type) {
 
 /// Makes the settings that analysis and planning run under. Undone with the subtransaction of `guarded`.
 pub(crate) fn enter(context: &Context) {
+    // What the server remarks about a text, or a function in it, is for whoever runs it: names that are too long, escapes.
+    set(
+        c"client_min_messages",
+        c"error",
+        pg_sys::GucContext::PGC_USERSET,
+    );
     // Our own plans must not show up as somebody's statements.
     set(c"compute_query_id", c"off", pg_sys::GucContext::PGC_SUSET);
     if let Some(path) = &context.search_path {
@@ -135,17 +144,18 @@ pub(crate) fn analyse(source: &Source, context: &Context) -> Result<Analysed, Sk
                 )));
             }
         };
-        if let pg_sys::NodeTag::T_InsertStmt = (*(*raw).stmt).type_ {
-            return Err(Skip::because("INSERT is not planned"));
-        }
-        let is_plannable = matches!(
-            (*(*raw).stmt).type_,
+        (*raw).stmt = carried((*raw).stmt);
+        match (*(*raw).stmt).type_ {
             pg_sys::NodeTag::T_SelectStmt
-                | pg_sys::NodeTag::T_UpdateStmt
-                | pg_sys::NodeTag::T_DeleteStmt
-        );
-        if !is_plannable {
-            return Err(Skip::because("not a SELECT, UPDATE or DELETE"));
+            | pg_sys::NodeTag::T_UpdateStmt
+            | pg_sys::NodeTag::T_DeleteStmt => {}
+            pg_sys::NodeTag::T_InsertStmt => {
+                let rows = (*(*raw).stmt.cast::<pg_sys::InsertStmt>()).selectStmt;
+                if rows.is_null() || !(*rows.cast::<pg_sys::SelectStmt>()).valuesLists.is_null() {
+                    return Err(Skip::because("an INSERT of values looks nothing up"));
+                }
+            }
+            _ => return Err(Skip::because(NOT_PLANNED)),
         }
         context.trust.check_literals(raw).map_err(Skip::Because)?;
 
@@ -158,7 +168,7 @@ pub(crate) fn analyse(source: &Source, context: &Context) -> Result<Analysed, Sk
             std::ptr::null_mut(),
         );
         if (*query).commandType == pg_sys::CmdType::CMD_UTILITY {
-            return Err(Skip::because("not a SELECT, UPDATE or DELETE"));
+            return Err(Skip::because(NOT_PLANNED));
         }
         let &[query] = crate::lists::pointers::<pg_sys::Query>(pg_sys::pg_rewrite_query(query))
         else {
@@ -184,6 +194,25 @@ pub(crate) fn analyse(source: &Source, context: &Context) -> Result<Analysed, Sk
             bound: source.bound(),
         })
     }
+}
+
+/// The query in what only carries it: COPY of a query, CREATE TABLE AS, PREPARE.
+///
+/// # Safety
+/// A statement that the parser just made.
+pub(super) unsafe fn carried(statement: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: casts follow the node's tag.
+    let query = unsafe {
+        match (*statement).type_ {
+            pg_sys::NodeTag::T_CopyStmt => (*statement.cast::<pg_sys::CopyStmt>()).query,
+            pg_sys::NodeTag::T_CreateTableAsStmt => {
+                (*statement.cast::<pg_sys::CreateTableAsStmt>()).query
+            }
+            pg_sys::NodeTag::T_PrepareStmt => (*statement.cast::<pg_sys::PrepareStmt>()).query,
+            _ => return statement,
+        }
+    };
+    if query.is_null() { statement } else { query }
 }
 
 fn is_on_system_tables_alone(relations: &[pg_sys::Oid]) -> bool {

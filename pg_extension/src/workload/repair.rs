@@ -179,7 +179,8 @@ fn column_types(source: &Source, names: &[&str], context: &Context) -> Vec<u32> 
             for &raw in
                 lists::pointers::<pg_sys::RawStmt>(pg_sys::pg_parse_query(source.text.as_ptr()))
             {
-                lists::walk(collect_tables, (*raw).stmt, &raw mut tables);
+                let statement = analysis::carried((*raw).stmt);
+                lists::walk(collect_tables, statement, &raw mut tables);
             }
             let mut types = Vec::new();
             for name in names {

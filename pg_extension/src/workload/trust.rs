@@ -33,7 +33,7 @@ pub(crate) struct Trust {
 }
 
 /// OIDs below are the server's own (`FirstNormalObjectId`).
-const FIRST_USER_OID: u32 = 16_384;
+pub(crate) const FIRST_USER_OID: u32 = 16_384;
 /// Languages `internal` and `c`, whose numbers are fixed (`pg_language.dat`).
 const INTERNAL: u32 = 12;
 const C: u32 = 13;
@@ -157,6 +157,17 @@ impl Trust {
             None => Ok(()),
             Some(found) => Err(format!("it would run {}", found.words())),
         }
+    }
+
+    /// Checks a function that is run for what it is to an index.
+    ///
+    /// # Errors
+    /// Names it.
+    pub(crate) fn check_function(&self, function: pg_sys::Oid) -> Result<(), String> {
+        if self.is_trusted_function(function, Path::Own) {
+            return Ok(());
+        }
+        Err(format!("it would run {}()", function_name(function)))
     }
 
     /// Checks what hangs on the relations: the planner also folds expressions of their indexes, constraints and

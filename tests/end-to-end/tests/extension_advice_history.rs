@@ -121,6 +121,38 @@ fn what_is_suppressed_is_marked_until_its_time() {
 }
 
 #[test]
+fn what_is_proposed_for_a_table_leaves_with_it() {
+    require!(statements);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    for suppresses in [false, true] {
+        looked_up(&session);
+        suggested(&session);
+        if suppresses {
+            session.run(
+                "INSERT INTO pitcrew.suppressed_findings (cache_key) SELECT cache_key FROM pitcrew.advice",
+            );
+            session.text("SELECT pitcrew.refresh_advice()");
+            assert_eq!(session.text(STATE), "suppressed");
+        }
+        session.run("DROP TABLE orders");
+        session.text("SELECT pitcrew.refresh_advice()");
+        assert_eq!(session.text("SELECT count(*) FROM pitcrew.advice"), "0");
+        session.run("DELETE FROM pitcrew.suppressed_findings");
+    }
+    // What was built is something that happened.
+    looked_up(&session);
+    suggested(&session);
+    session.run("CREATE INDEX ON orders (customer)");
+    session.text("SELECT pitcrew.refresh_advice()");
+    assert_eq!(session.text(STATE), "applied");
+    session.run("DROP TABLE orders");
+    session.text("SELECT pitcrew.refresh_advice()");
+    session.text("SELECT pitcrew.refresh_advice()");
+    assert_eq!(session.text(STATE), "reverted");
+}
+
+#[test]
 fn where_nothing_may_be_written_nothing_is_kept_and_nobody_waits() {
     require!(statements);
     let database = testing::database();

@@ -254,13 +254,66 @@ fn p5_nothing_is_executed_and_nothing_is_left() {
     );
     let reasons: Vec<_> = reasons.iter().map(|row| row[0].clone().unwrap()).collect();
     assert!(
-        reasons.contains(&"not a SELECT, UPDATE or DELETE".to_owned()),
+        reasons.contains(&"not a SELECT, UPDATE, DELETE or INSERT of a query".to_owned()),
         "{reasons:?}"
     );
     assert!(
-        reasons.contains(&"INSERT is not planned".to_owned()),
+        reasons.contains(&"an INSERT of values looks nothing up".to_owned()),
         "{reasons:?}"
     );
+}
+
+#[test]
+fn what_a_statement_reads_to_write_or_to_copy_it_is_planned() {
+    require!(statements);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    shop(&session);
+    session.run("CREATE TABLE chosen (id int PRIMARY KEY, customer int, note text)");
+    session.run("VACUUM ANALYZE chosen");
+    let query = "SELECT id, customer, note FROM orders WHERE customer = 42";
+    for statement in [
+        format!("INSERT INTO chosen {query}"),
+        format!("INSERT INTO chosen (id, customer) SELECT id, $1 FROM orders WHERE customer = $2"),
+        format!(
+            "INSERT INTO chosen {query} ON CONFLICT (id) DO UPDATE SET note = excluded.note WHERE chosen.customer = 5 RETURNING note"
+        ),
+        format!("WITH found AS ({query}) INSERT INTO chosen TABLE found"),
+        format!("CREATE TABLE traces4 AS {query}"),
+        format!("CREATE MATERIALIZED VIEW traces5 AS {query}"),
+        format!("COPY ({query}) TO STDOUT"),
+        format!("PREPARE traced (int) AS SELECT * FROM orders WHERE customer = $1"),
+    ] {
+        let found = suggestions(&session, &statement);
+        let ddl: Vec<&str> = found.iter().filter_map(|row| row[0].as_deref()).collect();
+        assert_eq!(ddl.len(), 1, "{statement}: {ddl:?}");
+        assert!(
+            ddl[0].contains("ON public.orders (customer)"),
+            "{statement}: {ddl:?}"
+        );
+    }
+    assert_eq!(session.text("SELECT count(*) FROM chosen"), "0");
+    assert_eq!(
+        session.text("SELECT count(*) FROM pg_class WHERE relname LIKE 'traces_'"),
+        "0"
+    );
+    // As they are recorded.
+    session.run("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
+    for id in 1..4 {
+        session.run(&format!(
+            "INSERT INTO chosen SELECT id, customer, note FROM orders WHERE customer = {id}"
+        ));
+    }
+    session.run(
+        "PREPARE traced (int) AS SELECT * FROM orders WHERE customer = $1; EXECUTE traced (5)",
+    );
+    let planned = session.run(
+        "SELECT planned::text, coalesce(skipped_because, '') FROM pitcrew.workload() WHERE query LIKE 'INSERT INTO chosen%' OR query LIKE 'PREPARE%'",
+    );
+    let planned: Vec<_> = planned.iter().flatten().flatten().collect();
+    assert_eq!(planned, ["true", "", "true", ""]);
+    let ddl = session.text("SELECT string_agg(ddl, ';') FROM pitcrew.suggest_indexes()");
+    assert!(ddl.contains("ON public.orders (customer)"), "{ddl}");
 }
 
 #[test]
@@ -425,6 +478,9 @@ fn p11_planning_runs_no_function_of_another_role() {
          ALTER TABLE public.guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; \
          CREATE POLICY p ON public.guarded USING (public.evil(2)); \
          CREATE FUNCTION public.quiet(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'; \
+         CREATE FUNCTION public.later() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN PERFORM public.rise(); RETURN 1; END $$; \
+         CREATE TABLE public.defaulted (id int, value int DEFAULT public.norm(1)); \
+         CREATE TABLE public.worn (id int, note public.odd); \
          CREATE TABLE public.indexed (id int); CREATE INDEX ON public.indexed ((id + public.quiet(1))); \
          CREATE FUNCTION public.agg(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'; \
          CREATE AGGREGATE public.total (int) (SFUNC = public.agg, STYPE = int)"
@@ -448,6 +504,17 @@ fn p11_planning_runs_no_function_of_another_role() {
         "SELECT * FROM numbers WHERE table_to_xml('public.seen', true, true, '')::text = 'a'",
         "UPDATE numbers SET value = public.norm(1) WHERE id = 2",
         "WITH w AS (SELECT public.norm(1) AS n) SELECT * FROM w, numbers WHERE id = n",
+        "SELECT * FROM numbers WHERE value > public.later()",
+        "INSERT INTO numbers SELECT id, public.norm(1) FROM numbers WHERE id = 2",
+        "INSERT INTO numbers SELECT id, value FROM numbers WHERE id > public.later()",
+        "INSERT INTO defaulted (id) SELECT id FROM numbers WHERE id = 2",
+        "INSERT INTO worn SELECT id, chr(97) FROM numbers WHERE id = 2",
+        "INSERT INTO guarded SELECT id FROM numbers WHERE id = 2 RETURNING public.norm(4)",
+        "CREATE TABLE traces1 AS SELECT public.norm(1) FROM numbers WHERE id = 2",
+        "CREATE MATERIALIZED VIEW traces2 AS SELECT * FROM seen",
+        "COPY (SELECT * FROM seen) TO STDOUT",
+        "COPY (SELECT * FROM pairs WHERE ends = '(a,1)') TO STDOUT",
+        "PREPARE traced AS SELECT * FROM numbers WHERE value = public.norm(1)",
     ] {
         let literal = statement.replace('\'', "''");
         session.run(&format!(
@@ -478,10 +545,21 @@ fn p11_planning_runs_no_function_of_another_role() {
         body("NULL")
     ));
     let number = session.text("SELECT 'public.box1'::regtype::oid::int");
+    // The superuser's own type, and the attacker's function.
+    own.run(
+        "CREATE FUNCTION public.held(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'",
+    );
+    session.run("CREATE DOMAIN public.held AS int CHECK (public.held(VALUE)); CREATE TYPE public.box2 AS (a public.held)");
+    own.run(&format!(
+        "CREATE OR REPLACE FUNCTION public.held(int) RETURNS boolean {yes}"
+    ));
+    let view = session.text("SELECT 'public.seen'::regclass::oid");
     for statement in [
         "SELECT * FROM numbers WHERE value = (jsonb_populate_record((ARRAY[]::public.box1[])[1], jsonb_build_object(chr(97), 1))).a".to_owned(),
         "SELECT * FROM numbers WHERE value = (jsonb_populate_record(NULL::public.box1, jsonb_build_object(chr(97), 1))).a".to_owned(),
         "SELECT * FROM numbers WHERE value = length(to_jsonb(enum_first((ARRAY[]::public.mood[])[1]))::text)".to_owned(),
+        "SELECT * FROM numbers WHERE value = (jsonb_populate_record(NULL::public.box2, jsonb_build_object(chr(97), 1))).a".to_owned(),
+        format!("SELECT * FROM numbers WHERE value = length(table_to_xml({view}::oid::regclass, true, true, chr(97))::text)"),
         "SELECT * FROM spans WHERE r && public.span(3, 9)".to_owned(),
         "SELECT * FROM spans WHERE r = public.span(3, 9)".to_owned(),
         format!("SELECT * FROM numbers WHERE record_in(textout(chr(40) || chr(49) || chr(41)), {number}::oid, -1) IS NOT NULL"),
@@ -491,6 +569,13 @@ fn p11_planning_runs_no_function_of_another_role() {
         ));
         untouched(&statement);
     }
+    // A superuser's own functions are those of a role that somebody else may be a member of, or become.
+    let eve = role(&session, "eve", None);
+    session.run(&format!("ALTER ROLE {eve} SUPERUSER"));
+    let ruling = Session::open(&database.url_as(&eve));
+    ruling.run("CREATE FUNCTION public.ruled(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM public.rise(); RETURN 1; END $$");
+    ruling.run("SELECT * FROM pitcrew.suggest_indexes(queries => ARRAY['SELECT * FROM public.numbers WHERE value = public.ruled(1)'])");
+    untouched("a superuser's own function");
     // A column of such a type that nothing is made of is planned as ever.
     let found = session.text(
         "SELECT coalesce(string_agg(ddl, ';'), 'none') FROM pitcrew.suggest_indexes(queries => ARRAY['SELECT state FROM public.people WHERE mail = $1'])",

@@ -353,3 +353,150 @@ fn a_partitioned_table_gets_a_job_that_builds_on_each_partition() {
     ));
     assert!(again.is_empty(), "{again:?}");
 }
+
+/// What is suggested for queries: each table with what is written behind its name, in order.
+fn suggested(session: &Session, queries: &[&str]) -> Vec<String> {
+    let texts: Vec<String> = queries.iter().map(|query| literal(query)).collect();
+    let rows = session.run(&format!(
+        "SELECT table_name || ' ' || CASE WHEN ddl LIKE 'CREATE%' THEN substring(ddl FROM ' ON [^ ]+ (.*)') ELSE 'by a job' END AS what \
+         FROM pitcrew.suggest_indexes(queries => ARRAY[{}]) ORDER BY what",
+        texts.join(", ")
+    ));
+    rows.into_iter()
+        .map(|row| row[0].clone().unwrap())
+        .collect()
+}
+
+#[test]
+fn each_arm_of_an_or_gets_its_own_index() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    tickets(&session);
+    let query = "SELECT title FROM tickets WHERE customer = 77 OR email = 'User7@Example.org'";
+    assert_eq!(
+        suggested(&session, &[query]),
+        ["public.tickets (customer)", "public.tickets (email)"]
+    );
+    session.run("CREATE INDEX ON tickets (customer); CREATE INDEX ON tickets (email)");
+    let plan = plan(&session, query).to_string();
+    assert!(plan.contains("BitmapOr"), "{plan}");
+    assert!(suggested(&session, &[query]).is_empty());
+}
+
+#[test]
+fn of_one_document_one_index_answers_all_operators() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    tickets(&session);
+    let contains = r#"SELECT title FROM tickets WHERE payload @> '{"kind": "k7"}'"#;
+    let has = "SELECT title FROM tickets WHERE payload ? 'rare'";
+    assert_eq!(
+        suggested(&session, &[contains]),
+        ["public.tickets USING gin (payload jsonb_path_ops)"]
+    );
+    assert_eq!(
+        suggested(&session, &[contains, has]),
+        ["public.tickets USING gin (payload)"]
+    );
+}
+
+#[test]
+fn twins_that_store_other_columns_become_one() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    tickets(&session);
+    let (first, second) = (
+        "SELECT customer, parent FROM tickets WHERE customer BETWEEN 70 AND 90",
+        "SELECT customer, created FROM tickets WHERE customer BETWEEN 170 AND 190",
+    );
+    assert_eq!(
+        suggested(&session, &[first]),
+        ["public.tickets (customer) INCLUDE (parent)"]
+    );
+    assert_eq!(
+        suggested(&session, &[first, second]),
+        ["public.tickets (customer) INCLUDE (parent, created)"]
+    );
+}
+
+#[test]
+fn tables_that_inherit_get_indexes_of_their_own() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE readings (device int, value float, note text); \
+         CREATE TABLE old_readings (reason text) INHERITS (readings); \
+         CREATE TABLE odd_readings (note text, value float, extra int, device int); ALTER TABLE odd_readings INHERIT readings; \
+         INSERT INTO old_readings SELECT abs(hashint4(g) % 3000), g, 'note ' || g, 'old' FROM generate_series(1, 50000) g; \
+         INSERT INTO odd_readings SELECT 'note ' || g, g, g, abs(hashint4(g) % 3000) FROM generate_series(1, 50000) g",
+    );
+    session.run("VACUUM ANALYZE readings, old_readings, odd_readings");
+    let all = "SELECT note FROM readings WHERE device = 77";
+    assert_eq!(
+        suggested(&session, &[all]),
+        [
+            "public.odd_readings (device)",
+            "public.old_readings (device)"
+        ]
+    );
+    assert!(
+        suggested(
+            &session,
+            &["SELECT note FROM ONLY readings WHERE device = 77"]
+        )
+        .is_empty()
+    );
+    session.run("CREATE INDEX ON old_readings (device); CREATE INDEX ON odd_readings (device)");
+    assert!(suggested(&session, &[all]).is_empty());
+    let plan = plan(&session, all).to_string();
+    assert_eq!(plan.matches("Bitmap Index Scan").count(), 2, "{plan}");
+}
+
+#[test]
+fn a_partition_gets_no_index_that_its_whole_gets() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    session.run(
+        "CREATE TABLE events (device int, day int, note text) PARTITION BY LIST (day); \
+         CREATE TABLE events_1 PARTITION OF events FOR VALUES IN (1); \
+         CREATE TABLE events_2 (note text, day int, device int); \
+         ALTER TABLE events ATTACH PARTITION events_2 FOR VALUES IN (2); \
+         INSERT INTO events SELECT abs(hashint4(g) % 3000), 1 + g % 2, 'note ' || g FROM generate_series(1, 100000) g",
+    );
+    session.run("VACUUM ANALYZE events");
+    let (all, of_part) = (
+        "SELECT note FROM events WHERE device = 77",
+        "SELECT note FROM events_2 WHERE device = 78",
+    );
+    assert_eq!(
+        suggested(&session, &[of_part]),
+        ["public.events_2 (device)"]
+    );
+    assert_eq!(
+        suggested(&session, &[all, of_part]),
+        ["public.events by a job"]
+    );
+    // One that is there becomes a part of it.
+    session.run("CREATE INDEX there ON events_2 (device)");
+    let suggestion = first(&session, &[all], "");
+    let job = session.text(suggestion["ddl"].as_str().unwrap());
+    session.done(&job);
+    let name = suggestion["index_name"].as_str().unwrap();
+    assert_eq!(
+        session.text(&format!(
+            "SELECT count(*) || ' ' || bool_and(i.indisvalid) || ' ' || bool_or(p.relid = 'there'::regclass) \
+             FROM pg_partition_tree('{name}') p JOIN pg_index i ON i.indexrelid = p.relid"
+        )),
+        "3 true true"
+    );
+    assert_eq!(
+        session.text("SELECT count(*) FROM pg_index WHERE indrelid = 'events_2'::regclass"),
+        "1"
+    );
+    assert!(suggested(&session, &[all, of_part]).is_empty());
+}

@@ -198,6 +198,41 @@ fn what_cannot_be_known_is_said() {
         assert_eq!(found[0], "low", "{ddl}: {found:?}");
         assert!(found[1].contains(reason), "{ddl}: {found:?}");
     }
+    // What is not written as a constant is one when the planner estimates: the time, and what is computed from it; the first of a row.
+    for condition in [
+        "created > now() - interval '1 hour'",
+        "current_date <= created",
+        "created > localtimestamp(0)",
+        "created >= statement_timestamp()::timestamp",
+        "(created, id) > ('2024-01-28 18:00', 5)",
+    ] {
+        let query = format!("SELECT * FROM visits WHERE {condition}");
+        let ddl = "CREATE INDEX ON visits (created)";
+        let found = explain(&session, "confidence, because::text", &query, ddl);
+        assert_eq!(found[0], "low", "{condition}: {found:?}");
+        assert!(found[1].contains("end of its histogram"), "{found:?}");
+        let suggested = session.run(&format!(
+            "SELECT confidence FROM pitcrew.suggest_indexes(queries => ARRAY[{}])",
+            literal(&query)
+        ));
+        let of_first = suggested.first().and_then(|row| row[0].as_deref());
+        assert_eq!(of_first, Some("low"), "{condition}");
+    }
+    // Which time it is, nobody can tell beforehand.
+    let found = explain(
+        &session,
+        "confidence",
+        "SELECT * FROM visits WHERE created > clock_timestamp()",
+        "CREATE INDEX ON visits (created)",
+    );
+    assert_eq!(found[0], "high");
+    let found = explain(
+        &session,
+        "confidence",
+        "SELECT * FROM visits WHERE created < now() AND id = 7",
+        "CREATE INDEX ON visits (created)",
+    );
+    assert_eq!(found[0], "high");
     // The other side of the same column is known well.
     let found = explain(
         &session,
@@ -413,6 +448,34 @@ fn what_the_server_refuses_to_build_is_not_predicted() {
             "CREATE UNIQUE INDEX ON events (device)",
             "partition key, and lacks day",
         ),
+        (
+            "CREATE INDEX ON visits (id int4_ops (foo = 1))",
+            "int4_ops has no options",
+        ),
+        (
+            "CREATE INDEX ON visits USING gin (tags array_ops (foo = 1))",
+            "array_ops has no options",
+        ),
+        (
+            "CREATE INDEX ON visits USING brin (id int4_minmax_multi_ops (foo = 1))",
+            "unrecognized parameter \"foo\"",
+        ),
+        (
+            "CREATE INDEX ON visits USING brin (id int4_minmax_multi_ops (values_per_range = 1))",
+            "out of bounds",
+        ),
+        (
+            "CREATE INDEX visits_pkey ON visits (customer)",
+            "relation \"visits_pkey\" already exists",
+        ),
+        (
+            "CREATE INDEX visits ON visits (customer)",
+            "relation \"visits\" already exists",
+        ),
+        (
+            "CREATE INDEX events_1 ON events (device)",
+            "relation \"events_1\" already exists",
+        ),
     ] {
         session.failure(ddl);
         let failure = session.failure(&format!(
@@ -443,6 +506,8 @@ fn what_the_server_refuses_to_build_is_not_predicted() {
         "CREATE INDEX ON ONLY visits (id)",
         "CREATE UNIQUE INDEX ON visits (parent, id)",
         "CREATE INDEX ON visits (id) WITH (fillfactor = 10) TABLESPACE pg_default",
+        "CREATE INDEX ON visits USING brin (id int4_minmax_multi_ops (values_per_range = 16))",
+        "CREATE INDEX IF NOT EXISTS visits_pkey ON visits (customer)",
     ] {
         session.run(&format!("BEGIN; {ddl}; ROLLBACK"));
         session.run(&format!(
@@ -450,6 +515,51 @@ fn what_the_server_refuses_to_build_is_not_predicted() {
             literal(ddl)
         ));
     }
+    // What is thought away has given up its name.
+    session.run(
+        "SELECT * FROM pitcrew.explain_with('SELECT * FROM visits WHERE id = 5', \
+             ARRAY['CREATE INDEX visits_pkey ON visits (id)'], without => ARRAY['visits_pkey'::regclass])",
+    );
+}
+
+#[test]
+fn what_the_server_remarks_about_a_text_reaches_nobody() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    visits(&session);
+    session.run(
+        "CREATE FUNCTION loud(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE WARNING 'loud'; RETURN $1; END $$",
+    );
+    session.notices();
+    let (long, huge) = ("a".repeat(100), "a".repeat(2_000_000));
+    for query in [
+        format!("SELECT id AS {long} FROM visits WHERE customer = 5"),
+        format!("SELECT id AS {huge} FROM visits WHERE customer = 5"),
+        format!("UPDATE visits SET customer = 7 WHERE city = '{huge}'"),
+        "SELECT id FROM visits WHERE customer = loud(5)".to_owned(),
+    ] {
+        let query = literal(&query);
+        session.run(&format!(
+            "SELECT * FROM pitcrew.suggest_indexes(queries => ARRAY[{query}])"
+        ));
+        let _ = session.try_run(&format!("SELECT * FROM pitcrew.explain_with({query})"));
+        assert_eq!(session.notices(), [""; 0]);
+    }
+    for ddl in [
+        format!("CREATE INDEX {long} ON visits (id)"),
+        format!("CREATE INDEX {huge} ON visits (id)"),
+        "CREATE INDEX ON visits (loud(id))".to_owned(),
+    ] {
+        let _ = session.try_run(&format!(
+            "SELECT * FROM pitcrew.predict_index({})",
+            literal(&ddl)
+        ));
+        assert_eq!(session.notices(), [""; 0]);
+    }
+    // They would be heard.
+    session.run("DROP TABLE IF EXISTS gone");
+    assert_eq!(session.notices().len(), 1);
 }
 
 #[test]
@@ -457,40 +567,40 @@ fn keys_that_go_together_are_counted_together() {
     require!(extension);
     let database = testing::database();
     let session = Session::open(&database.url);
-    // One region a city; and a few customers that have most of the rows.
-    session.run(
-        "CREATE TABLE sales (id int, city int, region int, customer int, day int) WITH (autovacuum_enabled = off); \
-         INSERT INTO sales SELECT g, c, c / 20, (200000 ^ ((abs(hashint4(g)) % 1000003) / 1000003.0))::int, c % 300 \
-             FROM (SELECT g, abs(hashint4(g + 7)) % 40000 AS c FROM generate_series(1, 400000) g) rows",
-    );
-    session.run("VACUUM ANALYZE sales");
-    for keys in [
-        "city, region",
-        "region, city",
-        "city, day",
-        "customer, region",
-        "customer, city",
+    sales(&session);
+    for (keys, query) in [
+        ("city, region", "city = 5 AND region = 7"),
+        ("region, city", "region = 5 AND city = 7"),
+        ("city, day", "city = 5 AND day = 7"),
+        ("customer, region", "customer = 5 AND region = 7"),
+        ("customer, city", "customer = 5 AND city = 7"),
+        ("customer", "customer = 5"),
+        // Neither in their own order, nor as they are, nor by their type's own operator class.
+        ("region, city DESC", "true ORDER BY region, city DESC"),
+        ("abs(city), region", "abs(city) = 5 AND region = 7"),
+        (
+            "region, place text_pattern_ops",
+            "region = 7 AND place LIKE 'place 5%'",
+        ),
     ] {
         session.run(&format!("CREATE INDEX built ON sales ({keys})"));
         let built = session.number("SELECT pg_relation_size('built')");
         session.run("DROP INDEX built");
-        let columns: Vec<&str> = keys.split(", ").collect();
-        let query = format!(
-            "SELECT * FROM sales WHERE {} = 5 AND {} = 7",
-            columns[0], columns[1]
-        );
+        let query = format!("SELECT id FROM sales WHERE {query}");
         let advice = session.text(&format!(
             "SELECT pitcrew.suggest_indexes_json(queries => ARRAY[{}])::text",
             literal(&query)
         ));
         let advice: serde_json::Value = serde_json::from_str(&advice).unwrap();
         let listed = |name: &str| advice[name].as_array().unwrap().clone();
-        let suggested = listed("suggestions").into_iter().filter(|one| {
-            one["columns"] == serde_json::json!(columns) && one["included"] == serde_json::json!([])
-        });
+        // An expression stands in parentheses.
+        let list = format!("({})", keys.replace("abs(city)", "(abs(city))"));
+        let suggested = listed("suggestions")
+            .into_iter()
+            .filter(|one| one["ddl"].as_str().unwrap().ends_with(&list));
         let rejected = listed("rejected")
             .into_iter()
-            .filter(|one| one["columns"] == format!("({keys})"));
+            .filter(|one| one["columns"] == list);
         let one = suggested.chain(rejected).next();
         let predicted = one.unwrap_or_else(|| panic!("{keys}: {advice}"))["estimated_bytes"]
             .as_f64()
@@ -500,6 +610,55 @@ fn keys_that_go_together_are_counted_together() {
             "{keys}: predicted {predicted}, built {built}"
         );
     }
+}
+
+#[test]
+fn a_suggestion_is_trusted_as_far_as_a_prediction_of_the_same() {
+    require!(extension);
+    let database = testing::database();
+    let session = Session::open(&database.url);
+    sales(&session);
+    for (keys, query, confidence) in [
+        // Which customers there are is known roughly: a few have most of the rows.
+        ("customer", "customer = 150000", "medium"),
+        ("city", "city = 5", "high"),
+        (
+            "customer, place text_pattern_ops",
+            "customer = 150000 AND place LIKE 'place 5%'",
+            "high",
+        ),
+        ("region, city", "city = 5 AND region = 7", "high"),
+        (
+            "customer DESC, day",
+            "true ORDER BY customer DESC, day LIMIT 10",
+            "medium",
+        ),
+    ] {
+        let predicted = session.text(&format!(
+            "SELECT confidence FROM pitcrew.predict_index('CREATE INDEX ON sales ({keys})')"
+        ));
+        assert_eq!(predicted, confidence, "{keys}");
+        let suggested = session.run(&format!(
+            "SELECT ddl, confidence, because::text FROM pitcrew.suggest_indexes(queries => ARRAY[{}])",
+            literal(&format!("SELECT * FROM sales WHERE {query}"))
+        ));
+        let suggested: Vec<&str> = suggested[0].iter().flatten().map(String::as_str).collect();
+        assert!(
+            suggested[0].ends_with(&format!("({keys})")),
+            "{suggested:?}"
+        );
+        assert_eq!(suggested[1], confidence, "{keys}: {suggested:?}");
+    }
+}
+
+/// One region and place a city; and a few customers that have most of the rows.
+fn sales(session: &Session) {
+    session.run(
+        "CREATE TABLE sales (id int, city int, region int, customer int, day int, place text) WITH (autovacuum_enabled = off); \
+         INSERT INTO sales SELECT g, c, c / 20, (200000 ^ ((abs(hashint4(g)) % 1000003) / 1000003.0))::int, c % 300, 'place ' || c \
+             FROM (SELECT g, abs(hashint4(g + 7)) % 40000 AS c FROM generate_series(1, 400000) g) rows",
+    );
+    session.run("VACUUM ANALYZE sales");
 }
 
 #[test]

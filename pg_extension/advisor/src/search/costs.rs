@@ -94,6 +94,20 @@ impl<'a, M: CostModel> Costs<'a, M> {
         costs
     }
 
+    /// A candidate that does what both do. Sets that were made before have to grow for it.
+    pub(super) fn merged(&mut self, one: usize, other: usize) -> Option<usize> {
+        let merged = self.model.merged(one, other)?;
+        while self.using.len() < self.model.candidates() {
+            let fresh = self.using.len();
+            self.using.push(Vec::new());
+            for (statement, relevant) in self.relevant.iter_mut().enumerate() {
+                relevant.grow(fresh + 1);
+                relevant.set(fresh, self.model.is_relevant(statement, fresh));
+            }
+        }
+        Some(merged)
+    }
+
     /// The empty set.
     pub(super) fn none(&self) -> Set {
         Set::with_capacity(self.model.candidates())

@@ -199,7 +199,7 @@ fn look_around<M: CostModel>(
             }
             for &one in &more {
                 wide.set(one, false);
-                for &narrow in [one].iter().chain(&pool.narrower[one]) {
+                for &narrow in [one].iter().chain(pool.narrower(one)) {
                     let mut with = set.clone();
                     with.insert(narrow);
                     costs.ask(statement, &with);

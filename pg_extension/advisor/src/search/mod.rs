@@ -2,10 +2,11 @@
 //!
 //! The planner says for each statement which candidates it would use if it could use any ([`pool`]); all of those are
 //! taken, and given up again one by one until they fit ([`relax`]); then what stands beside the result is searched
-//! ([`improve`]), and what is much smaller and does as well is taken ([`slim`]). What a plan costs follows from other plans wherever it can ([`costs`]).
+//! ([`improve`]), what is much smaller and does as well is taken ([`slim`]), and one in the place of two ([`merge`]). What a plan costs follows from other plans wherever it can ([`costs`]).
 
 mod costs;
 mod improve;
+mod merge;
 mod pool;
 mod relax;
 mod slim;
@@ -42,10 +43,18 @@ pub trait CostModel {
     /// Whether `narrow` does a part of what `wide` does, for fewer bytes.
     fn is_narrower(&self, narrow: usize, wide: usize) -> bool;
 
-    /// Whether `other` answers the look-ups of `one`: both are in one answer only where `one` saves much beside it.
-    fn is_alike(&self, one: usize, other: usize) -> bool {
+    /// Where `other` answers the look-ups of `one`: the share of its statements' cost that `one` has to save beside it, for both to be in
+    /// one answer.
+    fn least_beside(&self, one: usize, other: usize) -> Option<f64> {
         let _ = (one, other);
-        false
+        None
+    }
+
+    /// A candidate that does what both do, made now where there is none yet: it has the next number then, and [`candidates`](Self::candidates)
+    /// counts it. `None` where there can be no such one.
+    fn merged(&mut self, one: usize, other: usize) -> Option<usize> {
+        let _ = (one, other);
+        None
     }
 
     /// The best plan of one execution when exactly the candidates in `available` (ascending, all relevant) exist
@@ -91,7 +100,7 @@ pub struct Helped {
 }
 
 /// One suggestion. Suggestions come in the order in which they should be built: each figure holds when those before
-/// it are there.
+/// it are there, but where it `is_together`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chosen {
     /// The candidate.
@@ -104,6 +113,9 @@ pub struct Chosen {
     pub cost_after: f64,
     /// What keeping it costs while its table is written.
     pub upkeep: f64,
+    /// It does most of its work together with suggestions that come after it, as indexes on the arms of an OR do: its figures hold when
+    /// all of the answer is there, and say what would be lost without it.
+    pub is_together: bool,
 }
 
 impl Chosen {
@@ -124,7 +136,7 @@ pub struct Found {
     pub chosen: Vec<Chosen>,
     /// Of each statement its plan with all of them; none where it cannot be told or nothing chosen matters to it.
     pub plans: Vec<Option<Plan>>,
-    /// Candidates that a plan used when it could use any that fit, or that do a part of the work of such a one.
+    /// Candidates that a plan used when it could use any that fit, that do a part of the work of such a one, or that of two.
     pub picked: Vec<usize>,
     /// Candidates that would save something beside the chosen ones, but not what keeping them costs.
     pub outweighed: Vec<usize>,
@@ -143,8 +155,9 @@ const LEAST_SHARE_A_MB: f64 = 5e-5;
 const MOST_ASKED: f64 = 5e-3;
 /// How often it is searched for what could take the place of those that were taken out.
 const ROUNDS: usize = 3;
-/// What another one of the answer does as well has to save this share of its statements' cost beside it.
-const LEAST_BESIDE: f64 = 0.2;
+
+/// An index does its work together with others where without it so many times as much would be lost as it saves before they are there.
+const TOGETHER: f64 = 2.0;
 
 /// Chooses candidates.
 ///
@@ -157,11 +170,15 @@ pub fn search(model: &mut impl CostModel, limits: Limits) -> Found {
     let mut starts: Vec<Set> = relaxed.into_iter().chain([costs.none()]).collect();
     let (mut banned, mut slight) = (costs.none(), costs.none());
     let mut rounds = 0;
+    let given = costs.model.candidates();
     // Each round bans at least one candidate for good, so this ends.
     loop {
         rounds += 1;
         let mut set = improve::improve(&mut costs, &starts, &pool, limits, &banned);
         set = slim::slim(&mut costs, set, &pool, &banned);
+        set = merge::merge(&mut costs, set, &banned);
+        banned.grow(costs.model.candidates());
+        slight.grow(costs.model.candidates());
         let mut chosen = ordered(&mut costs, &set);
         let mut is_pruned = false;
         while let Some(candidate) = too_little(&costs, &set, &chosen, limits) {
@@ -173,6 +190,11 @@ pub fn search(model: &mut impl CostModel, limits: Limits) -> Found {
         }
         // What takes their place is hardly ever worth more.
         if !is_pruned || rounds >= ROUNDS {
+            let trimmed = slim::trim(&mut costs, set.clone(), &pool, &banned);
+            if trimmed != set {
+                set = trimmed;
+                chosen = ordered(&mut costs, &set);
+            }
             let plans = confirmed(&mut costs, &set);
             let Some(candidate) = astray(&costs, &set, &chosen, &plans, limits) else {
                 return Found {
@@ -180,7 +202,11 @@ pub fn search(model: &mut impl CostModel, limits: Limits) -> Found {
                     slight: slight.ones().collect(),
                     chosen,
                     plans,
-                    picked: pool.all.ones().collect(),
+                    picked: pool
+                        .all
+                        .ones()
+                        .chain(given..costs.model.candidates())
+                        .collect(),
                 };
             };
             banned.insert(candidate);
@@ -232,19 +258,19 @@ fn too_little<M: CostModel>(
     }
     let mut slight: Vec<(f64, usize)> = set
         .ones()
-        .filter(|one| {
-            set.ones()
-                .any(|other| other != *one && costs.model.is_alike(*one, other))
-        })
-        .map(|one| {
+        .filter_map(|one| {
+            let others = set.ones().filter(|other| *other != one);
+            let least = others
+                .filter_map(|other| costs.model.least_beside(one, other))
+                .max_by(f64::total_cmp)?;
             let without = costs.without(&point, one);
             let users = costs.users(&point, one);
             let users = users.into_iter();
             let of_users = users.map(|user| costs.model.weight(user) * without.costs[user]);
             let saved = without.total - point.total;
-            (saved / of_users.sum::<f64>().max(f64::MIN_POSITIVE), one)
+            let share = saved / of_users.sum::<f64>().max(f64::MIN_POSITIVE);
+            (share < least).then_some((share, one))
         })
-        .filter(|(share, _)| *share < LEAST_BESIDE)
         .collect();
     slight.sort_by(|a, b| a.0.total_cmp(&b.0));
     slight.first().map(|(_, one)| *one)
@@ -287,12 +313,25 @@ fn astray<M: CostModel>(
 fn ordered<M: CostModel>(costs: &mut Costs<'_, M>, set: &Set) -> Vec<Chosen> {
     // From the last to the first: what is missed least goes last.
     let mut chosen = Vec::new();
-    let mut point = costs.point(set);
+    let all = costs.point(set);
+    let mut point = all.clone();
     while let Some(candidate) = relax::least_missed(costs, &point) {
         let users = costs.users(&point, candidate);
         point.set.set(candidate, false);
         let before = costs.point(&point.set);
-        chosen.push(difference(costs, candidate, users, &before, &point));
+        let alone = difference(costs, candidate, users, &before, &point);
+        let users = costs.users(&all, candidate);
+        let without = costs.without(&all, candidate);
+        let together = difference(costs, candidate, users, &without, &all);
+        let saved = |chosen: &Chosen| chosen.cost_before - chosen.cost_after;
+        chosen.push(if saved(&together) > TOGETHER * saved(&alone) {
+            Chosen {
+                is_together: true,
+                ..together
+            }
+        } else {
+            alone
+        });
         point = before;
     }
     chosen.reverse();
@@ -329,6 +368,7 @@ fn difference<M: CostModel>(
         cost_after: sum(|helped| helped.after),
         upkeep: costs.model.upkeep(candidate),
         helped,
+        is_together: false,
     }
 }
 

@@ -12,8 +12,15 @@ pub(super) struct Pool {
     pub(super) first: Set,
     /// Used by a plan at all, and what does part of their work for fewer bytes.
     pub(super) all: Set,
-    /// For each candidate of the pool those that are narrower, the widest first.
-    pub(super) narrower: Vec<Vec<usize>>,
+    /// For each candidate those that are narrower, if it is used.
+    narrower: Vec<Vec<usize>>,
+}
+
+impl Pool {
+    /// Those that are narrower than one that a plan used, the widest first.
+    pub(super) fn narrower(&self, wide: usize) -> &[usize] {
+        self.narrower.get(wide).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Plans each statement with all candidates, then without what that plan used, and so on.

@@ -103,7 +103,7 @@ fn replacements<M: CostModel>(
             continue;
         }
         let gain = costs.gain(&without, instead);
-        let is_narrower = pool.narrower[out].contains(&instead);
+        let is_narrower = pool.narrower(out).contains(&instead);
         if is_narrower || gain > NOISE * (without.total - point.total) {
             changes.push(Change {
                 out,

@@ -179,8 +179,8 @@ fn beside_one_that_answers_the_same_a_gain_has_to_be_large() {
         fn is_narrower(&self, _: usize, _: usize) -> bool {
             false
         }
-        fn is_alike(&self, one: usize, other: usize) -> bool {
-            (one, other) == (1, 0)
+        fn least_beside(&self, one: usize, other: usize) -> Option<f64> {
+            ((one, other) == (1, 0)).then_some(0.2)
         }
         fn plan(&mut self, statement: usize, set: &[usize]) -> Option<Plan> {
             let (cost, used) = match (statement, set) {
@@ -387,6 +387,123 @@ fn model() -> impl Strategy<Value = Table> {
                 limit: usize::MAX,
             })
     })
+}
+
+/// One statement with an OR, which two indexes help together; a third one helps a little by itself.
+struct Arms;
+
+impl CostModel for Arms {
+    fn statements(&self) -> usize {
+        1
+    }
+    fn weight(&self, _: usize) -> f64 {
+        1.0
+    }
+    fn candidates(&self) -> usize {
+        3
+    }
+    fn bytes(&self, _: usize) -> u64 {
+        100
+    }
+    fn is_relevant(&self, _: usize, _: usize) -> bool {
+        true
+    }
+    fn upkeep(&self, _: usize) -> f64 {
+        0.0
+    }
+    fn is_narrower(&self, _: usize, _: usize) -> bool {
+        false
+    }
+    fn plan(&mut self, _: usize, set: &[usize]) -> Option<Plan> {
+        let (cost, used) = match set {
+            [0, 1, ..] => (10.0, vec![0, 1]),
+            [.., 2] => (900.0, vec![2]),
+            _ => (1000.0, Vec::new()),
+        };
+        Some(Plan { cost, used })
+    }
+    fn has_time(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn two_that_help_together_alone_are_both_in_the_answer() {
+    let found = search(&mut Arms, LIMITS).chosen;
+    let figures: Vec<(bool, f64, f64)> = found
+        .iter()
+        .map(|one| (one.is_together, one.cost_before, one.cost_after))
+        .collect();
+    assert_eq!(figures, [(true, 1000.0, 10.0), (false, 1000.0, 10.0)]);
+    let mut all: Vec<usize> = found.iter().map(|one| one.candidate).collect();
+    all.sort_unstable();
+    assert_eq!(all, [0, 1]);
+}
+
+/// Two statements that want the same keys and read other columns beside; what does for both is made on demand.
+struct Twins {
+    /// Cost of either statement with what does both.
+    merged: f64,
+    made: bool,
+}
+
+impl CostModel for Twins {
+    fn statements(&self) -> usize {
+        2
+    }
+    fn weight(&self, _: usize) -> f64 {
+        1.0
+    }
+    fn candidates(&self) -> usize {
+        2 + usize::from(self.made)
+    }
+    fn bytes(&self, candidate: usize) -> u64 {
+        [100, 100, 130][candidate]
+    }
+    fn is_relevant(&self, statement: usize, candidate: usize) -> bool {
+        candidate == 2 || candidate == statement
+    }
+    fn upkeep(&self, _: usize) -> f64 {
+        0.0
+    }
+    fn is_narrower(&self, _: usize, _: usize) -> bool {
+        false
+    }
+    fn merged(&mut self, one: usize, other: usize) -> Option<usize> {
+        assert!(one < 2 && other < 2);
+        self.made = true;
+        Some(2)
+    }
+    fn plan(&mut self, statement: usize, set: &[usize]) -> Option<Plan> {
+        let (cost, used) = match set {
+            set if set.contains(&statement) => (10.0, vec![statement]),
+            set if set.contains(&2) => (self.merged, vec![2]),
+            _ => (1000.0, Vec::new()),
+        };
+        Some(Plan { cost, used })
+    }
+    fn has_time(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn one_index_takes_the_place_of_two_where_little_is_given_up() {
+    let chosen = |merged| {
+        let found = search(
+            &mut Twins {
+                merged,
+                made: false,
+            },
+            LIMITS,
+        )
+        .chosen;
+        let mut chosen: Vec<usize> = found.iter().map(|chosen| chosen.candidate).collect();
+        chosen.sort_unstable();
+        chosen
+    };
+    assert_eq!(chosen(12.0), [2]);
+    assert_eq!(chosen(100.0), [0, 1]);
 }
 
 proptest! {

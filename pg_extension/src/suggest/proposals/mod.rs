@@ -183,7 +183,7 @@ impl Weighing<'_, '_> {
             return None;
         }
         let ddl = names::c_string(&format!("CREATE INDEX {ddl}")).ok()?;
-        let predicted = predict(&ddl, Names::Qualified, self.model.context).ok()?;
+        let predicted = predict(&ddl, Names::Qualified, &[], self.model.context).ok()?;
         predicted.indexes().next().cloned()
     }
 }

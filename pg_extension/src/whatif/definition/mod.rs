@@ -81,6 +81,8 @@ pub(crate) struct Definition {
     pub(crate) table: pg_sys::Oid,
     /// Access method.
     pub(crate) method: Method,
+    /// The relation that has its name already, unless it says IF NOT EXISTS.
+    pub(crate) taken: Option<pg_sys::Oid>,
     /// One index for each table with rows of its own: the leaves where `table` is partitioned.
     pub(crate) parts: Vec<Part>,
 }
@@ -166,6 +168,7 @@ pub(crate) fn read(text: &CStr, context: &Context) -> Result<Definition, String>
         Ok(Definition {
             table,
             method,
+            taken: taken(table, statement),
             parts,
         })
     }
@@ -256,6 +259,19 @@ unsafe fn check_storage(
             }
         }
         Ok(())
+    }
+}
+
+/// The relation that has the name already which a definition gives to its index.
+unsafe fn taken(table: pg_sys::Oid, statement: *mut pg_sys::IndexStmt) -> Option<pg_sys::Oid> {
+    // SAFETY: a parsed statement, whose table is locked.
+    unsafe {
+        if (*statement).idxname.is_null() || (*statement).if_not_exists {
+            return None;
+        }
+        let schema = pg_sys::get_rel_namespace(table);
+        let found = pg_sys::get_relname_relid((*statement).idxname, schema);
+        (found != pg_sys::InvalidOid).then_some(found)
     }
 }
 

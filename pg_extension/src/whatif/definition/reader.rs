@@ -48,6 +48,7 @@ impl Reader<'_> {
                 &mut key.family,
                 &mut key.input_type,
             );
+            self.class_options(element.opclassopts, class, &key)?;
             let descends = element.ordering == pg_sys::SortByDir::SORTBY_DESC;
             let says_nulls = element.nulls_ordering != pg_sys::SortByNulls::SORTBY_NULLS_DEFAULT;
             let says_order = element.ordering != pg_sys::SortByDir::SORTBY_DEFAULT;
@@ -64,6 +65,49 @@ impl Reader<'_> {
             self.classes.push(class);
             Ok(())
         }
+    }
+
+    /// Raises what the operator class says of options that it does not take (`index_opclass_options`).
+    unsafe fn class_options(
+        &self,
+        options: *mut pg_sys::List,
+        class: pg_sys::Oid,
+        key: &Key,
+    ) -> Result<(), String> {
+        if options.is_null() {
+            return Ok(());
+        }
+        // SAFETY: options of an analysed statement; the support function fills in what it is given, which lives in the current context.
+        unsafe {
+            let number = (*pg_sys::GetIndexAmRoutineByAmId(self.oid, false)).amoptsprocnum;
+            let function = if number == 0 {
+                pg_sys::InvalidOid
+            } else {
+                pg_sys::get_opfamily_proc(key.family, key.input_type, key.input_type, number as i16)
+            };
+            if function == pg_sys::InvalidOid {
+                let name = names::text(pg_sys::generate_opclass_name(class)).unwrap_or_default();
+                return Err(format!("operator class {name} has no options"));
+            }
+            self.context.trust().check_function(function)?;
+            let said = pg_sys::transformRelOptions(
+                pg_sys::Datum::null(),
+                options,
+                std::ptr::null(),
+                std::ptr::null_mut(),
+                false,
+                false,
+            );
+            let mut known = pg_sys::local_relopts::default();
+            pg_sys::init_local_reloptions(&mut known, 0);
+            pg_sys::OidFunctionCall1Coll(
+                function,
+                pg_sys::InvalidOid,
+                pg_sys::Datum::from(&raw mut known),
+            );
+            pg_sys::build_local_reloptions(&mut known, said, true);
+        }
+        Ok(())
     }
 
     /// A column that is only stored.

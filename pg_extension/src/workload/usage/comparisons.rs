@@ -9,7 +9,8 @@ use super::{Reader, Side, With};
 impl Reader<'_> {
     pub(super) unsafe fn comparison(
         &mut self,
-        operation: *mut pg_sys::OpExpr,
+        operator: pg_sys::Oid,
+        collation: pg_sys::Oid,
         left: *mut pg_sys::Node,
         right: *mut pg_sys::Node,
     ) {
@@ -22,19 +23,18 @@ impl Reader<'_> {
             {
                 return;
             }
-            let operator = (*operation).opno;
             let with = match (&first, &second) {
                 (Some(_), Some(_)) => With::Row,
                 _ => With::Value,
             };
             if let Some(side) = first {
-                self.compared(side, operator, (*operation).inputcollid, right, with);
+                self.compared(side, operator, collation, right, with);
             }
             let commuted = pg_sys::get_commutator(operator);
             if let Some(side) = second
                 && commuted != pg_sys::InvalidOid
             {
-                self.compared(side, commuted, (*operation).inputcollid, left, with);
+                self.compared(side, commuted, collation, left, with);
             }
         }
     }

@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use super::local::local;
 use super::operators::{Kind, kind};
 use super::{Reader, With};
-use crate::lists::pointers;
+use crate::lists::{oids, pointers};
 
 /// Conditions of one occurrence that are kept.
 const MAX_CONDITIONS: usize = 8;
@@ -29,22 +29,45 @@ impl Reader<'_> {
                         self.flag(arguments[0], node, always);
                         return;
                     }
-                    for &argument in arguments {
-                        let is_and = operation == pg_sys::BoolExprType::AND_EXPR;
-                        self.condition(argument, always && is_and);
+                    if operation == pg_sys::BoolExprType::AND_EXPR {
+                        for &argument in arguments {
+                            self.condition(argument, always);
+                        }
+                        return;
                     }
+                    self.path.enter();
+                    for &argument in arguments {
+                        self.condition(argument, false);
+                        self.path.next();
+                    }
+                    self.path.leave();
                 }
                 pg_sys::NodeTag::T_Var => self.flag(node, node, always),
                 pg_sys::NodeTag::T_OpExpr => {
                     let operation = node.cast::<pg_sys::OpExpr>();
                     if let &[left, right] = pointers::<pg_sys::Node>((*operation).args) {
-                        self.comparison(operation, left, right);
+                        let (operator, collation) = ((*operation).opno, (*operation).inputcollid);
+                        self.comparison(operator, collation, left, right);
                         if always {
                             for (column, value) in [(left, right), (right, left)] {
                                 self.single((*operation).opno, column, value);
                                 self.literal(node, (*operation).opno, column, value);
                             }
                         }
+                    }
+                }
+                pg_sys::NodeTag::T_RowCompareExpr => {
+                    // An index begins where the first of them does.
+                    let row = node.cast::<pg_sys::RowCompareExpr>();
+                    let first = |list| pointers::<pg_sys::Node>(list).first().copied();
+                    let oid = |list| oids(list).first().copied();
+                    if let (Some(left), Some(right), Some(operator), Some(collation)) = (
+                        first((*row).largs),
+                        first((*row).rargs),
+                        oid((*row).opnos),
+                        oid((*row).inputcollids),
+                    ) {
+                        self.comparison(operator, collation, left, right);
                     }
                 }
                 pg_sys::NodeTag::T_ScalarArrayOpExpr => {

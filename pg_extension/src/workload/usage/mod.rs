@@ -1,5 +1,6 @@
 //! How an analysed statement uses its tables: what it compares, joins, orders and groups by, looks into, and asks of every row.
 
+mod arms;
 mod comparisons;
 mod conditions;
 mod local;
@@ -13,6 +14,7 @@ use pg_pitcrew_advisor::{Condition, Key, Of, Used};
 use pgrx::prelude::*;
 
 use crate::lists::pointers;
+use arms::{Arms, Path};
 use local::local;
 use operators::Kind;
 use place::{Place, ungrouped};
@@ -28,6 +30,8 @@ const MAX_OCCURRENCES: usize = 200;
 pub(crate) struct Use {
     /// The table.
     pub(crate) table: pg_sys::Oid,
+    /// The tables that inherit from it are read too, if there are any.
+    pub(crate) may_have_heirs: bool,
     /// What is done with it.
     pub(crate) used: Used,
     /// Columns that are compared with something that is not of another table, by `=` or by range.
@@ -53,18 +57,35 @@ pub(crate) fn uses(query: *mut pg_sys::Query, reading: Reading<'_>) -> Vec<Use> 
     let mut reader = Reader {
         stack: Vec::new(),
         found: Vec::new(),
+        path: Path::default(),
         reading,
     };
     // SAFETY: the tree was just made and is not changed.
     unsafe { reader.query(query) };
-    reader.found.into_iter().map(|(_, found)| found).collect()
+    let found = reader.found.into_iter();
+    found
+        .map(|occurrence| {
+            let mut found = occurrence.found;
+            found.used.apart = occurrence.arms.apart();
+            found
+        })
+        .collect()
 }
 
 struct Reader<'a> {
     /// The query being read, inside those around it: a column may belong to an outer one.
     stack: Vec<*mut pg_sys::Query>,
-    found: Vec<(*mut pg_sys::RangeTblEntry, Use)>,
+    found: Vec<Occurrence>,
+    /// Under which OR the condition stands that is being read.
+    path: Path,
     reading: Reading<'a>,
+}
+
+struct Occurrence {
+    entry: *mut pg_sys::RangeTblEntry,
+    found: Use,
+    /// Where its keys stand.
+    arms: Arms,
 }
 
 /// What something is compared with.
@@ -190,9 +211,12 @@ impl Reader<'_> {
     }
 
     fn note(&mut self, entry: *mut pg_sys::RangeTblEntry, kind: Kind, key: Key, with: With) {
-        let Some(there) = self.occurrence(entry) else {
+        let Some(position) = self.position(entry) else {
             return;
         };
+        let occurrence = &mut self.found[position];
+        occurrence.arms.note(&key.of, &self.path);
+        let there = &mut occurrence.found;
         if let (Of::Column(column), With::Value) = (&key.of, with)
             && !there.valued.contains(column)
         {
@@ -208,24 +232,50 @@ impl Reader<'_> {
     }
 
     fn occurrence(&mut self, entry: *mut pg_sys::RangeTblEntry) -> Option<&mut Use> {
-        let known = self.found.iter().position(|(there, _)| *there == entry);
-        let position = match known {
-            Some(position) => position,
-            None if self.found.len() >= MAX_OCCURRENCES => return None,
+        let position = self.position(entry)?;
+        Some(&mut self.found[position].found)
+    }
+
+    fn position(&mut self, entry: *mut pg_sys::RangeTblEntry) -> Option<usize> {
+        let known = self.found.iter().position(|there| there.entry == entry);
+        match known {
+            Some(position) => Some(position),
+            None if self.found.len() >= MAX_OCCURRENCES || self.is_filled(entry) => None,
             None => {
                 // SAFETY: the entry is part of the tree being read.
-                let table = unsafe { (*entry).relid };
-                let fresh = Use {
+                let (table, inherits) = unsafe { ((*entry).relid, (*entry).inh) };
+                // SAFETY: a catalogue look-up.
+                let kind = unsafe { pg_sys::get_rel_relkind(table) } as u8;
+                let found = Use {
                     table,
+                    may_have_heirs: inherits && kind == b'r',
                     used: Used::default(),
                     valued: Vec::new(),
                     literals: Vec::new(),
                 };
-                self.found.push((entry, fresh));
-                self.found.len() - 1
+                self.found.push(Occurrence {
+                    entry,
+                    found,
+                    arms: Arms::default(),
+                });
+                Some(self.found.len() - 1)
             }
-        };
-        Some(&mut self.found[position].1)
+        }
+    }
+
+    /// Whether it stands for the rows that an INSERT makes, or that are there already: no index is looked into for its columns.
+    fn is_filled(&self, entry: *mut pg_sys::RangeTblEntry) -> bool {
+        // SAFETY: queries of the tree being read; numbers are checked against the list.
+        self.stack.iter().any(|query| unsafe {
+            let query = &**query;
+            let is = |number: i32| {
+                let entries = pointers::<pg_sys::RangeTblEntry>(query.rtable);
+                entries.get((number - 1) as usize) == Some(&entry)
+            };
+            query.commandType == pg_sys::CmdType::CMD_INSERT
+                && (is(query.resultRelation)
+                    || !query.onConflict.is_null() && is((*query.onConflict).exclRelIndex))
+        })
     }
 
     unsafe fn place(&self, node: *mut pg_sys::Node) -> Option<Place> {

@@ -11,10 +11,12 @@ pub mod capture;
 pub mod history;
 pub mod jobs;
 
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pitcrew_stack::{Postgres, PostgresOptions, testing};
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{AsyncMessage, Client, NoTls, SimpleQueryMessage};
 
 /// Rows as text.
 pub type Rows = Vec<Vec<Option<String>>>;
@@ -37,6 +39,7 @@ pub struct Failure {
 pub struct Session {
     runtime: tokio::runtime::Runtime,
     client: Client,
+    notices: Arc<Mutex<Vec<String>>>,
 }
 
 impl Session {
@@ -47,12 +50,29 @@ impl Session {
             .enable_all()
             .build()
             .unwrap();
+        let notices = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&notices);
         let client = runtime.block_on(async {
-            let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-            tokio::spawn(connection);
+            let (client, mut connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+            tokio::spawn(async move {
+                while let Some(Ok(message)) = poll_fn(|task| connection.poll_message(task)).await {
+                    if let AsyncMessage::Notice(notice) = message {
+                        heard.lock().unwrap().push(notice.message().to_owned());
+                    }
+                }
+            });
             client
         });
-        Self { runtime, client }
+        Self {
+            runtime,
+            client,
+            notices,
+        }
+    }
+
+    /// Notices and warnings since the last call.
+    pub fn notices(&self) -> Vec<String> {
+        std::mem::take(&mut self.notices.lock().unwrap())
     }
 
     /// Waits until the server has ended this session.
