@@ -170,7 +170,7 @@ fn the_log_names_the_command_of_a_job_that_failed() {
         "CREATE TABLE parts (id int); INSERT INTO parts VALUES (1); \
          CREATE MATERIALIZED VIEW quotients AS SELECT 1 / id AS quotient FROM parts; UPDATE parts SET id = 0",
     );
-    let job = session.submit("'refresh_matview', 'quotients'");
+    let job = session.submit("'refresh_matview', 'quotients', '{\"concurrently\": false}'");
     let ended = session.ended(&job);
     assert_eq!((ended.0.as_str(), ended.1.as_str()), ("failed", "22012"));
     let log = std::fs::read(postgres.log_path()).unwrap();

@@ -274,7 +274,8 @@ fn what_a_statement_reads_to_write_or_to_copy_it_is_planned() {
     let query = "SELECT id, customer, note FROM orders WHERE customer = 42";
     for statement in [
         format!("INSERT INTO chosen {query}"),
-        format!("INSERT INTO chosen (id, customer) SELECT id, $1 FROM orders WHERE customer = $2"),
+        "INSERT INTO chosen (id, customer) SELECT id, $1 FROM orders WHERE customer = $2"
+            .to_owned(),
         format!(
             "INSERT INTO chosen {query} ON CONFLICT (id) DO UPDATE SET note = excluded.note WHERE chosen.customer = 5 RETURNING note"
         ),
@@ -282,7 +283,7 @@ fn what_a_statement_reads_to_write_or_to_copy_it_is_planned() {
         format!("CREATE TABLE traces4 AS {query}"),
         format!("CREATE MATERIALIZED VIEW traces5 AS {query}"),
         format!("COPY ({query}) TO STDOUT"),
-        format!("PREPARE traced (int) AS SELECT * FROM orders WHERE customer = $1"),
+        "PREPARE traced (int) AS SELECT * FROM orders WHERE customer = $1".to_owned(),
     ] {
         let found = suggestions(&session, &statement);
         let ddl: Vec<&str> = found.iter().filter_map(|row| row[0].as_deref()).collect();
